@@ -1,0 +1,1 @@
+"""Meshes: the type, checks, decimation, unwrapping, baking and files."""
