@@ -1,0 +1,1 @@
+"""Runs one model file on one backend."""

@@ -1,0 +1,1 @@
+"""Networks that no library carries, with the published parameter names."""

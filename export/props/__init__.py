@@ -1,0 +1,1 @@
+"""The bundled props pack: its world, its training."""
