@@ -1,1 +1,1 @@
-"""Networks that no library carries, with the published parameter names."""
+"""PyTorch modules that no library carries, with the parameter names of the published checkpoints."""

@@ -1,1 +1,1 @@
-"""The bundled props pack: its world, its training."""
+"""The bundled `props` pack: a procedural world of game props, and the training of every model on it."""
