@@ -46,6 +46,9 @@ class ChannelsProj(nn.Module):
         self.vectors, self.channels = vectors, channels
         self.proj = nn.Linear(latent_width, vectors * channels)
         self.norm = nn.LayerNorm(channels)
+        # Rows start at the length that a plain linear layer's rows have; unit entries would saturate the MLP.
+        nn.init.constant_(self.norm.weight, channels**-0.5)
+        nn.init.normal_(self.proj.bias, std=0.5 * channels**-0.5)
 
     def forward(self, rows: Tensor) -> Tensor:
         """rows (b, vectors, latent width) -> matrix (b, vectors, channels)."""

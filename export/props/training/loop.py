@@ -37,7 +37,8 @@ def optimizers(module: nn.Module, schedule: Schedule) -> list[torch.optim.Optimi
     """Muon for hidden matrices, AdamW for embeddings, norms, biases, convolutions."""
     matrices, others = [], []
     for name, p in module.named_parameters():
-        hidden = p.ndim == 2 and min(p.shape) > 8 and "embed" not in name
+        # The projections of Shap-E are many small maps in one tensor: orthogonal as a whole means nothing there.
+        hidden = p.ndim == 2 and min(p.shape) > 8 and "embed" not in name and "projections" not in name
         (matrices if hidden and schedule.matrix_lr else others).append(p)
     made = [torch.optim.AdamW(others, lr=schedule.lr, betas=(0.9, 0.98), weight_decay=0.01)]
     if matrices:
