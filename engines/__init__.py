@@ -1,1 +1,36 @@
-"""Runs one model file on one backend."""
+"""Runs one model file on one backend: `open_engine`, then `run` and `scan`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .base import Engine
+from .errors import BackendUnavailable, MeshwrightError
+from .null import NullEngine
+from .spec import EngineSpec, TensorSpec
+
+if TYPE_CHECKING:
+    from .onnxruntime import Provider
+
+__all__ = ["Engine", "EngineSpec", "MeshwrightError", "NullEngine", "TensorSpec", "open_engine"]
+
+
+def open_engine(path: str | Path, *, backend: str = "onnxruntime",
+                providers: Sequence[Provider] = ("CPUExecutionProvider",), threads: int | None = None) -> Engine:
+    """Load a model file.
+
+    backend   : "onnxruntime", or "null", which reads the file's inputs and outputs and computes nothing
+    providers : ONNX Runtime's execution providers in order of preference: names, or (name, options)
+    threads   : of one operator on the CPU; None for all cores
+    Raises ModelFileError, BackendUnavailable (the package or provider is not there) or BackendError.
+    """
+    # Imported here, because a vendor's package is loaded only when its backend is used.
+    from .onnxruntime import OnnxRuntimeEngine, read_spec
+
+    if backend == "onnxruntime":
+        return OnnxRuntimeEngine(path, providers=providers, threads=threads)
+    if backend == "null":
+        return NullEngine(read_spec(path))
+    raise BackendUnavailable(f"there is no backend {backend!r}", expected="onnxruntime or null")

@@ -1,0 +1,93 @@
+"""Every error that Meshwright raises on purpose.
+
+    MeshwrightError
+    ├── EngineError               one model file on one backend
+    │   ├── TensorError           a tensor's name, shape or dtype
+    │   ├── ModelFileError        a file that is missing or no model
+    │   ├── BackendError          what the vendor's package raised, which is the cause
+    │   └── BackendUnavailable    a package, library or provider that is not there
+    ├── PackError                 a folder with a pack
+    │   ├── PackNotFound          no such pack
+    │   ├── PackCorrupt           a file is missing, or its hash differs
+    │   └── PackFormat            an unknown version, a path that leaves the folder, malformed JSON
+    ├── InputError                a prompt or an option out of range
+    ├── OutputError               a file that cannot be written
+    ├── ExportError               a component that cannot be exported, or fails its parity check
+    └── Cancelled                 the caller stopped the run
+"""
+
+from __future__ import annotations
+
+
+class MeshwrightError(Exception):
+    """One line: the subject, then what came, what was expected and what to do about it, where they are known."""
+
+    def __init__(self, subject: str, *, received: str | None = None, expected: str | None = None,
+                 remedy: str | None = None) -> None:
+        self.subject, self.received, self.expected, self.remedy = subject, received, expected, remedy
+        parts = [subject]
+        parts += [f"received {received}"] if received is not None else []
+        parts += [f"expected {expected}"] if expected is not None else []
+        parts += [remedy] if remedy is not None else []
+        super().__init__("; ".join(" ".join(part.split()) for part in parts))
+
+    def __reduce__(self) -> tuple:
+        # Exceptions are rebuilt from `args`, which would make the whole message the subject.
+        return _rebuild, (type(self), self.subject, self.received, self.expected, self.remedy)
+
+
+def _rebuild(kind: type[MeshwrightError], subject: str, received: str | None, expected: str | None,
+             remedy: str | None) -> MeshwrightError:
+    return kind(subject, received=received, expected=expected, remedy=remedy)
+
+
+class EngineError(MeshwrightError):
+    """A model could not be loaded or run."""
+
+
+class TensorError(EngineError):
+    """A tensor has the wrong name, shape or dtype."""
+
+
+class ModelFileError(EngineError):
+    """A model file is missing, unreadable or not a model."""
+
+
+class BackendError(EngineError):
+    """The vendor's package failed; its own error is the cause."""
+
+
+class BackendUnavailable(EngineError):
+    """A backend, or a provider of it, is not installed or does not start on this machine."""
+
+
+class PackError(MeshwrightError):
+    """A pack cannot be used."""
+
+
+class PackNotFound(PackError):
+    """There is no such pack."""
+
+
+class PackCorrupt(PackError):
+    """A file of the pack is missing, truncated or altered."""
+
+
+class PackFormat(PackError):
+    """pack.json, or a file it names, is not in a form that this release reads."""
+
+
+class InputError(MeshwrightError):
+    """A prompt or an option is out of range."""
+
+
+class OutputError(MeshwrightError):
+    """The result cannot be written."""
+
+
+class ExportError(MeshwrightError):
+    """A component cannot be exported, or differs from the model it was made from."""
+
+
+class Cancelled(MeshwrightError):
+    """The caller stopped the run."""
