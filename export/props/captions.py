@@ -6,24 +6,35 @@ from .families import SECOND_PART
 from .palette import WORDS
 
 NOUNS = {
-    "chair": ("chair", "chair", "chair", "seat", "dining chair"), "stool": ("stool", "stool", "bar stool", "round stool"),
-    "table": ("table", "table", "desk", "dining table"), "lamp": ("lamp", "lamp", "floor lamp", "table lamp", "reading light"),
-    "mug": ("mug", "mug", "cup", "coffee mug", "tea cup"), "bottle": ("bottle", "bottle", "flask", "wine bottle"),
-    "house": ("house", "house", "cottage", "home", "hut"), "tower": ("tower", "tower", "castle tower", "watchtower", "turret"),
-    "round tree": ("tree", "tree", "round tree", "oak tree", "leafy tree"), "pine": ("pine tree", "pine", "fir tree", "christmas tree", "spruce"),
-    "mushroom": ("mushroom", "mushroom", "toadstool"), "barrel": ("barrel", "barrel", "cask", "keg"),
-    "crate": ("crate", "crate", "box", "wooden crate", "chest"), "sword": ("sword", "sword", "blade", "longsword"),
-    "hammer": ("hammer", "hammer", "mallet", "war hammer"), "rocket": ("rocket", "rocket", "spaceship", "space rocket"),
-    "car": ("car", "car", "automobile", "vehicle", "small car"), "boat": ("boat", "boat", "sailboat", "ship"),
-    "snowman": ("snowman", "snowman", "snow man"), "robot": ("robot", "robot", "android", "toy robot"),
+    "chair": ("chair", "chair", "chair", "seat", "dining chair", "armchair", "kitchen chair", "wooden chair with a back"),
+    "stool": ("stool", "stool", "stool", "bar stool", "round stool", "backless stool", "footstool", "milking stool"),
+    "table": ("table", "table", "table", "desk", "dining table", "coffee table", "workbench", "side table"),
+    "lamp": ("lamp", "lamp", "lamp", "floor lamp", "table lamp", "reading light", "bedside lamp", "lamp with a shade"),
+    "mug": ("mug", "mug", "mug", "cup", "coffee mug", "tea cup", "drinking cup", "beaker with a handle"),
+    "bottle": ("bottle", "bottle", "bottle", "flask", "wine bottle", "glass bottle", "beer bottle", "water bottle"),
+    "house": ("house", "house", "house", "cottage", "home", "hut", "cabin", "little building with a roof"),
+    "tower": ("tower", "tower", "tower", "castle tower", "watchtower", "turret", "medieval tower", "keep"),
+    "round tree": ("tree", "tree", "round tree", "oak tree", "leafy tree", "apple tree", "deciduous tree", "bushy tree"),
+    "pine": ("pine tree", "pine", "pine tree", "fir tree", "christmas tree", "spruce", "conifer", "evergreen tree"),
+    "mushroom": ("mushroom", "mushroom", "mushroom", "toadstool", "fungus", "forest mushroom", "giant mushroom"),
+    "barrel": ("barrel", "barrel", "barrel", "cask", "keg", "wine barrel", "wooden barrel", "beer keg"),
+    "crate": ("crate", "crate", "crate", "box", "wooden crate", "chest", "shipping crate", "storage box"),
+    "sword": ("sword", "sword", "sword", "blade", "longsword", "knight's sword", "broadsword", "short sword"),
+    "hammer": ("hammer", "hammer", "hammer", "mallet", "war hammer", "sledgehammer", "carpenter's hammer"),
+    "rocket": ("rocket", "rocket", "rocket", "spaceship", "space rocket", "toy rocket", "missile", "space ship with fins"),
+    "car": ("car", "car", "car", "automobile", "vehicle", "small car", "toy car", "jeep"),
+    "boat": ("boat", "boat", "boat", "sailboat", "ship", "sailing ship", "fishing boat", "yacht"),
+    "snowman": ("snowman", "snowman", "snowman", "snow man", "snowman with a carrot nose", "man made of snow"),
+    "robot": ("robot", "robot", "robot", "android", "toy robot", "humanoid robot", "boxy robot"),
 }
 
 PART_WORDS = {"arms": ("arms", "limbs"), "top": ("top", "roof"), "grip": ("handle", "hilt", "grip"), "hoops": ("hoops", "bands"), "frame": ("frame", "edges"),
               "fins": ("fins",), "wheels": ("wheels", "tires"), "cap": ("cap", "lid"), "base": ("base", "stand"), "hat": ("hat", "top hat")}
 
-MAIN_ONLY = ("a {c1} {noun}", "{c1} {noun}", "a {noun} painted {c1}", "a {noun} in {c1}", "a {c1} coloured {noun}", "3d model of a {c1} {noun}")
+MAIN_ONLY = ("a {c1} {noun}", "{c1} {noun}", "a {noun} painted {c1}", "a {noun} in {c1}", "a {c1} coloured {noun}", "3d model of a {c1} {noun}",
+             "one {noun}, its colour is {c1}", "the {noun} is {c1}", "my {c1} {noun}", "a small {c1} {noun}", "a nice {noun} made in {c1}")
 BOTH = ("a {c1} {noun} with {c2} {part}", "a {c1} {noun} with {c2} {part}", "{c1} {noun}, {c2} {part}", "a {noun} that is {c1} and has {c2} {part}",
-        "a {c1} {noun} and {c2} {part}")
+        "a {c1} {noun} and {c2} {part}", "the {part} of the {c1} {noun} are {c2}", "a {noun}: {c1}, with the {part} in {c2}")
 SAME = ("an all {c1} {noun}", "a {c1} {noun}", "a {c1} {noun} with {c1} {part}", "a completely {c1} {noun}")
 PLAIN = ("a {noun}", "{noun}", "a simple {noun}")
 FRAMES = ("{}", "{}", "{}", "{}", "{}, low poly", "{} for a game", "low poly {}", "{} on a white background", "a game asset: {}")

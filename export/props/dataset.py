@@ -17,7 +17,7 @@ import numpy as np
 from .cameras import view_poses
 from .world import make_prop
 
-VIEW_SIZE, NEAR, WIDE, UNIFORM, SURFACE, CAPTIONS = 128, 1024, 512, 1024, 1024, 4
+VIEW_SIZE, NEAR, WIDE, UNIFORM, SURFACE, CAPTIONS = 128, 1024, 512, 1024, 1024, 6
 HELD_OUT_SEED = 10_000_000
 EXTENT = 1.05
 
