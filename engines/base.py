@@ -89,7 +89,7 @@ class Engine(ABC):
             on_step(i + 1, steps)
         return carry
 
-    def _close(self) -> None:
+    def _close(self) -> None:  # noqa: B027 (most backends hold nothing)
         """Give back what the backend holds."""
 
     def _check_open(self) -> None:
