@@ -17,14 +17,14 @@ LIGHT = np.array([0.35, 0.5, 0.8]) / np.linalg.norm([0.35, 0.5, 0.8])
 AMBIENT, DIFFUSE = 0.55, 0.45
 
 
-@njit(fastmath=True, inline="always")
+@njit(fastmath=True, cache=True, inline="always")
 def _box2(x, y, hx, hy):
     dx, dy = abs(x) - hx, abs(y) - hy
     ox, oy = max(dx, 0.0), max(dy, 0.0)
     return np.sqrt(ox * ox + oy * oy) + min(max(dx, dy), 0.0)
 
 
-@njit(fastmath=True)
+@njit(fastmath=True, cache=True)
 def _capped_cone(radius, z, half, bottom, top):
     """Distance in the (radius, z) half-plane to a cone frustum (exact)."""
     cap = bottom if z < 0.0 else top
@@ -37,7 +37,7 @@ def _capped_cone(radius, z, half, bottom, top):
     return sign * np.sqrt(min(ax * ax + ay * ay, bx * bx + by * by))
 
 
-@njit(fastmath=True)
+@njit(fastmath=True, cache=True)
 def _triangle(x, z, half_base, height):
     """Distance to the isosceles triangle with base at -height/2 and apex at +height/2 (exact)."""
     x, z = abs(x), height * 0.5 - z
@@ -50,7 +50,7 @@ def _triangle(x, z, half_base, height):
     return -d if inside else d
 
 
-@njit(fastmath=True)
+@njit(fastmath=True, cache=True)
 def _primitive(kind, x, y, z, a, b, c, rounding):
     if kind == BOX:
         dx, dy, dz = abs(x) - a + rounding, abs(y) - b + rounding, abs(z) - c + rounding
@@ -76,7 +76,7 @@ def _primitive(kind, x, y, z, a, b, c, rounding):
     return np.sqrt(o1 * o1 + o2 * o2) + min(max(d2, dy), 0.0)
 
 
-@njit(fastmath=True)
+@njit(fastmath=True, cache=True)
 def _row_distance(row, px, py, pz):
     qx, qy, qz = px - row[10], py - row[11], pz - row[12]
     x = row[1] * qx + row[4] * qy + row[7] * qz
@@ -85,7 +85,7 @@ def _row_distance(row, px, py, pz):
     return _primitive(int(row[0]), x, y, z, row[13], row[14], row[15], row[17])
 
 
-@njit(fastmath=True)
+@njit(fastmath=True, cache=True)
 def _distance(prop, px, py, pz):
     """Distance to the union and the index of the nearest primitive."""
     best, nearest = 1e9, 0
@@ -101,7 +101,7 @@ def _distance(prop, px, py, pz):
     return best, nearest
 
 
-@njit(parallel=True, fastmath=True)
+@njit(parallel=True, fastmath=True, cache=True)
 def distances(prop, points):
     """Signed distance (n,) float32 and nearest primitive (n,) int32 of world points (n, 3) float32."""
     n = points.shape[0]
@@ -111,7 +111,7 @@ def distances(prop, points):
     return out, index
 
 
-@njit(fastmath=True)
+@njit(fastmath=True, cache=True)
 def _normal(prop, i, px, py, pz):
     e, row = 1e-3, prop[i]
     nx = _row_distance(row, px + e, py, pz) - _row_distance(row, px - e, py, pz)
@@ -121,7 +121,7 @@ def _normal(prop, i, px, py, pz):
     return nx * s, ny * s, nz * s
 
 
-@njit(parallel=True, fastmath=True)
+@njit(parallel=True, fastmath=True, cache=True)
 def project_to_surface(prop, points, steps):
     """Move points (n, 3) float32 onto the surface along the distance gradient, in place."""
     for k in prange(points.shape[0]):
@@ -133,7 +133,7 @@ def project_to_surface(prop, points, steps):
             points[k, 2] -= d * nz
 
 
-@njit(fastmath=True)
+@njit(fastmath=True, cache=True)
 def _shade(prop, ox, oy, oz, dx, dy, dz, near, far, light):
     """Shaded sRGB colour along one ray, white where it misses, and the index of what it hit (-1 for nothing)."""
     t = near
@@ -150,7 +150,7 @@ def _shade(prop, ox, oy, oz, dx, dy, dz, near, far, light):
     return 1.0, 1.0, 1.0, -1
 
 
-@njit(parallel=True, fastmath=True)
+@njit(parallel=True, fastmath=True, cache=True)
 def _trace(prop, c2w, size, tan_half, radius, light, image, hit):
     for k in prange(c2w.shape[0] * size):
         v, row = k // size, k % size

@@ -14,7 +14,7 @@ from .loop import Schedule, fit
 
 CONFIG = ShapEDecoderConfig(latent_width=32, hidden=48, frequencies=6, direction_width=0, layers=6, outputs=6)
 TRUNCATION = 0.12
-SCHEDULE = Schedule(steps=3000, batch=32, lr=1e-3, matrix_lr=1e-3, warmup=200)
+SCHEDULE = Schedule(steps=2300, batch=32, lr=1e-3, matrix_lr=1e-3, warmup=200)
 
 
 class _Block(nn.Module):
