@@ -1,0 +1,106 @@
+"""Files of meshes by ending, written so that a reader never sees half of one."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...engines.errors import OutputError
+from .gltf import glb_bytes, png_bytes
+from .mesh import Mesh
+from .textfiles import mtl_text, obj_text, ply_bytes, stl_bytes
+
+ENDINGS = (".glb", ".obj", ".ply", ".stl")
+
+
+def save(
+    mesh: Mesh, path: str | os.PathLike, extras: Mapping[str, Any] | None = None, *, metres_per_unit: float = 1.0,
+) -> list[Path]:
+    """Write a mesh in world axes (z up, front +x), in the format that the ending names; overwrites.
+
+    .glb : everything, `extras` in asset.extras
+    .obj : with an .mtl and a .png of the same name beside it if there is a texture
+    .ply : vertex colours; .stl : triangles alone
+    -> the files written, `path` first
+
+    Every file is written under a temporary name in the same folder and then renamed. Whatever goes
+    wrong (disk full, an interrupt), no partial file stays behind. OutputError if it cannot be written.
+    """
+    path = check_output(path)
+    files = encode(mesh, path, extras, metres_per_unit)
+    write_files(files)
+    return list(files)
+
+
+def check_output(path: str | os.PathLike) -> Path:
+    """The path, if a mesh could be saved there: known ending, an existing folder to write to, not a folder itself.
+
+    Nothing is written. OutputError otherwise. Call it before the work, not after.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in ENDINGS:
+        raise OutputError(subject=str(path), received=f"the ending {path.suffix!r}" if path.suffix else "no ending",
+                          expected=f"one of {', '.join(ENDINGS)}", remedy="choose a file name with a known ending")
+    if not path.parent.is_dir():
+        raise OutputError(subject=str(path), received=f"no folder {path.parent}", expected="an existing folder",
+                          remedy="create the folder or choose another")
+    if path.is_dir():
+        raise OutputError(subject=str(path), received="a folder", expected="a file name", remedy="choose another name")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise OutputError(subject=str(path), received=f"no permission to write in {path.parent}",
+                          expected="a folder that can be written", remedy="choose another folder")
+    return path
+
+
+def encode(
+    mesh: Mesh, path: Path, extras: Mapping[str, Any] | None, metres_per_unit: float,
+) -> dict[Path, bytes]:
+    """The contents of each file, `path` first."""
+    ending = path.suffix.lower()
+    if ending == ".glb":
+        return {path: glb_bytes(mesh, extras, metres_per_unit=metres_per_unit, name=path.stem)}
+    scaled = mesh.replace(vertices=mesh.vertices * np.float32(metres_per_unit))
+    if ending == ".ply":
+        return {path: ply_bytes(scaled)}
+    if ending == ".stl":
+        return {path: stl_bytes(scaled)}
+    if mesh.texture is None or mesh.uvs is None:
+        return {path: obj_text(scaled, None)}
+    material, texture = path.with_suffix(".mtl"), path.with_suffix(".png")
+    return {path: obj_text(scaled, material.name), material: mtl_text(texture.name), texture: png_bytes(mesh.texture)}
+
+
+def write_files(files: Mapping[Path, bytes]) -> None:
+    """Write all files or none: first under temporary names, then renamed, the first one last.
+
+    OutputError, and nothing new on the disk, if any of them fails. An interrupt also cleans up, and goes on.
+    """
+    temporary = {path: path.with_name(f".{secrets.token_hex(8)}.part") for path in files}
+    renamed: list[Path] = []
+    try:
+        for path, data in files.items():
+            with open(temporary[path], "xb") as file:
+                file.write(data)
+        for path in reversed(temporary):
+            new = not path.exists()
+            os.replace(temporary[path], path)
+            renamed += [path] if new else []
+    except BaseException as error:
+        for path in (*temporary.values(), *renamed):
+            path.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise _output_error(next(iter(files)), error) from error
+        raise
+
+
+def _output_error(path: Path, error: OSError) -> OutputError:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return OutputError(
+        subject=str(path), received=error.strerror or str(error), expected="a file that can be written",
+        remedy="free some space or choose another disk" if full else "check the folder and its permissions")
