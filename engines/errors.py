@@ -12,6 +12,7 @@
     │   └── PackFormat            an unknown version, a path that leaves the folder, malformed JSON
     ├── InputError                a prompt or an option out of range
     ├── OutputError               a file that cannot be written
+    ├── EmptyShape                a drawn or reconstructed field without a surface
     ├── ExportError               a component that cannot be exported, or fails its parity check
     └── Cancelled                 the caller stopped the run
 """
@@ -83,6 +84,10 @@ class InputError(MeshwrightError):
 
 class OutputError(MeshwrightError):
     """The result cannot be written."""
+
+
+class EmptyShape(MeshwrightError):
+    """A field that a run drew or rebuilt has no surface."""
 
 
 class ExportError(MeshwrightError):
