@@ -1,0 +1,115 @@
+"""The command line: `meshwright generate`, `verify` and `packs`.
+
+Thin: it reads options, calls the library and prints. Results go to standard output, progress and errors to
+standard error. Exit codes: 0 done; 1 the work failed, or a pack did not verify; 2 bad input, nothing
+written; 130 stopped by Ctrl-C. Nothing heavy is imported until the options have been read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import NoReturn
+
+BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(BAD_INPUT, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; never a traceback."""
+    try:
+        options = build_parser().parse_args(arguments)
+        return _run(options)
+    except KeyboardInterrupt:
+        return _fail("stopped", INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read our output has gone; there is nobody left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+
+
+def _run(options: argparse.Namespace) -> int:
+    from ..engines.errors import BackendUnavailable, InputError, MeshwrightError, OutputError, PackError
+
+    try:
+        from . import commands
+
+        return {"generate": commands.generate, "verify": commands.verify, "packs": commands.packs}[options.command](
+            options)
+    except (InputError, PackError, OutputError, BackendUnavailable) as error:
+        return _fail(str(error), BAD_INPUT)
+    except MeshwrightError as error:
+        return _fail(str(error), FAILED)
+    except MemoryError:
+        return _fail("out of memory", FAILED)
+    except BrokenPipeError:
+        raise
+    except Exception as error:  # a fault of ours: still one line, with the place to look at
+        return _fail(f"internal error: {type(error).__name__}: {error} ({_place(error)})", FAILED)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The options of every command; ranges are checked by `Request`."""
+    parser = _Parser(prog="meshwright", description="Text to textured 3D mesh, on your own machine.")
+    parser.add_argument("--version", action="version", version=f"meshwright {version('meshwright')}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+    _add_generate(commands.add_parser("generate", help="make a mesh from a prompt"))
+    check = commands.add_parser("verify", help="replay a pack's golden inputs on this machine")
+    check.add_argument("pack", metavar="PACK", help="name or folder")
+    _add_engine_options(check)
+    listing = commands.add_parser("packs", help="list the packs, their licences and sizes")
+    listing.add_argument("--json", action="store_true", help="print one JSON object")
+    return parser
+
+
+def _add_generate(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("prompt", help='what to make, such as "a red chair with white legs"')
+    add("-o", "--output", metavar="FILE", required=True, help="where to write; the ending says how: glb, obj, ply, stl")
+    add("--seed", type=int, default=0, help="same seed, same mesh (default 0)")
+    add("--steps", type=int, help="steps of the refiner (default: the pack's)")
+    add("--guidance", type=float, help="how strongly the refiner follows the prompt (default: the pack's)")
+    add("--prior-steps", type=int, help="steps of the coarse shape (default: the pack's)")
+    add("--prior-guidance", type=float, help="guidance of the coarse shape (default: the pack's)")
+    add("--faces", type=int, help="most triangles (default 10000)")
+    add("--texture", type=int, metavar="PIXELS", help="side of the texture, a power of two (default 1024)")
+    add("--texture-from", metavar="SOURCE", help="views, field or blend (default: the pack's)")
+    add("--pack", default="props", help="name or folder (default props)")
+    _add_engine_options(parser)
+    add("--preview", metavar="PNG", help="also write a picture of the mesh")
+    add("--keep-stages", metavar="DIR", help="also write the coarse mesh and all views into this folder")
+    add("--quiet", action="store_true", help="print errors only")
+    add("--json", action="store_true", help="print one JSON object with the timings of each stage")
+
+
+def _add_engine_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--backend", default="onnxruntime", help="onnxruntime or null (default onnxruntime)")
+    parser.add_argument("--threads", type=int, help="threads of the networks (default: the backend's choice)")
+    parser.add_argument("--providers", default="CPUExecutionProvider", metavar="NAME[,NAME]",
+                        help="ONNX Runtime providers in order of preference (default CPUExecutionProvider)")
+
+
+def _fail(message: str, code: int) -> int:
+    # A message from elsewhere may hold line breaks; ours is one line.
+    print(f"meshwright: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+def _place(error: BaseException) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}" if trace else "unknown"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,131 @@
+"""What the commands of the command line do."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from ..engines.errors import OutputError, PackError
+from .generation import Generation
+from .meshes.checks import is_watertight
+from .meshes.formats import check_output, write_files
+from .meshes.gltf import png_bytes
+from .pack import Pack, candidates
+from .pipeline import Pipeline
+from .progress import Progress
+from .recipes.sharp_it import STAGES
+from .request import Request
+from .verify import verify_pack
+
+
+def generate(options: Namespace) -> int:
+    """Make one mesh. What can be refused is refused before the work starts."""
+    request = _request(options)
+    output, preview, kept = _targets(options)
+    progress = Progress(sys.stderr, STAGES, quiet=options.quiet)
+    with _open(options, options.pack) as pipe:
+        try:
+            made = pipe.generate(request, on_event=progress)
+        finally:
+            progress.clear()
+        written = _write(made, output, preview, kept)
+    if options.json:
+        print(json.dumps(_report(made, written), indent=2))
+    elif not options.quiet:
+        print(f"{output}: {len(made.mesh.faces):,} triangles in {made.timings['total']:.1f} s")
+    return 0
+
+
+def verify(options: Namespace) -> int:
+    """Print the error of each component; 1 if one is out of its tolerance."""
+    passed = True
+    with _open(options, options.pack) as pipe:
+        print(f"{pipe.pack.manifest.name} {pipe.pack.manifest.version}  {pipe.pack.folder}  every hash fits")
+        for check in verify_pack(pipe.models):
+            passed &= check.passed
+            state = "ok" if check.passed else f"OUT OF TOLERANCE {check.problem}".rstrip()
+            print(f"{check.component:<20} relative error {check.relative:9.2e}"
+                  f"  tolerance {check.tolerance:7.1e}  {state}")
+    return 0 if passed else 1
+
+
+def packs(options: Namespace) -> int:
+    """List every pack that can be opened by name; one that is broken says why."""
+    rows = [_describe(folder) for folder in candidates()]
+    if options.json:
+        print(json.dumps({"packs": rows}, indent=2))
+        return 0
+    for row in rows:
+        print(row["error"] if "error" in row else (
+            f"{row['name']} {row['version']}  recipe {row['recipe']}  licence {row['license']}"
+            f" (commercial use: {row['commercial_use']})  {row['bytes'] / 1e6:.1f} MB  {row['folder']}"))
+    if not rows:
+        print("no packs found")
+    return 0
+
+
+def _request(options: Namespace) -> Request:
+    names = [name for name in Request.__dataclass_fields__ if getattr(options, name) is not None]
+    return Request(**{name: getattr(options, name) for name in names})
+
+
+def _targets(options: Namespace) -> tuple[Path, Path | None, Path | None]:
+    """Where to write the mesh, the picture and the stages; OutputError where that is not possible."""
+    preview = Path(options.preview) if options.preview else None
+    if preview is not None:
+        if preview.suffix.lower() != ".png":
+            raise OutputError(f"preview {preview}", expected="a name that ends in .png")
+        _check_place(preview)
+    kept = Path(options.keep_stages) if options.keep_stages else None
+    if kept is not None and not kept.is_dir():
+        _check_place(kept)
+    return check_output(options.output), preview, kept
+
+
+def _check_place(path: Path) -> None:
+    if path.exists() and not path.is_file() or not path.parent.is_dir():
+        raise OutputError(f"{path} cannot be written", expected="a name in a folder that is there")
+
+
+def _open(options: Namespace, pack: str) -> Pipeline:
+    providers = tuple(name for name in options.providers.split(",") if name)
+    return Pipeline.open(pack, backend=options.backend, threads=options.threads, providers=providers)
+
+
+def _write(made: Generation, output: Path, preview: Path | None, kept: Path | None) -> list[Path]:
+    """All files of the run, or none."""
+    files = made.encode(output)
+    if preview is not None:
+        files[preview] = png_bytes(made.preview())
+    new_folder = kept is not None and not kept.is_dir()
+    if kept is not None:
+        files |= made.encode_stages(kept)
+    try:
+        if new_folder:
+            kept.mkdir()
+        write_files(files)
+    except BaseException:
+        if new_folder and kept.is_dir():
+            kept.rmdir()
+        raise
+    return list(files)
+
+
+def _report(made: Generation, written: list[Path]) -> dict[str, Any]:
+    mesh = {"vertices": len(made.mesh.vertices), "faces": len(made.mesh.faces),
+            "watertight": is_watertight(made.mesh)}
+    return {"files": [str(path) for path in written], "mesh": mesh, "notices": list(made.notices), **made.extras}
+
+
+def _describe(folder: Path) -> dict[str, Any]:
+    try:
+        pack = Pack.open(folder, verify=False)
+    except PackError as error:
+        return {"folder": str(folder), "error": f"{folder}: {error}"}
+    manifest = pack.manifest
+    return {"name": manifest.name, "version": manifest.version, "recipe": manifest.recipe,
+            "license": manifest.license.id, "commercial_use": manifest.license.commercial_use,
+            "notes": list(manifest.license.notes), "bytes": pack.bytes, "sha256": pack.hash, "folder": str(folder)}

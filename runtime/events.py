@@ -1,0 +1,82 @@
+"""What a running pipeline tells: progress, notices, and results as soon as they exist."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from .generation import Generation
+    from .meshes.mesh import Mesh
+
+
+@dataclass(frozen=True)
+class StageStarted:
+    """A stage begins. stage : one of `STAGES` of the recipe."""
+
+    stage: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """Step `index` (from 1) of `total` of a stage that is a loop has been done."""
+
+    stage: str
+    index: int
+    total: int
+
+
+@dataclass(frozen=True)
+class StageDone:
+    """A stage ended. seconds : wall time, the loading of its models included; loading : that part of it."""
+
+    stage: str
+    seconds: float
+    loading: float = 0.0
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something the user should know; the run goes on."""
+
+    message: str
+
+
+@dataclass(frozen=True, eq=False)
+class CoarseMesh:
+    """The coarse object with vertex colours, in world axes (z up, front +x)."""
+
+    mesh: Mesh
+
+
+@dataclass(frozen=True, eq=False)
+class CoarseViews:
+    """The coarse object from the recipe's cameras. images : (n, height, width, 3) float32 sRGB in [0, 1]."""
+
+    images: np.ndarray = field(repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Views:
+    """The refined views, laid out as `CoarseViews`."""
+
+    images: np.ndarray = field(repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Surface:
+    """The final surface before decimation and texture, in world axes."""
+
+    mesh: Mesh
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """The last event of a run."""
+
+    generation: Generation
+
+
+Event = StageStarted | Step | StageDone | Notice | CoarseMesh | CoarseViews | Views | Surface | Result

@@ -1,0 +1,83 @@
+"""What a run made: the mesh, the early results, the timings, and where all of it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .meshes.formats import check_output, encode, write_files
+from .meshes.gltf import png_bytes
+from .meshes.mesh import Mesh
+from .render import preview
+
+
+@dataclass(frozen=True, eq=False)
+class Stages:
+    """The early results of a run, in world axes (z up, front +x).
+
+    coarse_mesh : with vertex colours
+    coarse_views, views : (n, size, size, 3) float32 sRGB in [0, 1]
+    surface : before decimation and texture
+    """
+
+    coarse_mesh: Mesh
+    coarse_views: np.ndarray
+    views: np.ndarray
+    surface: Mesh
+
+
+@dataclass(frozen=True, eq=False)
+class Generation:
+    """One finished run.
+
+    mesh : textured, in world axes and units; `save` writes metres, and a GLB in glTF's axes
+    stages : early results
+    timings : seconds; each stage by name, then "loading" (their part for opening model files) and "total"
+    notices : what the user should know
+    provenance : prompt, seed, options, pack, hash, precision, licence; goes into the file
+    metres_per_unit : as the pack says
+    """
+
+    mesh: Mesh
+    stages: Stages
+    timings: Mapping[str, float]
+    notices: tuple[str, ...]
+    provenance: Mapping[str, Any]
+    metres_per_unit: float = 1.0
+
+    @property
+    def extras(self) -> dict[str, Any]:
+        """`asset.extras` of the GLB: the provenance and the timings, which alone differ from run to run."""
+        return {**self.provenance, "timings": {name: round(s, 4) for name, s in self.timings.items()}}
+
+    def preview(self, size: int = 512) -> np.ndarray:
+        """(size, 2 * size, 3) uint8: the mesh from its front and its back."""
+        return to_bytes(preview(self.mesh, size))
+
+    def save(self, path: str | Path) -> list[Path]:
+        """Write glb, obj, ply or stl, by ending; returns the files, `path` first. OutputError leaves none behind."""
+        files = self.encode(check_output(path))
+        write_files(files)
+        return list(files)
+
+    def encode(self, path: Path) -> dict[Path, bytes]:
+        """The contents of the files that `save` writes."""
+        return encode(self.mesh, path, self.extras, self.metres_per_unit)
+
+    def encode_stages(self, folder: Path) -> dict[Path, bytes]:
+        """The early results as files in `folder`: two meshes and every view."""
+        files: dict[Path, bytes] = {}
+        for name, mesh in (("coarse.glb", self.stages.coarse_mesh), ("surface.ply", self.stages.surface)):
+            files |= encode(mesh, folder / name, self.extras, self.metres_per_unit)
+        for name, images in (("coarse_view", self.stages.coarse_views), ("view", self.stages.views)):
+            files |= {folder / f"{name}_{i}.png": png_bytes(to_bytes(image)) for i, image in enumerate(images)}
+        return files
+
+
+def to_bytes(image: np.ndarray) -> np.ndarray:
+    """float [0, 1] -> uint8."""
+    return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)

@@ -1,0 +1,163 @@
+"""`Pipeline`: an open pack that turns prompts into meshes."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict, replace
+from typing import Any
+
+from ..engines.errors import InputError
+from .events import CoarseMesh, CoarseViews, Event, Notice, Result, StageDone, Surface, Views
+from .generation import Generation, Stages
+from .meshes.mesh import Mesh
+from .models import BACKENDS, Models
+from .pack import Pack
+from .recipes.sharp_it import sharp_it
+from .request import Request
+
+RECIPES: dict[str, Callable[[Models, Request], Generator[Event, None, Mesh]]] = {"sharp-it": sharp_it}
+
+
+class Pipeline:
+    """Holds a pack's model files open between runs; they are opened when first needed.
+
+    Not for two runs at once: a second one started before the first has ended is refused.
+    """
+
+    def __init__(self, models: Models) -> None:
+        self.models = models
+        self._busy = threading.Lock()
+
+    @classmethod
+    def open(cls, name_or_path: str | os.PathLike[str] = "props", *, backend: str = "onnxruntime",
+             threads: int | None = None, providers: Sequence[str] = ("CPUExecutionProvider",)) -> Pipeline:
+        """Find a pack, check its hashes, and make it ready.
+
+        name_or_path : a bundled pack, one in $MESHWRIGHT_PACKS, or a folder
+        backend : "onnxruntime", or "null" for tests without models
+        threads : of the networks; None lets the backend choose
+        providers : ONNX Runtime's, in order of preference
+        Errors: PackNotFound, PackFormat, PackCorrupt, InputError.
+        """
+        if backend not in BACKENDS:
+            raise InputError("the backend is unknown", received=repr(backend), expected=", ".join(BACKENDS))
+        return cls(Models(Pack.open(name_or_path), backend=backend, providers=providers, threads=threads))
+
+    @property
+    def pack(self) -> Pack:
+        """The open pack."""
+        return self.models.pack
+
+    def generate(self, prompt: str | Request, *, on_event: Callable[[Event], None] | None = None,
+                 **options: Any) -> Generation:
+        """Make one mesh. Options are the fields of `Request`: seed, steps, guidance, faces, texture, ...
+
+        on_event : called with every event of `stream`; what it raises (`Cancelled`, say) ends the run
+        """
+        with closing(self.stream(prompt, **options)) as events:
+            for event in events:
+                if on_event is not None:
+                    on_event(event)
+                if isinstance(event, Result):
+                    return event.generation
+        raise AssertionError("a run ends with its result")
+
+    def stream(self, prompt: str | Request, **options: Any) -> Generator[Event, None, None]:
+        """Yield progress and early results; the last event is a `Result`.
+
+        The request is checked at once, the work starts with the first event asked for. Closing the
+        generator cancels the run: at the latest when the step that is being computed is done.
+        """
+        request = make_request(prompt, options)
+        return self._run(request)
+
+    def prewarm(self, components: Iterable[str] | None = None) -> None:
+        """Open the model files now, all or those named, instead of in the first run."""
+        self.models.prewarm(components)
+
+    def close(self) -> None:
+        """Give the model files back; a later run opens them again."""
+        self.models.close()
+
+    def __enter__(self) -> Pipeline:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def _run(self, request: Request) -> Generator[Event, None, None]:
+        if not self._busy.acquire(blocking=False):
+            raise InputError("the pipeline is busy with another run",
+                             remedy="finish or close that one, or open a second Pipeline")
+        try:
+            started, past = time.perf_counter(), _Past()
+            recipe = RECIPES[self.pack.manifest.recipe](self.models, request)
+            mesh = yield from past.watch(recipe)
+            timings = past.timings | {"loading": past.loading, "total": time.perf_counter() - started}
+            yield Result(Generation(mesh, past.stages(), timings, tuple(past.notices), self._provenance(request),
+                                    self.pack.manifest.metres_per_unit))
+        finally:
+            self._busy.release()
+
+    def _provenance(self, request: Request) -> dict[str, Any]:
+        manifest = self.pack.manifest
+        own = {"steps": manifest.refiner.steps, "guidance": manifest.refiner.guidance,
+               "prior_steps": manifest.prior.steps, "prior_guidance": manifest.prior.guidance,
+               "texture_from": manifest.texture_from}
+        options = {name: own[name] if value is None else value
+                   for name, value in asdict(request).items() if name not in ("prompt", "seed")}
+        precisions = sorted({component.precision for component in manifest.components.values()})
+        return {
+            "prompt": request.prompt, "seed": request.seed, "options": options,
+            "pack": {"name": manifest.name, "version": manifest.version, "sha256": self.pack.hash},
+            "precision": precisions, "backend": self.models.backend, "providers": list(self.models.providers),
+            "license": {"id": manifest.license.id, "commercial_use": manifest.license.commercial_use},
+        }
+
+
+class _Past:
+    """What the events of a run have told so far."""
+
+    def __init__(self) -> None:
+        self.timings: dict[str, float] = {}
+        self.loading = 0.0
+        self.notices: list[str] = []
+        self._early: dict[type, Any] = {}
+
+    def watch(self, recipe: Iterator[Event]) -> Generator[Event, None, Mesh]:
+        """Pass the events of `recipe` on, and note them; return what it returns."""
+        with closing(recipe):
+            while True:
+                try:
+                    event = next(recipe)
+                except StopIteration as end:
+                    return end.value
+                self._note(event)
+                yield event
+
+    def stages(self) -> Stages:
+        early = self._early
+        return Stages(early[CoarseMesh].mesh, early[CoarseViews].images, early[Views].images, early[Surface].mesh)
+
+    def _note(self, event: Event) -> None:
+        if isinstance(event, StageDone):
+            self.timings[event.stage] = event.seconds
+            self.loading += event.loading
+        elif isinstance(event, Notice):
+            if event.message not in self.notices:
+                self.notices.append(event.message)
+        else:
+            self._early[type(event)] = event
+
+
+def make_request(prompt: str | Request, options: dict[str, Any]) -> Request:
+    """A checked request; InputError for an option that there is not."""
+    unknown = options.keys() - Request.__dataclass_fields__.keys()
+    if unknown:
+        raise InputError("there is no such option", received=", ".join(sorted(unknown)),
+                         expected=", ".join(list(Request.__dataclass_fields__)[1:]))
+    return replace(prompt, **options) if isinstance(prompt, Request) else Request(prompt, **options)
