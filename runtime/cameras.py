@@ -33,6 +33,10 @@ class Cameras:
     def __len__(self) -> int:
         return len(self.c2w)
 
+    def select(self, which: slice | Sequence[int] | np.ndarray) -> Cameras:
+        """Some of the cameras."""
+        return Cameras(self.c2w[which], self.fov)
+
     @property
     def positions(self) -> np.ndarray:
         """(n, 3) float64: where the cameras stand."""
@@ -80,14 +84,15 @@ def rays(cameras: Cameras, size: int) -> tuple[np.ndarray, np.ndarray]:
 
     Returns origins and unit directions, both (n, size, size, 3) float32, rows from the top.
     """
-    offsets = ((np.arange(size) + 0.5) / size - 0.5) / cameras.focal
-    across, down = np.meshgrid(offsets, offsets)
-    local = normalized(np.stack([across, -down, -np.ones_like(across)], axis=-1))
-    rotations = cameras.c2w[:, :3, :3].astype(np.float32)
-    directions = np.einsum("nij,hwj->nhwi", rotations, local.astype(np.float32), optimize=True)
+    offsets = (((np.arange(size) + 0.5) / size - 0.5) / cameras.focal).astype(np.float32)
+    right, up, backwards = np.moveaxis(cameras.c2w[:, :3, :3].astype(np.float32), 2, 0)[:, :, None]
+    rows = -offsets[:, None] * up - backwards
+    columns = offsets[:, None] * right
+    lengths = np.sqrt(1 + offsets[:, None] ** 2 + offsets**2)
+    directions = (rows[:, :, None] + columns[:, None]) / lengths[..., None]
     origins = np.broadcast_to(
         cameras.positions.astype(np.float32)[:, None, None, :], directions.shape)
-    return origins, np.ascontiguousarray(directions)
+    return origins, directions
 
 
 def project(cameras: Cameras, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

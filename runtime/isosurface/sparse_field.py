@@ -162,6 +162,8 @@ def _near_surface(sdf: np.ndarray, saturation: float) -> np.ndarray:
 
     The field's own steepness sets the scale, so it need not be a distance.
     """
+    if not len(sdf):
+        return np.zeros(0, bool)
     low, high = sdf.min(axis=1), sdf.max(axis=1)
     mixed = (low < 0) & (high >= 0)
     change = high - low
