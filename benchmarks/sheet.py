@@ -1,0 +1,72 @@
+"""The contact sheet: the first held-out prompts as they come, none left out and none tried twice."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+import numpy as np
+from meshwright.runtime.generation import Generation, to_bytes
+
+ROWS, TILE, TEXT_WIDTH = 20, 96, 168
+HEADINGS = ("prompt", "coarse", "refined views", "mesh")
+
+
+def save_row(folder: Path, index: int, prompt: str, made: Generation) -> None:
+    """Draw one row and keep it as a picture in `folder`."""
+    from PIL import Image
+
+    views = [made.stages.coarse_views[0], *made.stages.views]
+    small = [Image.fromarray(to_bytes(view)).resize((TILE, TILE), Image.Resampling.LANCZOS) for view in views]
+    tiles = [np.asarray(tile) for tile in small]
+    strip = np.concatenate([_text(prompt), *tiles, _sides(made)], axis=1)
+    Image.fromarray(strip).save(_row(folder, index))
+
+
+def write_sheet(folder: Path, path: Path, rows: int) -> bool:
+    """Put the first `rows` rows under each other; False, and nothing written, if one is missing."""
+    from PIL import Image
+
+    rows = min(rows, ROWS)
+    files = [_row(folder, index) for index in range(rows)]
+    if not rows or not all(file.exists() for file in files):
+        return False
+    strips = [np.asarray(Image.open(file).convert("RGB")) for file in files]
+    picture = Image.fromarray(np.concatenate([_heading(strips[0].shape[1]), *strips]))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # A palette keeps the picture of a sheet of plain objects on white well below a megabyte.
+    picture.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+    return True
+
+
+def _row(folder: Path, index: int) -> Path:
+    return folder / f"row-{index:04}.png"
+
+
+def _sides(made: Generation) -> np.ndarray:
+    """(TILE, 2 TILE, 3) uint8: the finished mesh from its front and its back."""
+    from PIL import Image
+
+    large = Image.fromarray(made.preview(2 * TILE))
+    return np.asarray(large.resize((2 * TILE, TILE), Image.Resampling.LANCZOS))
+
+
+def _text(prompt: str) -> np.ndarray:
+    return _drawn("\n".join(textwrap.wrap(prompt, 26)[:5]), TEXT_WIDTH, TILE, top=TILE // 4)
+
+
+def _heading(width: int) -> np.ndarray:
+    starts = (6, TEXT_WIDTH + 6, TEXT_WIDTH + TILE + 6, TEXT_WIDTH + 7 * TILE + 6)
+    canvas = np.full((24, width, 3), 255, np.uint8)
+    for start, end, text in zip(starts, (*starts[1:], width + 6), HEADINGS, strict=True):
+        canvas[:, start - 6:end - 6] = _drawn(text, end - start, 24, top=4)
+    return canvas
+
+
+def _drawn(text: str, width: int, height: int, *, top: int) -> np.ndarray:
+    """(height, width, 3) uint8: black text on white, from `top` down."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    canvas = Image.new("RGB", (width, height), "white")
+    ImageDraw.Draw(canvas).multiline_text((6, top), text, "black", ImageFont.load_default(12))
+    return np.asarray(canvas)
