@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .base import NEXT, Engine, OnStep, Tensors
-from .errors import BackendError, BackendUnavailable, ModelFileError
+from .errors import BackendError, BackendUnavailable, EngineError, ModelFileError
 from .spec import Axes, EngineSpec, TensorSpec
 
 Provider = str | tuple[str, Mapping[str, Any]]
@@ -163,6 +163,8 @@ def _open(path: Path, providers: Sequence[Provider], threads: int | None, optimi
     _check_available(names, ort.get_available_providers())
     if not path.is_file():
         raise ModelFileError("the model file is missing", received=str(path))
+    if threads is not None and threads < 1:
+        raise EngineError("threads", received=str(threads), expected="a whole number from 1, or None for all cores")
     with _vendor_errors(f"{path.name} did not load"):
         options = _session_options(ort, threads, optimise)
         session = ort.InferenceSession(str(path), options, providers=list(providers))

@@ -1,0 +1,52 @@
+"""Tiny models, written to files as any exporter writes them."""
+
+from pathlib import Path
+
+import onnx
+from onnx import TensorProto, helper
+
+FLOAT = TensorProto.FLOAT
+
+
+def tensor(name, shape, dtype=FLOAT):
+    return helper.make_tensor_value_info(name, dtype, shape)
+
+
+def save(path: Path, nodes, inputs, outputs, initializers=()) -> Path:
+    graph = helper.make_graph(nodes, "model", inputs, outputs, list(initializers))
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 23)], ir_version=10)
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+    return path
+
+
+def affine(path: Path) -> Path:
+    """y = scale * x + shift, with (batch, 3) tensors and a scale of one element."""
+    nodes = [helper.make_node("Mul", ["x", "scale"], ["product"]), helper.make_node("Add", ["product", "shift"], ["y"])]
+    return save(path, nodes, [tensor("x", ["batch", 3]), tensor("scale", [1]), tensor("shift", ["batch", 3])],
+                [tensor("y", ["batch", 3])])
+
+
+def loop(path: Path) -> Path:
+    """x_next = gain x + bias + z ; count_next = count + 1 ; twice = 2 x, which no step needs."""
+    one = helper.make_tensor("one", TensorProto.INT64, [], [1])
+    nodes = [helper.make_node("Mul", ["x", "gain"], ["product"]), helper.make_node("Add", ["product", "bias"], ["sum"]),
+             helper.make_node("Add", ["sum", "z"], ["x_next"]),
+             helper.make_node("Add", ["count", "one"], ["count_next"]), helper.make_node("Add", ["x", "x"], ["twice"])]
+    vector = ["length"]
+    inputs = [tensor("x", vector), tensor("count", [], TensorProto.INT64), tensor("gain", []), tensor("z", vector),
+              tensor("bias", vector)]
+    outputs = [tensor("x_next", vector), tensor("count_next", [], TensorProto.INT64), tensor("twice", vector)]
+    return save(path, nodes, inputs, outputs, [one])
+
+
+def nonzero(path: Path) -> Path:
+    """Indices of the nonzero elements: the output's length is known after the run only."""
+    return save(path, [helper.make_node("NonZero", ["x"], ["found"])], [tensor("x", ["length"])],
+                [tensor("found", [1, "count"], TensorProto.INT64)])
+
+
+def reshape(path: Path) -> Path:
+    """Reshape to the shape in an input: fails in the vendor's package for a shape of another size."""
+    return save(path, [helper.make_node("Reshape", ["x", "shape"], ["y"])],
+                [tensor("x", [6]), tensor("shape", [2], TensorProto.INT64)], [tensor("y", ["rows", "columns"])])
