@@ -1,0 +1,76 @@
+"""Text encoders: prompts, already as token ids, to states for cross-attention or for the prior."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..spec import FP16_STORED, ComponentSpec, Input, Precision
+from .parts import in_half
+
+
+class TokenStates(nn.Module):
+    """Last hidden states of a BertModel or CLIPTextModel (after its final norm).
+
+    zero_padding : states of masked tokens become zero, and the encoder does not see those tokens. False
+        leaves the mask unused, as Stable Diffusion does, which reads the states of its padding too.
+    """
+
+    def __init__(self, model: nn.Module, zero_padding: bool) -> None:
+        super().__init__()
+        self.model, self.zero_padding = model, zero_padding
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """input_ids, attention_mask (batch, T) int64 -> states (batch, T, D)."""
+        if not self.zero_padding:
+            return self.model(input_ids).last_hidden_state
+        states = self.model(input_ids, attention_mask=attention_mask).last_hidden_state
+        return states * attention_mask.unsqueeze(-1)
+
+
+class PooledState(nn.Module):
+    """The text embedding of a CLIPTextModelWithProjection, of length sqrt(D), as one token: Shap-E's text condition."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """input_ids (batch, T) int64; the mask is unused -> states (batch, 1, D)."""
+        embedding = self.model(input_ids).text_embeds
+        return (F.normalize(embedding, dim=-1) * embedding.shape[-1] ** 0.5).unsqueeze(1)
+
+
+def text_encoder(model: nn.Module, length: int, *, zero_padding: bool = True, kind: str = "text_encoder",
+                 precision: Precision = FP16_STORED) -> ComponentSpec:
+    """`model` : BertModel or CLIPTextModel; `length` : T, the tokens of a prompt, padding included.
+
+    zero_padding : see `TokenStates`; True for BERT, False for the CLIP encoder of a Stable Diffusion UNet
+    """
+    return _spec(kind, TokenStates(model, zero_padding), TokenStates(in_half(model, precision), zero_padding),
+                 model.config.vocab_size, length, precision)
+
+
+def pooled_text_encoder(model: nn.Module, length: int, *, kind: str = "prior_text_encoder",
+                        precision: Precision = FP16_STORED) -> ComponentSpec:
+    """`model` : CLIPTextModelWithProjection, for a prior that reads one text embedding."""
+    return _spec(kind, PooledState(model), PooledState(in_half(model, precision)), model.config.vocab_size, length,
+                 precision)
+
+
+def _spec(kind: str, reference: nn.Module, module: nn.Module, vocabulary: int, length: int,
+          precision: Precision) -> ComponentSpec:
+    shape = ("batch", length)
+    inputs = (Input("input_ids", shape, _ids(vocabulary)), Input("attention_mask", shape, _prefix_mask))
+    return ComponentSpec(kind, module, inputs, ("states",), {"batch": (2, 1, 3)}, precision, reference)
+
+
+def _ids(vocabulary: int):
+    return lambda rng, shape: rng.integers(vocabulary, size=shape)
+
+
+def _prefix_mask(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Ones, then zeros: the first token is always there."""
+    return (np.arange(shape[1]) < rng.integers(1, shape[1] + 1, size=(shape[0], 1))).astype(np.int64)

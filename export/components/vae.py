@@ -1,0 +1,99 @@
+"""The image autoencoder of the refiner, with every scaling of pictures and latents inside the graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..spec import FP16_STORED, ComponentSpec, Input, Precision, uniform
+from .parts import in_half
+
+# Pixels a latent: the published autoencoders halve the picture three times.
+FACTOR = 8
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """How pictures and latents are scaled around the autoencoder.
+
+    picture : the network sees (image - 0.5) * picture; 2 makes [-1, 1] of [0, 1]
+    latent = (posterior mean * factor - shift) * gain; `shift` one number, or one a channel
+    """
+
+    picture: float = 2.0
+    factor: float = 1.0
+    shift: float | Sequence[float] = 0.0
+    gain: float = 1.0
+
+
+STABLE_DIFFUSION = Scaling(factor=0.18215)
+# The latents that Zero123++ and Sharp-It denoise.
+ZERO123PLUS = Scaling(picture=1.25, factor=0.18215, shift=0.22, gain=0.75)
+# The reference latents of Zero123++, which Sharp-It may also use for its coarse views.
+ZERO123PLUS_RAW = Scaling(picture=1.25)
+
+
+class _Scaled(nn.Module):
+    def __init__(self, vae: nn.Module, scaling: Scaling) -> None:
+        super().__init__()
+        self.vae, self.scaling = vae, scaling
+        self.register_buffer("shift", torch.as_tensor(scaling.shift, dtype=torch.float32).reshape(1, -1, 1, 1), False)
+
+
+class Encoder(_Scaled):
+    """image (1, 3, h, w) in [0, 1] -> latent (1, c, h/8, w/8): the mode of the posterior, scaled."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        mean = self.vae((image - 0.5) * self.scaling.picture).chunk(2, dim=1)[0]
+        return (mean * self.scaling.factor - self.shift) * self.scaling.gain
+
+
+class Decoder(_Scaled):
+    """latent (1, c, h/8, w/8), scaled -> image (1, 3, h, w) clipped to [0, 1]."""
+
+    def forward(self, latent: Tensor) -> Tensor:
+        decoded = self.vae((latent / self.scaling.gain + self.shift) / self.scaling.factor)
+        return (decoded / self.scaling.picture + 0.5).clamp(0.0, 1.0)
+
+
+class _Moments(nn.Module):
+    """The encoding half of an AutoencoderKL: picture to mean and log variance, stacked on the channels."""
+
+    def __init__(self, vae: nn.Module) -> None:
+        super().__init__()
+        self.encoder, self.quant_conv = vae.encoder, vae.quant_conv or nn.Identity()
+
+    def forward(self, picture: Tensor) -> Tensor:
+        return self.quant_conv(self.encoder(picture))
+
+
+class _Picture(nn.Module):
+    """The decoding half of an AutoencoderKL."""
+
+    def __init__(self, vae: nn.Module) -> None:
+        super().__init__()
+        self.decoder, self.post_quant_conv = vae.decoder, vae.post_quant_conv or nn.Identity()
+
+    def forward(self, latent: Tensor) -> Tensor:
+        return self.decoder(self.post_quant_conv(latent))
+
+
+def vae_encoder(vae: nn.Module, height: int, width: int, scaling: Scaling, *,
+                precision: Precision = FP16_STORED) -> ComponentSpec:
+    """`vae` : diffusers' AutoencoderKL; height, width : of the grid of views, in pixels, multiples of 8."""
+    moments = _Moments(vae)
+    image = Input("image", (1, 3, height, width), uniform(0.0, 1.0))
+    return ComponentSpec("vae_encoder", Encoder(in_half(moments, precision), scaling), (image,), ("latent",),
+                         precision=precision, reference=Encoder(moments, scaling))
+
+
+def vae_decoder(vae: nn.Module, height: int, width: int, scaling: Scaling, *,
+                precision: Precision = FP16_STORED) -> ComponentSpec:
+    """As `vae_encoder`, the other way round."""
+    picture = _Picture(vae)
+    latent = Input("latent", (1, vae.config.latent_channels, height // FACTOR, width // FACTOR))
+    return ComponentSpec("vae_decoder", Decoder(in_half(picture, precision), scaling), (latent,), ("image",),
+                         precision=precision, reference=Decoder(picture, scaling))

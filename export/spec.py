@@ -1,0 +1,96 @@
+"""What an exported component is: a module, its tensors and how far the graph may stray from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from torch import nn
+
+Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Precision:
+    """weights : "fp32" or "fp16", as stored. compute : the same, as calculated.
+
+    tolerance : largest relative error against the PyTorch module in FP32, max|a - b| / max|b|.
+    """
+
+    weights: str
+    compute: str
+    tolerance: float
+
+
+FP32 = Precision("fp32", "fp32", 1e-4)
+# Rounding a weight to half precision moves it by up to 5e-4 of itself; the layers add up a few of those.
+FP16_STORED = Precision("fp16", "fp32", 1e-2)
+FP16 = Precision("fp16", "fp16", 3e-2)
+
+
+def uniform(low: float, high: float) -> Draw:
+    """Float32 drawn evenly from [low, high)."""
+    return lambda rng, shape: rng.uniform(low, high, shape).astype(np.float32)
+
+
+def normal(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Float32 from the standard normal distribution."""
+    return rng.standard_normal(shape, dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input tensor of a graph.
+
+    shape : lengths, and names for the axes that stay open, such as (1, "points", 3)
+    draw : makes values as they occur in use; its dtype is the tensor's
+    """
+
+    name: str
+    shape: tuple[int | str, ...]
+    draw: Draw = normal
+
+    def sample(self, rng: np.random.Generator, axes: Mapping[str, int]) -> np.ndarray:
+        """Fresh values; `axes` gives a length to each open axis."""
+        return self.draw(rng, tuple(axes[a] if isinstance(a, str) else a for a in self.shape))
+
+
+@dataclass(frozen=True)
+class ComponentSpec:
+    """One component of a pack, ready to be exported.
+
+    kind : what the recipe calls it, such as "vae_decoder"; also its name in the pack
+    module : takes the inputs in their order, float32 or int64; gives the outputs in theirs, float32
+    axes : for each open axis the lengths that are tried; the first one is also traced, and must be 2 or more
+    reference : the module that the graph is compared with, where that is not `module` (one left in FP32)
+    tolerance : overrides that of the precision
+    """
+
+    kind: str
+    module: nn.Module
+    inputs: tuple[Input, ...]
+    outputs: tuple[str, ...]
+    axes: Mapping[str, tuple[int, ...]] | None = None
+    precision: Precision = FP32
+    reference: nn.Module | None = None
+    tolerance: float | None = None
+
+    @property
+    def limit(self) -> float:
+        """Largest relative error that is accepted."""
+        return self.precision.tolerance if self.tolerance is None else self.tolerance
+
+    @property
+    def file(self) -> str:
+        return f"{self.kind}.onnx"
+
+    def sizes(self) -> list[dict[str, int]]:
+        """Every combination of lengths to try: all the first ones, all the second ones, and so on."""
+        axes = self.axes or {}
+        rounds = max((len(lengths) for lengths in axes.values()), default=1)
+        return [{name: lengths[min(i, len(lengths) - 1)] for name, lengths in axes.items()} for i in range(rounds)]
+
+    def sample(self, rng: np.random.Generator, axes: Mapping[str, int]) -> dict[str, np.ndarray]:
+        """Fresh values of every input."""
+        return {tensor.name: tensor.sample(rng, axes) for tensor in self.inputs}
