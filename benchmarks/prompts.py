@@ -47,8 +47,10 @@ def names_colors(family: str, caption: str) -> bool:
 
 
 def names_part(family: str, caption: str) -> bool:
-    """Whether a caption of the world speaks of the second part."""
+    """Whether a caption of the world speaks of the second part, beyond the name ("a beaker with a handle")."""
     part = SECOND_PART[family]
+    for noun in sorted(NOUNS[family], key=len, reverse=True):
+        caption = caption.replace(noun, "")
     return any(f" {word}" in caption for word in PART_WORDS.get(part, (part,)))
 
 

@@ -1,0 +1,57 @@
+import re
+
+import numpy as np
+import pytest
+from meshwright.export.props import captions
+from meshwright.export.props.families import FAMILIES, SECOND_PART
+from meshwright.export.props.palette import NAMES, WORDS
+
+from benchmarks import prompts
+
+
+def test_held_out_prompts_take_the_families_in_turn_and_do_not_change():
+    found = prompts.held_out(25)
+    assert [p.families[0] for p in found] == [list(FAMILIES)[i % 20] for i in range(25)]
+    assert found[:5] == prompts.held_out(5)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_a_caption_names_is_read_back(family):
+    rng = np.random.default_rng(1)
+    for _ in range(30):
+        assert not prompts.names_colors(family, captions.caption(family, None, None, rng))
+        text = captions.caption(family, "teal", None, rng)
+        assert prompts.names_colors(family, text) and not prompts.names_part(family, text)
+        assert prompts.names_part(family, captions.caption(family, "teal", "orange", rng))
+
+
+def test_paraphrases_are_well_formed():
+    found = prompts.paraphrases()
+    assert len(found) >= 60 and len({p.text for p in found}) == len(found)
+    assert {family for p in found for family in p.families} == set(FAMILIES)
+    for prompt in found:
+        assert {prompt.first, prompt.second} <= {*NAMES, None}
+
+
+def test_no_paraphrase_can_be_a_training_caption():
+    for prompt in prompts.paraphrases():
+        assert not any(pattern.fullmatch(prompt.text) for family in prompt.families for pattern in patterns(family))
+
+
+def test_the_patterns_match_training_captions():
+    rng = np.random.default_rng(2)
+    for family in FAMILIES:
+        for first, second in ((None, None), ("red", None), ("orange", "white"), ("black", "black")):
+            text = captions.caption(family, first, second, rng)
+            assert any(pattern.fullmatch(text) for pattern in patterns(family)), text
+
+
+def patterns(family):
+    """Every form that a training caption of a family can have."""
+    part = SECOND_PART[family]
+    colors = [word for words in WORDS.values() for word in words]
+    words = {"noun": captions.NOUNS[family], "part": captions.PART_WORDS.get(part, (part,)), "c1": colors, "c2": colors}
+    options = {name: f"(?:{'|'.join(map(re.escape, found))})" for name, found in words.items()}
+    templates = (*captions.PLAIN, *captions.MAIN_ONLY, *captions.BOTH, *captions.SAME)
+    texts = {frame.format(template) for frame in captions.FRAMES for template in templates}
+    return [re.compile(re.sub(r"\ba (?=\(|\{)", "an? ", text).format(**options)) for text in texts]
