@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from .muon import Muon
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -34,16 +36,15 @@ class Schedule:
 
 
 def optimizers(module: nn.Module, schedule: Schedule) -> list[torch.optim.Optimizer]:
-    """Muon for hidden matrices, AdamW for embeddings, norms, biases, convolutions."""
+    """Muon for hidden matrices and convolutions, AdamW for embeddings, norms, biases and thin layers."""
     matrices, others = [], []
     for name, p in module.named_parameters():
-        # The projections of Shap-E are many small maps in one tensor: orthogonal as a whole means nothing there.
-        hidden = p.ndim == 2 and min(p.shape) > 8 and "embed" not in name and "projections" not in name
+        # The projections of Shap-E are many small maps in one tensor, a transposed convolution has its axes
+        # the other way round: orthogonal as a whole means nothing there.
+        hidden = p.ndim in (2, 4) and min(p.shape[:2]) > 8 and "embed" not in name and "projections" not in name and "deconv" not in name
         (matrices if hidden and schedule.matrix_lr else others).append(p)
     made = [torch.optim.AdamW(others, lr=schedule.lr, betas=(0.9, 0.98), weight_decay=0.01)]
-    if matrices:
-        made.append(torch.optim.Muon(matrices, lr=schedule.matrix_lr, momentum=0.95, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"))
-    return made
+    return made + ([Muon(matrices, lr=schedule.matrix_lr)] if matrices else [])
 
 
 def rng_of(schedule: Schedule, step: int) -> np.random.Generator:

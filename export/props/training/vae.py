@@ -16,7 +16,7 @@ from .loop import Schedule, fit
 SIZES = dict(in_channels=3, out_channels=3, latent_channels=4, block_out_channels=(16, 32, 64, 96), layers_per_block=1, norm_num_groups=8,
              down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4, sample_size=128, mid_block_add_attention=False)
 CROP = 64
-SCHEDULE = Schedule(steps=1800, batch=32, lr=2e-3, warmup=150)
+SCHEDULE = Schedule(steps=1800, batch=32, lr=2e-3, matrix_lr=4e-3, warmup=60)
 
 
 def build() -> AutoencoderKL:

