@@ -1,31 +1,53 @@
 """Captions: what a person might type for a prop. Several templates, synonyms of the object and of its colours."""
 
+import re
+
 import numpy as np
 
 from .families import SECOND_PART
 from .palette import WORDS
 
 NOUNS = {
-    "chair": ("chair", "chair", "chair", "seat", "dining chair", "armchair", "kitchen chair", "wooden chair with a back"),
-    "stool": ("stool", "stool", "stool", "bar stool", "round stool", "backless stool", "footstool", "milking stool"),
-    "table": ("table", "table", "table", "desk", "dining table", "coffee table", "workbench", "side table"),
-    "lamp": ("lamp", "lamp", "lamp", "floor lamp", "table lamp", "reading light", "bedside lamp", "lamp with a shade"),
-    "mug": ("mug", "mug", "mug", "cup", "coffee mug", "tea cup", "drinking cup", "beaker with a handle"),
-    "bottle": ("bottle", "bottle", "bottle", "flask", "wine bottle", "glass bottle", "beer bottle", "water bottle"),
-    "house": ("house", "house", "house", "cottage", "home", "hut", "cabin", "little building with a roof"),
-    "tower": ("tower", "tower", "tower", "castle tower", "watchtower", "turret", "medieval tower", "keep"),
-    "round tree": ("tree", "tree", "round tree", "oak tree", "leafy tree", "apple tree", "deciduous tree", "bushy tree"),
-    "pine": ("pine tree", "pine", "pine tree", "fir tree", "christmas tree", "spruce", "conifer", "evergreen tree"),
-    "mushroom": ("mushroom", "mushroom", "mushroom", "toadstool", "fungus", "forest mushroom", "giant mushroom"),
-    "barrel": ("barrel", "barrel", "barrel", "cask", "keg", "wine barrel", "wooden barrel", "beer keg"),
-    "crate": ("crate", "crate", "crate", "box", "wooden crate", "chest", "shipping crate", "storage box"),
-    "sword": ("sword", "sword", "sword", "blade", "longsword", "knight's sword", "broadsword", "short sword"),
-    "hammer": ("hammer", "hammer", "hammer", "mallet", "war hammer", "sledgehammer", "carpenter's hammer"),
-    "rocket": ("rocket", "rocket", "rocket", "spaceship", "space rocket", "toy rocket", "missile", "space ship with fins"),
-    "car": ("car", "car", "car", "automobile", "vehicle", "small car", "toy car", "jeep"),
-    "boat": ("boat", "boat", "boat", "sailboat", "ship", "sailing ship", "fishing boat", "yacht"),
-    "snowman": ("snowman", "snowman", "snowman", "snow man", "snowman with a carrot nose", "man made of snow"),
-    "robot": ("robot", "robot", "robot", "android", "toy robot", "humanoid robot", "boxy robot"),
+    "chair": ("chair", "chair", "chair", "seat", "dining chair", "armchair", "kitchen chair", "wooden chair with a back",
+        "office chair", "rocking chair", "garden chair", "high chair"),
+    "stool": ("stool", "stool", "stool", "bar stool", "round stool", "backless stool", "footstool", "milking stool",
+        "pub stool", "piano stool", "three legged stool"),
+    "table": ("table", "table", "table", "desk", "dining table", "coffee table", "workbench", "side table",
+        "kitchen table", "writing desk", "card table", "round table"),
+    "lamp": ("lamp", "lamp", "lamp", "floor lamp", "table lamp", "reading light", "bedside lamp", "lamp with a shade",
+        "desk lamp", "light", "bedroom light", "standard lamp"),
+    "mug": ("mug", "mug", "mug", "cup", "coffee mug", "tea cup", "drinking cup", "beaker with a handle",
+        "teacup", "beer mug", "tankard", "cup for hot chocolate"),
+    "bottle": ("bottle", "bottle", "bottle", "flask", "wine bottle", "glass bottle", "beer bottle", "water bottle",
+        "potion bottle", "medicine bottle", "carafe", "decanter"),
+    "house": ("house", "house", "house", "cottage", "home", "hut", "cabin", "little building with a roof",
+        "farmhouse", "villa", "shed", "barn"),
+    "tower": ("tower", "tower", "tower", "castle tower", "watchtower", "turret", "medieval tower", "keep",
+        "fortress tower", "wizard's tower", "stone tower", "bastion"),
+    "round tree": ("tree", "tree", "round tree", "oak tree", "leafy tree", "apple tree", "deciduous tree", "bushy tree",
+        "birch", "beech tree", "fruit tree", "willow", "shade tree"),
+    "pine": ("pine tree", "pine", "pine tree", "fir tree", "christmas tree", "spruce", "conifer", "evergreen tree",
+        "larch", "cypress", "needle tree", "forest pine"),
+    "mushroom": ("mushroom", "mushroom", "mushroom", "toadstool", "fungus", "forest mushroom", "giant mushroom",
+        "porcini", "bolete", "amanita", "mushroom from the woods"),
+    "barrel": ("barrel", "barrel", "barrel", "cask", "keg", "wine barrel", "wooden barrel", "beer keg",
+        "rum barrel", "oak barrel", "hogshead", "rain barrel"),
+    "crate": ("crate", "crate", "crate", "box", "wooden crate", "chest", "shipping crate", "storage box",
+        "cargo box", "wooden box", "treasure chest", "parcel", "carton"),
+    "sword": ("sword", "sword", "sword", "blade", "longsword", "knight's sword", "broadsword", "short sword",
+        "rapier", "scimitar", "dagger", "claymore", "cutlass"),
+    "hammer": ("hammer", "hammer", "hammer", "mallet", "war hammer", "sledgehammer", "carpenter's hammer",
+        "claw hammer", "maul", "blacksmith's hammer", "builder's hammer"),
+    "rocket": ("rocket", "rocket", "rocket", "spaceship", "space rocket", "toy rocket", "missile", "space ship with fins",
+        "starship", "moon rocket", "space vehicle", "rocket ship"),
+    "car": ("car", "car", "car", "automobile", "vehicle", "small car", "toy car", "jeep",
+        "sports car", "truck", "auto", "family car", "hatchback"),
+    "boat": ("boat", "boat", "boat", "sailboat", "ship", "sailing ship", "fishing boat", "yacht",
+        "rowing boat", "sloop", "pirate ship", "schooner"),
+    "snowman": ("snowman", "snowman", "snowman", "snow man", "snowman with a carrot nose", "man made of snow",
+        "snow figure", "snowman with a hat", "winter snowman", "figure made of snowballs"),
+    "robot": ("robot", "robot", "robot", "android", "toy robot", "humanoid robot", "boxy robot",
+        "bot", "mech", "cyborg", "metal robot"),
 }
 
 PART_WORDS = {"arms": ("arms", "limbs"), "top": ("top", "roof"), "grip": ("handle", "hilt", "grip"), "hoops": ("hoops", "bands"), "frame": ("frame", "edges"),
@@ -38,6 +60,10 @@ BOTH = ("a {c1} {noun} with {c2} {part}", "a {c1} {noun} with {c2} {part}", "{c1
 SAME = ("an all {c1} {noun}", "a {c1} {noun}", "a {c1} {noun} with {c1} {part}", "a completely {c1} {noun}")
 PLAIN = ("a {noun}", "{noun}", "a simple {noun}")
 FRAMES = ("{}", "{}", "{}", "{}", "{}, low poly", "{} for a game", "low poly {}", "{} on a white background", "a game asset: {}")
+
+
+# "a orange boat" -> "an orange boat"
+ARTICLE = re.compile(r"\ba (?=[aeio])")
 
 
 def _pick(rng, options):
@@ -55,4 +81,4 @@ def caption(family: str, first: str | None, second: str | None, rng: np.random.G
         words["c2"] = _pick(rng, WORDS[second])
     templates = PLAIN if first is None else MAIN_ONLY if second is None else SAME if first == second and rng.random() < 0.7 else BOTH
     text = _pick(rng, FRAMES).format(_pick(rng, templates).format(**words))
-    return text.replace("a orange", "an orange").replace("a emerald", "an emerald").replace("a ivory", "an ivory")
+    return ARTICLE.sub("an ", text)

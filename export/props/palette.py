@@ -11,14 +11,22 @@ COLORS = {
 NAMES = tuple(COLORS)
 RGB = np.array([COLORS[n] for n in NAMES])
 
+# The plain name stands several times: it is drawn more often.
 WORDS = {
-    "red": ("red", "red", "red", "crimson", "scarlet", "bright red"), "orange": ("orange", "orange", "orange", "tangerine"),
-    "yellow": ("yellow", "yellow", "yellow", "golden", "lemon yellow"), "green": ("green", "green", "green", "emerald", "dark green"),
-    "blue": ("blue", "blue", "blue", "royal blue", "sapphire blue"), "purple": ("purple", "purple", "purple", "violet"),
-    "pink": ("pink", "pink", "pink", "rose pink", "light pink"), "brown": ("brown", "brown", "brown", "wooden", "chocolate brown"),
-    "white": ("white", "white", "white", "snow white", "ivory"), "black": ("black", "black", "black", "jet black", "dark"),
-    "gray": ("gray", "gray", "grey", "grey", "silver", "stone grey"), "teal": ("teal", "teal", "turquoise", "cyan"),
-    "lime": ("lime", "lime green", "light green", "lime"), "beige": ("beige", "beige", "cream", "tan", "sand coloured"),
+    "red": ("red", "red", "red", "red", "crimson", "scarlet", "bright red", "tomato red", "vermilion"),
+    "orange": ("orange", "orange", "orange", "tangerine", "carrot orange", "bright orange"),
+    "yellow": ("yellow", "yellow", "yellow", "golden", "lemon yellow", "mustard yellow", "sunflower yellow", "banana yellow"),
+    "green": ("green", "green", "green", "emerald", "dark green", "leaf green", "jade green", "bottle green"),
+    "blue": ("blue", "blue", "blue", "royal blue", "sapphire blue", "ocean blue", "denim blue", "cerulean"),
+    "purple": ("purple", "purple", "purple", "violet", "lavender", "mauve", "grape purple"),
+    "pink": ("pink", "pink", "pink", "rose pink", "light pink", "salmon pink", "hot pink"),
+    "brown": ("brown", "brown", "brown", "wooden", "chocolate brown", "mahogany", "coffee brown"),
+    "white": ("white", "white", "white", "snow white", "ivory", "chalk white", "pearl white"),
+    "black": ("black", "black", "black", "jet black", "dark", "ebony", "pitch black"),
+    "gray": ("gray", "gray", "grey", "grey", "silver", "stone grey", "ash grey", "slate grey", "iron grey"),
+    "teal": ("teal", "teal", "turquoise", "cyan", "aqua", "sea green"),
+    "lime": ("lime", "lime green", "light green", "lime", "neon green", "yellowish green"),
+    "beige": ("beige", "beige", "cream", "tan", "sand coloured", "khaki", "vanilla"),
 }
 
 
