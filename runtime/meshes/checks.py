@@ -75,9 +75,13 @@ def split_crowded_edges(mesh: Mesh) -> Mesh:
     The faces are taken in pairs of opposite direction; all pairs but the first get a vertex of
     their own on the edge. The surface does not move, and welding does not undo it, as doubling
     the edge's ends would. New vertices copy the attributes of the edge's start. Edges that are not
-    used equally both ways stay as they are.
+    used equally both ways stay as they are. Where there are such edges at all, pairs of faces that
+    lie back to back on the same three vertices are taken out first: they enclose nothing.
     """
-    while True:
+    if not _spare_pairs(mesh):
+        return mesh
+    mesh = _without_back_to_back(mesh)
+    while True:  # each round leaves fewer pairs, since a pair's new edges have two faces each
         pairs = _spare_pairs(mesh)
         if not pairs:
             return mesh
@@ -152,6 +156,22 @@ def _volumes(mesh: Mesh) -> np.ndarray:
     """(m,) float64: what each face adds to six times the enclosed volume."""
     a, b, c = (mesh.vertices[mesh.faces[:, k]].astype(np.float64) for k in range(3))
     return np.einsum("ij,ij->i", a, np.cross(b, c))
+
+
+def _without_back_to_back(mesh: Mesh) -> Mesh:
+    """The mesh without pairs of faces on the same vertices in opposite order."""
+    ordered = np.sort(mesh.faces, axis=1)
+    _, group, sizes = np.unique(ordered, axis=0, return_inverse=True, return_counts=True)
+    least = mesh.faces.argmin(axis=1)
+    rows = np.arange(len(mesh.faces))
+    positive = mesh.faces[rows, (least + 1) % 3] == ordered[:, 1]
+    drop = np.zeros(len(rows), bool)
+    for shared in np.flatnonzero(sizes > 1):
+        members = np.flatnonzero(group == shared)
+        one, other = members[positive[members]], members[~positive[members]]
+        pairs = min(len(one), len(other))
+        drop[one[:pairs]] = drop[other[:pairs]] = True
+    return mesh.replace(faces=mesh.faces[~drop]).compacted() if drop.any() else mesh
 
 
 def _spare_pairs(mesh: Mesh) -> list[tuple[int, int, float]]:

@@ -73,6 +73,18 @@ def test_crowded_edge_is_split_and_stays_split_when_welded(touching):
     assert whole.face_areas().sum() == pytest.approx(touching.face_areas().sum(), rel=1e-5)
 
 
+def test_faces_back_to_back_are_taken_out_first():
+    # A decimator leaves such fins: both sides of one triangle, hanging on an edge of the solid.
+    mesh = tetrahedron()
+    fin = Mesh(
+        np.concatenate([mesh.vertices, [[2, 2, 2]]]).astype(np.float32),
+        np.concatenate([mesh.faces, [[0, 1, 4], [4, 1, 0]]]).astype(np.int32))
+    assert edge_report(fin).crowded == 1
+    whole = split_crowded_edges(fin)
+    np.testing.assert_array_equal(whole.faces, mesh.faces)
+    assert len(whole.vertices) == 4
+
+
 def test_splitting_leaves_whole_and_unbalanced_edges_alone(touching):
     mesh = tetrahedron()
     assert split_crowded_edges(mesh) is mesh
