@@ -160,8 +160,8 @@ def test_corner_order_of_the_weight_query():
 
 def test_full_size_extraction_is_quick():
     def timed():
-        start = time.perf_counter()
+        start = time.process_time()
         extract(query(torus), None, 96, 2.1)
-        return time.perf_counter() - start
+        return time.process_time() - start
 
-    assert min(timed() for _ in range(3)) < 1.0, "0.05 s on an idle machine"
+    assert min(timed() for _ in range(3)) < 1.0, "0.03 s when nothing else runs"

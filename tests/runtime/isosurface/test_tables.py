@@ -40,6 +40,6 @@ def test_a_known_ambiguous_pair():
 
 
 def test_making_the_tables_is_quick():
-    start = time.perf_counter()
+    start = time.process_time()
     tables.__wrapped__()
-    assert time.perf_counter() - start < 0.5, "a few milliseconds on an idle machine"
+    assert time.process_time() - start < 0.5, "some 20 ms when nothing else runs"
