@@ -23,7 +23,7 @@ ANGLE_POWER = 4.0  # high enough that one view dominates: averaging views that d
 RAY_START = 2e-3  # of the distance to the camera, so that a texel is not hidden by its own face
 # Trust by distance to a silhouette, in pixels: 0 is background, the first pixel mixes in what is behind,
 # and is used only where nothing better sees the texel (blades and rods are two pixels wide).
-TRUST = np.array([0.0, 1e-3, 0.2, 1.0], np.float32)
+TRUST = np.array([0.0, 1e-4, 0.2, 1.0], np.float32)
 JUMP_PIXELS = 4.0  # a step in depth between neighbours, in pixel widths, that makes an inner silhouette
 NEAR_WHITE = 0.06  # a colour this close to the background may be background
 BLEED_PIXELS = 6  # how far the background may reach into the mesh's silhouette where picture and mesh differ
@@ -114,16 +114,16 @@ def view_trust(scene: Scene, views: np.ndarray, cameras: Cameras, background: fl
     depth = _depth(scene, cameras, size)
     step = JUMP_PIXELS / (cameras.focal * size)
     edge = _edges(depth, step)
-    level = np.where(np.isfinite(depth), 1, 0) + np.zeros((count, size, size), np.int64)
-    inside = np.isfinite(depth) & ~edge
-    for _ in range(len(TRUST) - 2):
-        level += inside
-        inside &= ~_grown(~inside)
     plain = np.abs(views - background).max(axis=-1) < NEAR_WHITE
     bleed = ~np.isfinite(depth)
     for _ in range(BLEED_PIXELS):
         bleed |= _grown(bleed) & plain
-    return np.where(bleed, 0, TRUST[level]).astype(np.float32)
+    level = np.where(bleed, 0, 1)
+    inside = ~(bleed | _grown(bleed) | edge)
+    for _ in range(len(TRUST) - 2):
+        level += inside
+        inside &= ~_grown(~inside)
+    return TRUST[level]
 
 
 def sample_image(image: np.ndarray, uv: np.ndarray) -> np.ndarray:

@@ -68,8 +68,8 @@ def _project(triangles: np.ndarray, axis: np.ndarray) -> np.ndarray:
     first, second = (axis // 2 + 1) % 3, (axis // 2 + 2) % 3
     rows = np.arange(len(axis))
     u, v = triangles[rows, :, first], triangles[rows, :, second]
-    # Seen from the negative side u runs the other way, so that no chart is mirrored.
-    return np.stack([np.where(axis % 2 == 1, -1, 1)[:, None] * u, v], axis=2)
+    # v runs downwards; seen from the negative side u runs the other way. So no chart is a mirror image.
+    return np.stack([np.where(axis % 2 == 1, -1, 1)[:, None] * u, -v], axis=2)
 
 
 def _peel(flat: np.ndarray, triangles: np.ndarray, axis: np.ndarray) -> np.ndarray:

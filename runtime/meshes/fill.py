@@ -11,7 +11,7 @@ from .mesh import Mesh
 
 SPREAD_ROUNDS = 200  # averages over the vertex graph; each carries colour one edge further
 SETTLE_ROUNDS = 10  # more, once every vertex has a colour, to soften where fronts met
-UNSEEN = 2e-4  # the weight at which a texel gets half of its colour from its surroundings
+UNSEEN = 2e-5  # the weight at which a texel gets half of its colour from its surroundings
 GUTTER = 4  # texels around each chart that repeat its border
 GREY = np.float32(0.5)  # where nothing at all is known
 

@@ -54,11 +54,11 @@ def unwrap(mesh: Mesh, texture_size: int, timeout_s: float = 10.0) -> Unwrapped:
     mesh. Either way the same input gives the same output; only a machine so slow that the limit
     strikes gets the other one. `timeout_s` 0 asks for the box map.
 
-    texture_size : texels along a side, 16 or more; it sets the space between charts
+    texture_size : texels along a side, a power of two from 16, else InputError; sets the space between charts
     """
-    if texture_size < 16:
-        raise InputError(subject="texture size", received=str(texture_size), expected="at least 16 texels",
-                         remedy="choose a power of two such as 512 or 1024")
+    if texture_size < 16 or texture_size & (texture_size - 1):
+        raise InputError("texture size", received=str(texture_size), expected="a power of two from 16",
+                         remedy="choose 512 or 1024")
     try:
         if timeout_s <= 0:
             raise _Unavailable("no time was given for xatlas")
@@ -98,16 +98,22 @@ def _communicate(command: list[str], data: bytes, timeout_s: float) -> bytes:
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}  # numpy starts no threads in it
     quiet = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # Windows: no console flashes up
     try:
-        child = subprocess.run(command, input=data, capture_output=True, timeout=timeout_s,
-                               env=environment, creationflags=quiet, check=False)
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              env=environment, creationflags=quiet) as child:
+            try:
+                answer, complaint = child.communicate(data, timeout_s)
+            except BaseException:
+                child.kill()
+                child.wait()
+                raise
     except subprocess.TimeoutExpired:
         raise _Unavailable(f"xatlas took longer than {timeout_s:g} s") from None
     except OSError as error:
         raise _Unavailable(f"the child process did not start: {error}") from error
     if child.returncode != 0:
-        lines = child.stderr.decode(errors="replace").strip().splitlines()
+        lines = complaint.decode(errors="replace").strip().splitlines()
         raise _Unavailable(f"xatlas failed: {lines[-1] if lines else f'status {child.returncode}'}")
-    return child.stdout
+    return answer
 
 
 def _parse(data: bytes, mesh: Mesh) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
