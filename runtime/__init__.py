@@ -8,24 +8,43 @@ command line can answer Ctrl-C before numpy has loaded.
 """
 
 from importlib import import_module
+from typing import TYPE_CHECKING
 
-_HOMES = {
-    "Pipeline": ".pipeline", "Request": ".request", "Generation": ".generation", "Stages": ".generation",
-    "Pack": ".pack", "Mesh": ".meshes.mesh", "verify_pack": ".verify", "Check": ".verify",
-    **dict.fromkeys(("StageStarted", "Step", "StageDone", "Notice", "CoarseMesh", "CoarseViews", "Views", "Surface",
-                     "Result", "Event"), ".events"),
-    **dict.fromkeys(("MeshwrightError", "InputError", "OutputError", "PackError", "PackNotFound", "PackCorrupt",
-                     "PackFormat", "Cancelled", "EmptyShape"), "..engines.errors"),
-}
-__all__ = sorted(_HOMES)  # noqa: PLE0605
+if TYPE_CHECKING:
+    from ..engines.errors import (
+        Cancelled,
+        EmptyShape,
+        InputError,
+        MeshwrightError,
+        OutputError,
+        PackCorrupt,
+        PackError,
+        PackFormat,
+        PackNotFound,
+    )
+    from .events import CoarseMesh, CoarseViews, Event, Notice, Result, StageDone, StageStarted, Step, Surface, Views
+    from .generation import Generation, Stages
+    from .meshes.mesh import Mesh
+    from .pack import Pack
+    from .pipeline import Pipeline
+    from .request import Request
+    from .verify import Check, verify_pack
+
+__all__ = [
+    "Cancelled", "Check", "CoarseMesh", "CoarseViews", "EmptyShape", "Event", "Generation", "InputError", "Mesh",
+    "MeshwrightError", "Notice", "OutputError", "Pack", "PackCorrupt", "PackError", "PackFormat", "PackNotFound",
+    "Pipeline", "Request", "Result", "StageDone", "StageStarted", "Stages", "Step", "Surface", "Views", "verify_pack",
+]
+_MODULES = (".pipeline", ".request", ".generation", ".pack", ".events", ".meshes.mesh", ".verify", "..engines.errors")
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_HOMES[name], __name__), name)
-    globals()[name] = value
-    return value
+    if name in __all__:
+        for module in (import_module(module, __name__) for module in _MODULES):
+            if hasattr(module, name):
+                globals()[name] = getattr(module, name)
+                return globals()[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

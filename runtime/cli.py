@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from types import FrameType
 from typing import NoReturn
 
 BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
@@ -24,11 +26,35 @@ class _Parser(argparse.ArgumentParser):
         self.exit(BAD_INPUT, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
+class _Interrupt:
+    """Remembers that Ctrl-C was pressed, and stops the work as Python does anyway."""
+
+    def __enter__(self) -> _Interrupt:
+        self.came = False
+        self._ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        if self._ours:
+            signal.signal(signal.SIGINT, self._handle)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self._ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        self.came = True
+        raise KeyboardInterrupt
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; never a traceback."""
     try:
-        options = build_parser().parse_args(arguments)
-        return _run(options)
+        # A path may hold bytes that are no text; printing it must not fail.
+        sys.stdout.reconfigure(errors="backslashreplace")
+        with _Interrupt() as interrupt:
+            code = _run(build_parser().parse_args(arguments))
+            sys.stdout.flush()
+        # A library that is interrupted while it loads may report that as an error of its own.
+        return _fail("stopped", INTERRUPTED) if code and interrupt.came else code
     except KeyboardInterrupt:
         return _fail("stopped", INTERRUPTED)
     except BrokenPipeError:

@@ -1,0 +1,56 @@
+"""A tiny pack that every test shares, and the real command line on it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from meshwright.runtime import Pipeline
+
+from tests.runtime.tiny_pack import build
+
+Cli = Callable[..., subprocess.CompletedProcess]
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the tiny pack. Copy it before changing anything in it."""
+    return build(tmp_path_factory.mktemp("packs") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def pipe(tiny: Path) -> Pipeline:
+    """One open pipeline on the tiny pack."""
+    return Pipeline.open(tiny, threads=1)
+
+
+@pytest.fixture
+def cli(tiny: Path) -> Cli:
+    """Runs `meshwright` in a process of its own; `tiny` is known by name."""
+
+    def run(*arguments: object, **options: object) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "meshwright.runtime.cli", *map(str, arguments)]
+        environment = {**os.environ, "MESHWRIGHT_PACKS": str(tiny)}
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, **options)
+
+    return run
+
+
+@pytest.fixture
+def main(tiny: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Cli:
+    """The same without the process, which takes a second to start: for the many ways to be refused."""
+    from meshwright.runtime import cli
+
+    def run(*arguments: object) -> subprocess.CompletedProcess:
+        monkeypatch.setenv("MESHWRIGHT_PACKS", str(tiny))
+        try:
+            code = cli.main(list(map(str, arguments)))
+        except SystemExit as end:
+            code = end.code
+        return subprocess.CompletedProcess(arguments, code, *capsys.readouterr())
+
+    return run

@@ -1,0 +1,59 @@
+"""Golden replay: passes on the pack as it is, and notices an output that is off."""
+
+import hashlib
+import json
+import shutil
+
+import numpy as np
+import pytest
+from meshwright.runtime import Pipeline, verify_pack
+
+from tests.runtime.tiny_pack import GRAPHS
+
+
+@pytest.fixture
+def spoil(tiny, tmp_path):
+    """Opens a copy of the pack with changed golden arrays, hashes made to fit."""
+
+    def spoiled(change):
+        folder = shutil.copytree(tiny, tmp_path / "spoiled")
+        with np.load(folder / "golden.npz") as archive:
+            arrays = dict(archive)
+        change(arrays)
+        np.savez(folder / "golden.npz", **arrays)
+        data = (folder / "golden.npz").read_bytes()
+        document = json.loads((folder / "pack.json").read_text())
+        document["files"]["golden.npz"] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+        (folder / "pack.json").write_text(json.dumps(document))
+        return {check.component: check for check in verify_pack(Pipeline.open(folder, threads=1).models)}
+
+    return spoiled
+
+
+def test_every_component_passes(pipe):
+    checks = list(verify_pack(pipe.models))
+    assert [check.component for check in checks] == list(GRAPHS)
+    assert all(check.passed and check.relative < 1e-6 for check in checks)
+
+
+def test_an_output_that_is_off_fails_alone(spoil):
+    def change(arrays):
+        arrays["vae_encoder/out/latent"] = arrays["vae_encoder/out/latent"] * np.float32(1.01)
+
+    checks = spoil(change)
+    assert not checks["vae_encoder"].passed
+    assert checks["vae_encoder"].relative == pytest.approx(0.01 / 1.01, rel=0.05)
+    assert all(check.passed for name, check in checks.items() if name != "vae_encoder")
+
+
+@pytest.mark.parametrize("name", ["vae_encoder/out/latent", "vae_encoder/in/image"])
+def test_missing_arrays_fail(spoil, name):
+    check = spoil(lambda arrays: arrays.pop(name))["vae_encoder"]
+    assert not check.passed and check.problem
+
+
+def test_nan_fails(spoil):
+    def change(arrays):
+        arrays["vae_encoder/in/image"][:] = np.nan
+
+    assert not spoil(change)["vae_encoder"].passed
