@@ -1,0 +1,45 @@
+"""Ctrl-C: exit code 130, one line, no file, at every stage."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from meshwright.runtime.recipes.sharp_it import STAGES
+
+
+def start(tiny, folder, *options):
+    """The command line in a process group of its own, as a shell starts it."""
+    command = [sys.executable, "-m", "meshwright.runtime.cli", "generate", "a red chair", "--pack", str(tiny),
+               "-o", "chair.obj", "--preview", "c.png", "--keep-stages", "kept", *options]
+    return subprocess.Popen(command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            start_new_session=True)
+
+
+def interrupt_after(process, beginning):
+    """Press Ctrl-C once a line that begins so has been printed; what was printed after that."""
+    for line in process.stderr:
+        if line.startswith(beginning):
+            os.killpg(process.pid, signal.SIGINT)
+            break
+    out, rest = process.communicate(timeout=60)
+    return out, rest
+
+
+# The texture is large, so that the run cannot be over before the signal arrives.
+@pytest.mark.parametrize("stage", range(1, len(STAGES)), ids=lambda number: f"during-{STAGES[number]}")
+def test_ctrl_c_after_each_stage(tiny, tmp_path, stage):
+    with start(tiny, tmp_path, "--texture", "4096", "--steps", "300", "--prior-steps", "300") as process:
+        out, rest = interrupt_after(process, f"[{stage}/")
+    assert process.returncode == 130, rest
+    assert rest.splitlines()[-1] == "meshwright: stopped" and "Traceback" not in rest and out == ""
+    assert os.listdir(tmp_path) == []
+
+
+def test_ctrl_c_while_writing(tiny, tmp_path):
+    """The last stage has ended; the preview and the files are being made."""
+    with start(tiny, tmp_path, "--texture", "2048") as process:
+        _, rest = interrupt_after(process, "[8/8] texture")
+    assert process.returncode == 130 and "Traceback" not in rest
+    assert os.listdir(tmp_path) == []
