@@ -1,0 +1,183 @@
+"""How long a prompt takes, beside the same pipeline in PyTorch eager mode, in one run.
+
+    python -m benchmarks.latency --pack props --checkpoints DIR
+
+Two processes, one a side, take turns: a round is one prompt on our runtime, then the same prompt and seed on PyTorch.
+Both run the same recipe with the same weights, steps and threads (`eager`), so meshes and textures are made by the
+same code and only the networks differ. The first prompt of a fresh process is the cold figure; the others are warm.
+Memory is the largest resident set of the process during a stage. At the end both sides replay the pack's golden
+inputs, which shows that they compute the same. Without --checkpoints only our side runs: a pack's graphs hold the
+weights folded, not as PyTorch's modules take them.
+
+Also: from the start of a fresh process to the GLB on disk, the import, and with --installed the size of a fresh
+environment that holds the runtime alone. Writes latency.json and latency.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+from meshwright.runtime.pack import Pack
+
+from . import process, report
+
+ROOT = Path(__file__).parent
+PROMPTS = ("a red chair with white legs", "a small yellow car", "a stone tower with a blue roof", "a green bottle",
+           "a wooden table", "a purple rocket with orange fins", "a round tree", "a gray robot")
+SIDES = {"runtime": "meshwright", "eager": "PyTorch eager"}
+MOST = {"warm prompt to GLB, s": 5.0, "network time, share of PyTorch eager": 0.7, "process start to GLB, s": 10.0,
+        "import meshwright.runtime, s": 0.3, "resident memory, MB": 1536.0, "installed without extras, MB": 400.0}
+
+
+class Side:
+    """A process of `timed` that answers one line at a time."""
+
+    def __init__(self, side: str, pack: str, threads: int, checkpoints: Path | None) -> None:
+        options = [side, pack, str(threads), *([str(checkpoints)] if checkpoints else [])]
+        self._process = subprocess.Popen([sys.executable, "-m", "benchmarks.timed", *options], text=True,
+                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT.parent)
+        self.start = self._answer()
+
+    def ask(self, line: str) -> dict:
+        print(line, file=self._process.stdin, flush=True)
+        return self._answer()
+
+    def close(self) -> None:
+        self._process.stdin.close()
+        self._process.wait()
+
+    def _answer(self) -> dict:
+        line = self._process.stdout.readline()
+        if not line:
+            raise SystemExit(f"a measuring process ended with code {self._process.wait()}")
+        return json.loads(line)
+
+
+def measure(pack: str, threads: int, checkpoints: Path | None, rounds: int) -> dict[str, dict]:
+    """side -> {"start", "cold" run, "warm" runs, "golden"}; the sides take turns."""
+    names = list(SIDES) if checkpoints else ["runtime"]
+    sides = {name: Side(name, pack, threads, checkpoints if name == "eager" else None) for name in names}
+    runs: dict[str, list[dict]] = {name: [] for name in names}
+    for seed in range(rounds + 1):
+        for name, side in sides.items():
+            runs[name].append(side.ask(f"{seed} {PROMPTS[seed % len(PROMPTS)]}"))
+            print(f"round {seed} {SIDES[name]}: {runs[name][-1]['total']:.2f} s", file=sys.stderr, flush=True)
+    golden = {name: side.ask("verify") for name, side in sides.items()}
+    for side in sides.values():
+        side.close()
+    return {name: {"start": sides[name].start, "cold": runs[name][0], "warm": runs[name][1:], "golden": golden[name]}
+            for name in names}
+
+
+def stages(found: dict) -> dict[str, dict]:
+    """stage -> cold, median, p90 (seconds) and peak memory (MB) of one side; "total" last."""
+    every = [found["cold"], *found["warm"]]
+    names = list(found["cold"]["stages"])
+    table = {name: _figures(found["cold"]["stages"][name], [run["stages"][name] for run in found["warm"]])
+             | {"memory": max(run["memory"][name] for run in every)} for name in names}
+    total = _figures(found["cold"]["total"], [run["total"] for run in found["warm"]])
+    return table | {"total": total | {"memory": max(figures["memory"] for figures in table.values())}}
+
+
+def networks(found: dict) -> dict[str, float]:
+    """component -> median warm seconds of one side; "all" is the median of the sums."""
+    runs = [run["networks"] for run in found["warm"]]
+    single = {kind: median(run[kind] for run in runs) for kind in runs[0]}
+    return single | {"all": median(sum(run.values()) for run in runs)}
+
+
+def _figures(cold: float, warm: list[float]) -> dict[str, float]:
+    return {"cold": cold, "median": float(np.median(warm)), "p90": float(np.percentile(warm, 90))}
+
+
+def bars(found: dict[str, dict], start: dict, installed: dict | None) -> list[dict]:
+    """Each figure beside the most that it may be; None where it was not measured."""
+    ours = stages(found["runtime"])["total"]
+    ratio = networks(found["runtime"])["all"] / networks(found["eager"])["all"] if "eager" in found else None
+    values = [ours["median"], ratio, start["seconds"], start["import"], max(ours["memory"], start["memory"]),
+              installed["megabytes"] if installed else None]
+    return [{"measure": name, "most": most, "value": value, "met": None if value is None else value <= most}
+            for (name, most), value in zip(MOST.items(), values, strict=True)]
+
+
+def page(document: dict) -> str:
+    """The Markdown page of the figures."""
+    verdicts = {True: "met", False: "missed", None: "not measured"}
+    rows = [[b["measure"], f"{b['most']:g}", "-" if b["value"] is None else f"{b['value']:.2f}", verdicts[b["met"]]]
+            for b in document["bars"]]
+    where = document["machine"]
+    parts = ["# Latency", f"{where['processor']}, {where['cores']} cores, {document['threads']} threads; pack "
+             f"{document['pack']['name']} {document['pack']['sha256'][:16]}; {document['rounds']} warm rounds.",
+             report.table(["measure", "at most", "measured", ""], rows)]
+    for side, figures in document["stages"].items():
+        parts += [f"## {SIDES[side]}: seconds and peak memory of each stage", _stage_table(figures)]
+    parts += ["## Networks alone, median warm seconds", _network_table(document["networks"]), _footer(document)]
+    return "\n\n".join(parts)
+
+
+def _stage_table(figures: dict[str, dict]) -> str:
+    columns = ("cold", "median", "p90")
+    rows = [[name, *(f"{row[c]:.3f}" for c in columns), f"{row['memory']:.0f}"] for name, row in figures.items()]
+    return report.table(["stage", "cold, s", "warm median, s", "warm p90, s", "peak memory, MB"], rows)
+
+
+def _network_table(found: dict[str, dict[str, float]]) -> str:
+    sides = list(found)
+    rows = []
+    for kind, ours in found["runtime"].items():
+        seconds = [found[side].get(kind) for side in sides]
+        share = [f"{ours / seconds[1]:.2f}"] if len(seconds) == 2 and seconds[1] else ["-"]
+        rows.append([kind, *("-" if s is None else f"{s:.4f}" for s in seconds), *share])
+    return report.table(["component", *(SIDES[side] for side in sides), "share"], rows)
+
+
+def _footer(document: dict) -> str:
+    start, installed = document["start"], document["installed"]
+    lines = [f"A fresh process took {start['seconds']:.2f} s to the GLB; at most {start['memory']:.0f} MB were resident."]
+    for side, golden in document["golden"].items():
+        lines.append(f"{SIDES[side]}: golden inputs replayed, largest relative error "
+                     f"{max(golden['relative'].values()):.1e}, {'passed' if golden['passed'] else 'FAILED'}.")
+    if installed:
+        lines.append(f"Training packages in the fresh environment: {', '.join(installed['training']) or 'none'}.")
+    return "\n\n".join(lines)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    args = _parse(arguments)
+    pack = Pack.open(args.pack)
+    start = process.start_to_glb(args.pack, PROMPTS[0], args.starts) | {"import": process.import_seconds()}
+    found = measure(args.pack, args.threads, args.checkpoints, args.rounds)
+    installed = process.installed_size(ROOT.parent) if args.installed else None
+    document = {
+        "pack": {"name": pack.manifest.name, "sha256": pack.hash}, "machine": report.machine(),
+        "threads": args.threads, "rounds": args.rounds, "bars": bars(found, start, installed),
+        "stages": {side: stages(runs) for side, runs in found.items()},
+        "networks": {side: networks(runs) for side, runs in found.items()}, "start": start, "installed": installed,
+        "opening": {side: runs["start"] for side, runs in found.items()},
+        "golden": {side: runs["golden"] for side, runs in found.items()}}
+    text = page(document)
+    report.write(args.out, "latency", document, text)
+    print(text)
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pack", default="props", help="name or folder of the pack")
+    parser.add_argument("--checkpoints", type=Path, help="folder of the training checkpoints, for the PyTorch side")
+    parser.add_argument("--rounds", type=int, default=8, help="warm rounds")
+    parser.add_argument("--starts", type=int, default=3, help="fresh processes; the median counts")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--installed", action="store_true", help="also install into a fresh environment (needs pip)")
+    parser.add_argument("--out", type=Path, default=ROOT / "results")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    main()
