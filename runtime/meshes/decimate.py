@@ -7,13 +7,14 @@ import threading
 import numpy as np
 
 from ...engines.errors import InputError
-from .checks import is_watertight
+from .checks import is_watertight, split_crowded_edges
 from .mesh import Mesh
 
 SMALLEST_BUDGET = 4  # a tetrahedron: nothing smaller encloses space
 # (fraction of the budget, aggressiveness): tried in this order until a closed mesh stays closed.
-# A gentler collapse or a slightly smaller target takes another path and mostly avoids the fold.
-ATTEMPTS = ((1.0, 7.0), (0.97, 5.0), (0.9, 3.0), (0.8, 7.0))
+# Where thin parts fold onto one another, edges end up with four faces: those are split. A gentler collapse or a
+# slightly smaller target takes another path.
+ATTEMPTS = ((0.99, 7.0), (0.97, 5.0), (0.9, 3.0), (0.8, 7.0))
 
 _library_state = threading.Lock()  # the library keeps the mesh in globals between its calls
 
@@ -39,8 +40,11 @@ def decimate(mesh: Mesh, faces: int) -> Mesh:
         candidate = _collapse(mesh, target, aggressiveness)
         if len(candidate.faces) > faces:
             continue
-        if not closed or is_watertight(candidate):
+        if not closed:
             return candidate
+        for closing in (candidate, split_crowded_edges(candidate)):
+            if len(closing.faces) <= faces and is_watertight(closing):
+                return closing
         first = first or candidate
     return first or _collapse(mesh, faces, 10.0)
 
