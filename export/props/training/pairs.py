@@ -21,7 +21,7 @@ from .command import run
 from .loop import averaged
 from .vae import build as build_vae
 
-RESOLUTION, COUNT = 64, 2000
+RESOLUTION, COUNT = 64, 1500
 # The prior will not land exactly where the encoder does, and binds colours to parts late.
 LATENT_NOISE, RECOLORED = 0.12, 0.5
 

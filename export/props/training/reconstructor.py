@@ -18,7 +18,7 @@ from .shap_e import field_batch
 CONFIG = ReconstructorConfig(view_size=128, patch=16, position_grid=8, encoder_width=192, encoder_heads=6, encoder_depth=3,
                              width=192, heads=6, depth=5, tokens=10, upsample=4, channels=24, hidden=64)
 TRUNCATION = 0.15
-SCHEDULE = Schedule(steps=3700, batch=12, lr=1e-3, matrix_lr=2e-3, warmup=150)
+SCHEDULE = Schedule(steps=2300, batch=12, lr=1e-3, matrix_lr=2e-3, warmup=150)
 
 
 def view_batch(data: Dataset, index) -> Tensor:
