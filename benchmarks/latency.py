@@ -140,7 +140,7 @@ def _network_table(found: dict[str, dict[str, float]]) -> str:
 
 def _footer(document: dict) -> str:
     start, installed = document["start"], document["installed"]
-    lines = [f"A fresh process took {start['seconds']:.2f} s to the GLB; at most {start['memory']:.0f} MB were resident."]
+    lines = [f"A fresh process took {start['seconds']:.2f} s to the GLB; at most {start['memory']:.0f} MB resident."]
     for side, golden in document["golden"].items():
         lines.append(f"{SIDES[side]}: golden inputs replayed, largest relative error "
                      f"{max(golden['relative'].values()):.1e}, {'passed' if golden['passed'] else 'FAILED'}.")

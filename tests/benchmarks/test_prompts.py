@@ -1,4 +1,5 @@
 import re
+from functools import cache
 
 import numpy as np
 import pytest
@@ -35,23 +36,31 @@ def test_paraphrases_are_well_formed():
 
 def test_no_paraphrase_can_be_a_training_caption():
     for prompt in prompts.paraphrases():
-        assert not any(pattern.fullmatch(prompt.text) for family in prompt.families for pattern in patterns(family))
+        assert not any(is_caption(family, prompt.text) for family in prompt.families), prompt.text
 
 
-def test_the_patterns_match_training_captions():
+def test_what_is_a_training_caption_is_seen():
     rng = np.random.default_rng(2)
-    for family in FAMILIES:
+    for family in ("chair", "car", "house"):
         for first, second in ((None, None), ("red", None), ("orange", "white"), ("black", "black")):
             text = captions.caption(family, first, second, rng)
-            assert any(pattern.fullmatch(text) for pattern in patterns(family)), text
+            assert is_caption(family, text), text
 
 
+def is_caption(family, text):
+    """Whether a training caption of a family can be just that."""
+    ends = [frame.split("{}") for frame in set(captions.FRAMES)]
+    inner = [text[len(a):len(text) - len(b)] for a, b in ends if text.startswith(a) and text.endswith(b)]
+    return any(pattern.fullmatch(part) for pattern in patterns(family) for part in inner)
+
+
+@cache
 def patterns(family):
-    """Every form that a training caption of a family can have."""
+    """Every form that a training caption of a family can have within its frame."""
     part = SECOND_PART[family]
-    colors = [word for words in WORDS.values() for word in words]
-    words = {"noun": captions.NOUNS[family], "part": captions.PART_WORDS.get(part, (part,)), "c1": colors, "c2": colors}
+    colors = {word for words in WORDS.values() for word in words}
+    words = {"noun": set(captions.NOUNS[family]), "part": captions.PART_WORDS.get(part, (part,)),
+             "c1": colors, "c2": colors}
     options = {name: f"(?:{'|'.join(map(re.escape, found))})" for name, found in words.items()}
-    templates = (*captions.PLAIN, *captions.MAIN_ONLY, *captions.BOTH, *captions.SAME)
-    texts = {frame.format(template) for frame in captions.FRAMES for template in templates}
-    return [re.compile(re.sub(r"\ba (?=\(|\{)", "an? ", text).format(**options)) for text in texts]
+    templates = {*captions.PLAIN, *captions.MAIN_ONLY, *captions.BOTH, *captions.SAME}
+    return [re.compile(re.sub(r"\ba (?=\{)", "an? ", text).format(**options)) for text in templates]

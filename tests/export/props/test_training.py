@@ -1,0 +1,91 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from meshwright.export.props.training.diffusion import alphas_cumprod, noised
+from meshwright.export.props.training.loop import Schedule, averaged, fit, optimizers
+from meshwright.export.props.training.muon import Muon
+from torch import nn
+
+SCHEDULE = Schedule(steps=12, batch=2, lr=0.05, matrix_lr=0.02, warmup=3, ema=0.9, seed=4)
+
+
+class Line(nn.Module):
+    """Two parameters: a matrix large enough for Muon, and a bias."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(1)
+        self.weight, self.bias = nn.Parameter(torch.randn(9, 9)), nn.Parameter(torch.zeros(9))
+
+    def forward(self, x):
+        return x @ self.weight + self.bias
+
+
+class Interrupt(Exception):
+    pass
+
+
+def loss_of(module, stop_at=None):
+    steps = []
+
+    def loss(rng):
+        if len(steps) == stop_at:
+            raise Interrupt
+        steps.append(1)
+        x = torch.from_numpy(rng.normal(size=(4, 9)).astype(np.float32))
+        return {"loss": (module(x + 0.1 * torch.randn_like(x)) - x.flip(1)).square().mean()}
+
+    return loss
+
+
+def test_an_interrupted_training_ends_as_an_unbroken_one(tmp_path, monkeypatch):
+    whole = Line()
+    fit(whole, loss_of(whole), SCHEDULE, tmp_path / "whole.pt", log_every=100)
+
+    # A clock that jumps makes the loop save after every step.
+    ticks = iter(range(0, 10**9, 1000))
+    monkeypatch.setattr("meshwright.export.props.training.loop.time.time", lambda: next(ticks))
+    for stop_at in (5, 3):
+        broken = Line()
+        with pytest.raises(Interrupt):
+            fit(broken, loss_of(broken, stop_at), SCHEDULE, tmp_path / "broken.pt", log_every=100)
+    last = Line()
+    fit(last, loss_of(last), SCHEDULE, tmp_path / "broken.pt", log_every=100)
+    for a, b in zip(whole.parameters(), last.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=0)
+    again = averaged(Line(), tmp_path / "broken.pt")
+    for a, b in zip(last.parameters(), again.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=0)
+    assert not any(p.requires_grad for p in again.parameters())
+
+
+def test_rates_warm_up_and_fall_to_a_fiftieth():
+    factors = [SCHEDULE.factor(step) for step in range(13)]
+    assert factors[:3] == pytest.approx([1 / 3, 2 / 3, 1])
+    assert factors[12] == pytest.approx(0.02)
+    assert all(a > b for a, b in zip(factors[3:], factors[4:], strict=False))
+
+
+def test_matrices_go_to_muon_and_the_rest_to_adamw():
+    adam, muon = optimizers(Line(), SCHEDULE)
+    assert isinstance(adam, torch.optim.AdamW) and isinstance(muon, Muon)
+    assert [tuple(p.shape) for p in muon.param_groups[0]["params"]] == [(9, 9)]
+    assert len(optimizers(Line(), Schedule(steps=1, batch=1))) == 1
+
+
+def test_the_forward_process_is_that_of_diffusers():
+    from diffusers import DDPMScheduler
+
+    theirs = DDPMScheduler(beta_schedule="squaredcos_cap_v2", prediction_type="v_prediction")
+    table = alphas_cumprod()
+    torch.testing.assert_close(table, theirs.alphas_cumprod, rtol=3e-4, atol=1e-7)
+    x0, timestep = torch.randn(3, 2, 5), torch.tensor([0, 500, 999])
+    torch.manual_seed(0)
+    x, v = noised(x0, timestep, table)
+    torch.manual_seed(0)
+    noise = torch.randn_like(x0)
+    torch.testing.assert_close(x, theirs.add_noise(x0, noise, timestep), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(v, theirs.get_velocity(x0, noise, timestep), rtol=1e-4, atol=1e-4)
+    assert math.isclose(float(table[0]), 1, abs_tol=1e-3) and float(table[-1]) < 1e-5
