@@ -1,0 +1,93 @@
+"""The wheel holds everything, and installed alone it stays small and free of the training stack."""
+
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+ROOTS = {"engines": "meshwright.engines", "runtime": "meshwright.runtime", "export": "meshwright.export"}
+TRAINING = ("torch", "diffusers", "transformers", "onnxscript", "tokenizers", "huggingface_hub", "numba", "scipy")
+
+
+def sources():
+    """Every module of the three folders, relative to the root."""
+    return sorted(path.relative_to(ROOT) for folder in ROOTS for path in (ROOT / folder).rglob("*.py"))
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """Built from a copy, so that nothing is left in the working tree."""
+    copy, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, copy)
+    for folder in ROOTS:
+        shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(out), str(copy)]
+    subprocess.run(command, check=True, capture_output=True, timeout=600)
+    return next(out.iterdir())
+
+
+def test_every_package_is_listed():
+    folders = {path.parent for path in sources()}
+    expected = {".".join([ROOTS[folder.parts[0]], *folder.parts[1:]]) for folder in folders}
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    assert set(listed) == expected and len(listed) == len(set(listed))
+
+
+def test_the_wheel_holds_every_module_and_pack(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    packs = [path.relative_to(ROOT) for path in (ROOT / "runtime/packs").rglob("*") if path.is_file()]
+    missing = {f"meshwright/{path.as_posix()}" for path in [*sources(), *packs]} - names
+    assert not missing
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert {name.split("/")[0] for name in names} == {"meshwright", wheel.name[:wheel.name.index("-py3")] + ".dist-info"}
+
+
+def test_torch_is_pinned_exactly():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert [need for need in extras["export"] if need.startswith("torch")] == ["torch==2.13.0"]
+
+
+def test_the_readme_and_ci_run_the_same_command():
+    readme, ci = (ROOT / "README.md").read_text(), (ROOT / ".ci/run").read_text()
+    command = next(line for line in ci.splitlines() if "pytest" in line and not line.startswith("#"))
+    assert re.search(rf"^    {re.escape(command)}$", readme, re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def fresh(wheel, tmp_path_factory):
+    """The python of an environment into which only the wheel and its requirements were installed."""
+    folder = tmp_path_factory.mktemp("fresh") / "venv"
+    venv.create(folder, with_pip=True)
+    python = folder / "bin/python"
+    subprocess.run([python, "-m", "pip", "install", "-q", str(wheel)], check=True, capture_output=True, timeout=600)
+    return python
+
+
+def test_installed_alone_it_is_small(fresh):
+    """400 MB for the bundled pack and all requirements; pip itself, which a venv brings, does not count."""
+    packages = next((fresh.parent.parent / "lib").glob("python*/site-packages"))
+    own = [path for path in packages.rglob("*") if path.is_file() and not path.relative_to(packages).parts[0].startswith(
+        ("pip", "setuptools", "_distutils"))]
+    megabytes = sum(path.stat().st_size for path in own) / 1e6
+    assert 50 < megabytes < 400
+    installed = {path.name for path in packages.iterdir()}
+    assert installed.isdisjoint(TRAINING)
+
+
+def test_installed_alone_it_makes_a_mesh(fresh, tmp_path):
+    from tests.runtime.tiny_pack import build
+
+    command = [fresh.parent / "meshwright", "generate", "a red chair", "--pack", build(tmp_path / "tiny"), "--texture",
+               "64", "-o", tmp_path / "chair.glb"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 0, ended.stderr
+    assert (tmp_path / "chair.glb").read_bytes()[:4] == b"glTF"
