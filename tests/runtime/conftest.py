@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from meshwright.runtime import Pipeline
 
+from meshwright.runtime import Pipeline
 from tests.runtime.tiny_pack import build
 
 Cli = Callable[..., subprocess.CompletedProcess]

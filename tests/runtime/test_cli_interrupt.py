@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+
 from meshwright.runtime.recipes.sharp_it import STAGES
 
 

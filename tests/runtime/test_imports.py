@@ -4,8 +4,9 @@ import subprocess
 import sys
 import time
 
-import meshwright.runtime
 import pytest
+
+import meshwright.runtime
 
 PUBLIC = {
     "Cancelled", "Check", "CoarseMesh", "CoarseViews", "EmptyShape", "Event", "Generation", "InputError", "Mesh",
@@ -29,7 +30,8 @@ print(len(sys.modules))
 
 
 def python(code, *arguments):
-    return subprocess.run([sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, timeout=120)
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
 def test_public_names():

@@ -6,6 +6,7 @@ import os
 import shutil
 
 import pytest
+
 from meshwright.engines import TensorSpec
 from meshwright.runtime import Pack, PackCorrupt, PackError, PackFormat, PackNotFound
 from meshwright.runtime.pack import candidates

@@ -1,6 +1,7 @@
 """Options out of range are refused when the request is made."""
 
 import pytest
+
 from meshwright.runtime import InputError, Request
 
 
@@ -21,7 +22,8 @@ def test_limits_are_accepted(options):
 @pytest.mark.parametrize("options", [
     {"seed": -1}, {"seed": 2**64}, {"seed": 1.5}, {"seed": True}, {"seed": None}, {"steps": 0}, {"steps": -3},
     {"steps": 1001}, {"steps": 10**12}, {"steps": "8"}, {"prior_steps": 0}, {"guidance": float("nan")},
-    {"guidance": float("inf")}, {"guidance": -0.1}, {"guidance": 101}, {"guidance": "3"}, {"prior_guidance": float("nan")},
+    {"guidance": float("inf")}, {"guidance": -0.1}, {"guidance": 101}, {"guidance": "3"},
+    {"prior_guidance": float("nan")},
     {"faces": 3}, {"faces": 0}, {"faces": 10**9}, {"texture": 0}, {"texture": 1000}, {"texture": 16384},
     {"texture": None}, {"texture_from": "air"}, {"texture_from": 3},
 ], ids=str)

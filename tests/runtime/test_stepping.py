@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+
 from meshwright.runtime import Cancelled, Step
 from meshwright.runtime.stepping import stepwise
 

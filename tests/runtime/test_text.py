@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 import tokenizers
+
 from meshwright.runtime import InputError, PackFormat
 from meshwright.runtime.text import WordPiece, load_tokenizer
-
 from tests.runtime.tiny_pack import tokenizer
 
 PIECES = ("[PAD] [UNK] [CLS] [SEP] a red chair with white leg ##s , . - ' $ + ` cafe naive strasse ##e un ##aff ##able "
@@ -28,7 +28,8 @@ def vocabulary() -> dict[str, int]:
 @pytest.fixture(scope="module")
 def reference(vocabulary: dict[str, int]) -> tokenizers.Tokenizer:
     """The same tokenizer built from the package's own parts."""
-    made = tokenizers.Tokenizer(tokenizers.models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=100))
+    pieces = tokenizers.models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=100)
+    made = tokenizers.Tokenizer(pieces)
     made.normalizer = tokenizers.normalizers.BertNormalizer()
     made.pre_tokenizer = tokenizers.pre_tokenizers.BertPreTokenizer()
     made.post_processor = tokenizers.processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
@@ -58,7 +59,8 @@ def test_emoji_beside_words_are_noticed(vocabulary):
 
 
 @pytest.mark.parametrize(("prompt", "message"), [
-    ("", "empty"), (" \u3000", "empty"), ("a\x00chair", "U\\+0000"), ("a\nchair", "U\\+000A"), ("a\x1b[31m", "U\\+001B"),
+    ("", "empty"), (" \u3000", "empty"),
+    ("a\x00chair", "U\\+0000"), ("a\nchair", "U\\+000A"), ("a\x1b[31m", "U\\+001B"),
     ("a\udcff", "U\\+DCFF"), ("\U0001f600", "knows no word"), ("x" * 100_000, "knows no word"), (None, "empty"),
 ])
 def test_refused_prompts(prompt, message, vocabulary):

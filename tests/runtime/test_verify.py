@@ -6,8 +6,8 @@ import shutil
 
 import numpy as np
 import pytest
-from meshwright.runtime import Pipeline, verify_pack
 
+from meshwright.runtime import Pipeline, verify_pack
 from tests.runtime.tiny_pack import GRAPHS
 
 
