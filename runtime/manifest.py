@@ -109,6 +109,14 @@ class Grid:
 
 
 @dataclass(frozen=True)
+class Finish:
+    """What a finished mesh has unless the caller asks otherwise: most triangles, and pixels along the texture's side."""
+
+    faces: int
+    texture: int
+
+
+@dataclass(frozen=True)
 class Manifest:
     """Everything in `pack.json`."""
 
@@ -128,6 +136,7 @@ class Manifest:
     views: Views
     reconstructor_view_size: int
     grid: Grid
+    finish: Finish
     texture_from: str
     metres_per_unit: float
 
@@ -159,7 +168,7 @@ def _manifest(root: Entry) -> Manifest:
         coarse=_coarse(root["coarse"]), views=_views(root["views"]),
         reconstructor_view_size=root["reconstructor"].int("view_size", low=1),
         grid=Grid(root["grid"].int("resolution", low=2), root["grid"].float("extent")),
-        texture_from=root.str("texture_from", TEXTURE_SOURCES),
+        finish=_finish(root.get("finish", {})), texture_from=root.str("texture_from", TEXTURE_SOURCES),
         metres_per_unit=root.get("metres_per_unit", 1.0).number())
 
 
@@ -224,6 +233,11 @@ def _views(entry: Entry) -> Views:
                          received=f"{len(views.azimuths)} azimuths, {len(views.elevations)} elevations",
                          expected=str(views.rows * views.columns))
     return views
+
+
+def _finish(entry: Entry) -> Finish:
+    return Finish(entry.int("faces", low=4) if "faces" in entry else 10_000,
+                  entry.int("texture", low=64) if "texture" in entry else 1024)
 
 
 def _check_references(manifest: Manifest) -> None:

@@ -24,8 +24,8 @@ class Request:
     steps : 1 to 1000, None for the pack's own. Steps of the refiner: more are slower, not always better.
     guidance : 0 to 100, None for the pack's own. How strongly the refiner follows the prompt; 1 is no guidance.
     prior_steps, prior_guidance : the same two for the loop that draws the coarse shape.
-    faces : 4 to 1,000,000. The mesh is decimated to at most that many triangles before it is unwrapped.
-    texture : a power of two from 64 to 8192. Width and height of the baseColor texture, in pixels.
+    faces : 4 to 1,000,000, None for the pack's own. The mesh is decimated to at most that many triangles before it is unwrapped.
+    texture : a power of two from 64 to 8192, None for the pack's own. Width and height of the baseColor texture, in pixels.
     texture_from : "views" projects the refined views, "field" asks the reconstructed colour field, "blend"
         fills with the field what no view sees; None for the pack's own.
     """
@@ -36,8 +36,8 @@ class Request:
     guidance: float | None = None
     prior_steps: int | None = None
     prior_guidance: float | None = None
-    faces: int = 10_000
-    texture: int = 1024
+    faces: int | None = None
+    texture: int | None = None
     texture_from: str | None = None
 
     def __post_init__(self) -> None:
@@ -49,8 +49,9 @@ class Request:
         for name in ("guidance", "prior_guidance"):
             if getattr(self, name) is not None:
                 _real(name, getattr(self, name), 0.0, MOST_GUIDANCE)
-        _whole("faces", self.faces, 4, MOST_FACES)
-        if self.texture not in TEXTURES:
+        if self.faces is not None:
+            _whole("faces", self.faces, 4, MOST_FACES)
+        if self.texture is not None and self.texture not in TEXTURES:
             raise InputError("texture is out of range", received=repr(self.texture),
                              expected="a power of two from 64 to 8192")
         if self.texture_from is not None and self.texture_from not in TEXTURE_SOURCES:

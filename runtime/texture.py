@@ -32,12 +32,13 @@ def textured(surface: Mesh, color: ColorQuery, views: np.ndarray, cameras: Camer
     Returns a mesh with normals, uvs and texture. Decimating comes first: unwrapping a dense mesh is what
     takes most of the time elsewhere.
     """
-    light = split_at_creases(decimate(surface, request.faces))
-    unwrapped = unwrap(light, request.texture)
+    faces, size = request.faces or pack.finish.faces, request.texture or pack.finish.texture
+    light = split_at_creases(decimate(surface, faces))
+    unwrapped = unwrap(light, size)
     if unwrapped.reason:
         yield Notice(f"unwrapped with a box map: {unwrapped.reason}")
     mesh = unwrapped.mesh
-    atlas = make_atlas(mesh, request.texture)
+    atlas = make_atlas(mesh, size)
     source = request.texture_from or pack.texture_from
     baked = _bake(source, atlas, mesh, color, views, cameras, pack.views.background)
     return mesh.replace(texture=to_texture(atlas, fill_unseen(atlas, mesh, baked)))

@@ -82,6 +82,7 @@ def manifest(checkpoints: Path) -> dict:
         "views": {"size": VIEW_SIZE, "rows": 3, "columns": 2, "azimuths": list(cameras.AZIMUTHS), "elevations": list(cameras.ELEVATIONS),
                   "fov": cameras.FOV, "radius": cameras.RADIUS, "background": 1.0},
         "reconstructor": {"view_size": VIEW_SIZE}, "grid": {"resolution": RESOLUTION, "extent": EXTENT},
+        "finish": {"faces": 6000, "texture": 512},
         "texture_from": "views", "metres_per_unit": 1.0,
     }
 

@@ -15,12 +15,16 @@ from ..cameras import Cameras, camera_vectors, orbit
 from ..events import CoarseMesh, CoarseViews, Notice, Surface, Views
 from ..isosurface import extract
 from ..manifest import Coarse, Manifest
+from ..meshes.checks import keep_components, split_crowded_edges
 from ..meshes.mesh import Mesh
 from ..models import Models
 from ..render import grid, render_views, split_grid
 from ..request import Request
 from ..stages import Stage, denoise, run_stage
 from ..texture import textured
+
+# Loose pieces with less than this share of the surface are taken for noise of the field.
+SPECK = 0.005
 
 STAGES = ("text", "coarse shape", "coarse mesh", "coarse views", "refined views", "reconstruction", "surface",
           "texture")
@@ -160,6 +164,7 @@ def resized(views: np.ndarray, size: int) -> np.ndarray:
 def extract_surface(pack: Manifest, field: Field) -> Mesh:
     """The reconstructed surface by FlexiCubes, before decimation and texture."""
     mesh = extract(field.geometry, field.weights, pack.grid.resolution, pack.grid.extent)
+    mesh = split_crowded_edges(keep_components(mesh, SPECK))
     _check_not_empty(mesh, "reconstruction")
     return mesh
 

@@ -6,8 +6,8 @@ from meshwright.runtime import InputError, Request
 
 
 def test_defaults_are_accepted():
-    assert Request("a red chair") == Request("a red chair", seed=0, steps=None, guidance=None, faces=10_000,
-                                             texture=1024, texture_from=None)
+    assert Request("a red chair") == Request("a red chair", seed=0, steps=None, guidance=None, faces=None,
+                                             texture=None, texture_from=None)
 
 
 @pytest.mark.parametrize("options", [
