@@ -107,6 +107,7 @@ class Pipeline:
         manifest = self.pack.manifest
         own = {"steps": manifest.refiner.steps, "guidance": manifest.refiner.guidance,
                "prior_steps": manifest.prior.steps, "prior_guidance": manifest.prior.guidance,
+               "faces": manifest.finish.faces, "texture": manifest.finish.texture,
                "texture_from": manifest.texture_from}
         options = {name: own[name] if value is None else value
                    for name, value in asdict(request).items() if name not in ("prompt", "seed")}

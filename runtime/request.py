@@ -24,8 +24,9 @@ class Request:
     steps : 1 to 1000, None for the pack's own. Steps of the refiner: more are slower, not always better.
     guidance : 0 to 100, None for the pack's own. How strongly the refiner follows the prompt; 1 is no guidance.
     prior_steps, prior_guidance : the same two for the loop that draws the coarse shape.
-    faces : 4 to 1,000,000, None for the pack's own. The mesh is decimated to at most that many triangles before it is unwrapped.
-    texture : a power of two from 64 to 8192, None for the pack's own. Width and height of the baseColor texture, in pixels.
+    faces : 4 to 1,000,000, None for the pack's own. The mesh is decimated to at most that many triangles before
+        it is unwrapped.
+    texture : a power of two from 64 to 8192, None for the pack's own. Sides of the baseColor texture, in pixels.
     texture_from : "views" projects the refined views, "field" asks the reconstructed colour field, "blend"
         fills with the field what no view sees; None for the pack's own.
     """

@@ -100,6 +100,14 @@ def test_same_seed_same_bytes(pipe, tiny, made, tmp_path):
     np.testing.assert_array_equal(made.stages.views, again.stages.views)
 
 
+def test_the_pack_has_the_defaults(pipe):
+    """What a pack leaves open is 10,000 triangles and 1,024 pixels; the provenance says what was used."""
+    made = pipe.generate("a red chair")
+    assert made.mesh.texture.shape == (1024, 1024, 3)
+    assert made.extras["options"] == {"steps": 3, "guidance": 2.0, "prior_steps": 4, "prior_guidance": 2.0,
+                                      "faces": 10_000, "texture": 1024, "texture_from": "views"}
+
+
 @pytest.mark.parametrize("change", [{"seed": 4}, {"steps": 5}, {"guidance": 7.5}, {"prior_steps": 2},
                                     {"prior_guidance": 9.0}], ids=str)
 def test_options_change_the_views(pipe, made, change):
