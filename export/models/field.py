@@ -12,7 +12,8 @@ def sample_planes(planes: Tensor, points: Tensor) -> Tensor:
     """planes (b, 3, c, h, w), points (b, n, 3) in [-1, 1] -> features (b, n, 3c); zero outside the planes."""
     batch, count = points.shape[:2]
     grid = torch.stack([points[..., axes] for axes in PLANE_AXES], dim=1)
-    features = F.grid_sample(planes.flatten(0, 1), grid.flatten(0, 1).unsqueeze(1), mode="bilinear", padding_mode="zeros", align_corners=False)
+    features = F.grid_sample(planes.flatten(0, 1), grid.flatten(0, 1).unsqueeze(1), mode="bilinear", padding_mode="zeros",
+                             align_corners=False)
     return features.reshape(batch, -1, count).mT
 
 

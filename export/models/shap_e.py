@@ -71,7 +71,7 @@ class _Mlp(nn.Module):
         widths = [config.position_width] + [config.hidden] * (config.layers - 1)
         widths[GENERATED] += config.direction_width
         outputs = [config.hidden] * (config.layers - 1) + [config.outputs]
-        self.mlp = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, outputs))
+        self.mlp = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, outputs, strict=True))
 
 
 class ShapEDecoder(nn.Module):
@@ -85,7 +85,7 @@ class ShapEDecoder(nn.Module):
     def project(self, latent: Tensor) -> tuple[Tensor, ...]:
         """latent (b, rows, latent width) -> the four generated weights, (b, hidden, in) each."""
         blocks = latent.split(self.config.hidden, dim=1)
-        return tuple(proj(block) for proj, block in zip(self.params_proj.projections.values(), blocks))
+        return tuple(proj(block) for proj, block in zip(self.params_proj.projections.values(), blocks, strict=True))
 
     def field(self, weights: tuple[Tensor, ...], points: Tensor) -> tuple[Tensor, Tensor]:
         """points (b, n, 3) -> sdf (b, n, 1) in (-1, 1), positive inside, and the texture colour (b, n, 3) in [0, 1]."""

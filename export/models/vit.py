@@ -59,7 +59,8 @@ class Attention(nn.Module):
         self.attention, self.output = _Heads(width), _Dense(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        q, k, v = (f(x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for f in (self.attention.query, self.attention.key, self.attention.value))
+        maps = (self.attention.query, self.attention.key, self.attention.value)
+        q, k, v = (f(x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for f in maps)
         return self.output.dense(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
 
 

@@ -18,7 +18,7 @@ from .cameras import view_poses
 from .world import make_prop
 
 VIEW_SIZE, NEAR, WIDE, UNIFORM, SURFACE, CAPTIONS = 128, 1024, 512, 1024, 1024, 6
-HELD_OUT_SEED = 10_000_000
+COUNT, HELD_OUT_SEED = 10_000, 10_000_000
 EXTENT = 1.05
 
 
@@ -80,7 +80,8 @@ def write(folder: Path, count: int, first_seed: int) -> None:
         prop = make_prop(first_seed + i)
         for name, row in sample(prop, np.random.default_rng((prop.seed, 2)), poses).items():
             files[name][i] = row
-        labels.append({"family": prop.family, "first": prop.first, "second": prop.second, "seed": prop.seed, "captions": prop.captions(CAPTIONS)})
+        labels.append({"family": prop.family, "first": prop.first, "second": prop.second, "seed": prop.seed,
+                       "captions": prop.captions(CAPTIONS)})
         if i % 500 == 499:
             print(f"{i + 1}/{count}", flush=True)
     (folder / "labels.json").write_text(json.dumps(labels))
@@ -89,7 +90,7 @@ def write(folder: Path, count: int, first_seed: int) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--count", type=int, default=COUNT)
     parser.add_argument("--first-seed", type=int, default=0)
     args = parser.parse_args()
     write(args.out, args.count, args.first_seed)

@@ -292,9 +292,12 @@ SECOND_PART = {
 
 # What these things usually look like, so that a prompt without a colour gets a plausible one.
 USUAL = {
-    "chair": ("brown", "brown"), "stool": ("brown", "brown"), "table": ("brown", "brown"), "lamp": ("yellow", "black"), "mug": ("white", "white"),
-    "bottle": ("green", "red"), "house": ("beige", "red"), "tower": ("gray", "red"), "round tree": ("green", "brown"), "pine": ("green", "brown"),
-    "mushroom": ("red", "white"), "barrel": ("brown", "gray"), "crate": ("brown", "brown"), "sword": ("gray", "brown"),
+    "chair": ("brown", "brown"), "stool": ("brown", "brown"), "table": ("brown", "brown"),
+    "lamp": ("yellow", "black"), "mug": ("white", "white"),
+    "bottle": ("green", "red"), "house": ("beige", "red"), "tower": ("gray", "red"),
+    "round tree": ("green", "brown"), "pine": ("green", "brown"),
+    "mushroom": ("red", "white"),
+    "barrel": ("brown", "gray"), "crate": ("brown", "brown"), "sword": ("gray", "brown"),
     "hammer": ("gray", "brown"), "rocket": ("white", "red"), "car": ("red", "black"), "boat": ("brown", "white"),
     "snowman": ("white", "black"), "robot": ("gray", "gray"),
 }

@@ -2,7 +2,8 @@
 
 A prop is a float32 array (n, 24), a primitive a row:
 
-    0 kind | 1:10 rotation, row-major, local -> world | 10:13 centre | 13:17 sizes | 17 rounding | 18:21 sRGB colour | 21 bounding radius | 22 part slot | 23 unused
+    0 kind | 1:10 rotation, row-major, local -> world | 10:13 centre | 13:17 sizes | 17 rounding
+    18:21 sRGB colour | 21 bounding radius | 22 part slot | 23 unused
 
 Distances are negative inside. A union's distance is exact outside and a bound inside, as for every union by minimum.
 """

@@ -1,4 +1,4 @@
-"""The one training loop: warm-up and cosine, Muon for matrices and AdamW for the rest, an average of the weights, checkpoints that resume exactly."""
+"""The one training loop: warm-up and cosine, Muon and AdamW, an average of the weights, checkpoints that resume exactly."""
 
 import copy
 import math
@@ -52,7 +52,10 @@ def rng_of(schedule: Schedule, step: int) -> np.random.Generator:
     return np.random.default_rng((schedule.seed, step))
 
 
-def fit(module: nn.Module, loss: Callable[[np.random.Generator], dict[str, Tensor]], schedule: Schedule, checkpoint: Path, log_every: int = 50) -> nn.Module:
+Loss = Callable[[np.random.Generator], dict[str, Tensor]]
+
+
+def fit(module: nn.Module, loss: Loss, schedule: Schedule, checkpoint: Path, log_every: int = 50) -> nn.Module:
     """Train until `schedule.steps`, saving to `checkpoint` every two minutes -> the module holding the averaged weights.
 
     `loss(rng)` returns named terms; the one called "loss" is minimised. An existing checkpoint is resumed.
@@ -67,8 +70,8 @@ def fit(module: nn.Module, loss: Callable[[np.random.Generator], dict[str, Tenso
         terms = loss(rng_of(schedule, step))
         terms["loss"].backward()
         nn.utils.clip_grad_norm_(module.parameters(), 1.0)
-        for opt, peaks in zip(opts, rates):
-            for group, peak in zip(opt.param_groups, peaks):
+        for opt, peaks in zip(opts, rates, strict=True):
+            for group, peak in zip(opt.param_groups, peaks, strict=True):
                 group["lr"] = peak * schedule.factor(step)
             opt.step()
             opt.zero_grad(set_to_none=True)
@@ -89,15 +92,15 @@ def fit(module: nn.Module, loss: Callable[[np.random.Generator], dict[str, Tenso
 
 def _follow(average: nn.Module, module: nn.Module, decay: float) -> None:
     with torch.no_grad():
-        pairs = list(zip(average.parameters(), module.parameters()))
+        pairs = list(zip(average.parameters(), module.parameters(), strict=True))
         torch._foreach_lerp_([a for a, _ in pairs], [p.detach() for _, p in pairs], 1 - decay)
-        for a, b in zip(average.buffers(), module.buffers()):
+        for a, b in zip(average.buffers(), module.buffers(), strict=True):
             a.copy_(b)
 
 
 def _save(path, module, average, opts, rates, step) -> None:
-    for opt, peaks in zip(opts, rates):
-        for group, peak in zip(opt.param_groups, peaks):
+    for opt, peaks in zip(opts, rates, strict=True):
+        for group, peak in zip(opt.param_groups, peaks, strict=True):
             group["lr"] = peak
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
@@ -109,7 +112,7 @@ def _load(path, module, average, opts) -> int:
     state = torch.load(path, weights_only=True)
     module.load_state_dict(state["module"])
     average.load_state_dict(state["average"])
-    for opt, saved in zip(opts, state["opts"]):
+    for opt, saved in zip(opts, state["opts"], strict=True):
         opt.load_state_dict(saved)
     return state["step"]
 

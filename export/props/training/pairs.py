@@ -51,8 +51,11 @@ def recolored(colors: np.ndarray, rng) -> np.ndarray:
     return (colors + pull * (rng.uniform(0, 255, 3) - colors)).astype(np.uint8)
 
 
+@torch.no_grad()
 def write(data: Dataset, out) -> None:
     """pairs.pt: "coarse" and "target" (n, 4, 48, 32) float16 posterior means, unscaled, and the mean and deviation of the targets."""
+    if (out / "pairs.pt").exists() and len(torch.load(out / "pairs.pt", weights_only=True, mmap=True)["target"]) >= min(COUNT, len(data)):
+        return
     model, vae = averaged(shap_e.Autoencoder(), out / "shap_e.pt"), averaged(build_vae(), out / "vae.pt")
     cameras = orbit(poses.AZIMUTHS, poses.ELEVATIONS, poses.RADIUS, poses.FOV)
     coarse, target = [], []
@@ -81,5 +84,4 @@ def _save(coarse, target, out) -> None:
 
 
 if __name__ == "__main__":
-    with torch.no_grad():
-        run(write, __doc__)
+    run(write, __doc__)

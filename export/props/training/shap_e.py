@@ -93,13 +93,13 @@ def train(data: Dataset, out) -> Autoencoder:
         index = rng.integers(len(data), size=SCHEDULE.batch)
         surface = surface_batch(data, index, rng.choice(data.surface.shape[1], 512, replace=False))
         points, sdf, color = field_batch(data, index, rng.choice(data.points.shape[1], 768, replace=False))
-        with torch.autocast("cpu", torch.bfloat16, enabled=False):
-            latent, guess, rgb = model(surface, points, noise=0.08)
+        latent, guess, rgb = model(surface, points, noise=0.08)
         target = -(sdf / TRUNCATION).clamp(-1, 1)
         near = (sdf.abs() < 0.06).float()
         distance = (guess - target).abs().mean()
         hue = ((rgb - color).abs() * near).sum() / near.sum() / 3
-        return {"loss": distance + 0.5 * hue + 1e-3 * latent.square().mean(), "distance": distance.detach(), "color": hue.detach(), "size": latent.detach().square().mean()}
+        size = latent.square().mean()
+        return {"loss": distance + 0.5 * hue + 1e-3 * size, "distance": distance.detach(), "color": hue.detach(), "size": size.detach()}
 
     return fit(model, loss, SCHEDULE, out / "shap_e.pt")
 

@@ -13,8 +13,9 @@ from ..dataset import Dataset
 from .command import run
 from .loop import Schedule, fit
 
-SIZES = dict(in_channels=3, out_channels=3, latent_channels=4, block_out_channels=(16, 32, 64, 96), layers_per_block=1, norm_num_groups=8,
-             down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4, sample_size=128, mid_block_add_attention=False)
+SIZES = dict(in_channels=3, out_channels=3, latent_channels=4, block_out_channels=(16, 32, 64, 96), layers_per_block=1,
+             norm_num_groups=8, sample_size=128, mid_block_add_attention=False,
+             down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4)
 CROP = 64
 SCHEDULE = Schedule(steps=1800, batch=32, lr=2e-3, matrix_lr=4e-3, warmup=60)
 
@@ -27,7 +28,8 @@ def crops(data: Dataset, rng, count: int) -> Tensor:
     """Squares cut from random views (count, 3, CROP, CROP) float32 in [-1, 1]; f8 codes are local, so a crop teaches as much a pixel."""
     size = data.views.shape[2] - CROP
     cut = []
-    for i, view, y, x in zip(rng.integers(len(data), size=count), rng.integers(6, size=count), *rng.integers(0, size + 1, (2, count))):
+    drawn = rng.integers(len(data), size=count), rng.integers(6, size=count), *rng.integers(0, size + 1, (2, count))
+    for i, view, y, x in zip(*drawn, strict=True):
         cut.append(data.views[i, view, y:y + CROP, x:x + CROP])
     return torch.from_numpy(np.stack(cut)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
@@ -48,7 +50,7 @@ def train(data: Dataset, out) -> AutoencoderKL:
         # The background is most of every picture, so what differs from white counts more.
         weight = 1 + 3 * ((images < 0.99).any(dim=1, keepdim=True)).float()
         pixel = ((decoded - images).abs() * weight).mean() / weight.mean()
-        edge = sum(F.l1_loss(a, b) for a, b in zip(_edges(decoded), _edges(images)))
+        edge = sum(F.l1_loss(a, b) for a, b in zip(_edges(decoded), _edges(images), strict=True))
         kl = posterior.kl().float().mean() / posterior.mean[0].numel()
         mse = (decoded.detach() - images).square().mean()
         return {"loss": pixel + 0.5 * edge + 1e-3 * kl, "pixel": pixel.detach(), "kl": kl.detach(), "psnr": 10 * torch.log10(4 / mse)}
