@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+
 from meshwright.engines import Engine, EngineSpec
 from meshwright.export.props.pack import components
 from meshwright.export.spec import ComponentSpec

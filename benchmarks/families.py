@@ -1,9 +1,9 @@
 """Which family a generated object belongs to, and which of its points belong to the main part.
 
-Family: 2,048 points on the generated mesh are compared with 2,048 points on each of 16 fresh props of every
+Family: 2,048 points on the generated mesh are compared with 2,048 points on each of 12 fresh props of every
 family, made from seeds that neither training nor prompts use. Both clouds are moved and scaled so that their
 boxes are centred and their longest side is 1. The score of a family is the best F-score, at a threshold of
-0.05, over its 16 props; the family with the highest score is the object's. Nothing is rotated: a car that
+0.05, over its 12 props; the family with the highest score is the object's. Nothing is rotated: a car that
 points sideways is compared as it stands.
 
 Parts: each point takes the part of the nearest point of the best matching fresh prop of the family asked for.
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+
 from meshwright.export.props.families import FAMILIES
 from meshwright.export.props.palette import nearest as color_name
 from meshwright.export.props.sdf import distances
@@ -22,7 +23,7 @@ from meshwright.export.props.world import make_prop
 
 from .metrics import f_score, most_frequent, nearest, unit_box
 
-FIRST_SEED, PER_FAMILY, POINTS, THRESHOLD = 30_000_000, 16, 2048, 0.05
+FIRST_SEED, PER_FAMILY, POINTS, THRESHOLD = 30_000_000, 12, 2048, 0.05
 MAIN, SECOND = 0, 1
 
 

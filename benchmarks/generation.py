@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from meshwright.runtime.meshes.checks import is_watertight
 from meshwright.runtime.meshes.mesh import Mesh
 

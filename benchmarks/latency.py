@@ -24,6 +24,7 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+
 from meshwright.runtime.pack import Pack
 
 from . import process, report

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
+
 from meshwright.runtime.meshes.mesh import Mesh, normalized
 from meshwright.runtime.raycast import Scene
 from meshwright.runtime.render import sample_texture
-from numba import njit
 
 # Three directions that no straight edge of a prop follows; the majority decides what is inside.
 PROBES = normalized(np.array([[0.31, 0.22, 0.93], [-0.87, 0.41, -0.27], [0.19, -0.91, 0.37]])).astype(np.float32)

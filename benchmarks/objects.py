@@ -9,11 +9,11 @@ from meshwright.runtime.request import Request
 from .metrics import inside, iou
 from .workbench import Workbench, family_prop, field_iou, volume_points
 
-FIRST_SEED, TEXTURED = 10_100_000, 20
+FIRST_SEED, TEXTURED = 10_100_000, 10
 
 
 def measure_object(bench: Workbench, index: int) -> dict:
-    """IoU of field and finished mesh against the exact prop; the first 20 also give the texture sources' errors."""
+    """IoU of field and finished mesh against the exact prop; the first 10 also give the texture sources' errors."""
     prop = family_prop(FIRST_SEED, index)
     views, points = bench.true_views(prop), volume_points(prop.seed)
     truth = prop.distances(points)[0] < 0

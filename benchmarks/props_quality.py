@@ -98,7 +98,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--prompts", type=int, default=100)
     parser.add_argument("--paraphrases", type=int, default=1000, help="at most so many of the hand-written ones")
     parser.add_argument("--objects", type=int, default=60)
-    parser.add_argument("--refined", type=int, default=40)
+    parser.add_argument("--refined", type=int, default=30)
     parser.add_argument("--out", type=Path, default=ROOT / "results")
     parser.add_argument("--sheet", type=Path, default=ROOT.parent / "docs" / "contact_sheet.png")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="worker processes")

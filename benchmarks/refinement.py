@@ -12,6 +12,7 @@ light divided out counts as the palette's nearest by name; the most frequent mus
 from __future__ import annotations
 
 import numpy as np
+
 from meshwright.export.props.palette import nearest as color_name
 from meshwright.export.props.sdf import render
 from meshwright.export.props.world import Prop

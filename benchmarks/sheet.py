@@ -6,6 +6,7 @@ import textwrap
 from pathlib import Path
 
 import numpy as np
+
 from meshwright.runtime.generation import Generation, to_bytes
 
 ROWS, TILE, TEXT_WIDTH = 20, 96, 168

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+
 from meshwright.export.props.families import FAMILIES
 from meshwright.export.props.world import Prop, make_prop
 from meshwright.runtime import Pipeline
@@ -60,6 +61,7 @@ class Workbench:
     def encoder(self):
         """Coloured surface points (1, 512, 6) -> latent (1, rows, width), both float32 arrays."""
         import torch
+
         from meshwright.export.props.training.loop import averaged
         from meshwright.export.props.training.shap_e import Autoencoder
 

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
+
+from benchmarks import families
 from meshwright.export.props.families import FAMILIES
 from meshwright.export.props.palette import NAMES
 from meshwright.export.props.world import make_prop
-
-from benchmarks import families
 
 
 @pytest.fixture(scope="module", autouse=True)

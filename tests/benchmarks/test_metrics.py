@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from meshwright.runtime.meshes.mesh import Mesh
 
 from benchmarks import metrics
+from meshwright.runtime.meshes.mesh import Mesh
 
 
 def box(half=(0.5, 0.5, 0.5), colors=None):

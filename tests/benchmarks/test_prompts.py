@@ -3,11 +3,11 @@ from functools import cache
 
 import numpy as np
 import pytest
+
+from benchmarks import prompts
 from meshwright.export.props import captions
 from meshwright.export.props.families import FAMILIES, SECOND_PART
 from meshwright.export.props.palette import NAMES, WORDS
-
-from benchmarks import prompts
 
 
 def test_held_out_prompts_take_the_families_in_turn_and_do_not_change():

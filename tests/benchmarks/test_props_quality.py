@@ -4,10 +4,10 @@ import json
 
 import numpy as np
 import pytest
-from meshwright.engines.errors import EmptyShape
 from PIL import Image
 
 from benchmarks import families, props_quality, tasks
+from meshwright.engines.errors import EmptyShape
 from tests.runtime.tiny_pack import build
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from meshwright.export.models.reconstructor import Reconstructor, ReconstructorConfig
 from meshwright.export.models.shap_e import ShapEDecoder, ShapEDecoderConfig
 

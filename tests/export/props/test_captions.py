@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from meshwright.export.props.captions import NOUNS, caption
 from meshwright.export.props.families import FAMILIES
 from meshwright.export.props.palette import COLORS, WORDS, jittered, nearest

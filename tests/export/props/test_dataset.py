@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+
 from meshwright.export.props import cameras, dataset
 from meshwright.export.props.world import make_prop
 from meshwright.runtime.cameras import camera_vectors, orbit

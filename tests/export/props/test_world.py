@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from meshwright.export.props import sdf
 from meshwright.export.props.cameras import view_poses
 from meshwright.export.props.families import FAMILIES, SECOND_PART, USUAL
