@@ -12,8 +12,8 @@ TREE = {
     "EngineError": "MeshwrightError", "TensorError": "EngineError", "ModelFileError": "EngineError",
     "BackendError": "EngineError", "BackendUnavailable": "EngineError",
     "PackError": "MeshwrightError", "PackNotFound": "PackError", "PackCorrupt": "PackError", "PackFormat": "PackError",
-    "EmptyShape": "MeshwrightError", "InputError": "MeshwrightError", "OutputError": "MeshwrightError", "ExportError": "MeshwrightError",
-    "Cancelled": "MeshwrightError",
+    "EmptyShape": "MeshwrightError", "InputError": "MeshwrightError", "OutputError": "MeshwrightError",
+    "ExportError": "MeshwrightError", "Cancelled": "MeshwrightError",
 }
 
 
