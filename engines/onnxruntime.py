@@ -44,11 +44,11 @@ class OnnxRuntimeEngine(Engine):
     def _run(self, inputs: Tensors, axes: Axes) -> dict[str, np.ndarray]:
         with _vendor_errors("the model did not run"):
             binding = self._session.io_binding()
-            held = {name: self._bind_input(binding, name, value) for name, value in inputs.items()}
+            for name, value in inputs.items():  # read where they lie; a provider with memory of its own copies them
+                binding.bind_input(name, "cpu", 0, value.dtype, value.shape, value.ctypes.data)
             ready = {tensor.name: self._bind_output(binding, tensor, axes) for tensor in self.spec.outputs}
             self._session.run_with_iobinding(binding, self._last_run)
             made = dict(zip(ready, binding.get_outputs(), strict=True))
-            del held
             return {name: made[name].numpy() if array is None else array for name, array in ready.items()}
 
     def _scan(self, carry: Tensors, per_step: Tensors, constants: Tensors, axes: Axes, steps: int,
@@ -64,11 +64,6 @@ class OnnxRuntimeEngine(Engine):
 
     def _close(self) -> None:
         self._session = None
-
-    def _bind_input(self, binding: Any, name: str, value: np.ndarray) -> np.ndarray:
-        """Let the session read `value` where it lies; a provider with memory of its own copies it."""
-        binding.bind_input(name, "cpu", 0, value.dtype, value.shape, value.ctypes.data)
-        return value
 
     def _bind_output(self, binding: Any, tensor: TensorSpec, axes: Axes) -> np.ndarray | None:
         """An array that the session writes into, or None where only the session knows the shape."""

@@ -5,7 +5,6 @@ import pytest
 
 from meshwright.engines import EngineSpec, NullEngine, TensorSpec, open_engine
 from meshwright.engines.errors import BackendUnavailable, ModelFileError, TensorError
-
 from tests.engines import models
 
 SPEC = EngineSpec((TensorSpec("x", "float32", (1, "points", 3)),),

@@ -8,7 +8,6 @@ from onnx import TensorProto, helper
 from meshwright.engines import EngineSpec, TensorSpec, open_engine
 from meshwright.engines.errors import BackendError, BackendUnavailable, EngineError, ModelFileError, TensorError
 from meshwright.engines.onnxruntime import OnnxRuntimeEngine
-
 from tests.engines import models
 
 STEPS, LENGTH = 5, 3
