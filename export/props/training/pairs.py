@@ -21,9 +21,9 @@ from .command import run
 from .loop import averaged
 from .vae import build as build_vae
 
-RESOLUTION, COUNT = 64, 1500
+RESOLUTION, COUNT = 64, 3000
 # The prior will not land exactly where the encoder does, and binds colours to parts late.
-LATENT_NOISE, RECOLORED = 0.12, 0.5
+LATENT_NOISE, RECOLORED = 0.12, 0.15
 
 
 def grid(views: np.ndarray) -> np.ndarray:
@@ -53,7 +53,7 @@ def recolored(colors: np.ndarray, rng) -> np.ndarray:
 
 @torch.no_grad()
 def write(data: Dataset, out) -> None:
-    """pairs.pt: "coarse" and "target" (n, 4, 48, 32) float16 posterior means, unscaled, and the mean and deviation of the targets."""
+    """pairs.pt: "coarse" and "target" (n, 4, 48, 32) float16 posterior means, unscaled; "index" (n,) of the props; the mean and deviation of the targets."""
     if (out / "pairs.pt").exists() and len(torch.load(out / "pairs.pt", weights_only=True, mmap=True)["target"]) >= min(COUNT, len(data)):
         return
     model, vae = averaged(shap_e.Autoencoder(), out / "shap_e.pt"), averaged(build_vae(), out / "vae.pt")
@@ -80,7 +80,7 @@ def write(data: Dataset, out) -> None:
 def _save(coarse, target, out) -> None:
     c, t = torch.stack(coarse), torch.stack(target)
     mean = t.float().mean(dim=(0, 2, 3))
-    torch.save({"coarse": c, "target": t, "mean": mean, "std": (t.float() - mean.view(1, -1, 1, 1)).std()}, out / "pairs.pt")
+    torch.save({"coarse": c, "target": t, "index": torch.arange(len(t)), "mean": mean, "std": (t.float() - mean.view(1, -1, 1, 1)).std()}, out / "pairs.pt")
 
 
 if __name__ == "__main__":
