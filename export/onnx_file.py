@@ -18,8 +18,8 @@ from .spec import ComponentSpec
 
 OPSET = 23
 RANDOM = frozenset({"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"})
-# Smaller tensors are norms, biases and constants: they hold few bytes and matter most.
-SMALLEST_HALF = 1024
+# Smaller tensors are norms, biases, constants and the layers of small fields: few bytes, and they matter most.
+SMALLEST_HALF = 8192
 # A protobuf file ends at 2 GiB.
 LARGEST_FILE = 1_900_000_000
 
@@ -31,9 +31,9 @@ def write_onnx(spec: ComponentSpec, path: Path, *, largest_file: int = LARGEST_F
     """
     model = _trace(spec)
     _forget_machine(model)
-    _check_operators(model, spec.kind)
+    check_operators(model, spec.kind)
     if spec.precision.weights == "fp16":
-        store_half(model)
+        store_half(model, spec.kind)
     size = sum(value.const_value.nbytes for value in model.graph.initializers.values())
     ir.save(model, path, external_data=f"{path.name}.data" if size > largest_file else None)
 
@@ -104,7 +104,8 @@ def _forget_machine(model: ir.Model) -> None:
         value.metadata_props.clear()
 
 
-def _check_operators(model: ir.Model, kind: str) -> None:
+def check_operators(model: ir.Model, kind: str) -> None:
+    """Errors: ExportError for an operator that draws random numbers, or one that only some runtimes know."""
     nodes = list(model.graph.all_nodes())
     random = sorted({node.op_type for node in nodes if node.op_type in RANDOM})
     if random:
@@ -116,7 +117,7 @@ def _check_operators(model: ir.Model, kind: str) -> None:
                           expected=f"ONNX opset {OPSET}")
 
 
-def store_half(model: ir.Model) -> None:
+def store_half(model: ir.Model, kind: str) -> None:
     """Keep large FP32 weights as FP16, each followed by a Cast to FP32: half the file, the same arithmetic.
 
     ONNX Runtime folds the casts when it loads the model. Errors: ExportError for a weight beyond FP16's range.
@@ -125,7 +126,7 @@ def store_half(model: ir.Model) -> None:
     for name, value in list(graph.initializers.items()):
         if value.dtype != ir.DataType.FLOAT or value.const_value.size < SMALLEST_HALF:
             continue
-        half = _half(name, value.const_value.numpy())
+        half = _half(value.const_value.numpy(), f"weight {name} of {kind}")
         stored = ir.Value(name=f"{name}.half", type=ir.TensorType(ir.DataType.FLOAT16), shape=value.shape,
                           const_value=ir.tensor(half, name=f"{name}.half"))
         cast = ir.Node("", "Cast", [stored], [ir.AttrInt64("to", ir.DataType.FLOAT)], name=f"{name}.cast")
@@ -137,9 +138,9 @@ def store_half(model: ir.Model) -> None:
         graph.insert_before(graph[0], cast)
 
 
-def _half(name: str, weights: np.ndarray) -> np.ndarray:
+def _half(weights: np.ndarray, subject: str) -> np.ndarray:
     largest = float(np.abs(weights).max())
-    if not largest <= np.finfo(np.float16).max:
-        raise ExportError(f"weight {name} does not fit FP16", received=f"{largest:g}", expected="at most 65504",
+    if not largest <= float(np.finfo(np.float16).max):  # true of NaN as well
+        raise ExportError(f"{subject} does not fit FP16", received=f"{largest:g}", expected="at most 65504",
                           remedy="export this component in FP32")
     return weights.astype(np.float16)

@@ -14,6 +14,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -46,9 +47,7 @@ def write_pack(path: str | os.PathLike[str], components: Sequence[ComponentSpec]
     Returns pack.json as a dict, with the measured errors.
     Errors: ExportError that lists every component which could not be exported or differs too much.
     """
-    missing = [key for key in MANIFEST_KEYS if key not in manifest]
-    if missing:
-        raise ExportError("the pack's manifest lacks entries", expected=", ".join(missing))
+    _check(components, manifest, files)
     with _folder(Path(path)) as folder:
         entries = _write_components(folder, components, seed, check_parity, on_component or _ignore)
         np.savez_compressed(folder / "golden.npz", **_golden(components, seed))
@@ -57,6 +56,20 @@ def write_pack(path: str | os.PathLike[str], components: Sequence[ComponentSpec]
         document = {"format": FORMAT, "exporter": exporter(), **manifest, "files": _hashes(folder), "components": entries}
         (folder / "pack.json").write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", "utf-8")
     return document
+
+
+def _check(components: Sequence[ComponentSpec], manifest: Mapping[str, Any],
+           files: Mapping[str, str | os.PathLike[str]]) -> None:
+    """Refuse what would fail after minutes of exporting."""
+    missing = [key for key in MANIFEST_KEYS if key not in manifest]
+    if missing:
+        raise ExportError("the pack's manifest lacks entries", expected=", ".join(missing))
+    absent = [str(source) for source in files.values() if not Path(source).is_file()]
+    if absent:
+        raise ExportError("a file of the pack is missing", received=", ".join(absent))
+    doubled = [kind for kind, count in Counter(spec.kind for spec in components).items() if count > 1]
+    if doubled:
+        raise ExportError("a component is given more than once", received=", ".join(doubled))
 
 
 def exporter() -> str:
@@ -128,6 +141,8 @@ def _hashes(folder: Path) -> dict[str, Any]:
 @contextmanager
 def _folder(target: Path) -> Iterator[Path]:
     """A new folder beside `target`, which takes its place at the end of a block that did not fail."""
+    if target.exists() and not (target / "pack.json").is_file():
+        raise ExportError(f"{target} is in the way", expected="an old pack, or nothing")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{target.name}-", suffix=".part", dir=target.parent))
@@ -146,8 +161,6 @@ def _replace(folder: Path, target: Path) -> None:
     if not target.exists():
         folder.rename(target)
         return
-    if not (target / "pack.json").is_file():
-        raise ExportError(f"{target} is in the way", expected="an old pack, or nothing")
     old = folder.with_suffix(".old")
     target.rename(old)
     try:

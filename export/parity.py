@@ -16,7 +16,7 @@ from .spec import ComponentSpec
 
 Tensors = dict[str, np.ndarray]
 # Golden outputs are rounded to this part of their largest value, so that they compress; far below any tolerance.
-GOLDEN_STEP = 2.0**-14
+GOLDEN_STEP = 2.0**-16
 # Golden inputs with more values than this are made coarse, for the same reason.
 GOLDEN_FINE = 4096
 

@@ -1,0 +1,113 @@
+"""Packs as the exporter writes them: complete or not at all, and every failure told at once."""
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+
+from meshwright.engines import open_engine
+from meshwright.engines.errors import ExportError
+from meshwright.export.pack_writer import write_pack
+from meshwright.export.tiny import manifest
+
+from tests.export.small import Broken, Rows, spec
+
+
+@pytest.fixture
+def tokenizer(tmp_path):
+    path = tmp_path / "source.json"
+    path.write_text("{}")
+    return {"tokenizer.json": path}
+
+
+def components(**options):
+    return [spec(kind="one", **options), spec(kind="two", **options)]
+
+
+def test_a_pack_is_complete_and_hashed(tmp_path, tokenizer):
+    calls = []
+    document = write_pack(tmp_path / "packs" / "p", components(), manifest(), tokenizer, on_component=lambda *a: calls.append(a))
+    folder = tmp_path / "packs" / "p"
+    assert json.loads((folder / "pack.json").read_text("utf-8")) == document
+    assert {path.name for path in folder.iterdir()} == {"pack.json", *document["files"]}
+    assert set(document["files"]) == {"one.onnx", "two.onnx", "golden.npz", "tokenizer.json"}
+    for name, entry in document["files"].items():
+        data = (folder / name).read_bytes()
+        assert entry == {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+    assert [path.name for path in folder.parent.iterdir()] == ["p"]
+    assert calls == [("one", 1, 2), ("two", 2, 2)]
+
+
+def test_a_component_is_described_from_its_file(tmp_path, tokenizer):
+    entry = write_pack(tmp_path / "p", components(tolerance=0.25), manifest(), tokenizer)["components"]["one"]
+    assert entry["error"].keys() == {"abs", "rel"} and entry["error"]["rel"] < 1e-5
+    del entry["error"]
+    assert entry == {
+        "kind": "one", "file": "one.onnx", "precision": "fp32", "compute": "fp32", "tolerance": 0.25, "parameters": 26,
+        "inputs": [{"name": "rows", "dtype": "float32", "shape": [1, "n", 3]}],
+        "outputs": [{"name": "out", "dtype": "float32", "shape": [1, "n", 2]}]}
+
+
+def test_golden_inputs_give_the_golden_outputs(tmp_path, tokenizer):
+    write_pack(tmp_path / "p", components(), manifest(), tokenizer)
+    with np.load(tmp_path / "p" / "golden.npz") as golden, open_engine(tmp_path / "p" / "two.onnx") as engine:
+        assert set(golden) == {f"{kind}/{tensor}" for kind in ("one", "two") for tensor in ("in/rows", "out/out")}
+        assert not np.array_equal(golden["one/in/rows"], golden["two/in/rows"])
+        out = engine.run({"rows": golden["two/in/rows"]})["out"]
+        np.testing.assert_allclose(out, golden["two/out/out"], atol=1e-4)
+
+
+def test_every_failure_is_told_and_nothing_is_left(tmp_path, tokenizer):
+    bad = [spec(kind="good"), spec(kind="strayed", reference=Rows(shift=1.0)), spec(Broken(), kind="broken"),
+           spec(kind="undefined", reference=Rows(shift=float("nan")))]
+    with pytest.raises(ExportError) as caught:
+        write_pack(tmp_path / "p", bad, manifest(), tokenizer)
+    message = str(caught.value)
+    assert message.startswith("3 of 4 components failed")
+    assert all(name in message for name in ("strayed", "broken", "undefined")) and "good" not in message
+    assert [path.name for path in tmp_path.iterdir()] == ["source.json"]
+
+
+def test_an_old_pack_is_replaced_only_by_a_finished_one(tmp_path, tokenizer):
+    write_pack(tmp_path / "p", components(), manifest(1), tokenizer)
+    with pytest.raises(ExportError):
+        write_pack(tmp_path / "p", [spec(Broken(), kind="broken")], manifest(2), tokenizer)
+    assert json.loads((tmp_path / "p" / "pack.json").read_text("utf-8"))["version"] == "1"
+    write_pack(tmp_path / "p", [spec(kind="three")], manifest(3), tokenizer)
+    assert {path.name for path in (tmp_path / "p").iterdir()} == {"pack.json", "three.onnx", "golden.npz", "tokenizer.json"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["p", "source.json"]
+
+
+def test_another_folder_is_never_replaced(tmp_path, tokenizer):
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "thesis.txt").write_text("precious")
+    with pytest.raises(ExportError, match="in the way"):
+        write_pack(tmp_path / "p", components(), manifest(), tokenizer)
+    assert [path.name for path in (tmp_path / "p").iterdir()] == ["thesis.txt"]
+
+
+def test_a_failure_between_the_components_leaves_nothing(tmp_path, tokenizer):
+    def interrupt(kind, number, count):
+        if number == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_pack(tmp_path / "p", components(), manifest(), tokenizer, on_component=interrupt)
+    assert [path.name for path in tmp_path.iterdir()] == ["source.json"]
+
+
+def test_missing_entries_files_and_doubled_components_are_refused_first(tmp_path, tokenizer):
+    lacking = {key: value for key, value in manifest().items() if key not in ("license", "views")}
+    with pytest.raises(ExportError, match="expected license, views"):
+        write_pack(tmp_path / "p", components(), lacking, tokenizer)
+    with pytest.raises(ExportError, match="no-such-file"):
+        write_pack(tmp_path / "p", components(), manifest(), {"tokenizer.json": tmp_path / "no-such-file"})
+    with pytest.raises(ExportError, match="more than once; received one"):
+        write_pack(tmp_path / "p", [spec(kind="one"), spec(kind="one")], manifest(), tokenizer)
+    assert [path.name for path in tmp_path.iterdir()] == ["source.json"]
+
+
+def test_without_the_parity_check_no_error_is_claimed(tmp_path, tokenizer):
+    strayed = [spec(kind="one", reference=Rows(shift=1.0))]
+    assert write_pack(tmp_path / "p", strayed, manifest(), tokenizer, check_parity=False)["components"]["one"]["error"] == {}

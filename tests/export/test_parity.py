@@ -1,0 +1,94 @@
+"""The parity check: fresh inputs, every open axis, and no mercy for values that are not finite."""
+
+import numpy as np
+import pytest
+import torch
+
+from meshwright.export import parity
+from meshwright.export.onnx_file import write_onnx
+from meshwright.export.spec import FP32, ComponentSpec, Input
+
+from tests.export.small import Rows, spec
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory):
+    path = tmp_path_factory.mktemp("graph") / "rows.onnx"
+    write_onnx(spec(), path)
+    return path
+
+
+def rng():
+    return np.random.default_rng(3)
+
+
+def test_a_faithful_graph_passes(graph):
+    error, problem = parity.check(spec(), graph, rng())
+    assert problem is None and 0 <= error.rel < 1e-5 and error.abs < 1e-5
+
+
+def test_a_difference_is_measured_and_named(graph):
+    error, problem = parity.check(spec(reference=Rows(shift=0.5)), graph, rng())
+    assert error.abs == pytest.approx(0.5, rel=1e-4)
+    assert problem.startswith("rows (rows.onnx): relative error ") and "0.0001" in problem
+
+
+def test_the_specs_own_tolerance_counts(graph):
+    assert parity.check(spec(reference=Rows(shift=1e-3), tolerance=0.1), graph, rng())[1] is None
+
+
+def test_all_lengths_of_an_open_axis_are_tried(graph):
+    seen = []
+
+    class Watched(Rows):
+        def forward(self, rows):
+            seen.append(rows.shape[1])
+            return super().forward(rows)
+
+    parity.measure(spec(reference=Watched()), graph, rng())
+    assert seen == [5, 1, 9]
+
+
+def test_axes_with_fewer_lengths_repeat_their_last():
+    axes = {"n": (4, 1), "m": (2, 1, 7)}
+    component = ComponentSpec("pair", Rows(), (Input("a", ("n", "m")),), ("out",), axes)
+    assert component.sizes() == [{"n": 4, "m": 2}, {"n": 1, "m": 1}, {"n": 1, "m": 7}]
+    assert component.sample(rng(), {"n": 1, "m": 7})["a"].shape == (1, 7)
+
+
+def test_values_that_are_not_finite_fail(graph):
+    error, problem = parity.check(spec(reference=Rows(shift=float("nan"))), graph, rng())
+    assert error.rel == np.inf and "inf" in problem
+
+
+def test_a_graph_that_does_not_run_is_a_failure(tmp_path):
+    (tmp_path / "rows.onnx").write_bytes(b"no model")
+    error, problem = parity.check(spec(), tmp_path / "rows.onnx", rng())
+    assert error is None and problem.startswith("rows (rows.onnx): ")
+
+
+def test_outputs_of_another_shape_fail():
+    error = parity.difference({"a": np.zeros(3, np.float32)}, {"a": np.zeros(4, np.float32)})
+    assert error == parity.Error(np.inf, np.inf)
+
+
+def test_the_worst_output_counts():
+    truth = {"a": np.array([1.0, 10.0], np.float32), "b": np.array([0.1], np.float32)}
+    off = {"a": np.array([1.0, 10.5], np.float32), "b": np.array([0.11], np.float32)}
+    error = parity.difference(off, truth)
+    assert error.abs == pytest.approx(0.5) and error.rel == pytest.approx(0.1, rel=1e-3)
+
+
+def test_golden_tensors_compress_and_are_the_references(tmp_path):
+    class Twice(torch.nn.Module):
+        def forward(self, image):
+            return image * 2
+
+    component = ComponentSpec("twice", Twice(), (Input("image", (1, 3, 64, 64)),), ("out",), precision=FP32)
+    tensors = parity.golden(component, rng())
+    assert set(tensors) == {"twice/in/image", "twice/out/out"}
+    image, out = tensors["twice/in/image"], tensors["twice/out/out"]
+    assert image.dtype == out.dtype == np.float32 and image.shape == (1, 3, 64, 64)
+    np.testing.assert_allclose(out, image * 2, atol=2 * parity.GOLDEN_STEP * np.abs(out).max())
+    np.savez_compressed(tmp_path / "golden.npz", **tensors)
+    assert (tmp_path / "golden.npz").stat().st_size < 0.2 * (image.nbytes + out.nbytes)
