@@ -111,7 +111,7 @@ def bars(found: dict[str, dict], start: dict, installed: dict | None) -> list[di
 def page(document: dict) -> str:
     """The Markdown page of the figures."""
     verdicts = {True: "met", False: "missed", None: "not measured"}
-    rows = [[b["measure"], f"{b['most']:g}", "-" if b["value"] is None else f"{b['value']:.2f}", verdicts[b["met"]]]
+    rows = [[b["measure"], f"{b['most']:g}", "-" if b["value"] is None else f"{b['value']:.3g}", verdicts[b["met"]]]
             for b in document["bars"]]
     where = document["machine"]
     parts = ["# Latency", f"{where['processor']}, {where['cores']} cores, {document['threads']} threads; pack "

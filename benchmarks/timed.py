@@ -83,7 +83,9 @@ def run(pipeline, seconds: dict[str, float], prompt: str, seed: int) -> dict:
     forget_peak()
     saving = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        size = made.save(Path(folder) / "made.glb").stat().st_size
+        path = Path(folder) / "made.glb"
+        made.save(path)
+        size = path.stat().st_size
     stages["write GLB"], memory["write GLB"] = time.perf_counter() - saving, peak_memory()
     return {"total": time.perf_counter() - began, "stages": stages, "memory": memory, "networks": dict(seconds),
             "glb_bytes": size, "notices": list(made.notices)}

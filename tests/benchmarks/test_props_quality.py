@@ -43,7 +43,7 @@ def test_the_sheet_shows_the_first_prompts(ran):
     assert (picture[24:, :168] < 128).any(), "the prompt is drawn"
     for column in range(9):
         tile = picture[24:120, 168 + 96 * column:264 + 96 * column]
-        assert (tile < 200).any() and (tile[0] == 255).all(), f"picture {column}"
+        assert (tile < 200).any() and (tile[0] > 200).all(), f"picture {column}"
 
 
 def test_a_second_run_measures_nothing_again(ran, monkeypatch):
