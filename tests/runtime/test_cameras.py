@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from meshwright.runtime.cameras import camera_vectors, orbit, project, rays
 
 

@@ -2,6 +2,7 @@ import sys
 
 import numpy as np
 import pytest
+
 from meshwright.engines.errors import BackendUnavailable
 from meshwright.runtime.raycast import Scene
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from meshwright.runtime.cameras import orbit, project
 from meshwright.runtime.meshes.mesh import Mesh
 from meshwright.runtime.render import LIGHT, brightness, grid, preview, render_views, sample_texture, split_grid

@@ -2,6 +2,7 @@ from collections import defaultdict
 
 import numpy as np
 import pytest
+
 from meshwright.runtime.isosurface.flexicubes import Weights, dual_marching_cubes
 from meshwright.runtime.isosurface.tables import CORNERS, EDGES, tables
 from meshwright.runtime.meshes.checks import edge_report

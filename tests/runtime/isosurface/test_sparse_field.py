@@ -2,6 +2,7 @@ import time
 
 import numpy as np
 import pytest
+
 from meshwright.runtime.isosurface import evaluate_sparse, extract
 from meshwright.runtime.isosurface.sparse_field import axis_positions
 from meshwright.runtime.meshes.checks import components, edge_report

@@ -1,6 +1,7 @@
 import time
 
 import numpy as np
+
 from meshwright.runtime.isosurface.tables import CORNERS, EDGES, tables
 
 

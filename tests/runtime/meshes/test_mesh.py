@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from meshwright.runtime.meshes.mesh import Mesh
 
 
