@@ -78,14 +78,14 @@ def manifest(checkpoints: Path) -> dict:
             "Trained from scratch by the Meshwright authors on procedural objects, but for the text encoder.",
             "Text encoder: all-MiniLM-L6-v2, Apache-2.0, frozen, its token table stored in 8 bits."]},
         "sources": sources(checkpoints), "text": {"length": language.LENGTH, "tokenizer": "tokenizer.json"},
-        "prior": {"latent_shape": [1, shap_e.CONFIG.rows, shap_e.CONFIG.latent_width], "steps": 20, "guidance": 3.0, **loop},
-        "refiner": {"latent_shape": [1, 4, *LATENT_GRID], "steps": 12, "guidance": 2.0, **loop},
+        "prior": {"latent_shape": [1, shap_e.CONFIG.rows, shap_e.CONFIG.latent_width], "steps": 20, "guidance": 5.0, **loop},
+        "refiner": {"latent_shape": [1, 4, *LATENT_GRID], "steps": 1, "guidance": 1.0, **loop},
         "coarse": {"resolution": 64, "bound": 1.0, "rotation": [[1, 0, 0], [0, 1, 0], [0, 0, 1]], "scale": 1.0},
         "views": {"size": VIEW_SIZE, "rows": 3, "columns": 2, "azimuths": list(cameras.AZIMUTHS), "elevations": list(cameras.ELEVATIONS),
                   "fov": cameras.FOV, "radius": cameras.RADIUS, "background": 1.0},
         "reconstructor": {"view_size": VIEW_SIZE}, "grid": {"resolution": RESOLUTION, "extent": EXTENT},
         "finish": {"faces": 6000, "texture": 512},
-        "texture_from": "views", "metres_per_unit": 1.0,
+        "texture_from": "field", "metres_per_unit": 1.0,
     }
 
 

@@ -24,7 +24,7 @@ from ..stages import Stage, denoise, run_stage
 from ..texture import textured
 
 # Loose pieces with less than this share of the surface are taken for noise of the field.
-SPECK = 0.005
+SPECK = 0.02
 
 STAGES = ("text", "coarse shape", "coarse mesh", "coarse views", "refined views", "reconstruction", "surface",
           "texture")

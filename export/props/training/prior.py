@@ -16,7 +16,7 @@ from .diffusion import STEPS, alphas_cumprod, noised
 from .language import caption_states
 from .loop import Schedule, averaged, fit
 
-SCHEDULE = Schedule(steps=1800, batch=32, lr=1e-3, matrix_lr=2e-3, warmup=150, ema=0.997)
+SCHEDULE = Schedule(steps=2350, batch=32, lr=1e-3, matrix_lr=2e-3, warmup=150, ema=0.997)
 DROP_TEXT = 0.1
 
 

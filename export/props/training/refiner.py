@@ -17,7 +17,7 @@ SIZES = dict(sample_size=(48, 32), in_channels=8, out_channels=4, block_out_chan
              down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
              up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
              attention_head_dim=(2, 4, 6), cross_attention_dim=384, use_linear_projection=True)
-SCHEDULE = Schedule(steps=2800, batch=8, lr=1e-3, matrix_lr=1e-3, warmup=150, ema=0.997)
+SCHEDULE = Schedule(steps=3150, batch=8, lr=1e-3, matrix_lr=1e-3, warmup=150, ema=0.997)
 DROP_TEXT = 0.1
 
 
