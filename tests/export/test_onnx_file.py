@@ -14,7 +14,6 @@ from meshwright.engines import open_engine
 from meshwright.engines.errors import ExportError
 from meshwright.export.onnx_file import OPSET, check_operators, write_onnx
 from meshwright.export.spec import FP16_STORED, FP32, ComponentSpec, Input
-
 from tests.export.small import Broken, Noisy, Rows, spec
 
 

@@ -10,7 +10,6 @@ from meshwright.engines import open_engine
 from meshwright.engines.errors import ExportError
 from meshwright.export.pack_writer import write_pack
 from meshwright.export.tiny import manifest
-
 from tests.export.small import Broken, Rows, spec
 
 

@@ -7,7 +7,6 @@ import torch
 from meshwright.export import parity
 from meshwright.export.onnx_file import write_onnx
 from meshwright.export.spec import FP32, ComponentSpec, Input
-
 from tests.export.small import Rows, spec
 
 
