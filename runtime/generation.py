@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +42,8 @@ class Generation:
     metres_per_unit : as the pack says
     """
 
-    mesh: Mesh
-    stages: Stages
+    mesh: Mesh = field(repr=False)
+    stages: Stages = field(repr=False)
     timings: Mapping[str, float]
     notices: tuple[str, ...]
     provenance: Mapping[str, Any]
