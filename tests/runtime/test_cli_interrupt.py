@@ -15,7 +15,12 @@ def start(tiny, folder, *options):
     command = [sys.executable, "-m", "meshwright.runtime.cli", "generate", "a red chair", "--pack", str(tiny),
                "-o", "chair.obj", "--preview", "c.png", "--keep-stages", "kept", *options]
     return subprocess.Popen(command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            start_new_session=True)
+                            start_new_session=True, preexec_fn=_heed_interrupts)
+
+
+def _heed_interrupts():
+    """A run of the tests in the background of a script ignores Ctrl-C, and its children would too."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def interrupt_after(process, beginning):
