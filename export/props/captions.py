@@ -55,9 +55,11 @@ PART_WORDS = {"arms": ("arms", "limbs"), "top": ("top", "roof"), "grip": ("handl
               "fins": ("fins",), "wheels": ("wheels", "tires"), "cap": ("cap", "lid"), "base": ("base", "stand"), "hat": ("hat", "top hat")}
 
 MAIN_ONLY = ("a {c1} {noun}", "{c1} {noun}", "a {noun} painted {c1}", "a {noun} in {c1}", "a {c1} coloured {noun}",
-             "3d model of a {c1} {noun}", "one {noun}, its colour is {c1}", "the {noun} is {c1}", "my {c1} {noun}", "a small {c1} {noun}", "a nice {noun} made in {c1}")
+             "3d model of a {c1} {noun}", "one {noun}, its colour is {c1}", "the {noun} is {c1}", "my {c1} {noun}",
+             "a small {c1} {noun}", "a nice {noun} made in {c1}")
 BOTH = ("a {c1} {noun} with {c2} {part}", "a {c1} {noun} with {c2} {part}", "{c1} {noun}, {c2} {part}",
-        "a {noun} that is {c1} and has {c2} {part}", "a {c1} {noun} and {c2} {part}", "the {part} of the {c1} {noun} are {c2}", "a {noun}: {c1}, with the {part} in {c2}")
+        "a {noun} that is {c1} and has {c2} {part}", "a {c1} {noun} and {c2} {part}",
+        "the {part} of the {c1} {noun} are {c2}", "a {noun}: {c1}, with the {part} in {c2}")
 SAME = ("an all {c1} {noun}", "a {c1} {noun}", "a {c1} {noun} with {c1} {part}", "a completely {c1} {noun}")
 PLAIN = ("a {noun}", "{noun}", "a simple {noun}")
 FRAMES = ("{}", "{}", "{}", "{}", "{}, low poly", "{} for a game", "low poly {}", "{} on a white background", "a game asset: {}")

@@ -2,7 +2,7 @@
 
     python -m meshwright.export.props.train --work DIR --out runtime/packs/props
 
-About three hours on two cores, and 5 GB in DIR.
+Some hours on two cores, and 5 GB in DIR.
 """
 
 import argparse

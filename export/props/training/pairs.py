@@ -53,8 +53,11 @@ def recolored(colors: np.ndarray, rng) -> np.ndarray:
 
 @torch.no_grad()
 def write(data: Dataset, out) -> None:
-    """pairs.pt: "coarse" and "target" (n, 4, 48, 32) float16 posterior means, unscaled; "index" (n,) of the props; the mean and deviation of the targets."""
-    if (out / "pairs.pt").exists() and len(torch.load(out / "pairs.pt", weights_only=True, mmap=True)["target"]) >= min(COUNT, len(data)):
+    """pairs.pt: "coarse" and "target" (n, 4, 48, 32) float16 posterior means, unscaled; "index" (n,) of the props;
+    the mean and deviation of the targets.
+    """
+    finished = out / "pairs.pt"
+    if finished.exists() and len(torch.load(finished, weights_only=True, mmap=True)["target"]) >= min(COUNT, len(data)):
         return
     model, vae = averaged(shap_e.Autoencoder(), out / "shap_e.pt"), averaged(build_vae(), out / "vae.pt")
     cameras = orbit(poses.AZIMUTHS, poses.ELEVATIONS, poses.RADIUS, poses.FOV)
@@ -80,7 +83,8 @@ def write(data: Dataset, out) -> None:
 def _save(coarse, target, out) -> None:
     c, t = torch.stack(coarse), torch.stack(target)
     mean = t.float().mean(dim=(0, 2, 3))
-    torch.save({"coarse": c, "target": t, "index": torch.arange(len(t)), "mean": mean, "std": (t.float() - mean.view(1, -1, 1, 1)).std()}, out / "pairs.pt")
+    std = (t.float() - mean.view(1, -1, 1, 1)).std()
+    torch.save({"coarse": c, "target": t, "index": torch.arange(len(t)), "mean": mean, "std": std}, out / "pairs.pt")
 
 
 if __name__ == "__main__":
