@@ -10,13 +10,18 @@ from .parts import step_inputs, step_network
 
 
 def refiner(unet: nn.Module, latent: tuple[int, int], states: tuple[int, int], clamp: Clamp | None = None, *,
-            precision: Precision = FP16_STORED) -> ComponentSpec:
+            coarse_halves: int = 1, scale_coarse: bool = False, precision: Precision = FP16_STORED) -> ComponentSpec:
     """`unet` : diffusers' UNet2DConditionModel with the coarse latents on the second half of its input channels.
 
     latent : height and width of the latent picture; states : tokens and width of the text
+    coarse_halves : 1 if both halves of guidance see the same coarse latents, 2 if each gets its own
+    scale_coarse : see `StepModel`
     """
     shape = (1, unet.config.out_channels, *latent)
-    module = StepModel(step_network(unet, precision), "cross-attention", clamp)
-    inputs = (*step_inputs(shape, states), Input("coarse", shape))
-    return ComponentSpec("refiner_step", module, inputs, OUTPUTS, precision=precision,
-                         reference=StepModel(unet, "cross-attention", clamp))
+
+    def step(net: nn.Module) -> StepModel:
+        return StepModel(net, "cross-attention", clamp, scale_coarse=scale_coarse)
+
+    inputs = (*step_inputs(shape, states), Input("coarse", (coarse_halves, *shape[1:])))
+    return ComponentSpec("refiner_step", step(step_network(unet, precision)), inputs, OUTPUTS, precision=precision,
+                         reference=step(unet))

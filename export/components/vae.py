@@ -8,11 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ...engines.errors import ExportError
 from ..spec import FP16_STORED, ComponentSpec, Input, Precision, uniform
 from .parts import in_half
 
 # Pixels a latent: the published autoencoders halve the picture three times.
 FACTOR = 8
+# What becomes of the distribution that an autoencoder makes of a picture.
+POSTERIORS = ("mode", "sample")
 
 
 @dataclass(frozen=True)
@@ -44,11 +47,12 @@ class _Scaled(nn.Module):
 
 
 class Encoder(_Scaled):
-    """image (1, 3, h, w) in [0, 1] -> latent (1, c, h/8, w/8): the mode of the posterior, scaled."""
+    """image (1, 3, h, w) in [0, 1] -> latent (1, c, h/8, w/8), scaled: the mode of the posterior, or a draw from it."""
 
-    def forward(self, image: Tensor) -> Tensor:
-        mean = self.vae((image - 0.5) * self.scaling.picture).chunk(2, dim=1)[0]
-        return (mean * self.scaling.factor - self.shift) * self.scaling.gain
+    def forward(self, image: Tensor, noise: Tensor | None = None) -> Tensor:
+        """noise : like the latent, standard normal, for a draw"""
+        latent = latent_of(self.vae((image - 0.5) * self.scaling.picture), noise)
+        return (latent * self.scaling.factor - self.shift) * self.scaling.gain
 
 
 class Decoder(_Scaled):
@@ -59,8 +63,8 @@ class Decoder(_Scaled):
         return (decoded / self.scaling.picture + 0.5).clamp(0.0, 1.0)
 
 
-class _Moments(nn.Module):
-    """The encoding half of an AutoencoderKL: picture to mean and log variance, stacked on the channels."""
+class Moments(nn.Module):
+    """The encoding half of an AutoencoderKL: picture in [-1, 1] to mean and log variance, stacked on the channels."""
 
     def __init__(self, vae: nn.Module) -> None:
         super().__init__()
@@ -68,6 +72,22 @@ class _Moments(nn.Module):
 
     def forward(self, picture: Tensor) -> Tensor:
         return self.quant_conv(self.encoder(picture))
+
+
+def latent_of(moments: Tensor, noise: Tensor | None) -> Tensor:
+    """moments (n, 2c, h, w) -> latent (n, c, h, w): the mean, or the draw that standard normal `noise` picks.
+
+    The log variance is held within [-30, 20], as in diffusers' DiagonalGaussianDistribution.
+    """
+    mean, log_variance = moments.chunk(2, dim=1)
+    return mean if noise is None else mean + torch.exp(0.5 * log_variance.clamp(-30.0, 20.0)) * noise
+
+
+def noise_inputs(kind: str, shape: tuple[int, ...]) -> tuple[Input, ...]:
+    """The tensors that an encoder needs beside its picture: "mode" none, "sample" noise of the latent's shape."""
+    if kind not in POSTERIORS:
+        raise ExportError("the choice from the posterior is unknown", received=repr(kind), expected=" or ".join(POSTERIORS))
+    return (Input("noise", shape),) if kind == "sample" else ()
 
 
 class _Picture(nn.Module):
@@ -81,12 +101,16 @@ class _Picture(nn.Module):
         return self.decoder(self.post_quant_conv(latent))
 
 
-def vae_encoder(vae: nn.Module, height: int, width: int, scaling: Scaling, *,
+def vae_encoder(vae: nn.Module, height: int, width: int, scaling: Scaling, *, posterior: str = "mode",
                 precision: Precision = FP16_STORED) -> ComponentSpec:
-    """`vae` : diffusers' AutoencoderKL; height, width : of the grid of views, in pixels, multiples of 8."""
-    moments = _Moments(vae)
-    image = Input("image", (1, 3, height, width), uniform(0.0, 1.0))
-    return ComponentSpec("vae_encoder", Encoder(in_half(moments, precision), scaling), (image,), ("latent",),
+    """`vae` : diffusers' AutoencoderKL; height, width : of the grid of views, in pixels, multiples of 8.
+
+    posterior : "mode", or "sample", which adds the input noise (1, c, h/8, w/8)
+    """
+    moments = Moments(vae)
+    latent = (1, vae.config.latent_channels, height // FACTOR, width // FACTOR)
+    inputs = (Input("image", (1, 3, height, width), uniform(0.0, 1.0)), *noise_inputs(posterior, latent))
+    return ComponentSpec("vae_encoder", Encoder(in_half(moments, precision), scaling), inputs, ("latent",),
                          precision=precision, reference=Encoder(moments, scaling))
 
 
