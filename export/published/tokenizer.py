@@ -1,0 +1,125 @@
+"""The tokenizer of a published CLIP text encoder, as the one `tokenizer.json` that a pack carries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ...engines.errors import CheckpointError
+from ...runtime.bpe import END, START, WORD_END
+from .json_file import read_object
+
+# In the order in which transformers registers them: a later one changes how an earlier one is looked for.
+SPECIAL = ("bos_token", "eos_token", "unk_token", "pad_token")
+WORDS = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+
+
+def tokenizer_document(folder: Path) -> dict[str, Any]:
+    """The document of the CLIP tokenizer in `folder`, from `tokenizer.json` or from `vocab.json` and `merges.txt`.
+
+    "padding" tells the padding id. It is the same token that transformers pads with: "!" (0) in the encoders of
+    Stable Diffusion 2 and Shap-E, the end of the text in CLIP itself. As there, the padding token is one wherever
+    it stands, so "chair!" ends with id 0 and not with that of the word "!".
+    Raises CheckpointError for a folder without a CLIP tokenizer.
+    """
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder} is no folder with a tokenizer")
+    config, named = _optional(folder / "tokenizer_config.json"), _optional(folder / "special_tokens_map.json")
+    vocabulary, merges, added = _pieces(folder)
+    for text in (START, END):
+        if text not in vocabulary:
+            raise CheckpointError(f"{folder}: the vocabulary lacks {text}", expected="a CLIP tokenizer")
+    added |= _declared(config)
+    special = {kind: token for kind in SPECIAL if (token := _special(kind, config, named)) is not None}
+    declared = frozenset(added)
+    for token in special.values():
+        if token["content"] not in declared:
+            added[token["content"]] = _entry(token, {**vocabulary, **_ids(added)}, folder)
+    padding = _id(special["pad_token"]["content"], vocabulary, added) if "pad_token" in special else vocabulary[END]
+    unknown = special["unk_token"]["content"] if "unk_token" in special else END
+    return _document(vocabulary, merges, sorted(added.values(), key=lambda token: token["id"]), padding, unknown)
+
+
+def _pieces(folder: Path) -> tuple[dict[str, int], list[str], dict[str, dict]]:
+    """Vocabulary, merges as "left right", and the tokens that `tokenizer.json` adds."""
+    whole = folder / "tokenizer.json"
+    if whole.is_file():
+        document = read_object(whole)[0]
+        model = document.get("model") or {}
+        if model.get("type") != "BPE" or model.get("end_of_word_suffix") != WORD_END:
+            raise CheckpointError(f"{whole} is no CLIP tokenizer", received=f"model {model.get('type')!r}",
+                              expected=f"BPE whose words end with {WORD_END}")
+        merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in model["merges"]]
+        return dict(model["vocab"]), merges, {token["content"]: token for token in document.get("added_tokens") or ()}
+    vocabulary, merges = folder / "vocab.json", folder / "merges.txt"
+    missing = [path.name for path in (vocabulary, merges) if not path.is_file()]
+    if missing:
+        raise CheckpointError(f"{folder} holds no CLIP tokenizer", received=f"no {' and no '.join(missing)}",
+                          expected="vocab.json and merges.txt, or tokenizer.json")
+    return read_object(vocabulary)[0], _merges(merges), {}
+
+
+def _merges(path: Path) -> list[str]:
+    """The lines of `merges.txt` after its version; pieces hold no white space, so a line has one space."""
+    lines = path.read_text("utf-8").replace("\r\n", "\n").split("\n")
+    merges = [line for line in lines[lines[0].startswith("#version"):] if line]
+    wrong = next((line for line in merges if line.count(" ") != 1), None)
+    if wrong is not None:
+        raise CheckpointError(f"{path} has a line that is no merge", received=repr(wrong), expected="two pieces and a space between them")
+    return merges
+
+
+def _declared(config: Mapping[str, Any]) -> dict[str, dict]:
+    """The tokens that `tokenizer_config.json` lists with their ids."""
+    declared = config.get("added_tokens_decoder") or {}
+    return {token["content"]: {**token, "id": int(number)} for number, token in declared.items()}
+
+
+def _special(kind: str, config: Mapping[str, Any], named: Mapping[str, Any]) -> dict | None:
+    """The token of one kind. Where both files name one, the newer form, with ids in the config, has the last word."""
+    files = (config, named) if "added_tokens_decoder" in config else (named, config)
+    token = next((file[kind] for file in files if file.get(kind) is not None), None)
+    return {"content": token} if isinstance(token, str) else token
+
+
+def _entry(token: Mapping[str, Any], ids: Mapping[str, int], folder: Path) -> dict:
+    text = token["content"]
+    if text not in ids:
+        raise CheckpointError(f"{folder}: a special token has no id", received=repr(text))
+    flags = {flag: bool(token.get(flag, False)) for flag in ("single_word", "lstrip", "rstrip", "normalized")}
+    return {"id": ids[text], "content": text, **flags, "special": True}
+
+
+def _ids(added: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+    return {text: int(token["id"]) for text, token in added.items()}
+
+
+def _id(text: str, vocabulary: Mapping[str, int], added: Mapping[str, Mapping[str, Any]]) -> int:
+    return {**vocabulary, **_ids(added)}[text]
+
+
+def _document(vocabulary: dict[str, int], merges: list[str], added: list[dict], padding: int, unknown: str) -> dict[str, Any]:
+    """A `tokenizer.json` that Hugging Face's package reads too; it pads to the longest prompt, ours to the encoder's length."""
+    text = next((token["content"] for token in added if token["id"] == padding), END)
+    parts = [{"type": "Split", "pattern": {"Regex": WORDS}, "behavior": "Removed", "invert": True},
+             {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}]
+    cleaning = [{"type": "NFC"}, {"type": "Replace", "pattern": {"Regex": r"\s+"}, "content": " "}, {"type": "Lowercase"}]
+    return {
+        "version": "1.0", "truncation": None,
+        "padding": {"strategy": "BatchLongest", "direction": "Right", "pad_to_multiple_of": None, "pad_id": padding,
+                    "pad_type_id": 0, "pad_token": text},
+        "added_tokens": added,
+        "normalizer": {"type": "Sequence", "normalizers": cleaning},
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": parts},
+        "post_processor": {"type": "RobertaProcessing", "sep": [END, vocabulary[END]], "cls": [START, vocabulary[START]],
+                           "trim_offsets": False, "add_prefix_space": False},
+        "decoder": {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True},
+        "model": {"type": "BPE", "dropout": None, "unk_token": unknown, "continuing_subword_prefix": "",
+                  "end_of_word_suffix": WORD_END, "fuse_unk": False, "byte_fallback": False, "ignore_merges": False,
+                  "vocab": vocabulary, "merges": merges},
+    }
+
+
+def _optional(path: Path) -> Mapping[str, Any]:
+    return read_object(path)[0] if path.is_file() else {}
