@@ -6,6 +6,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +15,18 @@ import torch
 from torch import nn
 
 from ..engines.errors import ExportError
+from .attention import split_attention
 from .spec import ComponentSpec
 
 OPSET = 23
 RANDOM = frozenset({"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"})
 # Smaller tensors are norms, biases, constants and the layers of small fields: few bytes, and they matter most.
 SMALLEST_HALF = 8192
-# A protobuf file ends at 2 GiB.
-LARGEST_FILE = 1_900_000_000
+# Weights of more bytes than this lie beside the graph: they are written one by one, and mapped from disk when they are
+# read. A protobuf file could not pass 2 GiB anyway.
+LARGEST_FILE = 256_000_000
+# Where they start, so that a system can map each of them; smaller ones stay in the graph.
+PAGE = 4096
 
 
 def write_onnx(spec: ComponentSpec, path: Path, *, largest_file: int = LARGEST_FILE) -> None:
@@ -32,10 +37,13 @@ def write_onnx(spec: ComponentSpec, path: Path, *, largest_file: int = LARGEST_F
     model = _trace(spec)
     _forget_machine(model)
     check_operators(model, spec.kind)
+    if spec.precision.compute == "fp32":  # in FP16 the graph is for GPUs, which fuse whole attention nodes
+        split_attention(model)
     if spec.precision.weights == "fp16":
         store_half(model, spec.kind)
     size = sum(value.const_value.nbytes for value in model.graph.initializers.values())
-    ir.save(model, path, external_data=f"{path.name}.data" if size > largest_file else None)
+    beside = {"external_data": f"{path.name}.data", "size_threshold_bytes": PAGE, "alignment": PAGE, "align_threshold": 0}
+    ir.save(model, path, **(beside if size > largest_file else {}))
 
 
 def _trace(spec: ComponentSpec) -> ir.Model:
@@ -120,15 +128,16 @@ def check_operators(model: ir.Model, kind: str) -> None:
 def store_half(model: ir.Model, kind: str) -> None:
     """Keep large FP32 weights as FP16, each followed by a Cast to FP32: half the file, the same arithmetic.
 
-    ONNX Runtime folds the casts when it loads the model. Errors: ExportError for a weight beyond FP16's range.
+    ONNX Runtime folds the casts when it loads the model. The halves are made while they are written, one at a time.
+    Errors: ExportError for a weight beyond FP16's range.
     """
     graph = model.graph
     for name, value in list(graph.initializers.items()):
         if value.dtype != ir.DataType.FLOAT or value.const_value.size < SMALLEST_HALF:
             continue
-        half = _half(value.const_value.numpy(), f"weight {name} of {kind}")
-        stored = ir.Value(name=f"{name}.half", type=ir.TensorType(ir.DataType.FLOAT16), shape=value.shape,
-                          const_value=ir.tensor(half, name=f"{name}.half"))
+        _check_half(value.const_value, f"weight {name} of {kind}")
+        half = ir.LazyTensor(partial(_half, value.const_value), ir.DataType.FLOAT16, value.shape, name=f"{name}.half")
+        stored = ir.Value(name=half.name, type=ir.TensorType(half.dtype), shape=value.shape, const_value=half)
         cast = ir.Node("", "Cast", [stored], [ir.AttrInt64("to", ir.DataType.FLOAT)], name=f"{name}.cast")
         cast.outputs[0].type, cast.outputs[0].shape = value.type, value.shape
         value.replace_all_uses_with(cast.outputs[0])
@@ -138,9 +147,13 @@ def store_half(model: ir.Model, kind: str) -> None:
         graph.insert_before(graph[0], cast)
 
 
-def _half(weights: np.ndarray, subject: str) -> np.ndarray:
-    largest = float(np.abs(weights).max())
+def _check_half(tensor: ir.TensorProtocol, subject: str) -> None:
+    weights = tensor.numpy()
+    largest = float(max(weights.max(), -weights.min()))
     if not largest <= float(np.finfo(np.float16).max):  # true of NaN as well
         raise ExportError(f"{subject} does not fit FP16", received=f"{largest:g}", expected="at most 65504",
                           remedy="export this component in FP32")
-    return weights.astype(np.float16)
+
+
+def _half(tensor: ir.TensorProtocol) -> ir.TensorProtocol:
+    return ir.tensor(tensor.numpy().astype(np.float16), name=tensor.name)

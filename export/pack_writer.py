@@ -2,55 +2,62 @@
 
     write_pack("packs/props", components, {"name": "props", ...}, {"tokenizer.json": "model/tokenizer.json"})
 
-`components` come from the modules of `export.components`. The third argument holds the rest of pack.json
-(see MANIFEST_KEYS); "format", "files", "components" and, unless given, "exporter" are filled in here. The
-last one names the files to copy into the pack.
+`components` come from the modules of `export.components`; a generator that builds each one when it is asked for
+keeps one network in memory at a time. The third argument holds the rest of pack.json (see MANIFEST_KEYS); "format",
+"files", "components" and, unless given, "exporter" are filled in here. The last one names the files to copy into the
+pack.
 """
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import os
 import shutil
-import tempfile
+import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx_ir as ir
 import torch
 
-from ..engines import open_engine
 from ..engines.errors import ExportError
+from ..runtime.memory import peak_bytes, reset_peak
 from . import parity
-from .onnx_file import write_onnx
-from .spec import ComponentSpec
+from .events import ComponentDone, ComponentStarted, Event
+from .onnx_file import LARGEST_FILE, write_onnx
+from .pack_folder import new_folder
+from .spec import ComponentSpec, Precision
 
 FORMAT = 1
-MANIFEST_KEYS = ("name", "version", "recipe", "license", "sources", "text", "prior", "refiner", "coarse", "views",
-                 "reconstructor", "grid", "texture_from", "metres_per_unit")
-OnComponent = Callable[[str, int, int], None]
+# Every pack says these; what else its recipe needs is added by whoever calls.
+MANIFEST_KEYS = ("name", "version", "recipe", "license", "sources", "views", "reconstructor", "grid", "texture_from",
+                 "metres_per_unit")
+RECIPE_KEYS = {"sharp-it": ("text", "prior", "refiner", "coarse"), "instantmesh": ("multiview", "picture")}
+OnComponent = Callable[[Event], None]
 
 
-def write_pack(path: str | os.PathLike[str], components: Sequence[ComponentSpec], manifest: Mapping[str, Any],
+def write_pack(path: str | os.PathLike[str], components: Iterable[ComponentSpec], manifest: Mapping[str, Any],
                files: Mapping[str, str | os.PathLike[str]], *, seed: int = 0, check_parity: bool = True,
-               on_component: OnComponent | None = None) -> dict[str, Any]:
+               on_component: OnComponent | None = None, largest_file: int = LARGEST_FILE) -> dict[str, Any]:
     """Write the folder `path`, replacing a pack that is there; nothing is left behind on failure.
 
     files : name in the pack -> file to copy, such as {"tokenizer.json": ".../tokenizer.json"}
     seed : of the random inputs of the parity check and of golden.npz
-    on_component : called with a component's kind, its number from 1 and their count, before it is exported
+    on_component : called with a ComponentStarted and a ComponentDone for each; what it raises ends the export
+    largest_file : weights of more bytes lie beside their graph
     Returns pack.json as a dict, with the measured errors.
-    Errors: ExportError that lists every component which could not be exported or differs too much.
+    Errors: ExportError that lists every component which could not be exported or differs too much; or a full disk.
     """
     _check(components, manifest, files)
-    with _folder(Path(path)) as folder:
-        entries = _write_components(folder, components, seed, check_parity, on_component or _ignore)
-        np.savez_compressed(folder / "golden.npz", **_golden(components, seed))
+    with new_folder(Path(path)) as folder:
+        entries = _Components(folder, seed, check_parity, on_component or _ignore, largest_file).write(components)
         for name, source in files.items():
             shutil.copyfile(source, folder / name)
         document = {"format": FORMAT, "exporter": exporter(), **manifest, "files": _hashes(folder), "components": entries}
@@ -58,18 +65,20 @@ def write_pack(path: str | os.PathLike[str], components: Sequence[ComponentSpec]
     return document
 
 
-def _check(components: Sequence[ComponentSpec], manifest: Mapping[str, Any],
+def _check(components: Iterable[ComponentSpec], manifest: Mapping[str, Any],
            files: Mapping[str, str | os.PathLike[str]]) -> None:
     """Refuse what would fail after minutes of exporting."""
-    missing = [key for key in MANIFEST_KEYS if key not in manifest]
+    needed = [*MANIFEST_KEYS, *RECIPE_KEYS.get(manifest.get("recipe", ""), ())]
+    missing = [key for key in needed if key not in manifest]
     if missing:
         raise ExportError("the pack's manifest lacks entries", expected=", ".join(missing))
     absent = [str(source) for source in files.values() if not Path(source).is_file()]
     if absent:
         raise ExportError("a file of the pack is missing", received=", ".join(absent))
-    doubled = [kind for kind, count in Counter(spec.kind for spec in components).items() if count > 1]
-    if doubled:
-        raise ExportError("a component is given more than once", received=", ".join(doubled))
+    if isinstance(components, Sequence):
+        doubled = [kind for kind, count in Counter(spec.kind for spec in components).items() if count > 1]
+        if doubled:
+            raise ExportError("a component is given more than once", received=", ".join(doubled))
 
 
 def exporter() -> str:
@@ -81,53 +90,97 @@ def exporter() -> str:
     return f"meshwright {own}, torch {torch.__version__}"
 
 
-def _write_components(folder: Path, components: Sequence[ComponentSpec], seed: int, check_parity: bool,
-                      on_component: OnComponent) -> dict[str, Any]:
-    """Export and check them all, then raise what went wrong with any."""
-    entries, problems = {}, []
-    for number, spec in enumerate(components, 1):
-        on_component(spec.kind, number, len(components))
-        path = folder / spec.file
+@dataclass(frozen=True)
+class _Written:
+    """A component as a file, with the numbers that the file must reproduce; its network is not needed any more."""
+
+    kind: str
+    path: Path
+    precision: Precision
+    trials: parity.Trials
+    golden: parity.Tensors
+
+
+class _Components:
+    """The components of one pack on their way into its folder."""
+
+    def __init__(self, folder: Path, seed: int, check_parity: bool, tell: OnComponent,
+                 largest_file: int) -> None:
+        self._folder, self._seed, self._check_parity, self._tell = folder, seed, check_parity, tell
+        self._largest_file = largest_file
+        self._entries: dict[str, Any] = {}
+        self._golden: parity.Tensors = {}
+        self._problems: list[str] = []
+
+    def write(self, components: Iterable[ComponentSpec]) -> dict[str, Any]:
+        """Export and check them all, then raise what went wrong with any. Returns their entries in pack.json."""
+        count = len(components) if isinstance(components, Sized) else None
+        specs, number = iter(components), 0
+        while self._next(specs, number + 1, count):
+            number += 1
+        if self._problems:
+            raise ExportError(f"{len(self._problems)} of {number} components failed", received=" | ".join(self._problems))
+        np.savez_compressed(self._folder / "golden.npz", **self._golden)
+        return self._entries
+
+    def _next(self, specs: Iterator[ComponentSpec], number: int, count: int | None) -> bool:
+        """Take one component from `specs` to its end; False if there is none left."""
+        reset_peak()
+        started = time.perf_counter()
+        spec = next(specs, None)
+        if spec is None:
+            return False
+        kind = spec.kind
+        if kind in self._entries:
+            raise ExportError("a component is given more than once", received=kind)
+        self._tell(ComponentStarted(kind, number, count))
         try:
-            write_onnx(spec, path)
+            written = self._export(spec)
         except ExportError as error:
-            problems.append(str(error))
-            continue
-        error, problem = parity.check(spec, path, _random(seed, spec, "parity")) if check_parity else (None, None)
-        problems += [problem] if problem else []
-        entries[spec.kind] = None if problem else _entry(spec, path, error)
-    if problems:
-        raise ExportError(f"{len(problems)} of {len(components)} components failed", received=" | ".join(problems))
-    return entries
+            self._problems.append(str(error))
+            self._entries[kind] = None
+            return True
+        del spec
+        gc.collect()  # the tracer's graphs hold the network in reference cycles
+        error = self._compare(written)
+        size = sum(path.stat().st_size for path in self._folder.glob(f"{written.path.name}*"))
+        self._tell(ComponentDone(kind, number, count, self._entries[kind]["parameters"], size, time.perf_counter() - started,
+                                 error, peak_bytes()))
+        return True
+
+    def _export(self, spec: ComponentSpec) -> _Written:
+        path = self._folder / spec.file
+        write_onnx(spec, path, largest_file=self._largest_file)
+        trials = (parity.trials(spec, self._random(spec, "parity")) if self._check_parity
+                  else parity.Trials(spec.kind, spec.limit, ()))
+        return _Written(spec.kind, path, spec.precision, trials, parity.golden(spec, self._random(spec, "golden")))
+
+    def _compare(self, written: _Written) -> parity.Error | None:
+        """Run the file on what the network answered; note its entry, its golden tensors and what is wrong with it."""
+        found = written.trials.compare(written.path)
+        self._problems += [found.problem] if found.problem else []
+        self._golden |= written.golden
+        self._entries[written.kind] = _entry(written, found)
+        return found.error
+
+    def _random(self, spec: ComponentSpec, use: str) -> np.random.Generator:
+        """A generator of the component's own, whatever else is in the pack."""
+        return np.random.default_rng([self._seed, *f"{spec.kind}/{use}".encode()])
 
 
-def _entry(spec: ComponentSpec, path: Path, error: parity.Error | None) -> dict[str, Any]:
-    """What pack.json says of a component; its tensors are read back from the file."""
-    with open_engine(path, backend="null") as engine:
-        inputs, outputs = ([{"name": t.name, "dtype": t.dtype, "shape": list(t.shape)} for t in tensors]
-                           for tensors in (engine.spec.inputs, engine.spec.outputs))
-    return {"kind": spec.kind, "file": path.name, "precision": spec.precision.weights,
-            "compute": spec.precision.compute, "inputs": inputs, "outputs": outputs, "tolerance": spec.limit,
-            "error": {"abs": error.abs, "rel": error.rel} if error else {}, "parameters": parameters(path)}
+def _entry(written: _Written, found: parity.Comparison) -> dict[str, Any]:
+    """What pack.json says of a component; its tensors are those that the file was found to have."""
+    inputs, outputs = ([{"name": t.name, "dtype": t.dtype, "shape": list(t.shape)} for t in side]
+                       for side in ((found.spec.inputs, found.spec.outputs) if found.spec else ((), ())))
+    precision, error = written.precision, found.error
+    return {"kind": written.kind, "file": written.path.name, "precision": precision.weights, "compute": precision.compute,
+            "inputs": inputs, "outputs": outputs, "tolerance": written.trials.limit,
+            "error": {"abs": error.abs, "rel": error.rel} if error else {}, "parameters": parameters(written.path)}
 
 
 def parameters(path: Path) -> int:
     """How many numbers the weights in an ONNX file hold."""
-    import onnx_ir as ir
-
     return sum(value.const_value.size for value in ir.load(path).graph.initializers.values())
-
-
-def _golden(components: Sequence[ComponentSpec], seed: int) -> dict[str, np.ndarray]:
-    tensors: dict[str, np.ndarray] = {}
-    for spec in components:
-        tensors |= parity.golden(spec, _random(seed, spec, "golden"))
-    return tensors
-
-
-def _random(seed: int, spec: ComponentSpec, use: str) -> np.random.Generator:
-    """A generator of the component's own, whatever else is in the pack."""
-    return np.random.default_rng([seed, *f"{spec.kind}/{use}".encode()])
 
 
 def _hashes(folder: Path) -> dict[str, Any]:
@@ -138,39 +191,5 @@ def _hashes(folder: Path) -> dict[str, Any]:
     return found
 
 
-@contextmanager
-def _folder(target: Path) -> Iterator[Path]:
-    """A new folder beside `target`, which takes its place at the end of a block that did not fail."""
-    if target.exists() and not (target / "pack.json").is_file():
-        raise ExportError(f"{target} is in the way", expected="an old pack, or nothing")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}-", suffix=".part", dir=target.parent))
-    except OSError as error:
-        raise ExportError(f"the pack {target} cannot be written", received=str(error)) from error
-    try:
-        yield folder
-        folder.chmod(0o755)
-        _replace(folder, target)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _replace(folder: Path, target: Path) -> None:
-    """Folders cannot be swapped in one call: the old one steps aside, and comes back if the new one cannot take over."""
-    if not target.exists():
-        folder.rename(target)
-        return
-    old = folder.with_suffix(".old")
-    target.rename(old)
-    try:
-        folder.rename(target)
-    except OSError:
-        with suppress(OSError):
-            old.rename(target)
-        raise
-    shutil.rmtree(old)
-
-
-def _ignore(kind: str, number: int, count: int) -> None:
+def _ignore(event: Event) -> None:
     pass

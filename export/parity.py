@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
-from ..engines import open_engine
+from ..engines import Engine, EngineSpec, open_engine
 from ..engines.errors import MeshwrightError
 from .spec import ComponentSpec
 
@@ -32,30 +34,56 @@ class Error:
         return Error(max(self.abs, other.abs), max(self.rel, other.rel))
 
 
-def measure(spec: ComponentSpec, path: Path, rng: np.random.Generator) -> Error:
-    """Run the graph at `path` and the reference module on fresh inputs, once for each size that the spec names."""
-    error = Error(0.0, 0.0)
-    with open_engine(path) as engine:
-        for axes in spec.sizes():
-            inputs = spec.sample(rng, axes)
-            error |= difference(engine.run(inputs), reference(spec, inputs))
-    return error
+@dataclass(frozen=True)
+class Trials:
+    """What a component's graph must give, in numbers alone: the module that they came from may go.
+
+    cases : inputs and the reference's outputs, one pair for each size that the spec names
+    """
+
+    kind: str
+    limit: float
+    cases: tuple[tuple[Tensors, Tensors], ...]
+
+    def compare(self, path: Path) -> Comparison:
+        """Run the graph on every case."""
+        try:
+            with open_engine(path) as engine:
+                error = self._measure(engine)
+                spec = engine.spec
+        except MeshwrightError as problem:
+            return Comparison(None, None, f"{self.kind} ({path.name}): {problem}")
+        if error is None or error.rel <= self.limit:  # never true of NaN
+            return Comparison(spec, error, None)
+        return Comparison(spec, error, f"{self.kind} ({path.name}): relative error {error.rel:.3g}, at most {self.limit:.3g}")
+
+    def _measure(self, engine: Engine) -> Error | None:
+        errors = [difference(engine.run(inputs), expected) for inputs, expected in self.cases]
+        return reduce(or_, errors) if errors else None
 
 
-def failure(spec: ComponentSpec, path: Path, error: Error) -> str | None:
-    """What is wrong with the measured error, or None."""
-    if error.rel <= spec.limit:  # never true of NaN
-        return None
-    return f"{spec.kind} ({path.name}): relative error {error.rel:.3g}, at most {spec.limit:.3g}"
+@dataclass(frozen=True)
+class Comparison:
+    """What a graph gave. spec : its tensors; error : None if nothing was compared; problem : what is wrong, or None.
+
+    A graph that does not run at all has neither spec nor error.
+    """
+
+    spec: EngineSpec | None
+    error: Error | None
+    problem: str | None
+
+
+def trials(spec: ComponentSpec, rng: np.random.Generator) -> Trials:
+    """Fresh inputs, once for each size that the spec names, and what the reference makes of them."""
+    drawn = [spec.sample(rng, axes) for axes in spec.sizes()]
+    return Trials(spec.kind, spec.limit, tuple((inputs, reference(spec, inputs)) for inputs in drawn))
 
 
 def check(spec: ComponentSpec, path: Path, rng: np.random.Generator) -> tuple[Error | None, str | None]:
-    """The measured error, and what is wrong: too large an error, or a graph that does not run at all."""
-    try:
-        error = measure(spec, path, rng)
-    except MeshwrightError as problem:
-        return None, f"{spec.kind} ({path.name}): {problem}"
-    return error, failure(spec, path, error)
+    """The error of the graph at `path` against the reference module, and what is wrong with it."""
+    found = trials(spec, rng).compare(path)
+    return found.error, found.problem
 
 
 def reference(spec: ComponentSpec, inputs: Mapping[str, np.ndarray]) -> Tensors:

@@ -6,6 +6,7 @@
 import argparse
 import dataclasses
 import hashlib
+import sys
 from pathlib import Path
 
 import torch
@@ -19,6 +20,7 @@ from ..components.shap_e_prior import shap_e_prior
 from ..components.text_encoder import TokenStates, text_encoder
 from ..components.vae import Scaling, vae_decoder, vae_encoder
 from ..pack_writer import write_pack
+from ..progress import Lines
 from ..spec import ComponentSpec
 from . import cameras
 from .dataset import VIEW_SIZE
@@ -99,11 +101,8 @@ def sources(checkpoints: Path) -> list[dict]:
 
 def build(checkpoints: Path, out: Path) -> None:
     """Write the pack to `out`, and print what each component's export cost in accuracy."""
-    document = write_pack(out, components(checkpoints), manifest(checkpoints),
-                          {"tokenizer.json": language.model_folder() / "tokenizer.json"},
-                          on_component=lambda name, k, n: print(f"{k}/{n} {name}", flush=True))
-    for name, entry in document["components"].items():
-        print(f"{name:16} {entry['parameters']:>11,} parameters, relative error {entry['error']['rel']:.1e}")
+    write_pack(out, components(checkpoints), manifest(checkpoints), {"tokenizer.json": language.model_folder() / "tokenizer.json"},
+               on_component=Lines(sys.stdout))
 
 
 if __name__ == "__main__":

@@ -2,13 +2,19 @@
 
 import hashlib
 import json
+import subprocess
+import sys
+import weakref
 
 import numpy as np
 import pytest
 
 from meshwright.engines import open_engine
 from meshwright.engines.errors import ExportError
+from meshwright.export.events import ComponentDone, ComponentStarted
 from meshwright.export.pack_writer import write_pack
+from meshwright.export.progress import facts
+from meshwright.export.spec import FP16_STORED
 from meshwright.export.tiny import manifest
 from tests.export.small import Broken, Rows, spec
 
@@ -25,8 +31,7 @@ def components(**options):
 
 
 def test_a_pack_is_complete_and_hashed(tmp_path, tokenizer):
-    calls = []
-    document = write_pack(tmp_path / "packs" / "p", components(), manifest(), tokenizer, on_component=lambda *a: calls.append(a))
+    document = write_pack(tmp_path / "packs" / "p", components(), manifest(), tokenizer)
     folder = tmp_path / "packs" / "p"
     assert json.loads((folder / "pack.json").read_text("utf-8")) == document
     assert {path.name for path in folder.iterdir()} == {"pack.json", *document["files"]}
@@ -35,7 +40,6 @@ def test_a_pack_is_complete_and_hashed(tmp_path, tokenizer):
         data = (folder / name).read_bytes()
         assert entry == {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
     assert [path.name for path in folder.parent.iterdir()] == ["p"]
-    assert calls == [("one", 1, 2), ("two", 2, 2)]
 
 
 def test_a_component_is_described_from_its_file(tmp_path, tokenizer):
@@ -87,8 +91,8 @@ def test_another_folder_is_never_replaced(tmp_path, tokenizer):
 
 
 def test_a_failure_between_the_components_leaves_nothing(tmp_path, tokenizer):
-    def interrupt(kind, number, count):
-        if number == 2:
+    def interrupt(event):
+        if event.number == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -110,3 +114,66 @@ def test_missing_entries_files_and_doubled_components_are_refused_first(tmp_path
 def test_without_the_parity_check_no_error_is_claimed(tmp_path, tokenizer):
     strayed = [spec(kind="one", reference=Rows(shift=1.0))]
     assert write_pack(tmp_path / "p", strayed, manifest(), tokenizer, check_parity=False)["components"]["one"]["error"] == {}
+
+
+def test_each_component_is_announced_and_reported(tmp_path, tokenizer):
+    events = []
+    document = write_pack(tmp_path / "p", components(), manifest(), tokenizer, on_component=events.append)
+    assert events[::2] == [ComponentStarted("one", 1, 2), ComponentStarted("two", 2, 2)]
+    done = events[3]
+    assert isinstance(done, ComponentDone) and (done.kind, done.number, done.count) == ("two", 2, 2)
+    assert done.parameters == 26 and done.bytes == (tmp_path / "p" / "two.onnx").stat().st_size
+    assert done.error.rel == document["components"]["two"]["error"]["rel"]
+    assert 0 < done.seconds < 60 and done.peak_bytes > 1e8
+    assert facts(done).startswith(": 26 parameters, 0.0 MB, relative error ")
+
+
+def test_a_generator_keeps_one_network_at_a_time(tmp_path, tokenizer):
+    networks, alive = [], []
+
+    def build(kind):
+        alive.append([network() is not None for network in networks])
+        module = Rows()
+        networks.append(weakref.ref(module))
+        return spec(module, kind)
+
+    def tell(event):
+        if isinstance(event, ComponentDone):
+            assert event.count is None
+            alive.append([network() is not None for network in networks])
+
+    write_pack(tmp_path / "p", (build(kind) for kind in ("one", "two", "three")), manifest(), tokenizer, on_component=tell)
+    assert alive == [[], [False], [False], [False] * 2, [False] * 2, [False] * 3]
+
+
+def test_weights_beside_a_graph_are_files_of_the_pack(tmp_path, tokenizer):
+    events = []
+    wide = [spec(Rows(width=2000), kind="one", precision=FP16_STORED)]
+    document = write_pack(tmp_path / "p", wide, manifest(), tokenizer, on_component=events.append, largest_file=10_000)
+    assert {"one.onnx", "one.onnx.data"} <= set(document["files"])
+    assert events[1].bytes == sum(document["files"][name]["bytes"] for name in ("one.onnx", "one.onnx.data"))
+    assert document["components"]["one"]["error"]["rel"] < 1e-3
+
+
+FULL_DISK = """
+import resource, sys
+from meshwright.engines.errors import ExportError
+from meshwright.export.pack_writer import write_pack
+from meshwright.export.tiny import manifest
+from tests.export.small import Rows, spec
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+try:
+    write_pack(sys.argv[1], [spec(kind="small"), spec(Rows(width=int(sys.argv[2])), kind="large")], manifest(), {})
+except ExportError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit on the size of files to stand for a full disk")
+@pytest.mark.parametrize("width", [2_000, 200_000])
+def test_a_full_disk_is_told_and_leaves_nothing(tmp_path, width):
+    ended = subprocess.run([sys.executable, "-c", FULL_DISK, tmp_path / "p", str(width)], capture_output=True, text=True, timeout=300)
+    assert ended.stdout.startswith("the disk is full: the pack "), ended.stderr
+    assert "make room" in ended.stdout
+    assert not list(tmp_path.iterdir())

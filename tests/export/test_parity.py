@@ -44,7 +44,7 @@ def test_all_lengths_of_an_open_axis_are_tried(graph):
             seen.append(rows.shape[1])
             return super().forward(rows)
 
-    parity.measure(spec(reference=Watched()), graph, rng())
+    parity.check(spec(reference=Watched()), graph, rng())
     assert seen == [5, 1, 9]
 
 
