@@ -1,10 +1,13 @@
 """Pictures of meshes by ray casting: the six coarse views, previews, and grids of views.
 
 One plain shading formula serves the training renderer, the coarse views and the previews, so that
-networks see the same kind of picture everywhere. Meshes are in world axes (`cameras`).
+networks see the same kind of picture everywhere; a pack whose refiner learnt from views under another light
+names that (`Shading`). Meshes are in world axes (`cameras`).
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,6 +20,45 @@ AMBIENT, DIFFUSE = np.float32(0.55), np.float32(0.45)
 PLAIN = np.float32(0.7)  # grey of a mesh that has neither texture nor colours
 
 
+@dataclass(frozen=True)
+class Shading:
+    """The light of a pack's coarse views: ambient + diffuse * (n . l), times the surface's colour.
+
+    direction : towards the light, in world axes, of any length but zero
+    two_sided : |n . l|, so that a surface is as bright seen from its other side; else no less than 0
+    linear : multiplied in linear light, as renderers do; else in sRGB, as `brightness` is
+    """
+
+    ambient: float
+    diffuse: float
+    direction: tuple[float, float, float]
+    two_sided: bool = False
+    linear: bool = False
+
+    def light(self, normals: np.ndarray) -> np.ndarray:
+        """(...,) float32, for normals (..., 3) of unit length: how bright a white surface is."""
+        direction = np.asarray(self.direction, np.float32)
+        cosine = normals @ (direction / np.linalg.norm(direction))
+        facing = np.abs(cosine) if self.two_sided else np.maximum(cosine, 0)
+        return np.float32(self.ambient) + np.float32(self.diffuse) * facing
+
+    def apply(self, colors: np.ndarray, normals: np.ndarray) -> np.ndarray:
+        """(n, 3) float32 sRGB in [0, 1]: the colours (n, 3), sRGB, of surfaces in this light."""
+        light = self.light(normals)[:, None]
+        return to_srgb(np.minimum(to_linear(colors) * light, 1)) if self.linear else np.minimum(colors * light, 1)
+
+
+def to_linear(srgb: np.ndarray) -> np.ndarray:
+    """Linear light of sRGB values in [0, 1] (IEC 61966-2-1)."""
+    return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4).astype(np.float32)
+
+
+def to_srgb(linear: np.ndarray) -> np.ndarray:
+    """sRGB values of linear light in [0, 1]: the inverse of `to_linear`."""
+    bright = 1.055 * np.maximum(linear, 0.0031308) ** (1 / 2.4) - 0.055
+    return np.where(linear <= 0.0031308, linear * 12.92, bright).astype(np.float32)
+
+
 def brightness(normals: np.ndarray) -> np.ndarray:
     """(...,) float32 in [0.55, 1]: what a surface's sRGB colour is multiplied by in every view.
 
@@ -27,13 +69,14 @@ def brightness(normals: np.ndarray) -> np.ndarray:
 
 def render_views(
     mesh: Mesh, cameras: Cameras, size: int, *, supersample: int = 2, shaded: bool = True,
-    background: float = 1.0,
+    background: float = 1.0, shading: Shading | None = None,
 ) -> np.ndarray:
     """(n, size, size, 3) float32 in [0, 1] sRGB: the mesh from each camera.
 
     Colour comes from the texture, else from the vertex colours, else it is grey.
     supersample : rays per pixel along each side, averaged
     shaded : False leaves the light out and shows the bare colours
+    shading : the light, where that is not `brightness`
     """
     if mesh.normals is None and shaded:
         mesh = mesh.with_normals()
@@ -44,7 +87,7 @@ def render_views(
         hits = scene.intersect(origins.reshape(-1, 3), directions.reshape(-1, 3))
         pixels = np.full((len(hits.face), 3), background, np.float32)
         seen = np.flatnonzero(hits.face >= 0)
-        pixels[seen] = _surface_colors(mesh, hits.select(seen), shaded)
+        pixels[seen] = _surface_colors(mesh, hits.select(seen), shaded, shading)
         views[k] = _average_blocks(pixels.reshape(size * supersample, -1, 3), supersample)
     return views
 
@@ -99,7 +142,7 @@ def _average_blocks(picture: np.ndarray, side: int) -> np.ndarray:
     return sum(parts[1:], parts[0]) * np.float32(1 / len(parts))
 
 
-def _surface_colors(mesh: Mesh, hits: Hits, shaded: bool) -> np.ndarray:
+def _surface_colors(mesh: Mesh, hits: Hits, shaded: bool, shading: Shading | None) -> np.ndarray:
     """(n, 3) float32: the colour that each hit shows; a shaded mesh has normals."""
     corners, weights = mesh.faces[hits.face], hits.weights()
     if mesh.texture is not None and mesh.uvs is not None:
@@ -110,8 +153,8 @@ def _surface_colors(mesh: Mesh, hits: Hits, shaded: bool) -> np.ndarray:
         colors = np.full((len(corners), 3), PLAIN)
     if not shaded:
         return colors
-    light = brightness(normalized(_interpolate(mesh.normals, corners, weights)))
-    return colors * light[:, None]
+    normals = normalized(_interpolate(mesh.normals, corners, weights))
+    return colors * brightness(normals)[:, None] if shading is None else shading.apply(colors, normals)
 
 
 def _interpolate(values: np.ndarray, corners: np.ndarray, weights: np.ndarray) -> np.ndarray:
