@@ -7,10 +7,12 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from ..models.field import FieldDecoder
+from ..models.nerf import DensityDecoder
 from ..spec import FP16_STORED, ComponentSpec, Input, Precision, uniform
 
 # The lengths tried for an open axis: one that is traced, a single one, and one that is no multiple of anything.
 LENGTHS = (64, 1, 37)
+POINTS = Input("points", (1, "points", 3), uniform(-1.05, 1.05))
 
 
 class Query(nn.Module):
@@ -31,14 +33,22 @@ def field_decoder(decoder: FieldDecoder, planes: tuple[int, int], *,
 
     They calculate in FP32 at any precision: FP16 has no room for positions.
     """
+    corners = Input("corners", (1, "cubes", 8, 3), uniform(-1.05, 1.05))
+    return (_query(decoder, "geometry", planes, POINTS, ("sdf", "deformation"), precision),
+            _query(decoder, "weights", planes, corners, ("weights",), precision),
+            _query(decoder, "color", planes, POINTS, ("color",), precision))
+
+
+def density_decoder(decoder: DensityDecoder, planes: tuple[int, int], *,
+                    precision: Precision = FP16_STORED) -> tuple[ComponentSpec, ...]:
+    """The two graphs field_density and field_color of the NeRF variant; otherwise as `field_decoder`."""
+    return (_query(decoder, "density", planes, POINTS, ("density",), precision),
+            _query(decoder, "color", planes, POINTS, ("color",), precision))
+
+
+def _query(decoder: nn.Module, method: str, planes: tuple[int, int], where: Input, outputs: tuple[str, ...],
+           precision: Precision) -> ComponentSpec:
     channels, size = planes
     triplane = Input("planes", (1, 3, channels, size, size))
-    points = Input("points", (1, "points", 3), uniform(-1.05, 1.05))
-    corners = Input("corners", (1, "cubes", 8, 3), uniform(-1.05, 1.05))
-
-    def spec(name: str, tensor: Input, outputs: tuple[str, ...]) -> ComponentSpec:
-        return ComponentSpec(f"field_{name}", Query(decoder, name), (triplane, tensor), outputs,
-                             {tensor.shape[1]: LENGTHS}, precision)
-
-    return (spec("geometry", points, ("sdf", "deformation")), spec("weights", corners, ("weights",)),
-            spec("color", points, ("color",)))
+    return ComponentSpec(f"field_{method}", Query(decoder, method), (triplane, where), outputs,
+                         {where.shape[1]: LENGTHS}, precision)

@@ -17,16 +17,22 @@ def sample_planes(planes: Tensor, points: Tensor) -> Tensor:
     return features.reshape(batch, -1, count).mT
 
 
-def _mlp(inner: int, hidden: int, outer: int) -> nn.Sequential:
+def mlp(inner: int, hidden: int, outer: int) -> nn.Sequential:
+    """Four linear layers with ReLU between them; keys 0, 2, 4, 6."""
     return nn.Sequential(nn.Linear(inner, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(),
                          nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, outer))
+
+
+def to_color(logits: Tensor) -> Tensor:
+    """What a network gives for a colour -> sRGB in [0, 1]; the sigmoid is stretched by a thousandth at either end, as published."""
+    return (torch.sigmoid(logits) * 1.002 - 0.001).clamp(0.0, 1.0)
 
 
 class _Heads(nn.Module):
     def __init__(self, channels: int, hidden: int):
         super().__init__()
-        self.net_sdf, self.net_rgb, self.net_deformation = (_mlp(3 * channels, hidden, n) for n in (1, 3, 3))
-        self.net_weight = _mlp(8 * 3 * channels, hidden, 21)
+        self.net_sdf, self.net_rgb, self.net_deformation = (mlp(3 * channels, hidden, n) for n in (1, 3, 3))
+        self.net_weight = mlp(8 * 3 * channels, hidden, 21)
 
 
 class FieldDecoder(nn.Module):
@@ -48,5 +54,4 @@ class FieldDecoder(nn.Module):
 
     def color(self, planes: Tensor, points: Tensor) -> Tensor:
         """points (b, n, 3) -> sRGB (b, n, 3) in [0, 1]."""
-        rgb = torch.sigmoid(self.decoder.net_rgb(sample_planes(planes, points)))
-        return (rgb * 1.002 - 0.001).clamp(0.0, 1.0)
+        return to_color(self.decoder.net_rgb(sample_planes(planes, points)))

@@ -9,17 +9,18 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import BertConfig, BertModel, CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from meshwright.export import parity
-from meshwright.export.components.field_decoder import field_decoder
+from meshwright.export.components.field_decoder import density_decoder, field_decoder
 from meshwright.export.components.reconstructor import reconstructor
 from meshwright.export.components.refiner import refiner
 from meshwright.export.components.shap_e_decoder import shap_e_decoder
 from meshwright.export.components.text_encoder import pooled_text_encoder, text_encoder
 from meshwright.export.components.vae import STABLE_DIFFUSION, ZERO123PLUS, Scaling, vae_decoder, vae_encoder
 from meshwright.export.models.field import FieldDecoder
+from meshwright.export.models.nerf import DensityDecoder
 from meshwright.export.models.reconstructor import Reconstructor, ReconstructorConfig
 from meshwright.export.models.shap_e import ShapEDecoder, ShapEDecoderConfig
 from meshwright.export.onnx_file import write_onnx
-from meshwright.export.spec import FP16, FP16_STORED
+from meshwright.export.spec import FP16, FP16_STORED, FP32
 
 CLIP = dict(vocab_size=30, hidden_size=8, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
             max_position_embeddings=7, projection_dim=8, eos_token_id=29, bos_token_id=28, pad_token_id=0)
@@ -108,6 +109,13 @@ def test_field_graphs_answer_as_the_decoder_does(index):
     inputs = [torch.from_numpy(array) for array in spec.sample(np.random.default_rng(0), {"points": 50, "cubes": 20}).values()]
     expected = getattr(decoder, spec.kind.removeprefix("field_"))(*inputs)
     torch.testing.assert_close(spec.module(*inputs), expected, atol=1e-6, rtol=1e-5)
+
+
+def test_density_graphs_answer_as_the_decoder_does(tmp_path):
+    specs = density_decoder(DensityDecoder(channels=4, hidden=8), (4, 6), precision=FP32)
+    assert [(spec.kind, spec.outputs) for spec in specs] == [("field_density", ("density",)), ("field_color", ("color",))]
+    for spec in specs:
+        assert exported_error(spec, tmp_path) < 1e-4
 
 
 @torch.no_grad()

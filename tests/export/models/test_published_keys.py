@@ -40,6 +40,20 @@ def test_reconstructor_has_the_parameters_of_instantmesh(file, config, tensors, 
     assert shapes(module) == expected
 
 
+@pytest.mark.parametrize("file, config, tensors, parameters", [
+    ("instantmesh_base.txt", BASE, 431, 313_249_004), ("instantmesh_large.txt", ReconstructorConfig(), 495, 378_477_332)])
+def test_nerf_variant_has_the_parameters_of_instantnerf(file, config, tensors, parameters):
+    with torch.device("meta"):
+        module = Reconstructor(config, "nerf")
+    mesh = published(file, config.encoder_depth, config.depth)
+    expected = {name: shape for name, shape in mesh.items() if not name.startswith("synthesizer")}
+    for index, (outer, inner) in {0: (64, 3 * config.channels), 2: (64, 64), 4: (64, 64), 6: (4, 64)}.items():
+        expected[f"synthesizer.decoder.net.{index}.weight"] = (outer, inner)
+        expected[f"synthesizer.decoder.net.{index}.bias"] = (outer,)
+    assert len(expected) == tensors and sum(p.numel() for p in module.parameters()) == parameters
+    assert shapes(module) == expected
+
+
 def test_shap_e_decoder_has_the_parameters_of_shap_e_renderer():
     with torch.device("meta"):
         module = ShapEDecoder(ShapEDecoderConfig())
