@@ -14,6 +14,7 @@
     ├── OutputError               a file that cannot be written
     ├── EmptyShape                a drawn or reconstructed field without a surface
     ├── ExportError               a component that cannot be exported, or fails its parity check
+    │   └── CheckpointError       a file or folder of published weights that is not what it should be
     └── Cancelled                 the caller stopped the run
 """
 
@@ -92,6 +93,10 @@ class EmptyShape(MeshwrightError):
 
 class ExportError(MeshwrightError):
     """A component cannot be exported, or differs from the model it was made from."""
+
+
+class CheckpointError(ExportError):
+    """A checkpoint is missing, damaged or another one than was asked for."""
 
 
 class Cancelled(MeshwrightError):

@@ -13,7 +13,7 @@ TREE = {
     "BackendError": "EngineError", "BackendUnavailable": "EngineError",
     "PackError": "MeshwrightError", "PackNotFound": "PackError", "PackCorrupt": "PackError", "PackFormat": "PackError",
     "EmptyShape": "MeshwrightError", "InputError": "MeshwrightError", "OutputError": "MeshwrightError",
-    "ExportError": "MeshwrightError", "Cancelled": "MeshwrightError",
+    "ExportError": "MeshwrightError", "CheckpointError": "ExportError", "Cancelled": "MeshwrightError",
 }
 
 

@@ -1,0 +1,1 @@
+"""The published checkpoints, read from their own folders and files."""
