@@ -1,8 +1,11 @@
-"""The command line: `meshwright generate`, `verify` and `packs`.
+"""The command line: `meshwright generate`, `verify`, `packs`, and the commands that installed packages add.
 
 Thin: it reads options, calls the library and prints. Results go to standard output, progress and errors to
 standard error. Exit codes: 0 done; 1 the work failed, or a pack did not verify; 2 bad input, nothing
 written; 130 stopped by Ctrl-C. Nothing heavy is imported until the options have been read.
+
+Any other command, such as `export`, is an entry point of the group "meshwright.commands": a function that takes
+the arguments behind the command's name and returns the exit code.
 """
 
 from __future__ import annotations
@@ -11,12 +14,13 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Sequence
-from importlib.metadata import version
+from collections.abc import Callable, Sequence
+from importlib.metadata import EntryPoint, entry_points, version
 from types import FrameType
 from typing import NoReturn
 
 BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
+COMMANDS, ENTRY_POINTS = ("generate", "verify", "packs"), "meshwright.commands"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -51,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # A path may hold bytes that are no text; printing it must not fail.
         sys.stdout.reconfigure(errors="backslashreplace")
         with _Interrupt() as interrupt:
-            code = _run(build_parser().parse_args(arguments))
+            code = _guarded(_command(sys.argv[1:] if arguments is None else arguments))
             sys.stdout.flush()
         # A library that is interrupted while it loads may report that as an error of its own.
         return _fail("stopped", INTERRUPTED) if code and interrupt.came else code
@@ -63,14 +67,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
 
 
+def _command(arguments: Sequence[str]) -> Callable[[], int]:
+    """What is to be done; an option that is wrong ends the process here."""
+    added = None if not arguments or arguments[0] in COMMANDS else added_command(arguments[0])
+    if added is not None:
+        return lambda: added.load()(list(arguments[1:]))
+    options = build_parser().parse_args(arguments)
+    return lambda: _run(options)
+
+
+def added_command(name: str) -> EntryPoint | None:
+    """The command of that name that an installed package adds."""
+    return next(iter(entry_points(group=ENTRY_POINTS, name=name)), None)
+
+
 def _run(options: argparse.Namespace) -> int:
+    from . import commands
+
+    return {"generate": commands.generate, "verify": commands.verify, "packs": commands.packs}[options.command](options)
+
+
+def _guarded(work: Callable[[], int]) -> int:
+    """The exit code of `work`; an error becomes one line."""
     from ..engines.errors import BackendUnavailable, InputError, MeshwrightError, OutputError, PackError
 
     try:
-        from . import commands
-
-        return {"generate": commands.generate, "verify": commands.verify, "packs": commands.packs}[options.command](
-            options)
+        return work()
     except (InputError, PackError, OutputError, BackendUnavailable) as error:
         return _fail(str(error), BAD_INPUT)
     except MeshwrightError as error:
@@ -84,8 +106,10 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The options of every command; ranges are checked by `Request`."""
-    parser = _Parser(prog="meshwright", description="Text to textured 3D mesh, on your own machine.")
+    """The options of our own commands; ranges are checked by `Request`."""
+    added = sorted(entry_points(group=ENTRY_POINTS).names)
+    parser = _Parser(prog="meshwright", description="Text to textured 3D mesh, on your own machine.",
+                     epilog=f"added by installed packages: {', '.join(added)}" if added else None)
     parser.add_argument("--version", action="version", version=f"meshwright {version('meshwright')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
     _add_generate(commands.add_parser("generate", help="make a mesh from a prompt"))

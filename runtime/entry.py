@@ -49,6 +49,9 @@ class Entry:
             raise PackFormat(f"{entry.where} is out of range", received=str(number), expected=f"at least {low}")
         return number
 
+    def bool(self, key: str) -> bool:
+        return self[key]._of(bool, "true or false")
+
     def float(self, key: str) -> float:
         return self[key].number()
 

@@ -1,26 +1,16 @@
-"""What `pack.json` says, as frozen dataclasses on one screen, and its reader.
-
-The reader believes nothing: a wrong type, a missing entry, a path that leaves the folder or an unknown
-format version is a PackFormat error that names the entry.
-"""
+"""What `pack.json` says, as frozen dataclasses on one screen; `manifest_reader` reads them."""
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any
 
-from ..engines import EngineSpec, TensorSpec
-from ..engines.errors import PackFormat
-from .entry import Entry
+from ..engines import EngineSpec
+from ..engines.errors import PackError
 
-FORMAT = 1
-RECIPES = ("sharp-it",)
+COMMERCIAL_USE = ("yes", "no", "unknown")
 TEXTURE_SOURCES = ("views", "field", "blend")
-HASH = re.compile(r"[0-9a-f]{64}\Z")
 
 
 @dataclass(frozen=True)
@@ -33,6 +23,15 @@ class License:
 
 
 @dataclass(frozen=True)
+class Source:
+    """Something that the weights were made from, with its own licence; commercial_use as in `License`."""
+
+    name: str
+    license: str
+    commercial_use: str
+
+
+@dataclass(frozen=True)
 class FileEntry:
     """One file of the pack but `pack.json` itself: lower-case hexadecimal SHA-256 and size."""
 
@@ -42,16 +41,33 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class Component:
-    """One model file. error : absolute and relative, as measured against PyTorch at export."""
+    """One model file.
+
+    precision, compute : "fp32" or "fp16", of the weights as stored and of the arithmetic
+    error : absolute and relative, as measured against PyTorch at export
+    """
 
     name: str
     kind: str
     file: str
     precision: str
+    compute: str
     spec: EngineSpec
     tolerance: float
     error: Mapping[str, float]
     parameters: int
+
+    def takes(self, tensor: str) -> bool:
+        """Whether the model has an input of that name: some are there in some packs only."""
+        return self.spec.input(tensor) is not None
+
+    def shape(self, tensor: str) -> tuple[int, ...]:
+        """The shape of an input without open axes; PackError if there is no such input."""
+        found = self.spec.input(tensor)
+        shape = found.resolve({}) if found else None
+        if shape is None:
+            raise PackError(f"component {self.name} lacks an input of a fixed shape", expected=tensor)
+        return shape
 
 
 @dataclass(frozen=True)
@@ -64,31 +80,79 @@ class Text:
 
 @dataclass(frozen=True)
 class Diffusion:
-    """One denoising loop. unconditional : "empty" (the empty prompt) or "zeros" (no states at all)."""
+    """One denoising loop.
+
+    unconditional : where that half's states come from: "empty" (the empty prompt), "zeros" (no states at all) or
+        "encoder" (the encoder gives both halves)
+    unconditional_coarse : what that half of a refiner sees in place of the coarse views: the "same" latents,
+        "zeros", or a "zero-image" (mid grey) as encoded
+    """
 
     latent_shape: tuple[int, ...]
     schedule: Mapping[str, Any]
     steps: int
     guidance: float
     unconditional: str
+    unconditional_coarse: str = "same"
+
+
+@dataclass(frozen=True)
+class Resize:
+    """To a square of `size` pixels; resample : "bicubic" or "bilinear", antialiased, on 8 bits."""
+
+    size: int
+    resample: str
+
+
+@dataclass(frozen=True)
+class PictureInput:
+    """How a picture is prepared: laid on a grey `background` in [0, 1], padded to a square, resized.
+
+    encoder : for the network that understands it; reference : for the one that keeps its details, if there is one
+    """
+
+    background: float
+    encoder: Resize
+    reference: Resize | None
 
 
 @dataclass(frozen=True)
 class Coarse:
     """The coarse field: `resolution` cells along a cube of half width `bound`, in Shap-E's axes.
 
-    Into the world's axes: x_world = scale * rotation @ x.
+    Vertices are multiplied by `shrink` before their colours are asked for. Into the world's axes:
+    x_world = scale * rotation @ x.
     """
 
     resolution: int
     bound: float
     rotation: tuple[tuple[float, ...], ...]
     scale: float
+    shrink: float = 1.0
+
+
+@dataclass(frozen=True)
+class Shading:
+    """Light on the coarse views: ambient + diffuse * (n . l), l being `direction`, towards the light or away from it.
+
+    two_sided : the absolute value of n . l counts, else what is above zero
+    linear : the light is multiplied with linear colours, else with sRGB ones
+    direction : world axes, unit length
+    """
+
+    ambient: float
+    diffuse: float
+    direction: tuple[float, ...]
+    two_sided: bool
+    linear: bool
 
 
 @dataclass(frozen=True)
 class Views:
-    """Cameras of the six views; angles in degrees, `radius` in world units, `background` in [0, 1]."""
+    """Cameras of the six views; angles in degrees, `radius` in world units, `background` in [0, 1].
+
+    shading : of coarse views; None for the one that the previews have
+    """
 
     size: int
     rows: int
@@ -98,14 +162,19 @@ class Views:
     fov: float
     radius: float
     background: float
+    shading: Shading | None = None
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The final field: `resolution` cells along a cube `extent` wide, centred on the origin."""
+    """The final field: `resolution` cells along a cube `extent` wide, centred on the origin.
+
+    density_threshold : where the surface of a density field lies; None for a field of signed distances
+    """
 
     resolution: int
     extent: float
+    density_threshold: float | None = None
 
 
 @dataclass(frozen=True)
@@ -118,21 +187,23 @@ class Finish:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Everything in `pack.json`."""
+    """Everything in `pack.json`; None stands for a section that the recipe of the pack does not need."""
 
     name: str
     version: str
     recipe: str
     license: License
-    sources: tuple[Mapping[str, Any], ...]
+    sources: tuple[Source, ...]
     exporter: str
     files: Mapping[str, FileEntry]
     components: Mapping[str, Component]
-    text: Text
+    text: Text | None
     prior_text: Text | None
-    prior: Diffusion
-    refiner: Diffusion
-    coarse: Coarse
+    picture: PictureInput | None
+    prior: Diffusion | None
+    refiner: Diffusion | None
+    multiview: Diffusion | None
+    coarse: Coarse | None
     views: Views
     reconstructor_view_size: int
     grid: Grid
@@ -140,109 +211,11 @@ class Manifest:
     texture_from: str
     metres_per_unit: float
 
+    def find(self, kind: str) -> Component | None:
+        """The component of that kind, if the pack has one."""
+        return next((c for c in self.components.values() if c.kind == kind), None)
 
-def parse_manifest(data: bytes) -> Manifest:
-    """Read the bytes of a `pack.json`; PackFormat if anything in it is not as this version knows it."""
-    try:
-        document = json.loads(data.decode("utf-8"))
-    except ValueError as error:
-        raise PackFormat("pack.json is not JSON", received=str(error)) from error
-    root = Entry("pack.json", document)
-    version = root.int("format", low=1)
-    if version != FORMAT:
-        raise PackFormat("pack.json has a format version that this release does not read", received=str(version),
-                         expected=str(FORMAT), remedy="install a newer meshwright")
-    manifest = _manifest(root)
-    _check_references(manifest)
-    return manifest
-
-
-def _manifest(root: Entry) -> Manifest:
-    return Manifest(
-        name=root.str("name"), version=root.str("version"), recipe=root.str("recipe", RECIPES),
-        license=_license(root["license"]), sources=tuple(entry.dict() for entry in root["sources"].list()),
-        exporter=root.str("exporter"), files={name: _file(name, entry) for name, entry in root["files"].items()},
-        components={name: _component(name, entry) for name, entry in root["components"].items()},
-        text=_text(root["text"]), prior_text=_text(root["prior_text"]) if "prior_text" in root else None,
-        prior=_diffusion(root["prior"]), refiner=_diffusion(root["refiner"]),
-        coarse=_coarse(root["coarse"]), views=_views(root["views"]),
-        reconstructor_view_size=root["reconstructor"].int("view_size", low=1),
-        grid=Grid(root["grid"].int("resolution", low=2), root["grid"].float("extent")),
-        finish=_finish(root.get("finish", {})), texture_from=root.str("texture_from", TEXTURE_SOURCES),
-        metres_per_unit=root.get("metres_per_unit", 1.0).number())
-
-
-def _license(entry: Entry) -> License:
-    notes = tuple(str(note.value) for note in entry.get("notes", []).list())
-    return License(entry.str("id"), entry.str("commercial_use", ("yes", "no", "unknown")), notes)
-
-
-def _file(name: str, entry: Entry) -> FileEntry:
-    """A name that could leave the folder is refused before anything is opened."""
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name or name != str(path) or not path.parts:
-        raise PackFormat("pack.json names a file outside the pack", received=repr(name),
-                         expected="a relative path inside the folder")
-    digest = entry.str("sha256")
-    if not HASH.match(digest):
-        raise PackFormat(f"{entry.where}: sha256 is not a hash", received=digest)
-    return FileEntry(digest, entry.int("bytes"))
-
-
-def _component(name: str, entry: Entry) -> Component:
-    error = {key: value.number() for key, value in entry.get("error", {}).items()}
-    spec = EngineSpec(_tensors(entry["inputs"]), _tensors(entry["outputs"]))
-    return Component(name, entry.str("kind"), entry.str("file"), entry.str("precision", ("fp32", "fp16")), spec,
-                     entry.float("tolerance"), error, entry.int("parameters"))
-
-
-def _tensors(entry: Entry) -> tuple[TensorSpec, ...]:
-    return tuple(TensorSpec(tensor.str("name"), tensor.str("dtype"), tuple(_axis(a) for a in tensor["shape"].list()))
-                 for tensor in entry.list())
-
-
-def _axis(entry: Entry) -> int | str:
-    if isinstance(entry.value, bool) or not isinstance(entry.value, int | str):
-        raise PackFormat(f"{entry.where} is not an axis", received=repr(entry.value), expected="a length or a name")
-    return entry.value
-
-
-def _text(entry: Entry) -> Text:
-    return Text(entry.int("length", low=3), entry.str("tokenizer"))
-
-
-def _diffusion(entry: Entry) -> Diffusion:
-    shape = tuple(int(axis) for axis in entry.numbers("latent_shape"))
-    return Diffusion(shape, entry["schedule"].dict(), entry.int("steps", low=1), entry.float("guidance"),
-                     entry.str("unconditional", ("empty", "zeros")))
-
-
-def _coarse(entry: Entry) -> Coarse:
-    rotation = tuple(tuple(cell.number() for cell in row.list()) for row in entry["rotation"].list())
-    if [len(row) for row in rotation] != [3, 3, 3]:
-        raise PackFormat(f"{entry.where}: rotation is not a 3 by 3 matrix")
-    return Coarse(entry.int("resolution", low=2), entry.float("bound"), rotation, entry.float("scale"))
-
-
-def _views(entry: Entry) -> Views:
-    views = Views(entry.int("size", low=8), entry.int("rows", low=1), entry.int("columns", low=1),
-                  entry.numbers("azimuths"), entry.numbers("elevations"), entry.float("fov"),
-                  entry.float("radius"), entry.float("background"))
-    if not len(views.azimuths) == len(views.elevations) == views.rows * views.columns:
-        raise PackFormat(f"{entry.where}: the number of angles is not rows times columns",
-                         received=f"{len(views.azimuths)} azimuths, {len(views.elevations)} elevations",
-                         expected=str(views.rows * views.columns))
-    return views
-
-
-def _finish(entry: Entry) -> Finish:
-    return Finish(entry.int("faces", low=4) if "faces" in entry else 10_000,
-                  entry.int("texture", low=64) if "texture" in entry else 1024)
-
-
-def _check_references(manifest: Manifest) -> None:
-    """Every file that an entry names must be listed with its hash."""
-    tokenizers = [text.tokenizer for text in (manifest.text, manifest.prior_text) if text]
-    for name in [*tokenizers, "golden.npz", *(c.file for c in manifest.components.values())]:
-        if name not in manifest.files:
-            raise PackFormat("pack.json lists no hash for a file that it uses", received=repr(name))
+    def size(self, component: Component) -> int:
+        """Bytes of a component's files, weights beside the model file included."""
+        names = (component.file, f"{component.file}.data")
+        return sum(self.files[name].bytes for name in names if name in self.files)

@@ -9,7 +9,8 @@ from functools import cached_property
 from pathlib import Path
 
 from ..engines.errors import PackCorrupt, PackError, PackFormat, PackNotFound
-from .manifest import Component, FileEntry, Manifest, parse_manifest
+from .manifest import Component, FileEntry, Manifest
+from .manifest_reader import parse_manifest
 
 BUNDLED = Path(__file__).parent / "packs"
 VARIABLE = "MESHWRIGHT_PACKS"
@@ -42,10 +43,10 @@ class Pack:
 
     def component(self, kind: str) -> Component:
         """The component of that kind; PackError if the pack has none."""
-        found = [c for c in self.manifest.components.values() if c.kind == kind]
-        if not found:
+        found = self.manifest.find(kind)
+        if found is None:
             raise PackError(f"pack {self.manifest.name} lacks a component", expected=kind)
-        return found[0]
+        return found
 
     def path(self, name: str) -> Path:
         """Where a listed file lies."""

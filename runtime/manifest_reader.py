@@ -1,0 +1,211 @@
+"""Reads `pack.json` and believes nothing.
+
+A wrong type, a missing entry, a path that leaves the folder or an unknown format version is a PackFormat error
+that names the entry.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from pathlib import PurePosixPath
+
+from ..engines import EngineSpec, TensorSpec
+from ..engines.errors import PackFormat
+from .entry import Entry
+from .manifest import (
+    COMMERCIAL_USE,
+    TEXTURE_SOURCES,
+    Coarse,
+    Component,
+    Diffusion,
+    FileEntry,
+    Finish,
+    Grid,
+    License,
+    Manifest,
+    PictureInput,
+    Resize,
+    Shading,
+    Source,
+    Text,
+    Views,
+)
+
+FORMAT = 1
+# The sections that each recipe cannot do without.
+SECTIONS = {"sharp-it": ("text", "prior", "refiner", "coarse"), "instantmesh": ("picture", "multiview")}
+UNCONDITIONAL = ("empty", "zeros", "encoder")
+UNCONDITIONAL_COARSE = ("same", "zeros", "zero-image")
+RESAMPLE = ("bicubic", "bilinear")
+PRECISIONS = ("fp32", "fp16")
+HASH = re.compile(r"[0-9a-f]{64}\Z")
+
+
+def parse_manifest(data: bytes) -> Manifest:
+    """Read the bytes of a `pack.json`; PackFormat if anything in it is not as this version knows it."""
+    try:
+        document = json.loads(data.decode("utf-8"))
+    except ValueError as error:
+        raise PackFormat("pack.json is not JSON", received=str(error)) from error
+    root = Entry("pack.json", document)
+    version = root.int("format", low=1)
+    if version != FORMAT:
+        raise PackFormat("pack.json has a format version that this release does not read", received=str(version),
+                         expected=str(FORMAT), remedy="install a newer meshwright")
+    for section in SECTIONS[root.str("recipe", tuple(SECTIONS))]:
+        root[section].dict()
+    manifest = _manifest(root)
+    _check_files(manifest)
+    _check_halves(manifest)
+    return manifest
+
+
+def _manifest(root: Entry) -> Manifest:
+    text, prior_text, picture, prior, refiner, multiview, coarse = (
+        read(root[name]) if name in root else None
+        for name, read in (("text", _text), ("prior_text", _text), ("picture", _picture), ("prior", _diffusion),
+                           ("refiner", _diffusion), ("multiview", _diffusion), ("coarse", _coarse)))
+    return Manifest(
+        name=root.str("name"), version=root.str("version"), recipe=root.str("recipe"),
+        license=_license(root["license"]), sources=tuple(_source(entry) for entry in root["sources"].list()),
+        exporter=root.str("exporter"), files={name: _file(name, entry) for name, entry in root["files"].items()},
+        components={name: _component(name, entry) for name, entry in root["components"].items()},
+        text=text, prior_text=prior_text, picture=picture, prior=prior, refiner=refiner, multiview=multiview, coarse=coarse,
+        views=_views(root["views"]), reconstructor_view_size=root["reconstructor"].int("view_size", low=1),
+        grid=_grid(root["grid"]), finish=_finish(root.get("finish", {})),
+        texture_from=root.str("texture_from", TEXTURE_SOURCES), metres_per_unit=root.get("metres_per_unit", 1.0).number())
+
+
+def _license(entry: Entry) -> License:
+    notes = tuple(str(note.value) for note in entry.get("notes", []).list())
+    return License(entry.str("id"), entry.str("commercial_use", COMMERCIAL_USE), notes)
+
+
+def _source(entry: Entry) -> Source:
+    use = entry.str("commercial_use", COMMERCIAL_USE) if "commercial_use" in entry else "unknown"
+    return Source(entry.str("name"), entry.str("license") if "license" in entry else "unknown", use)
+
+
+def _file(name: str, entry: Entry) -> FileEntry:
+    """A name that could leave the folder is refused before anything is opened."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name or name != str(path) or not path.parts:
+        raise PackFormat("pack.json names a file outside the pack", received=repr(name),
+                         expected="a relative path inside the folder")
+    digest = entry.str("sha256")
+    if not HASH.match(digest):
+        raise PackFormat(f"{entry.where}: sha256 is not a hash", received=digest)
+    return FileEntry(digest, entry.int("bytes"))
+
+
+def _component(name: str, entry: Entry) -> Component:
+    error = {key: value.number() for key, value in entry.get("error", {}).items()}
+    spec = EngineSpec(_tensors(entry["inputs"]), _tensors(entry["outputs"]))
+    compute = entry.str("compute", PRECISIONS) if "compute" in entry else "fp32"
+    return Component(name, entry.str("kind"), entry.str("file"), entry.str("precision", PRECISIONS), compute, spec,
+                     entry.float("tolerance"), error, entry.int("parameters"))
+
+
+def _tensors(entry: Entry) -> tuple[TensorSpec, ...]:
+    return tuple(TensorSpec(tensor.str("name"), tensor.str("dtype"), tuple(_axis(a) for a in tensor["shape"].list()))
+                 for tensor in entry.list())
+
+
+def _axis(entry: Entry) -> int | str:
+    if isinstance(entry.value, bool) or not isinstance(entry.value, int | str):
+        raise PackFormat(f"{entry.where} is not an axis", received=repr(entry.value), expected="a length or a name")
+    return entry.value
+
+
+def _text(entry: Entry) -> Text:
+    return Text(entry.int("length", low=3), entry.str("tokenizer"))
+
+
+def _diffusion(entry: Entry) -> Diffusion:
+    shape = tuple(int(axis) for axis in entry.numbers("latent_shape"))
+    coarse = entry.str("unconditional_coarse", UNCONDITIONAL_COARSE) if "unconditional_coarse" in entry else "same"
+    return Diffusion(shape, entry["schedule"].dict(), entry.int("steps", low=1), entry.float("guidance"),
+                     entry.str("unconditional", UNCONDITIONAL), coarse)
+
+
+def _picture(entry: Entry) -> PictureInput:
+    return PictureInput(_fraction(entry, "background"), _resize(entry["encoder"]),
+                        _resize(entry["reference"]) if "reference" in entry else None)
+
+
+def _resize(entry: Entry) -> Resize:
+    return Resize(entry.int("size", low=1), entry.str("resample", RESAMPLE))
+
+
+def _fraction(entry: Entry, key: str) -> float:
+    value = entry.float(key)
+    if not 0 <= value <= 1:
+        raise PackFormat(f"{entry.where}: {key} is out of range", received=str(value), expected="0 to 1")
+    return value
+
+
+def _coarse(entry: Entry) -> Coarse:
+    rotation = tuple(tuple(cell.number() for cell in row.list()) for row in entry["rotation"].list())
+    if [len(row) for row in rotation] != [3, 3, 3]:
+        raise PackFormat(f"{entry.where}: rotation is not a 3 by 3 matrix")
+    return Coarse(entry.int("resolution", low=2), entry.float("bound"), rotation, entry.float("scale"),
+                  entry.get("shrink", 1.0).number())
+
+
+def _views(entry: Entry) -> Views:
+    views = Views(entry.int("size", low=8), entry.int("rows", low=1), entry.int("columns", low=1),
+                  entry.numbers("azimuths"), entry.numbers("elevations"), entry.float("fov"), entry.float("radius"),
+                  entry.float("background"), _shading(entry["shading"]) if "shading" in entry else None)
+    if not len(views.azimuths) == len(views.elevations) == views.rows * views.columns:
+        raise PackFormat(f"{entry.where}: the number of angles is not rows times columns",
+                         received=f"{len(views.azimuths)} azimuths, {len(views.elevations)} elevations",
+                         expected=str(views.rows * views.columns))
+    return views
+
+
+def _shading(entry: Entry) -> Shading:
+    direction = entry.numbers("direction")
+    length = math.hypot(*direction)
+    if len(direction) != 3 or length == 0:
+        raise PackFormat(f"{entry.where}: direction is not a vector", received=str(direction), expected="three numbers, not all zero")
+    return Shading(entry.float("ambient"), entry.float("diffuse"), tuple(axis / length for axis in direction),
+                   entry.bool("two_sided"), entry.bool("linear"))
+
+
+def _grid(entry: Entry) -> Grid:
+    threshold = entry.float("density_threshold") if "density_threshold" in entry else None
+    return Grid(entry.int("resolution", low=2), entry.float("extent"), threshold)
+
+
+def _finish(entry: Entry) -> Finish:
+    return Finish(entry.int("faces", low=4) if "faces" in entry else 10_000,
+                  entry.int("texture", low=64) if "texture" in entry else 1024)
+
+
+def _check_files(manifest: Manifest) -> None:
+    """Every file that an entry names must be listed with its hash."""
+    tokenizers = [text.tokenizer for text in (manifest.text, manifest.prior_text) if text]
+    for name in [*tokenizers, "golden.npz", *(c.file for c in manifest.components.values())]:
+        if name not in manifest.files:
+            raise PackFormat("pack.json lists no hash for a file that it uses", received=repr(name))
+
+
+def _check_halves(manifest: Manifest) -> None:
+    """What the unconditional halves are made of must be there."""
+    prior = manifest.prior
+    if manifest.find("prior_image_encoder") and prior and prior.unconditional != "zeros":
+        raise PackFormat("the prior that a picture steers has no empty prompt", received=prior.unconditional, expected="zeros")
+    for loop, kind in ((manifest.prior, "prior_step"), (manifest.refiner, "refiner_step")):
+        if loop and loop.unconditional == "encoder":
+            raise PackFormat(f"the unconditional half of {kind} cannot come from its encoder", expected="empty or zeros")
+    refiner, step = manifest.refiner, manifest.find("refiner_step")
+    if refiner and step and refiner.unconditional_coarse != "same" and step.shape("coarse")[0] != 2:
+        raise PackFormat("refiner_step takes one coarse latent for both halves", received=refiner.unconditional_coarse, expected="same")
+    if manifest.find("field_density") and manifest.grid.density_threshold is None:
+        raise PackFormat("pack.json: grid lacks an entry", expected="density_threshold, which field_density needs")
+    for kind, section in (("image_encoder", manifest.picture), ("prior_image_encoder", manifest.picture),
+                          ("reference_encoder", manifest.picture and manifest.picture.reference)):
+        if manifest.find(kind) and not section:
+            raise PackFormat(f"pack.json does not say how the picture of {kind} is prepared", expected="picture")
