@@ -125,8 +125,8 @@ def zero123plus_index(version: str) -> Config:
         "feature_extractor_clip": ["transformers", "CLIPImageProcessor"], "feature_extractor_vae": ["transformers", "CLIPImageProcessor"],
         "ramping_coefficients": [*start, *(round(float(x), 7) for x in others)], "safety_checker": [None, None],
         "scheduler": ["diffusers", "EulerAncestralDiscreteScheduler"], "text_encoder": ["transformers", "CLIPTextModel"],
-        "tokenizer": ["transformers", "CLIPTokenizer"], "unet": ["diffusers", "UNet2DConditionModel"], "vae": ["diffusers", "AutoencoderKL"],
-        "vision_encoder": ["transformers", "CLIPVisionModelWithProjection"]}
+        "tokenizer": ["transformers", "CLIPTokenizer"], "unet": ["diffusers", "UNet2DConditionModel"],
+        "vae": ["diffusers", "AutoencoderKL"], "vision_encoder": ["transformers", "CLIPVisionModelWithProjection"]}
 
 
 def shap_e_index(*, image: bool) -> Config:

@@ -14,8 +14,9 @@ OCTAVES = 15
 COSINES = slice(3 + 3 * OCTAVES, 6 + 3 * OCTAVES)
 # cos x + cos y + cos z is 3 at the origin, about 2.8 on a ball of radius 0.63, and at most 2.55 on the cube's faces.
 GAIN, LEVEL = 4.0, 2.8
-# The reconstructor's planes hold a = 2/3 - 2 (u^2 + v^2) in channel 0, so that their sum is 2 - 4 r^2: 0.2 at r = 0.67.
-RIM, LIFT = 0.2, 8.0
+# The reconstructor's planes hold 2 - 4 (u^2 + v^2) in channel 0, so that their sum is 6 - 8 r^2: 2.6 at r = 0.65. Where a point has
+# left two of the planes the third one alone gives 2 at most, which is outside. LIFT keeps the unit that carries the sum above zero.
+RIM, LIFT = 2.6, 16.0
 
 
 def coarse_ball(name: str, values: np.ndarray) -> np.ndarray:
@@ -30,14 +31,15 @@ def coarse_ball(name: str, values: np.ndarray) -> np.ndarray:
     if layer[2] == "bias":
         values[0] = -0.5 * GAIN * LEVEL if last else 0.0
         return values
-    return _coarse_outputs(values) if last else _carry(values)
+    # SiLU halves what is random: twice the usual length keeps it alive over seven layers.
+    return _coarse_outputs(values) if last else _carry(2 * values)
 
 
 def _coarse_outputs(values: np.ndarray) -> np.ndarray:
     values[:, 0] = 0.0
     values[0] *= 0.1
     values[0, 0] = 0.5
-    values[3:6] *= 3
+    values[3:6] *= 8
     return values
 
 
@@ -62,7 +64,7 @@ def _generated(layer: int, part: str, values: np.ndarray) -> np.ndarray:
         matrix[0] = 0.0
         matrix[0, COSINES] = GAIN
         return matrix.reshape(-1)
-    return _carry(matrix).reshape(-1)
+    return _carry(2 * matrix).reshape(-1)
 
 
 def _columns(layer: int, length: int) -> int:
@@ -92,7 +94,7 @@ def _plane_tokens(values: np.ndarray) -> np.ndarray:
     """(1, 3 t^2, width), plane by plane, rows by rows."""
     side = round((values.shape[1] / 3) ** 0.5)
     axis = (np.arange(side) * 2 + 1) / side - 1
-    pattern = 2 / 3 - 2 * (axis[:, None] ** 2 + axis**2)
+    pattern = 2 - 4 * (axis[:, None] ** 2 + axis**2)
     values[0, :, 0] = np.tile(pattern.ravel(), 3)
     return values
 
@@ -100,7 +102,7 @@ def _plane_tokens(values: np.ndarray) -> np.ndarray:
 def _decoder(net: str, layer: int, part: str, values: np.ndarray) -> np.ndarray:
     last = layer == 6
     if net == "net_rgb":
-        return 3 * values if last and part == "weight" else values
+        return (4 if last else 2) * values if part == "weight" else values
     if part == "bias":
         values[0] = LIFT if layer == 0 else 0.0
         if last:
