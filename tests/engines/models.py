@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+import numpy as np
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 FLOAT = TensorProto.FLOAT
 
@@ -50,3 +51,15 @@ def reshape(path: Path) -> Path:
     """Reshape to the shape in an input: fails in the vendor's package for a shape of another size."""
     return save(path, [helper.make_node("Reshape", ["x", "shape"], ["y"])],
                 [tensor("x", [6]), tensor("shape", [2], TensorProto.INT64)], [tensor("y", ["rows", "columns"])])
+
+
+def half_weights(path: Path, width: int, layers: int) -> Path:
+    """y = x W1 W2 ...: weights of shape (width, width) in FP16 in `PATH.data`, cast to FP32 in the graph, as the exporter does."""
+    weights = np.random.default_rng(0).standard_normal((layers, width, width)).astype(np.float16) / np.float16(width**0.5)
+    names = ["x", *(f"x{i + 1}" for i in range(layers - 1)), "y"]
+    nodes = [node for i in range(layers) for node in (
+        helper.make_node("Cast", [f"w{i}.half"], [f"w{i}"], to=FLOAT), helper.make_node("MatMul", [names[i], f"w{i}"], [names[i + 1]]))]
+    save(path, nodes, [tensor("x", ["rows", width])], [tensor("y", ["rows", width])],
+         [numpy_helper.from_array(weight, f"w{i}.half") for i, weight in enumerate(weights)])
+    onnx.save(onnx.load(path), path, save_as_external_data=True, location=f"{path.name}.data", size_threshold=0)
+    return path
