@@ -56,21 +56,21 @@ def evaluate_sparse(
         or (n, 1) among them
     negative_inside : sign of the query's sdf inside the object
     seal : closes the surface where it would leave the grid, by taking the grid's border as outside
-    stride : spacing of the first lattice in cubes, lowered to a power of two that divides the
-        resolution. A part of the object is found if the field at some vertex of that lattice
-        tells it is near: a field truncated at t needs stride * extent / resolution < 1.1 * t.
+    stride : spacing of the first lattice in cubes, a power of two; the lattice's last layer is
+        thinner where that does not divide the resolution. A part of the object is found if the
+        field at some vertex of that lattice tells it is near: a field truncated at t needs
+        stride * extent / resolution < 1.1 * t.
     chunk : most points in one call of the query
     Whatever part of a surface is found is followed to its end, so it has no holes. Uses about
     6 * resolution**3 bytes for bookkeeping.
     """
     samples = _Samples(query, resolution, extent, 1.0 if negative_inside else -1.0, seal, chunk)
-    while resolution % stride:
-        stride //= 2
-    cells, saturation = _all_cells(resolution // stride), SATURATION
+    cells, saturation = _all_cells(-(-resolution // stride)), SATURATION
     while stride > 1:
         kept = cells[_near_surface(samples.at_corners(cells, stride), saturation)]
-        cells = (2 * kept[:, None] + CORNERS).reshape(-1, 3)
         stride, saturation = stride // 2, np.inf
+        cells = (2 * kept[:, None] + CORNERS).reshape(-1, 3)
+        cells = cells[(cells * stride < resolution).all(axis=1)]
     return samples.gather(_follow_surface(samples, cells))
 
 
@@ -123,8 +123,8 @@ class _Samples:
 
     def corner_ids(self, cells: np.ndarray, stride: int) -> np.ndarray:
         """(k, 8) int: numbers of the grid vertices at the corners of the cells."""
-        strides = np.array([self.side**2, self.side, 1], np.int64)
-        return ((cells @ strides)[:, None] + CORNERS @ strides) * stride
+        places = np.minimum((cells[:, None] + CORNERS) * stride, self.resolution)
+        return places @ np.array([self.side**2, self.side, 1], np.int64)
 
     def _points(self, ids: np.ndarray) -> np.ndarray:
         return np.stack([self.axis[k] for k in self._coordinates(ids)], axis=1)

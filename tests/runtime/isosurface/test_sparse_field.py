@@ -50,6 +50,17 @@ def test_sparse_equals_dense(field, of):
     np.testing.assert_array_equal(sparse.vertices, dense.vertices)
 
 
+@pytest.mark.parametrize("resolution", [45, 46, 47])
+def test_sparse_equals_dense_where_the_stride_does_not_divide(resolution):
+    def field(points):  # three bodies, one of them on the far border
+        return np.minimum(torus(points), np.minimum(box(points, (0.1,) * 3, (0.96,) * 3), box(points, (0.3, 0.05, 0.02), (0, 0, 0.8))))
+
+    sparse, dense = (evaluate_sparse(query(field), resolution, 2.1, stride=stride) for stride in (4, 1))
+    np.testing.assert_array_equal(sparse.cubes, dense.cubes)
+    np.testing.assert_array_equal(sparse.values["sdf"], dense.values["sdf"])
+    assert sparse.cubes.max() == resolution - 1 and sparse.queried < dense.queried / 2
+
+
 def test_random_field_sparse_equals_dense():
     values = np.random.default_rng(3).standard_normal((17, 17, 17)).astype(np.float32)
     axis = axis_positions(16, 2.0)
