@@ -59,8 +59,10 @@ def _merges() -> Iterator[tuple[str, str]]:
         for letter in letters[1:]:
             yield whole, letter
             whole += letter
-    pairs = list(map("".join, product(string.ascii_lowercase, repeat=2)))
-    for letter, end in product(string.ascii_lowercase, ("", WORD_END)):
-        yield from ((other, letter + end) for other in string.ascii_lowercase)
-        yield from ((pair, letter + end) for pair in pairs)
-    yield from ((left, right + WORD_END) for left, right in product(pairs, pairs))
+    letters, ends = string.ascii_lowercase, [letter + WORD_END for letter in string.ascii_lowercase]
+    yield from product(letters, letters)
+    yield from product(letters, ends)
+    pairs = list(map("".join, product(letters, letters)))
+    yield from product(pairs, letters)
+    yield from product(pairs, ends)
+    yield from product(pairs, (pair + WORD_END for pair in pairs))

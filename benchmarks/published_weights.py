@@ -16,8 +16,8 @@ Shapes = Mapping[str, tuple[int, ...]]
 # Makes of a tensor's name and its plain random values what a checkpoint needs there.
 Shaping = Callable[[str, np.ndarray], np.ndarray]
 SAFETENSORS_TYPES = {"float16": "F16", "float32": "F32", "int64": "I64", "uint8": "U8", "bool": "BOOL"}
-# The last maps of residual branches: damped, so that activations of a deep network stay near 1 and fit FP16.
-BRANCH_ENDS = ("to_out.0.weight", "ff.net.2.weight", "conv2.weight", "proj_out.weight", "out_proj.weight", "fc2.weight",
+# Last maps of residual branches, damped: activations of a deep network stay near 1. Not those that bring the text in.
+BRANCH_ENDS = ("attn1.to_out.0.weight", "ff.net.2.weight", "conv2.weight", "proj_out.weight", "out_proj.weight", "fc2.weight",
                "mlp.3.weight", "output.dense.weight", "proj_attn.weight")
 # Learned tokens and positions, which no matrix multiplies.
 TABLES = re.compile(r"(token|position|positional)_embeddings?\b|cls_token|pos_embed")
