@@ -20,7 +20,7 @@ import numpy as np
 
 from . import published_configs as configs
 from .published_fields import coarse_ball, reconstructed_ball
-from .published_models import shapes_of
+from .published_models import nerf_shapes, shapes_of
 from .published_sizes import FULL, SMALL, Sizes
 from .published_tokenizer import write_tokenizer
 from .published_weights import Shapes, Shaping, Weights, write_pickle, write_safetensors
@@ -92,13 +92,7 @@ def instant_mesh(file: Path, sizes: Sizes = SMALL, seed: int = 0, *, variant: st
 
 def instant_nerf(file: Path, sizes: Sizes = SMALL, seed: int = 0, *, variant: str = "large") -> Path:
     """`instant_nerf_base.ckpt` or `_large`: one network for density and colour in place of the four of the mesh files."""
-    config = getattr(sizes, variant)
-    shapes = {name: shape for name, shape in shapes_of(config).items() if not name.startswith("synthesizer.")}
-    hidden, widths = config.hidden, (3 * config.channels, config.hidden, config.hidden, config.hidden)
-    for number, width in zip((0, 2, 4, 6), widths, strict=True):
-        outer = 4 if number == 6 else hidden
-        shapes |= {f"synthesizer.decoder.net.{number}.weight": (outer, width), f"synthesizer.decoder.net.{number}.bias": (outer,)}
-    return _instant(file, shapes, f"nerf-{variant}", seed)
+    return _instant(file, nerf_shapes(getattr(sizes, variant)), f"nerf-{variant}", seed)
 
 
 # What both export commands need, at the place in the output folder where `full_size` looks for it.

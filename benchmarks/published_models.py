@@ -21,6 +21,16 @@ def shapes_of(config: dict[str, Any] | ReconstructorConfig) -> dict[str, tuple[i
             for name, tensor in module.state_dict().items()}
 
 
+def nerf_shapes(config: ReconstructorConfig) -> dict[str, tuple[int, ...]]:
+    """Of the NeRF variant of an InstantMesh model: the same planes, read by one network for density and colour."""
+    shapes = {name: shape for name, shape in shapes_of(config).items() if not name.startswith("synthesizer.")}
+    widths, outputs = (3 * config.channels, *[config.hidden] * 3), (*[config.hidden] * 3, 4)
+    for number, width, outer in zip((0, 2, 4, 6), widths, outputs, strict=True):
+        layer = f"synthesizer.decoder.net.{number}"
+        shapes |= {f"{layer}.weight": (outer, width), f"{layer}.bias": (outer,)}
+    return shapes
+
+
 def _prefix(config: dict[str, Any] | ReconstructorConfig) -> str:
     kind = config.get("model_type", "") if isinstance(config, dict) else ""
     return {"clip_text_model": "text_model.", "clip_vision_model": "vision_model."}.get(kind, "")
