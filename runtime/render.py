@@ -2,61 +2,22 @@
 
 One plain shading formula serves the training renderer, the coarse views and the previews, so that
 networks see the same kind of picture everywhere; a pack whose refiner learnt from views under another light
-names that (`Shading`). Meshes are in world axes (`cameras`).
+names that (`shading`). Meshes are in world axes (`cameras`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from .cameras import Cameras, orbit, rays
+from .manifest import Shading
 from .meshes.mesh import Mesh, normalized
 from .raycast import Hits, Scene
+from .shading import shaded as in_light
 
 LIGHT = np.array([0.35, 0.5, 0.8], np.float32) / np.float32(np.linalg.norm([0.35, 0.5, 0.8]))
 AMBIENT, DIFFUSE = np.float32(0.55), np.float32(0.45)
 PLAIN = np.float32(0.7)  # grey of a mesh that has neither texture nor colours
-
-
-@dataclass(frozen=True)
-class Shading:
-    """The light of a pack's coarse views: ambient + diffuse * (n . l), times the surface's colour.
-
-    direction : towards the light, in world axes, of any length but zero
-    two_sided : |n . l|, so that a surface is as bright seen from its other side; else no less than 0
-    linear : multiplied in linear light, as renderers do; else in sRGB, as `brightness` is
-    """
-
-    ambient: float
-    diffuse: float
-    direction: tuple[float, float, float]
-    two_sided: bool = False
-    linear: bool = False
-
-    def light(self, normals: np.ndarray) -> np.ndarray:
-        """(...,) float32, for normals (..., 3) of unit length: how bright a white surface is."""
-        direction = np.asarray(self.direction, np.float32)
-        cosine = normals @ (direction / np.linalg.norm(direction))
-        facing = np.abs(cosine) if self.two_sided else np.maximum(cosine, 0)
-        return np.float32(self.ambient) + np.float32(self.diffuse) * facing
-
-    def apply(self, colors: np.ndarray, normals: np.ndarray) -> np.ndarray:
-        """(n, 3) float32 sRGB in [0, 1]: the colours (n, 3), sRGB, of surfaces in this light."""
-        light = self.light(normals)[:, None]
-        return to_srgb(np.minimum(to_linear(colors) * light, 1)) if self.linear else np.minimum(colors * light, 1)
-
-
-def to_linear(srgb: np.ndarray) -> np.ndarray:
-    """Linear light of sRGB values in [0, 1] (IEC 61966-2-1)."""
-    return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4).astype(np.float32)
-
-
-def to_srgb(linear: np.ndarray) -> np.ndarray:
-    """sRGB values of linear light in [0, 1]: the inverse of `to_linear`."""
-    bright = 1.055 * np.maximum(linear, 0.0031308) ** (1 / 2.4) - 0.055
-    return np.where(linear <= 0.0031308, linear * 12.92, bright).astype(np.float32)
 
 
 def brightness(normals: np.ndarray) -> np.ndarray:
@@ -154,7 +115,7 @@ def _surface_colors(mesh: Mesh, hits: Hits, shaded: bool, shading: Shading | Non
     if not shaded:
         return colors
     normals = normalized(_interpolate(mesh.normals, corners, weights))
-    return colors * brightness(normals)[:, None] if shading is None else shading.apply(colors, normals)
+    return colors * brightness(normals)[:, None] if shading is None else in_light(colors, normals, shading)
 
 
 def _interpolate(values: np.ndarray, corners: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -15,12 +15,13 @@ SPECIAL = ("bos_token", "eos_token", "unk_token", "pad_token")
 WORDS = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 
 
-def tokenizer_document(folder: Path) -> dict[str, Any]:
+def tokenizer_document(folder: Path, *, padding: int | None = None) -> dict[str, Any]:
     """The document of the CLIP tokenizer in `folder`, from `tokenizer.json` or from `vocab.json` and `merges.txt`.
 
-    "padding" tells the padding id. It is the same token that transformers pads with: "!" (0) in the encoders of
-    Stable Diffusion 2 and Shap-E, the end of the text in CLIP itself. As there, the padding token is one wherever
-    it stands, so "chair!" ends with id 0 and not with that of the word "!".
+    padding : the id that pads, where the pipeline and not the folder says so; Shap-E's pads with 0
+    Otherwise it is that of the token that the folder names, as in transformers: "!" (0) in the encoder of Stable
+    Diffusion 2, the end of the text in CLIP itself. As there, a token that is named is one wherever it stands, so
+    that "chair!" ends with id 0 in the one, and in the other with the id of the word "!".
     Raises CheckpointError for a folder without a CLIP tokenizer.
     """
     if not folder.is_dir():
@@ -36,7 +37,8 @@ def tokenizer_document(folder: Path) -> dict[str, Any]:
     for token in special.values():
         if token["content"] not in declared:
             added[token["content"]] = _entry(token, {**vocabulary, **_ids(added)}, folder)
-    padding = _id(special["pad_token"]["content"], vocabulary, added) if "pad_token" in special else vocabulary[END]
+    if padding is None:
+        padding = _id(special["pad_token"]["content"], vocabulary, added) if "pad_token" in special else vocabulary[END]
     unknown = special["unk_token"]["content"] if "unk_token" in special else END
     return _document(vocabulary, merges, sorted(added.values(), key=lambda token: token["id"]), padding, unknown)
 
@@ -101,7 +103,7 @@ def _id(text: str, vocabulary: Mapping[str, int], added: Mapping[str, Mapping[st
 
 def _document(vocabulary: dict[str, int], merges: list[str], added: list[dict], padding: int, unknown: str) -> dict[str, Any]:
     """A `tokenizer.json` that Hugging Face's package reads too; it pads to the longest prompt, ours to the encoder's length."""
-    text = next((token["content"] for token in added if token["id"] == padding), END)
+    text = next((piece for piece, number in vocabulary.items() if number == padding), END)
     parts = [{"type": "Split", "pattern": {"Regex": WORDS}, "behavior": "Removed", "invert": True},
              {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}]
     cleaning = [{"type": "NFC"}, {"type": "Replace", "pattern": {"Regex": r"\s+"}, "content": " "}, {"type": "Lowercase"}]

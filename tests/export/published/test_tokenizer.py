@@ -78,6 +78,18 @@ def test_published_padding(tmp_path):
     assert tokenizer_document(write_clip(tmp_path / "b"))["padding"]["pad_id"] == IDS[END]
 
 
+def test_shap_e_pads_with_id_0_whatever_its_folder_says(tmp_path):
+    """diffusers' ShapEPipeline sets `pad_token_id` to 0; the word "!" stays a word there."""
+    folder = write_clip(tmp_path / "tokenizer", config=CONFIG, special=NAMED | {"pad_token": END})
+    published = CLIPTokenizer.from_pretrained(folder)
+    published.pad_token_id = 0
+    ours = load_tokenizer(written(folder, tokenizer_document(folder, padding=0)), 77)
+    for prompt in PROMPTS:
+        expected = published(prompt, padding="max_length", max_length=77, truncation=True)
+        assert ours.encode(prompt).input_ids.tolist() == [expected["input_ids"]], prompt
+    assert ours.encode("chair!").input_ids[0, 1:5].tolist() == [vocabulary()["chair</w>"], vocabulary()["!</w>"], IDS[END], 0]
+
+
 @pytest.mark.parametrize(("spoil", "message"), [
     (lambda folder: (folder / "merges.txt").unlink(), "no merges.txt"),
     (lambda folder: (folder / "vocab.json").write_text('{"a": 0}'), r"lacks <\|startoftext\|>"),
