@@ -73,8 +73,7 @@ def sampling(folder: str | os.PathLike[str], spacing: str | None = None) -> Samp
             raise CheckpointError(f"{where} asks for a variant of {found.kind} that is not known here", received=f"{key} {config[key]!r}",
                                   expected=f"{key} {value!r}")
     schedule = {"kind": found.kind, **_process(config, where), **_options(found.kind, config, spacing)}
-    reach = config.get("clip_sample_range", 1.0)
-    clamp = ("after", -float(reach), float(reach)) if "clip_sample" in found.defaults and config["clip_sample"] else None
+    clamp = _clamp(config, where) if "clip_sample" in found.defaults and config["clip_sample"] else None
     return Sampling(_checked(schedule, where), clamp, notices)
 
 
@@ -118,6 +117,13 @@ def _options(kind: str, config: Mapping[str, Any], spacing: str | None) -> dict[
     offset = {"steps_offset": config["steps_offset"]} if spacing == "leading" else {}
     end = {"set_alpha_to_one": config["set_alpha_to_one"]} if kind == "ddim" else {}
     return {"spacing": spacing, **offset, **end}
+
+
+def _clamp(config: Mapping[str, Any], where: str) -> Clamp:
+    reach = config["clip_sample_range"]
+    if isinstance(reach, bool) or not isinstance(reach, int | float) or not reach > 0:
+        raise CheckpointError(f"{where}: clip_sample_range is no length", received=repr(reach), expected="a positive number")
+    return "after", -float(reach), float(reach)
 
 
 def _renamed(config: Mapping[str, Any], key: str, names: Mapping[str, str], where: str) -> str:

@@ -24,12 +24,12 @@ def resolve(text: str, patterns: Sequence[str] | None = None) -> Path:
     Nothing is downloaded but what `text` names. Raises CheckpointError if there is neither.
     """
     path = Path(text).expanduser()
-    if path.exists():
+    if text and path.exists():
         return path
     found = HUB_ID.match(text)
     # "./a/b" and "../a" match the pattern of an id, but nobody means one by them.
     if found is None or text.startswith("."):
-        raise CheckpointError(f"{text} does not exist", expected="a path, or ORG/NAME of the Hugging Face hub")
+        raise CheckpointError(f"{text!r} does not exist", expected="a path, or ORG/NAME of the Hugging Face hub")
     return _download(text, found[1], found[2], patterns)
 
 
