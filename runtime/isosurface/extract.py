@@ -8,14 +8,15 @@ import numpy as np
 
 from ..meshes.mesh import Mesh
 from .flexicubes import Weights, dual_marching_cubes
-from .sparse_field import Query, SparseField, evaluate_sparse
+from .sparse_field import DECIMALS, Query, SparseField, evaluate_sparse
 
 QueryWeights = Callable[[np.ndarray], np.ndarray]
 
 
 def extract(
     query_geometry: Query, query_weights: QueryWeights | None, resolution: int, extent: float, *,
-    negative_inside: bool = True, seal: bool = True, stride: int = 4, chunk: int = 1 << 16,
+    negative_inside: bool = True, seal: bool = True, stride: int = 4, decimals: int | None = DECIMALS,
+    chunk: int = 1 << 16,
 ) -> Mesh:
     """The surface of a field, by FlexiCubes, or by plain dual marching cubes without weights.
 
@@ -24,13 +25,13 @@ def extract(
     query_weights : corners (k, 8, 3) float32 -> (k, 21) raw weights (`Weights.from_raw`), asked
         only about cubes that the surface passes through; or None
     resolution : cubes along each side; extent : length of the grid's side, centred at the origin
-    negative_inside, seal, stride : see `evaluate_sparse`
+    negative_inside, seal, stride, decimals : see `evaluate_sparse`
     chunk : most points, and most corners, in one call of a query
     Returns vertices and faces that point outwards; an empty mesh if the field has no surface.
     """
     field = evaluate_sparse(
         query_geometry, resolution, extent, negative_inside=negative_inside, seal=seal,
-        stride=stride, chunk=chunk)
+        stride=stride, decimals=decimals, chunk=chunk)
     weights, positions = None, field.points
     if query_weights is not None and len(field.cubes):
         weights = Weights.from_raw(_ask_weights(query_weights, field, max(chunk // 8, 1)))

@@ -1,7 +1,7 @@
 """Evaluates a field only where its surface is: on a coarse lattice first, then near the surface.
 
 Grid conventions are InstantMesh's: resolution**3 cubes, vertex (i, j, k) at (i, j, k) / resolution
-(rounded to 5 decimals) - 0.5, times the extent.
+(rounded to 5 decimals, unless told otherwise) - 0.5, times the extent.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ Query = Callable[[np.ndarray], Mapping[str, np.ndarray]]
 REACH_NEAREST, REACH_MEAN = 0.6, 0.72
 # A truncated field is level far from the surface; at this share of the level nothing is near.
 SATURATION = 0.9
+# Of the grid vertices' places along the grid's side, as FlexiCubes rounds them.
+DECIMALS = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +50,7 @@ class SparseField:
 
 def evaluate_sparse(
     query: Query, resolution: int, extent: float, *, negative_inside: bool = True,
-    seal: bool = True, stride: int = 4, chunk: int = 1 << 16,
+    seal: bool = True, stride: int = 4, decimals: int | None = DECIMALS, chunk: int = 1 << 16,
 ) -> SparseField:
     """Finds the cubes that the surface of a field passes through, and the field at their corners.
 
@@ -59,12 +61,14 @@ def evaluate_sparse(
     stride : spacing of the first lattice in cubes, a power of two; the lattice's last layer is
         thinner where that does not divide the resolution. A part of the object is found if the
         field at some vertex of that lattice tells it is near: a field truncated at t needs
-        stride * extent / resolution < 1.1 * t.
+        stride * extent / resolution < 1.1 * t. At 1 every grid vertex is asked, and nothing missed.
+    decimals : to which the vertices' places along the grid's side are rounded; None for not at all
     chunk : most points in one call of the query
     Whatever part of a surface is found is followed to its end, so it has no holes. Uses about
-    6 * resolution**3 bytes for bookkeeping.
+    6 * resolution**3 bytes for bookkeeping, and 150 * (resolution / stride)**3 while it searches.
     """
-    samples = _Samples(query, resolution, extent, 1.0 if negative_inside else -1.0, seal, chunk)
+    axis = axis_positions(resolution, extent, decimals)
+    samples = _Samples(query, axis, extent, 1.0 if negative_inside else -1.0, seal, chunk)
     cells, saturation = _all_cells(-(-resolution // stride)), SATURATION
     while stride > 1:
         kept = cells[_near_surface(samples.at_corners(cells, stride), saturation)]
@@ -74,9 +78,11 @@ def evaluate_sparse(
     return samples.gather(_follow_surface(samples, cells))
 
 
-def axis_positions(resolution: int, extent: float) -> np.ndarray:
+def axis_positions(resolution: int, extent: float, decimals: int | None = DECIMALS) -> np.ndarray:
     """(resolution + 1,) float32: coordinates of the grid vertices along one axis."""
-    fractions = np.round(np.arange(resolution + 1) / resolution, 5)
+    fractions = np.arange(resolution + 1) / resolution
+    if decimals is not None:
+        fractions = np.round(fractions, decimals)
     return ((fractions - 0.5) * extent).astype(np.float32)
 
 
@@ -84,15 +90,14 @@ class _Samples:
     """The field at the grid vertices evaluated so far."""
 
     def __init__(
-        self, query: Query, resolution: int, extent: float, sign: float, seal: bool, chunk: int,
+        self, query: Query, axis: np.ndarray, extent: float, sign: float, seal: bool, chunk: int,
     ) -> None:
-        self.query, self.resolution, self.extent = query, resolution, extent
+        self.query, self.axis, self.extent = query, axis, extent
         self.sign, self.seal, self.chunk = np.float32(sign), seal, chunk
-        self.side = resolution + 1
-        self.axis = axis_positions(resolution, extent)
+        self.side, self.resolution = len(axis), len(axis) - 1
         self.row = np.full(self.side**3, -1, np.int32)  # of each grid vertex; -1 not evaluated
         self.wanted = np.zeros(self.side**3, bool)
-        self.values: dict[str, np.ndarray] = {}
+        self.values: Mapping[str, np.ndarray] = {}
         self.count = 0
 
     def at_corners(self, cells: np.ndarray, stride: int = 1) -> np.ndarray:
@@ -103,8 +108,7 @@ class _Samples:
         self.wanted[:] = False
         self.wanted[ids] = True
         new = np.flatnonzero(self.wanted & (self.row < 0))
-        for start in range(0, len(new), self.chunk):
-            self._evaluate(new[start:start + self.chunk])
+        self._evaluate(new)
         return self.values["sdf"][self.row[ids]]
 
     def gather(self, cubes: np.ndarray) -> SparseField:
@@ -122,9 +126,13 @@ class _Samples:
             self.count)
 
     def corner_ids(self, cells: np.ndarray, stride: int) -> np.ndarray:
-        """(k, 8) int: numbers of the grid vertices at the corners of the cells."""
-        places = np.minimum((cells[:, None] + CORNERS) * stride, self.resolution)
-        return places @ np.array([self.side**2, self.side, 1], np.int64)
+        """(k, 8) int32: numbers of the grid vertices at the corners of the cells."""
+        line = np.minimum(np.arange(-(-self.resolution // stride) + 1, dtype=np.int32) * stride, self.resolution)
+        strides = (self.side**2, self.side, 1)
+        x, y, z = (np.int32(strides[k]) * line[cells[:, k, None] + CORNERS[:, k]] for k in range(3))
+        x += y
+        x += z
+        return x
 
     def _points(self, ids: np.ndarray) -> np.ndarray:
         return np.stack([self.axis[k] for k in self._coordinates(ids)], axis=1)
@@ -133,11 +141,14 @@ class _Samples:
         return np.unravel_index(ids, (self.side,) * 3)
 
     def _evaluate(self, ids: np.ndarray) -> None:
-        found = {name: np.asarray(array) for name, array in self.query(self._points(ids)).items()}
-        found["sdf"] = self._oriented(found["sdf"], ids)
-        for name, array in found.items():
-            past = self.values.get(name)
-            self.values[name] = array if past is None else np.concatenate([past, array])
+        """Asks for the field at grid vertices that were not asked before."""
+        parts = [self.values] if self.values else []
+        for start in range(0, len(ids), self.chunk):
+            part = ids[start:start + self.chunk]
+            found = {name: np.asarray(array) for name, array in self.query(self._points(part)).items()}
+            parts.append(found | {"sdf": self._oriented(found["sdf"], part)})
+        if len(ids):
+            self.values = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         self.row[ids] = np.arange(self.count, self.count + len(ids), dtype=np.int32)
         self.count += len(ids)
 

@@ -1,4 +1,5 @@
 import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -38,6 +39,15 @@ def test_grid_positions_are_the_published_ones():
     axis = axis_positions(128, 2.1)
     assert axis.dtype == np.float32 and axis[0] == np.float32(-1.05) and axis[64] == 0
     assert axis[1] == np.float32((round(1 / 128, 5) - 0.5) * 2.1)
+
+
+def test_a_grid_that_is_not_rounded_is_evenly_spaced():
+    axis = axis_positions(255, 2.0, decimals=None)
+    np.testing.assert_allclose(axis, np.linspace(-1, 1, 256), atol=1e-7)
+    assert np.abs(axis_positions(255, 2.0) - axis).max() > 5e-6
+    asked = []
+    evaluate_sparse(lambda points: (asked.append(points), {"sdf": sphere(points)})[1], 15, 2.0, decimals=None, stride=1)
+    np.testing.assert_array_equal(np.unique(asked[0]), axis_positions(15, 2.0, decimals=None))
 
 
 @pytest.mark.parametrize("field", [sphere, torus, stool])
@@ -168,6 +178,18 @@ def test_corner_order_of_the_weight_query():
     cell = 0.1
     offsets = (corners[0] - corners[0][:, :1]) / cell
     np.testing.assert_allclose(offsets[0], [[c & 1, c >> 1 & 1, c >> 2 & 1] for c in range(8)], atol=1e-4)
+
+
+def test_a_density_on_the_published_grid_is_found_within_little_memory():
+    def density(points):  # as softplus leaves it: level outside, steep inside
+        return {"sdf": np.logaddexp(0.0, 200 * (0.06 - torus(points))).astype(np.float32) - 10.0}
+
+    tracemalloc.start()
+    mesh = extract(density, None, 255, 2.0, negative_inside=False, decimals=None)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert edge_report(mesh).watertight and peak < 600e6
+    assert np.abs(torus(mesh.vertices) - 0.01).max() < 2 / 255, "density is 10 where 200 * (0.06 - d) is"
 
 
 def test_full_size_extraction_is_quick():
