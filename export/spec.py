@@ -29,6 +29,11 @@ FP16_STORED = Precision("fp16", "fp32", 1e-2)
 FP16 = Precision("fp16", "fp16", 3e-2)
 
 
+def stored(precision: Precision) -> Precision:
+    """`precision` for what must be calculated in FP32: positions of points, and autoencoders that overflow."""
+    return FP16_STORED if precision == FP16 else precision
+
+
 def uniform(low: float, high: float) -> Draw:
     """Float32 drawn evenly from [low, high)."""
     return lambda rng, shape: rng.uniform(low, high, shape).astype(np.float32)

@@ -1,0 +1,126 @@
+"""InstantMesh from published files: Zero123++ draws six views of a picture's object, and they are rebuilt (arXiv 2404.07191)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...engines.errors import CheckpointError
+from ...runtime.text import READERS
+from ..components.image_encoder import image_encoder
+from ..components.reference_encoder import reference_encoder
+from ..components.vae import FACTOR
+from ..components.views_step import views_step
+from ..spec import ComponentSpec, Precision
+from . import folders, licences
+from .choices import BACKGROUNDS, ELEVATIONS, ELEVATIONS_1_1, InstantMeshChoices
+from .model_index import ImageProcessor, check_zero123plus, image_processor, ramping_coefficients
+from .plan import Plan, Source
+from .reconstruction import FIELDS, field_entries, views_to_field
+from .tokenizer import tokenizer_document
+from .zero123plus import CHANNELS, autoencoder_precision, latents_of, length_of, unet_sampling, views_entry
+
+# The mean and deviation that the reference encoder's graph has: rgb in [0, 1] becomes (rgb - 0.5) / 0.8.
+REFERENCE_SCALE = ((0.5, 0.5, 0.5), (0.8, 0.8, 0.8))
+
+
+@dataclass(frozen=True)
+class InstantMeshPaths:
+    """zero123plus : folder of the pipeline; unet : file of weights in place of its UNet's, or None; controlnet : folder or None.
+
+    reconstructor : file of InstantMesh; variant : of it, "mesh" or "nerf"
+    """
+
+    zero123plus: Path
+    reconstructor: Path
+    variant: str
+    unet: Path | None = None
+    controlnet: Path | None = None
+
+
+def instantmesh(paths: InstantMeshPaths, choices: InstantMeshChoices, precision: Precision) -> Plan:
+    """What will be exported. Reads configurations and the names and shapes of tensors, no weights.
+
+    Errors: CheckpointError for the first file that is not as it should be.
+    """
+    check_zero123plus(paths.zero123plus)
+    parts = _Parts(paths, choices)
+    notices = [*parts.sampling.notices, *(notice for source in parts.sources() for notice in source.network.notices)]
+    return Plan("instantmesh", parts.sources(), {}, _entries(parts, choices), asdict(choices) | {"elevations": parts.elevations},
+                notices, 5 + FIELDS[parts.reconstructor.variant], lambda: _components(parts, choices, precision))
+
+
+class _Parts:
+    """Everything that is read, found but not loaded."""
+
+    def __init__(self, paths: InstantMeshPaths, choices: InstantMeshChoices) -> None:
+        root = paths.zero123plus
+        self.white = paths.unet is not None
+        self.text = folders.text_encoder(root / "text_encoder")
+        self.vision = folders.vision_encoder(root / "vision_encoder")
+        self.vae = folders.vae(root / "vae")
+        self.unet = folders.unet(root / "unet", in_channels=CHANNELS, weights=paths.unet)
+        self.controlnet = folders.controlnet(paths.controlnet) if paths.controlnet else None
+        self.reconstructor = folders.instant_mesh(paths.reconstructor, paths.variant, view_size=choices.view_size)
+        self.looks = image_processor(root / "feature_extractor_clip")
+        self.reference = _reference_processor(root / "feature_extractor_vae")
+        self.tokenizer = tokenizer_document(root / "tokenizer")
+        self.ramp = ramping_coefficients(root, length_of(self.text))
+        self.sampling = unet_sampling(root, choices.spacing)
+        # The ramp of 1.1 starts at zero and that of 1.2 does not, which is all that tells the versions apart.
+        default = ELEVATIONS_1_1 if self.ramp[0] == 0 else ELEVATIONS
+        self.elevations = default if choices.elevations is None else choices.elevations
+
+    def sources(self) -> list[Source]:
+        """With the licence of each."""
+        zero123plus = {"text encoder": self.text, "vision encoder": self.vision, "autoencoder": self.vae}
+        unet = (Source("InstantMesh white-background UNet", self.unet, licences.WHITE_UNET) if self.white
+                else Source("Zero123++ UNet", self.unet, licences.ZERO123PLUS))
+        control = [Source("Zero123++ ControlNet", self.controlnet, licences.CONTROLNET)] if self.controlnet else []
+        return [*(Source(f"Zero123++ {name}", network, licences.ZERO123PLUS) for name, network in zero123plus.items()),
+                unet, *control, Source("InstantMesh reconstructor", self.reconstructor, licences.INSTANT_MESH)]
+
+    def empty_states(self) -> Tensor:
+        """(1, T, D) float32: the text encoder's states of the empty prompt, which both halves of guidance are made of."""
+        tokens = READERS["BPE"](self.tokenizer, length_of(self.text)).encode("")
+        with torch.inference_mode():
+            return self.text.load()(torch.from_numpy(tokens.input_ids)).last_hidden_state.clone()
+
+
+def _components(parts: _Parts, choices: InstantMeshChoices, precision: Precision) -> Iterator[ComponentSpec]:
+    """One after the other, in the order of a run; none is kept here."""
+    looks, states = parts.looks, parts.empty_states()
+    yield image_encoder(parts.vision.load(), states, parts.ramp, mean=looks.mean, std=looks.std, size=looks.size, precision=precision)
+    side = parts.reference.size
+    yield reference_encoder(parts.vae.load(), side, posterior=choices.posterior, precision=autoencoder_precision(parts.vae, precision))
+    yield views_step(parts.unet.load(), latents_of(choices.view_size), (side // FACTOR, side // FACTOR), tuple(states.shape[1:]),
+                     controlnet=parts.controlnet.load() if parts.controlnet else None, precision=precision)
+    yield from views_to_field(parts.vae, parts.reconstructor, precision)
+
+
+def _entries(parts: _Parts, choices: InstantMeshChoices) -> dict[str, Any]:
+    """What pack.json says of the recipe."""
+    background = BACKGROUNDS[choices.background]
+    return {
+        "picture": {"background": background, "encoder": _resize(parts.looks), "reference": _resize(parts.reference)},
+        "multiview": {"latent_shape": [1, CHANNELS, *latents_of(choices.view_size)], "schedule": dict(parts.sampling.schedule),
+                      "steps": choices.steps, "guidance": choices.guidance, "unconditional": "encoder"},
+        "views": views_entry(choices.view_size, parts.elevations, background),
+        **field_entries(parts.reconstructor, choices.grid_resolution, choices.texture_from)}
+
+
+def _resize(looks: ImageProcessor) -> dict[str, Any]:
+    return {"size": looks.size, "resample": looks.resample}
+
+
+def _reference_processor(folder: Path) -> ImageProcessor:
+    looks = image_processor(folder)
+    if (looks.mean, looks.std) != REFERENCE_SCALE or looks.size % FACTOR:
+        raise CheckpointError(f"{folder} scales pictures in another way", received=f"mean {looks.mean}, std {looks.std}, size {looks.size}",
+                              expected=f"mean 0.5, std 0.8, a size that {FACTOR} divides", remedy="give it as Zero123++ publishes it")
+    return looks
