@@ -13,7 +13,9 @@ import numpy as np
 OCTAVES = 15
 COSINES = slice(3 + 3 * OCTAVES, 6 + 3 * OCTAVES)
 # cos x + cos y + cos z is 3 at the origin, about 2.8 on a ball of radius 0.63, and at most 2.55 on the cube's faces.
-GAIN, LEVEL = 4.0, 2.8
+GAIN, LEVEL, SLOPE = 8.0, 2.8, 0.25
+# SiLU about halves what is random; longer rows keep it alive over seven layers.
+SPREAD = 1.6
 # The reconstructor's planes hold 2 - 4 (u^2 + v^2) in channel 0, so that their sum is 6 - 8 r^2: 2.6 at r = 0.65. Where a point has
 # left two of the planes the third one alone gives 2 at most, which is outside. LIFT keeps the unit that carries the sum above zero.
 RIM, LIFT = 2.6, 16.0
@@ -29,16 +31,15 @@ def coarse_ball(name: str, values: np.ndarray) -> np.ndarray:
         return values
     last = layer[1] == "6"
     if layer[2] == "bias":
-        values[0] = -0.5 * GAIN * LEVEL if last else 0.0
+        values[0] = -SLOPE * GAIN * LEVEL if last else 0.0
         return values
-    # SiLU halves what is random: twice the usual length keeps it alive over seven layers.
-    return _coarse_outputs(values) if last else _carry(2 * values)
+    return _coarse_outputs(values) if last else _carry(SPREAD * values)
 
 
 def _coarse_outputs(values: np.ndarray) -> np.ndarray:
     values[:, 0] = 0.0
-    values[0] *= 0.1
-    values[0, 0] = 0.5
+    values[0] *= 0.03
+    values[0, 0] = SLOPE
     values[3:6] *= 8
     return values
 
@@ -54,7 +55,7 @@ def _generated(layer: int, part: str, values: np.ndarray) -> np.ndarray:
     if part == "norm.bias":
         return 0 * values
     if part == "norm.weight":
-        share = 0.1 * share
+        share = (0.05 if layer else 0.1) * share
         if layer:
             share[0] = 0.0
         return share.astype(np.float32)
@@ -64,7 +65,7 @@ def _generated(layer: int, part: str, values: np.ndarray) -> np.ndarray:
         matrix[0] = 0.0
         matrix[0, COSINES] = GAIN
         return matrix.reshape(-1)
-    return _carry(2 * matrix).reshape(-1)
+    return _carry(SPREAD * matrix).reshape(-1)
 
 
 def _columns(layer: int, length: int) -> int:
