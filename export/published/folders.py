@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ class Network:
     """A network that is still on disk.
 
     subject : what messages call it
-    config : of its class; a dict from config.json, or a dataclass where the sizes came from the tensors
+    config : a dict of config.json and the defaults of its class, or a dataclass where the sizes came from the tensors
     files : what it is read from
     notices : about slips in its files that were let pass
     build : makes the module, whose weights then come from `read`
@@ -207,17 +208,19 @@ def _config(what: str, folder: Path, kind: str) -> tuple[dict[str, Any], tuple[s
 def _diffusers(what: str, folder: StrPath, kind: str, weights: StrPath | None = None) -> Network:
     import diffusers
 
-    config, notices = _config(what, Path(folder), kind)
+    written, notices = _config(what, Path(folder), kind)
     files = files_of(Path(weights) if weights else weights_file(folder))
-    return Network(f"{what} in {weights or folder}", config, files, notices,
-                   lambda: getattr(diffusers, kind).from_config(config), lambda: read_tensors(files[0]))
+    build = getattr(diffusers, kind)
+    defaults = {name: option.default for name, option in inspect.signature(build.__init__).parameters.items() if name != "self"}
+    return Network(f"{what} in {weights or folder}", {**defaults, **written}, files, notices,
+                   lambda: build.from_config(written), lambda: read_tensors(files[0]))
 
 
 def _transformers(what: str, folder: StrPath, kind: str, config_kind: str) -> Network:
     import transformers
 
-    config, notices = _config(what, Path(folder), kind)
+    written, notices = _config(what, Path(folder), kind)
     files = files_of(weights_file(folder))
-    build = getattr(transformers, kind)
-    return Network(f"{what} in {folder}", config, files, notices,
-                   lambda: build(getattr(transformers, config_kind).from_dict(config)), lambda: read_tensors(files[0]))
+    build, configure = getattr(transformers, kind), getattr(transformers, config_kind)
+    return Network(f"{what} in {folder}", {**configure().to_dict(), **written}, files, notices,
+                   lambda: build(configure.from_dict(written)), lambda: read_tensors(files[0]))

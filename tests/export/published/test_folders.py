@@ -201,6 +201,16 @@ def test_a_trailing_comma_in_a_configuration_is_noticed(vae):
     assert network.notices == (f"{path}: a comma before a closing bracket, which JSON does not allow; read as if not there",)
 
 
+def test_what_a_configuration_leaves_out_is_the_default_of_its_class(published, vae, tmp_path):
+    text = shutil.copytree(published("shap-e") / "text_encoder", tmp_path / "text")
+    for path, keys in ((vae / "config.json", ("scaling_factor", "force_upcast")), (text / "config.json", ("max_position_embeddings",))):
+        document = json.loads(path.read_text())
+        path.write_text(json.dumps({key: value for key, value in document.items() if key not in keys}))
+    found = folders.vae(vae).config
+    assert (found["scaling_factor"], found["force_upcast"], found["sample_size"]) == (0.18215, True, 256)
+    assert folders.projected_text_encoder(text).config["max_position_embeddings"] == 77
+
+
 def test_a_configuration_that_its_class_refuses(vae):
     path = vae / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"down_block_types": ["NoSuchBlock"] * 4}))
