@@ -17,14 +17,8 @@ from meshwright.export.props.palette import nearest as color_name
 from meshwright.export.props.sdf import render
 from meshwright.export.props.world import Prop
 from meshwright.runtime.meshes.mesh import Mesh
-from meshwright.runtime.recipes.sharp_it import (
-    coarse_views,
-    decode_coarse_mesh,
-    encode_text,
-    extract_surface,
-    reconstruct,
-    refine_views,
-)
+from meshwright.runtime.recipes.rebuild import extract_surface, reconstruct
+from meshwright.runtime.recipes.sharp_it import coarse_views, decode_coarse_mesh, encode_text, refine_views
 from meshwright.runtime.request import Request
 
 from .metrics import most_frequent, psnr

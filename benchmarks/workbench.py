@@ -17,7 +17,7 @@ from meshwright.runtime.cameras import Cameras, orbit
 from meshwright.runtime.manifest import Manifest
 from meshwright.runtime.meshes.mesh import Mesh
 from meshwright.runtime.models import Models
-from meshwright.runtime.recipes.sharp_it import Field
+from meshwright.runtime.recipes.rebuild import Field
 from meshwright.runtime.request import Request
 from meshwright.runtime.texture import textured
 

@@ -1,4 +1,4 @@
-"""Meshwright's run time: from a prompt and a pack to a textured mesh.
+"""Meshwright's run time: from a prompt or a picture, and a pack, to a textured mesh.
 
     from meshwright.runtime import Pipeline
     Pipeline.open("props").generate("a red chair", seed=7).save("chair.glb")
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .generation import Generation, Stages
     from .meshes.mesh import Mesh
     from .pack import Pack
+    from .pictures import Picture, read_picture
     from .pipeline import Pipeline
     from .request import Request
     from .verify import Check, verify_pack
@@ -33,9 +34,10 @@ if TYPE_CHECKING:
 __all__ = [
     "Cancelled", "Check", "CoarseMesh", "CoarseViews", "EmptyShape", "Event", "Generation", "InputError", "Mesh",
     "MeshwrightError", "Notice", "OutputError", "Pack", "PackCorrupt", "PackError", "PackFormat", "PackNotFound",
-    "Pipeline", "Request", "Result", "StageDone", "StageStarted", "Stages", "Step", "Surface", "Views", "verify_pack",
+    "Picture", "Pipeline", "Request", "Result", "StageDone", "StageStarted", "Stages", "Step", "Surface", "Views",
+    "read_picture", "verify_pack",
 ]
-_MODULES = (".pipeline", ".request", ".generation", ".pack", ".events", ".meshes.mesh", ".verify", "..engines.errors")
+_MODULES = (".pipeline", ".request", ".pictures", ".generation", ".pack", ".events", ".meshes.mesh", ".verify", "..engines.errors")
 
 
 def __getattr__(name: str) -> object:

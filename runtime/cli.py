@@ -108,11 +108,11 @@ def _guarded(work: Callable[[], int]) -> int:
 def build_parser() -> argparse.ArgumentParser:
     """The options of our own commands; ranges are checked by `Request`."""
     added = sorted(entry_points(group=ENTRY_POINTS).names)
-    parser = _Parser(prog="meshwright", description="Text to textured 3D mesh, on your own machine.",
+    parser = _Parser(prog="meshwright", description="Text or picture to textured 3D mesh, on your own machine.",
                      epilog=f"added by installed packages: {', '.join(added)}" if added else None)
     parser.add_argument("--version", action="version", version=f"meshwright {version('meshwright')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
-    _add_generate(commands.add_parser("generate", help="make a mesh from a prompt"))
+    _add_generate(commands.add_parser("generate", help="make a mesh from a prompt or a picture"))
     check = commands.add_parser("verify", help="replay a pack's golden inputs on this machine")
     check.add_argument("pack", metavar="PACK", help="name or folder")
     _add_engine_options(check)
@@ -123,17 +123,21 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _add_generate(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("prompt", help='what to make, such as "a red chair with white legs"')
+    add("prompt", nargs="?", default="", help='what to make, such as "a red chair with white legs"')
+    add("--image", metavar="FILE", help="a picture of what to make (PNG, JPEG or WebP), for packs that take one")
+    add("--control", metavar="FILE", help="a picture over the whole grid of views, for packs with a ControlNet")
+    add("--control-scale", type=float, help="how strongly the views follow it (default 1)")
     add("-o", "--output", metavar="FILE", required=True, help="where to write; the ending says how: glb, obj, ply, stl")
     add("--seed", type=int, default=0, help="same seed, same mesh (default 0)")
-    add("--steps", type=int, help="steps of the refiner (default: the pack's)")
-    add("--guidance", type=float, help="how strongly the refiner follows the prompt (default: the pack's)")
+    add("--steps", type=int, help="steps of the loop that draws the views (default: the pack's)")
+    add("--guidance", type=float, help="how strongly the views follow the prompt or the picture (default: the pack's)")
     add("--prior-steps", type=int, help="steps of the coarse shape (default: the pack's)")
     add("--prior-guidance", type=float, help="guidance of the coarse shape (default: the pack's)")
     add("--faces", type=int, help="most triangles (default: the pack's)")
     add("--texture", type=int, metavar="PIXELS", help="side of the texture, a power of two (default: the pack's)")
     add("--texture-from", metavar="SOURCE", help="views, field or blend (default: the pack's)")
     add("--pack", default="props", help="name or folder (default props)")
+    add("--commercial", action="store_true", help="refuse a pack whose licence does not allow commercial use")
     _add_engine_options(parser)
     add("--preview", metavar="PNG", help="also write a picture of the mesh")
     add("--keep-stages", metavar="DIR", help="also write the coarse mesh and all views into this folder")
@@ -144,6 +148,8 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
 def _add_engine_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backend", default="onnxruntime", help="onnxruntime or null (default onnxruntime)")
     parser.add_argument("--threads", type=int, help="threads of the networks (default: the backend's choice)")
+    parser.add_argument("--memory", default="normal", metavar="HOW",
+                        help="low holds one large model file at a time, normal all of them (default normal)")
     parser.add_argument("--providers", default="CPUExecutionProvider", metavar="NAME[,NAME]",
                         help="ONNX Runtime providers in order of preference (default CPUExecutionProvider)")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from argparse import Namespace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +15,21 @@ from .meshes.checks import is_watertight
 from .meshes.formats import check_output, write_files
 from .meshes.gltf import png_bytes
 from .pack import Pack, candidates
+from .pictures import read_picture
 from .pipeline import Pipeline
 from .progress import Progress
-from .recipes.sharp_it import STAGES
 from .request import Request
 from .verify import verify_pack
 
 
 def generate(options: Namespace) -> int:
     """Make one mesh. What can be refused is refused before the work starts."""
+    if options.commercial:
+        Pack.open(options.pack, verify=False).require_commercial_use()
     request = _request(options)
     output, preview, kept = _targets(options)
-    progress = Progress(sys.stderr, STAGES, quiet=options.quiet)
     with _open(options, options.pack) as pipe:
+        progress = Progress(sys.stderr, pipe.stages, quiet=options.quiet)
         try:
             made = pipe.generate(request, on_event=progress)
         finally:
@@ -59,17 +62,24 @@ def packs(options: Namespace) -> int:
         print(json.dumps({"packs": rows}, indent=2))
         return 0
     for row in rows:
-        print(row["error"] if "error" in row else (
-            f"{row['name']} {row['version']}  recipe {row['recipe']}  licence {row['license']}"
-            f" (commercial use: {row['commercial_use']})  {row['bytes'] / 1e6:.1f} MB  {row['folder']}"))
+        print(row["error"] if "error" in row else _lines(row))
     if not rows:
         print("no packs found")
     return 0
 
 
+def _lines(row: dict[str, Any]) -> str:
+    """A pack for people: one line, and below it what its licence notes and what its weights were made from."""
+    first = (f"{row['name']} {row['version']}  recipe {row['recipe']}  licence {row['license']}"
+             f" (commercial use: {row['commercial_use']})  {row['bytes'] / 1e6:.1f} MB  {row['folder']}")
+    sources = [f"from {source['name']}: {source['license']} (commercial use: {source['commercial_use']})"
+               for source in row["sources"]]
+    return "\n    ".join([first, *row["notes"], *sources])
+
+
 def _request(options: Namespace) -> Request:
-    names = [name for name in Request.__dataclass_fields__ if getattr(options, name) is not None]
-    return Request(**{name: getattr(options, name) for name in names})
+    given = {name: getattr(options, name) for name in Request.__dataclass_fields__ if getattr(options, name) is not None}
+    return Request(**given | {name: read_picture(given[name]) for name in ("image", "control") if name in given})
 
 
 def _targets(options: Namespace) -> tuple[Path, Path | None, Path | None]:
@@ -92,7 +102,7 @@ def _check_place(path: Path) -> None:
 
 def _open(options: Namespace, pack: str) -> Pipeline:
     providers = tuple(name for name in options.providers.split(",") if name)
-    return Pipeline.open(pack, backend=options.backend, threads=options.threads, providers=providers)
+    return Pipeline.open(pack, backend=options.backend, threads=options.threads, providers=providers, memory=options.memory)
 
 
 def _write(made: Generation, output: Path, preview: Path | None, kept: Path | None) -> list[Path]:
@@ -117,7 +127,8 @@ def _write(made: Generation, output: Path, preview: Path | None, kept: Path | No
 def _report(made: Generation, written: list[Path]) -> dict[str, Any]:
     mesh = {"vertices": len(made.mesh.vertices), "faces": len(made.mesh.faces),
             "watertight": is_watertight(made.mesh)}
-    return {"files": [str(path) for path in written], "mesh": mesh, "notices": list(made.notices), **made.extras}
+    return {"files": [str(path) for path in written], "mesh": mesh, "notices": list(made.notices), **made.extras,
+            "memory": dict(made.peak_memory)}
 
 
 def _describe(folder: Path) -> dict[str, Any]:
@@ -128,4 +139,5 @@ def _describe(folder: Path) -> dict[str, Any]:
     manifest = pack.manifest
     return {"name": manifest.name, "version": manifest.version, "recipe": manifest.recipe,
             "license": manifest.license.id, "commercial_use": manifest.license.commercial_use,
-            "notes": list(manifest.license.notes), "bytes": pack.bytes, "sha256": pack.hash, "folder": str(folder)}
+            "notes": list(manifest.license.notes), "sources": [asdict(source) for source in dict.fromkeys(manifest.sources)],
+            "bytes": pack.bytes, "sha256": pack.hash, "folder": str(folder)}

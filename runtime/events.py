@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StageStarted:
-    """A stage begins. stage : one of `STAGES` of the recipe."""
+    """A stage begins. stage : one of `Pipeline.stages`."""
 
     stage: str
 
@@ -30,11 +30,16 @@ class Step:
 
 @dataclass(frozen=True)
 class StageDone:
-    """A stage ended. seconds : wall time, the loading of its models included; loading : that part of it."""
+    """A stage ended.
+
+    seconds : wall time, the loading of its models included; loading : that part of it
+    peak_bytes : the most memory that the process had meanwhile, None where the system does not tell
+    """
 
     stage: str
     seconds: float
     loading: float = 0.0
+    peak_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,7 @@ class CoarseViews:
 
 @dataclass(frozen=True, eq=False)
 class Views:
-    """The refined views, laid out as `CoarseViews`."""
+    """The drawn views that the mesh is made from, laid out as `CoarseViews`."""
 
     images: np.ndarray = field(repr=False)
 

@@ -19,13 +19,13 @@ from .render import preview
 class Stages:
     """The early results of a run, in world axes (z up, front +x).
 
-    coarse_mesh : with vertex colours
-    coarse_views, views : (n, size, size, 3) float32 sRGB in [0, 1]
+    coarse_mesh : with vertex colours; None in a recipe without a coarse shape
+    coarse_views, views : (n, size, size, 3) float32 sRGB in [0, 1]; no coarse ones without a coarse shape
     surface : before decimation and texture
     """
 
-    coarse_mesh: Mesh
-    coarse_views: np.ndarray
+    coarse_mesh: Mesh | None
+    coarse_views: np.ndarray | None
     views: np.ndarray
     surface: Mesh
 
@@ -38,8 +38,9 @@ class Generation:
     stages : early results
     timings : seconds; each stage by name, then "loading" (their part for opening model files) and "total"
     notices : what the user should know
-    provenance : prompt, seed, options, pack, hash, precision, licence; goes into the file
+    provenance : prompt, seed, options, pack, hash, precision, licences; goes into the file
     metres_per_unit : as the pack says
+    peak_memory : bytes; the most that the process had in each stage. Empty where the system does not tell
     """
 
     mesh: Mesh = field(repr=False)
@@ -48,6 +49,7 @@ class Generation:
     notices: tuple[str, ...]
     provenance: Mapping[str, Any]
     metres_per_unit: float = 1.0
+    peak_memory: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def extras(self) -> dict[str, Any]:
@@ -69,12 +71,14 @@ class Generation:
         return encode(self.mesh, path, self.extras, self.metres_per_unit)
 
     def encode_stages(self, folder: Path) -> dict[Path, bytes]:
-        """The early results as files in `folder`: two meshes and every view."""
+        """The early results as files in `folder`: the meshes and every view."""
         files: dict[Path, bytes] = {}
         for name, mesh in (("coarse.glb", self.stages.coarse_mesh), ("surface.ply", self.stages.surface)):
-            files |= encode(mesh, folder / name, self.extras, self.metres_per_unit)
+            if mesh is not None:
+                files |= encode(mesh, folder / name, self.extras, self.metres_per_unit)
         for name, images in (("coarse_view", self.stages.coarse_views), ("view", self.stages.views)):
-            files |= {folder / f"{name}_{i}.png": png_bytes(to_bytes(image)) for i, image in enumerate(images)}
+            files |= {folder / f"{name}_{i}.png": png_bytes(to_bytes(image))
+                      for i, image in enumerate(() if images is None else images)}
         return files
 
 

@@ -11,25 +11,34 @@ import numpy as np
 from ..engines import Engine, open_engine
 from ..engines.errors import InputError
 from .pack import Pack
-from .text import Tokens, WordPiece, load_tokenizer
+from .text import Tokenizer, Tokens, load_tokenizer
 
 BACKENDS = ("onnxruntime", "null")
+MEMORY = ("normal", "low")
+# Model files from here on count: closing and opening the others would save little and take time.
+LARGE = 64 << 20
 
 
 class Models:
     """Engines and tokenizers of a pack on one backend. Use it from one run at a time.
 
+    memory : "low" holds one large model file at a time, and none when a stage is done, which takes the time to open
+        them in each run; "normal" keeps all of them. The results are the same.
     loading : seconds spent so far on opening model files
     """
 
     def __init__(self, pack: Pack, *, backend: str = "onnxruntime",
-                 providers: Sequence[str] = ("CPUExecutionProvider",), threads: int | None = None) -> None:
+                 providers: Sequence[str] = ("CPUExecutionProvider",), threads: int | None = None,
+                 memory: str = "normal") -> None:
         if threads is not None and not 1 <= threads <= 1024:
             raise InputError("threads is out of range", received=str(threads), expected="1 to 1024")
+        if memory not in MEMORY:
+            raise InputError("memory is unknown", received=repr(memory), expected=" or ".join(MEMORY))
         self.pack, self.backend, self.providers, self.threads = pack, backend, tuple(providers), threads
+        self.memory = memory
         self.loading = 0.0
         self._engines: dict[str, Engine] = {}
-        self._tokenizers: dict[str, WordPiece] = {}
+        self._tokenizers: dict[str, Tokenizer] = {}
         self._unconditional: dict[str, np.ndarray] = {}
         self._lock = threading.RLock()
 
@@ -37,6 +46,8 @@ class Models:
         """The engine of a component, opened at the first call."""
         with self._lock:
             if kind not in self._engines:
+                if self.memory == "low" and self._is_large(kind):
+                    self._close_large()
                 started = time.perf_counter()
                 path = self.pack.path(self.pack.component(kind).file)
                 self._engines[kind] = open_engine(path, backend=self.backend, providers=self.providers,
@@ -50,12 +61,20 @@ class Models:
 
     def has(self, kind: str) -> bool:
         """Whether the pack holds such a component."""
-        return any(c.kind == kind for c in self.pack.manifest.components.values())
+        return self.pack.manifest.find(kind) is not None
 
     def prewarm(self, kinds: Iterable[str] | None = None) -> None:
-        """Open the named components, or all, so that the first run does not wait for them."""
-        for kind in kinds if kinds is not None else [c.kind for c in self.pack.manifest.components.values()]:
+        """Open the named components, or all that may stay open, so that the first run does not wait for them."""
+        every = [c.kind for c in self.pack.manifest.components.values()]
+        kept = [kind for kind in every if self.memory == "normal" or not self._is_large(kind)]
+        for kind in kinds if kinds is not None else kept:
             self.engine(kind)
+
+    def stage_done(self) -> None:
+        """With low memory, give back what the next stage is not known to need."""
+        if self.memory == "low":
+            with self._lock:
+                self._close_large()
 
     def close(self) -> None:
         """Give everything back. A later use opens the files again."""
@@ -65,7 +84,14 @@ class Models:
             self._engines.clear()
             self._unconditional.clear()
 
-    def tokenizer(self, encoder: str) -> WordPiece:
+    def _is_large(self, kind: str) -> bool:
+        return self.pack.manifest.size(self.pack.component(kind)) >= LARGE
+
+    def _close_large(self) -> None:
+        for kind in [kind for kind in self._engines if self._is_large(kind)]:
+            self._engines.pop(kind).close()
+
+    def tokenizer(self, encoder: str) -> Tokenizer:
         """The tokenizer that goes with "text_encoder" or "prior_text_encoder"."""
         if encoder not in self._tokenizers:
             manifest = self.pack.manifest

@@ -48,6 +48,14 @@ class Pack:
             raise PackError(f"pack {self.manifest.name} lacks a component", expected=kind)
         return found
 
+    def require_commercial_use(self) -> None:
+        """Raise PackError unless the licence of the weights allows commercial use."""
+        licence = self.manifest.license
+        if licence.commercial_use != "yes":
+            raise PackError(f"pack {self.manifest.name} is not known to be free for commercial use",
+                            received=f"licence {licence.id}, commercial use: {licence.commercial_use}",
+                            expected="a licence that allows it", remedy="choose another pack; meshwright packs lists them")
+
     def path(self, name: str) -> Path:
         """Where a listed file lies."""
         return self.folder / name

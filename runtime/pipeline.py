@@ -1,4 +1,4 @@
-"""`Pipeline`: an open pack that turns prompts into meshes."""
+"""`Pipeline`: an open pack that turns prompts and pictures into meshes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ..engines.errors import InputError
@@ -16,10 +16,21 @@ from .generation import Generation, Stages
 from .meshes.mesh import Mesh
 from .models import BACKENDS, Models
 from .pack import Pack
-from .recipes.sharp_it import sharp_it
-from .request import Request
+from .pictures import Picture
+from .recipes import instantmesh, sharp_it
+from .request import Request, check_fits
 
-RECIPES: dict[str, Callable[[Models, Request], Generator[Event, None, Mesh]]] = {"sharp-it": sharp_it}
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the components of a pack make a mesh. stages : names of its stages, in order."""
+
+    run: Callable[[Models, Request], Generator[Event, None, Mesh]]
+    stages: tuple[str, ...]
+
+
+RECIPES = {"sharp-it": Recipe(sharp_it.sharp_it, sharp_it.STAGES),
+           "instantmesh": Recipe(instantmesh.instantmesh, instantmesh.STAGES)}
 
 
 class Pipeline:
@@ -34,27 +45,34 @@ class Pipeline:
 
     @classmethod
     def open(cls, name_or_path: str | os.PathLike[str] = "props", *, backend: str = "onnxruntime",
-             threads: int | None = None, providers: Sequence[str] = ("CPUExecutionProvider",)) -> Pipeline:
+             threads: int | None = None, providers: Sequence[str] = ("CPUExecutionProvider",),
+             memory: str = "normal") -> Pipeline:
         """Find a pack, check its hashes, and make it ready.
 
         name_or_path : a bundled pack, one in $MESHWRIGHT_PACKS, or a folder
         backend : "onnxruntime", or "null" for tests without models
         threads : of the networks; None lets the backend choose
         providers : ONNX Runtime's, in order of preference
+        memory : "low" holds only the large model file that is needed next, and opens it again in the next run
         Errors: PackNotFound, PackFormat, PackCorrupt, InputError.
         """
         if backend not in BACKENDS:
             raise InputError("the backend is unknown", received=repr(backend), expected=", ".join(BACKENDS))
-        return cls(Models(Pack.open(name_or_path), backend=backend, providers=providers, threads=threads))
+        return cls(Models(Pack.open(name_or_path), backend=backend, providers=providers, threads=threads, memory=memory))
 
     @property
     def pack(self) -> Pack:
         """The open pack."""
         return self.models.pack
 
-    def generate(self, prompt: str | Request, *, on_event: Callable[[Event], None] | None = None,
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The names of a run's stages, in order."""
+        return RECIPES[self.pack.manifest.recipe].stages
+
+    def generate(self, prompt: str | Request = "", *, on_event: Callable[[Event], None] | None = None,
                  **options: Any) -> Generation:
-        """Make one mesh. Options are the fields of `Request`: seed, steps, guidance, faces, texture, ...
+        """Make one mesh. Options are the fields of `Request`: image, seed, steps, guidance, faces, texture, ...
 
         on_event : called with every event of `stream`; what it raises (`Cancelled`, say) ends the run
         """
@@ -66,13 +84,14 @@ class Pipeline:
                     return event.generation
         raise AssertionError("a run ends with its result")
 
-    def stream(self, prompt: str | Request, **options: Any) -> Generator[Event, None, None]:
+    def stream(self, prompt: str | Request = "", **options: Any) -> Generator[Event, None, None]:
         """Yield progress and early results; the last event is a `Result`.
 
         The request is checked at once, the work starts with the first event asked for. Closing the
         generator cancels the run: at the latest when the step that is being computed is done.
         """
         request = make_request(prompt, options)
+        check_fits(request, self.pack.manifest)
         return self._run(request)
 
     def prewarm(self, components: Iterable[str] | None = None) -> None:
@@ -95,29 +114,41 @@ class Pipeline:
                              remedy="finish or close that one, or open a second Pipeline")
         try:
             started, past = time.perf_counter(), _Past()
-            recipe = RECIPES[self.pack.manifest.recipe](self.models, request)
+            recipe = RECIPES[self.pack.manifest.recipe].run(self.models, request)
             mesh = yield from past.watch(recipe)
             timings = past.timings | {"loading": past.loading, "total": time.perf_counter() - started}
             yield Result(Generation(mesh, past.stages(), timings, tuple(past.notices), self._provenance(request),
-                                    self.pack.manifest.metres_per_unit))
+                                    self.pack.manifest.metres_per_unit, past.peak_memory))
         finally:
             self._busy.release()
 
     def _provenance(self, request: Request) -> dict[str, Any]:
         manifest = self.pack.manifest
-        own = {"steps": manifest.refiner.steps, "guidance": manifest.refiner.guidance,
-               "prior_steps": manifest.prior.steps, "prior_guidance": manifest.prior.guidance,
-               "faces": manifest.finish.faces, "texture": manifest.finish.texture,
-               "texture_from": manifest.texture_from}
-        options = {name: own[name] if value is None else value
-                   for name, value in asdict(request).items() if name not in ("prompt", "seed")}
+        pictures = {name: _describe(picture) for name in ("image", "control") if (picture := getattr(request, name))}
         precisions = sorted({component.precision for component in manifest.components.values()})
         return {
-            "prompt": request.prompt, "seed": request.seed, "options": options,
+            "prompt": request.prompt, **pictures, "seed": request.seed, "options": self._options(request),
             "pack": {"name": manifest.name, "version": manifest.version, "sha256": self.pack.hash},
             "precision": precisions, "backend": self.models.backend, "providers": list(self.models.providers),
-            "license": {"id": manifest.license.id, "commercial_use": manifest.license.commercial_use},
+            "license": {**asdict(manifest.license), "notes": list(manifest.license.notes)},
+            "sources": [asdict(source) for source in dict.fromkeys(manifest.sources)],
         }
+
+    def _options(self, request: Request) -> dict[str, Any]:
+        """What was used: the request's options, and the pack's where it has none."""
+        manifest = self.pack.manifest
+        drawing = manifest.refiner or manifest.multiview
+        own: dict[str, Any] = {"steps": drawing.steps, "guidance": drawing.guidance}
+        if manifest.prior is not None:
+            own |= {"prior_steps": manifest.prior.steps, "prior_guidance": manifest.prior.guidance}
+        own |= {"faces": manifest.finish.faces, "texture": manifest.finish.texture, "texture_from": manifest.texture_from}
+        if request.control is not None:
+            own["control_scale"] = 1.0
+        return {name: value if getattr(request, name) is None else getattr(request, name) for name, value in own.items()}
+
+
+def _describe(picture: Picture) -> dict[str, Any]:
+    return {"sha256": picture.sha256, "width": picture.width, "height": picture.height}
 
 
 class _Past:
@@ -125,6 +156,7 @@ class _Past:
 
     def __init__(self) -> None:
         self.timings: dict[str, float] = {}
+        self.peak_memory: dict[str, int] = {}
         self.loading = 0.0
         self.notices: list[str] = []
         self._early: dict[type, Any] = {}
@@ -142,12 +174,16 @@ class _Past:
 
     def stages(self) -> Stages:
         early = self._early
-        return Stages(early[CoarseMesh].mesh, early[CoarseViews].images, early[Views].images, early[Surface].mesh)
+        return Stages(early[CoarseMesh].mesh if CoarseMesh in early else None,
+                      early[CoarseViews].images if CoarseViews in early else None,
+                      early[Views].images, early[Surface].mesh)
 
     def _note(self, event: Event) -> None:
         if isinstance(event, StageDone):
             self.timings[event.stage] = event.seconds
             self.loading += event.loading
+            if event.peak_bytes is not None:
+                self.peak_memory[event.stage] = event.peak_bytes
         elif isinstance(event, Notice):
             if event.message not in self.notices:
                 self.notices.append(event.message)

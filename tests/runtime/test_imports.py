@@ -11,7 +11,8 @@ import meshwright.runtime
 PUBLIC = {
     "Cancelled", "Check", "CoarseMesh", "CoarseViews", "EmptyShape", "Event", "Generation", "InputError", "Mesh",
     "MeshwrightError", "Notice", "OutputError", "Pack", "PackCorrupt", "PackError", "PackFormat", "PackNotFound",
-    "Pipeline", "Request", "Result", "StageDone", "StageStarted", "Stages", "Step", "Surface", "Views", "verify_pack",
+    "Picture", "Pipeline", "Request", "Result", "StageDone", "StageStarted", "Stages", "Step", "Surface", "Views",
+    "read_picture", "verify_pack",
 }
 # Forbids the training stack, then runs a whole prompt.
 WITHOUT_TORCH = """

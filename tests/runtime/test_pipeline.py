@@ -130,7 +130,9 @@ def test_provenance_is_in_the_file(made, pipe, tmp_path):
     extras = json.loads(json.dumps(glb_without_timings(made.save(tmp_path / "chair.glb")[0])[0]["asset"]["extras"]))
     assert extras["seed"] == 3 and extras["prompt"] == "a red chair"
     assert extras["pack"] == {"name": "tiny", "version": "1", "sha256": pipe.pack.hash}
-    assert extras["license"] == {"id": "Apache-2.0", "commercial_use": "yes"}
+    assert extras["license"] == {"id": "Apache-2.0", "commercial_use": "yes", "notes": ["made by hand"]}
+    assert extras["sources"] == [{"name": "tests", "license": "Apache-2.0", "commercial_use": "yes"}]
+    assert "memory" not in extras and "image" not in extras
     assert extras["precision"] == ["fp32"] and extras["backend"] == "onnxruntime"
     assert extras["options"]["steps"] == 3 and extras["options"]["guidance"] == 2.0
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -169,24 +171,50 @@ GRAPHS = {
     "vae_encoder": ENCODER, "vae_decoder": DECODER, "refiner_step": REFINER, "reconstructor": RECONSTRUCTOR,
     "field_geometry": GEOMETRY, "field_weights": WEIGHTS, "field_color": COLOR,
 }
+DDIM = {"kind": "ddim", "prediction": "sample", "betas": "cosine", "train_steps": 1000, "spacing": "trailing"}
+LOOP = {"schedule": DDIM, "guidance": 2.0, "unconditional": "empty"}
+COMMON = {
+    "format": 1, "name": "tiny", "version": "1", "exporter": "tests",
+    "license": {"id": "Apache-2.0", "commercial_use": "yes", "notes": ["made by hand"]},
+    "sources": [{"name": "tests", "license": "Apache-2.0", "commercial_use": "yes"}],
+    "views": {"size": 32, "rows": 3, "columns": 2, "azimuths": [30, 90, 150, 210, 270, 330],
+              "elevations": [20, -10, 20, -10, 20, -10], "fov": 30.0, "radius": 4.0, "background": 1.0},
+    "reconstructor": {"view_size": 32}, "grid": {"resolution": 32, "extent": 2.1},
+    "texture_from": "views", "metres_per_unit": 1.0,
+}
+SHARP_IT = {
+    "recipe": "sharp-it", "text": {"length": TOKENS, "tokenizer": "tokenizer.json"},
+    "prior": {**LOOP, "latent_shape": list(PRIOR_SHAPE), "steps": 4},
+    "refiner": {**LOOP, "latent_shape": list(REFINER_SHAPE), "steps": 3},
+    "coarse": {"resolution": 24, "bound": 1.0, "rotation": np.eye(3).tolist(), "scale": 1.0},
+}
 VARIABLE = {"batch": 1, "points": 5, "cubes": 3, "T": TOKENS, "D": WIDTH}
 DTYPES = {onnx.TensorProto.FLOAT: "float32", onnx.TensorProto.INT64: "int64"}
 
 
 def build(folder: Path) -> Path:
     """Write the pack into a new folder; the same bytes each time."""
+    return write(folder, GRAPHS, SHARP_IT)
+
+
+def write(folder: Path, graphs: Mapping[str, str], sections: Mapping[str, Any]) -> Path:
+    """A pack of any graphs. sections : what pack.json says besides the files, the components and the defaults."""
     folder.mkdir(parents=True)
     golden: dict[str, np.ndarray] = {}
     components = {}
-    for name, text in GRAPHS.items():
+    for name, text in graphs.items():
         model = onnx.parser.parse_model(f'<ir_version: 11, opset_import: ["" : 23]> {text}')
         onnx.checker.check_model(model, full_check=True)
         onnx.save(model, folder / f"{name}.onnx")
         golden |= _golden(name, folder / f"{name}.onnx")
         components[name] = _component(name, model)
     np.savez(folder / "golden.npz", **golden)
-    (folder / "tokenizer.json").write_text(json.dumps(tokenizer()))
-    write_manifest(folder, components)
+    if "text" in sections:
+        (folder / "tokenizer.json").write_text(json.dumps(tokenizer()))
+    files = {path.name: {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "bytes": path.stat().st_size}
+             for path in sorted(folder.iterdir())}
+    document = {**COMMON, **sections, "files": files, "components": components}
+    (folder / "pack.json").write_text(json.dumps(document, indent=1))
     return folder
 
 
@@ -196,28 +224,6 @@ def tokenizer() -> dict:
     return {"version": "1.0", "normalizer": {"type": "BertNormalizer", "lowercase": True},
             "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
                       "max_input_chars_per_word": 100, "vocab": {piece: i for i, piece in enumerate(pieces)}}}
-
-
-def write_manifest(folder: Path, components: dict) -> None:
-    """`pack.json`, with the hashes of the files as they now are."""
-    files = {path.name: {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "bytes": path.stat().st_size}
-             for path in sorted(folder.iterdir()) if path.name != "pack.json"}
-    schedule = {"kind": "ddim", "prediction": "sample", "betas": "cosine", "train_steps": 1000, "spacing": "trailing"}
-    loop = {"schedule": schedule, "guidance": 2.0, "unconditional": "empty"}
-    document = {
-        "format": 1, "name": "tiny", "version": "1", "recipe": "sharp-it", "exporter": "tests", "files": files,
-        "license": {"id": "Apache-2.0", "commercial_use": "yes", "notes": ["made by hand"]},
-        "sources": [{"name": "tests", "license": "Apache-2.0"}],
-        "text": {"length": TOKENS, "tokenizer": "tokenizer.json"}, "components": components,
-        "prior": {**loop, "latent_shape": list(PRIOR_SHAPE), "steps": 4},
-        "refiner": {**loop, "latent_shape": list(REFINER_SHAPE), "steps": 3},
-        "coarse": {"resolution": 24, "bound": 1.0, "rotation": np.eye(3).tolist(), "scale": 1.0},
-        "views": {"size": 32, "rows": 3, "columns": 2, "azimuths": [30, 90, 150, 210, 270, 330],
-                  "elevations": [20, -10, 20, -10, 20, -10], "fov": 30.0, "radius": 4.0, "background": 1.0},
-        "reconstructor": {"view_size": 32}, "grid": {"resolution": 32, "extent": 2.1},
-        "texture_from": "views", "metres_per_unit": 1.0,
-    }
-    (folder / "pack.json").write_text(json.dumps(document, indent=1))
 
 
 def _component(name: str, model: onnx.ModelProto) -> dict:

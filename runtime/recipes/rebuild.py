@@ -1,0 +1,116 @@
+"""From six views to a mesh, as InstantMesh does it (arXiv 2404.07191): the part that the recipes share.
+
+Geometry is in world axes (z up, front +x).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...engines.errors import EmptyShape
+from ..cameras import Cameras, camera_vectors
+from ..events import Surface, Views
+from ..isosurface import extract
+from ..manifest import Manifest
+from ..meshes.checks import keep_components, split_crowded_edges
+from ..meshes.mesh import Mesh
+from ..models import Models
+from ..render import split_grid
+from ..request import Request
+from ..stages import Stage, run_stage
+from ..texture import textured
+
+# Loose pieces with less than this share of the surface are taken for noise of the field.
+SPECK = 0.02
+STAGES = ("reconstruction", "surface", "texture")
+
+
+@dataclass(frozen=True, eq=False)
+class Field:
+    """The reconstructed field: triplanes (1, 3, C, P, P) float32, and the queries that read them."""
+
+    models: Models
+    planes: np.ndarray
+
+    def geometry(self, points: np.ndarray) -> dict[str, np.ndarray]:
+        """points (n, 3) -> sdf (n,), negative inside, and the raw deformation (n, 3)."""
+        found = self.models.run("field_geometry", planes=self.planes, points=points[None])
+        return {"sdf": found["sdf"][0, :, 0], "deformation": found["deformation"][0]}
+
+    def density(self, points: np.ndarray) -> np.ndarray:
+        """points (n, 3) -> raw density (n,), larger inside."""
+        return self.models.run("field_density", planes=self.planes, points=points[None])["density"][0, :, 0]
+
+    def weights(self, corners: np.ndarray) -> np.ndarray:
+        """corners of cubes (k, 8, 3) -> FlexiCubes' raw weights (k, 21)."""
+        return self.models.run("field_weights", planes=self.planes, corners=corners[None])["weights"][0]
+
+    def color(self, points: np.ndarray) -> np.ndarray:
+        """points (n, 3) -> colour (n, 3) float32 sRGB in [0, 1]."""
+        return self.models.run("field_color", planes=self.planes, points=points[None])["color"][0]
+
+
+def rebuild(models: Models, views: np.ndarray, cameras: Cameras, request: Request) -> Stage[Mesh]:
+    """The last stages of a recipe. views : (n, h, w, 3) float32 in [0, 1], as seen by `cameras`.
+
+    Returns the textured mesh. Errors: EmptyShape if the field has no surface.
+    """
+    pack = models.pack.manifest
+    yield Views(views)
+    field = yield from run_stage(models, "reconstruction", lambda: reconstruct(models, views, cameras))
+    surface = yield from run_stage(models, "surface", lambda: extract_surface(pack, field))
+    yield Surface(surface)
+    return (yield from run_stage(models, "texture", textured(surface, field.color, views, cameras, request, pack)))
+
+
+def decode_views(models: Models, latent: np.ndarray) -> np.ndarray:
+    """(n, h, w, 3) float32 in [0, 1]: the views of the grid picture that a latent (1, 4, h', w') stands for."""
+    views = models.pack.manifest.views
+    image = models.run("vae_decoder", latent=latent)["image"][0].transpose(1, 2, 0)
+    return split_grid(image, views.rows, views.columns)
+
+
+def reconstruct(models: Models, views: np.ndarray, cameras: Cameras) -> Field:
+    """The triplane field of an object seen in `views` (n, h, w, 3) by `cameras`."""
+    images = resized(views, models.pack.manifest.reconstructor_view_size).transpose(0, 3, 1, 2)[None]
+    found = models.run("reconstructor", views=np.ascontiguousarray(images, np.float32),
+                       cameras=camera_vectors(cameras)[None])
+    return Field(models, found["planes"])
+
+
+def resized(views: np.ndarray, size: int) -> np.ndarray:
+    """(n, size, size, 3) float32 in [0, 1]: bicubic, with antialiasing, as the reconstructor was trained on."""
+    if views.shape[1:3] == (size, size):
+        return views
+    from PIL import Image
+
+    def channel(plane: np.ndarray) -> np.ndarray:
+        return np.asarray(Image.fromarray(plane).resize((size, size), Image.Resampling.BICUBIC))
+
+    planes = [[channel(np.ascontiguousarray(view[..., c], np.float32)) for c in range(3)] for view in views]
+    return np.stack([np.stack(view, axis=-1) for view in planes]).clip(0, 1)
+
+
+def extract_surface(pack: Manifest, field: Field) -> Mesh:
+    """The reconstructed surface, before decimation and texture.
+
+    By FlexiCubes, or by plain dual marching cubes where the field is a density.
+    """
+    grid = pack.grid
+    if pack.find("field_density"):
+        level = np.float32(grid.density_threshold)
+        mesh = extract(lambda points: {"sdf": field.density(points) - level}, None, grid.resolution, grid.extent,
+                       negative_inside=False)
+    else:
+        mesh = extract(field.geometry, field.weights, grid.resolution, grid.extent)
+    mesh = split_crowded_edges(keep_components(mesh, SPECK))
+    check_not_empty(mesh, "reconstruction")
+    return mesh
+
+
+def check_not_empty(mesh: Mesh, stage: str) -> None:
+    """Raise EmptyShape for a mesh without faces."""
+    if len(mesh.faces) == 0:
+        raise EmptyShape(f"the {stage} has no surface", remedy="try another seed or other words")
