@@ -1,0 +1,71 @@
+"""Facts about InstantMesh's encoder and triplane transformer that are easy to get wrong."""
+
+import torch
+
+from meshwright.export.models.triplane import TriplaneTransformer
+from meshwright.export.models.vit import Embeddings, Layer, ViewEncoder
+
+# A ramp 0..13 resized from 14 to 20 patches as DINO does; a resize to the size 20 would begin with -0.0813, 0.4541, 1.2969.
+RAMP = [-0.0819, 0.4490, 1.2887, 1.9123, 2.6032, 3.3683, 4.0399, 4.6791, 5.4398, 6.1565,
+        6.7659, 7.5075, 8.2546, 8.8677, 9.5756, 10.3385, 10.9889, 11.6486, 12.4812, 13.0519]
+
+
+@torch.no_grad()
+def test_the_position_table_is_sampled_by_20_1_over_14():
+    embeddings = Embeddings(width=2, patch=16, position_grid=14)
+    number = torch.arange(196)
+    embeddings.position_embeddings[0, 0] = 7
+    embeddings.position_embeddings[0, 1:] = torch.stack([number % 14, number // 14], -1).float()
+    table = embeddings.positions(20)
+    assert table.shape == (1, 401, 2)
+    torch.testing.assert_close(table[0, 0], torch.tensor([7.0, 7.0]))
+    ramp = torch.tensor(RAMP).expand(20, 20)
+    torch.testing.assert_close(table[0, 1:].unflatten(0, (20, 20)), torch.stack([ramp, ramp.mT], -1), atol=2e-4, rtol=0)
+
+
+@torch.no_grad()
+def test_a_table_of_the_right_size_is_not_resampled():
+    embeddings = Embeddings(width=2, patch=16, position_grid=14)
+    assert embeddings.positions(14) is embeddings.position_embeddings
+
+
+@torch.no_grad()
+def test_the_camera_gives_shift_then_scale_first_of_attention_then_of_the_mlp():
+    layer = Layer(width=2, heads=1)
+    for parameter in layer.parameters():
+        parameter.zero_()
+    for norm in (layer.layernorm_before, layer.layernorm_after):
+        norm.weight.fill_(1)
+    layer.attention.attention.value.weight.copy_(torch.eye(2))
+    layer.attention.output.dense.weight.copy_(torch.eye(2))
+    layer.intermediate.dense.weight[:2], layer.output.dense.weight[:, :2] = torch.eye(2), torch.eye(2)
+    # A scale of -1 leaves the shift alone.
+    layer.adaLN_modulation[1].bias.copy_(torch.tensor([3.0, 4.0, -1.0, -1.0, 50.0, 60.0, -1.0, -1.0]))
+    torch.testing.assert_close(layer(torch.rand(1, 1, 2) * 0, torch.zeros(1, 2)), torch.tensor([[[53.0, 64.0]]]))
+
+
+@torch.no_grad()
+def test_views_are_normalised_by_a_half_and_come_one_after_the_other():
+    encoder = ViewEncoder(width=4, heads=1, depth=0, patch=2, position_grid=1)
+    for parameter in encoder.model.embeddings.parameters():
+        parameter.zero_()
+    encoder.model.embeddings.patch_embeddings.projection.weight[0] = 1 / 12
+    views = torch.stack([torch.full((3, 2, 2), 1.0), torch.full((3, 2, 2), 0.5), torch.zeros(3, 2, 2)])
+    seen = []
+    encoder.model.layernorm.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    tokens = encoder(views[None], torch.zeros(1, 3, 16))
+    assert tokens.shape == (1, 6, 4)
+    torch.testing.assert_close(seen[0][:, 1, 0], torch.tensor([1.0, 0.0, -1.0]))
+
+
+@torch.no_grad()
+def test_tokens_are_plane_then_row_then_column():
+    transformer = TriplaneTransformer(width=2, context=3, heads=1, depth=0, tokens=4, channels=1, upsample=2)
+    transformer.pos_embed[:] = torch.tensor([-5.0, 5.0])
+    transformer.pos_embed[0, 2 * 16 + 1 * 4 + 3] = torch.tensor([5.0, -5.0])
+    transformer.deconv.weight.zero_()
+    transformer.deconv.weight[0] = 1
+    transformer.deconv.bias.zero_()
+    expected = -torch.ones(1, 3, 1, 8, 8)
+    expected[0, 2, 0, 2:4, 6:8] = 1
+    torch.testing.assert_close(transformer(torch.zeros(1, 5, 3)), expected)
