@@ -170,11 +170,14 @@ class Grid:
     """The final field: `resolution` cells along a cube `extent` wide, centred on the origin.
 
     density_threshold : where the surface of a density field lies; None for a field of signed distances
+    stride : cells between the points that are asked first, a power of two; at 1 every point is asked, so that
+        no part of a field that is not quite a distance is missed
     """
 
     resolution: int
     extent: float
     density_threshold: float | None = None
+    stride: int = 4
 
 
 @dataclass(frozen=True)

@@ -176,7 +176,10 @@ def _shading(entry: Entry) -> Shading:
 
 def _grid(entry: Entry) -> Grid:
     threshold = entry.float("density_threshold") if "density_threshold" in entry else None
-    return Grid(entry.int("resolution", low=2), entry.float("extent"), threshold)
+    stride = entry.int("stride", low=1) if "stride" in entry else 4
+    if stride & (stride - 1):
+        raise PackFormat(f"{entry.where}: stride is not a power of two", received=str(stride))
+    return Grid(entry.int("resolution", low=2), entry.float("extent"), threshold, stride)
 
 
 def _finish(entry: Entry) -> Finish:

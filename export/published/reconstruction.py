@@ -13,6 +13,9 @@ from .folders import InstantMesh, Network
 from .zero123plus import COLUMNS, ROWS, autoencoder_precision, grid_of
 
 DENSITY_THRESHOLD = 10.0
+# Trained fields are no distances: every point of a mesh's grid is asked, as in InstantMesh. A NeRF's has eight times as
+# many, of which an eighth is asked and then those near the surface.
+STRIDES = {"mesh": 1, "nerf": 2}
 # How many graphs read the field of each variant.
 FIELDS = {"mesh": 3, "nerf": 2}
 
@@ -35,4 +38,5 @@ def field_entries(network: InstantMesh, resolution: int | None, texture_from: st
         grid = {"resolution": resolution or 128, "extent": 2.1}
     else:
         grid = {"resolution": (resolution or 256) - 1, "extent": 2.0, "density_threshold": DENSITY_THRESHOLD}
+    grid["stride"] = STRIDES[network.variant]
     return {"reconstructor": {"view_size": network.config.view_size}, "grid": grid, "texture_from": texture_from, "metres_per_unit": 1.0}

@@ -40,7 +40,7 @@ class Field:
         return {"sdf": found["sdf"][0, :, 0], "deformation": found["deformation"][0]}
 
     def density(self, points: np.ndarray) -> np.ndarray:
-        """points (n, 3) -> raw density (n,), larger inside."""
+        """points (n, 3) -> density (n,), larger inside."""
         return self.models.run("field_density", planes=self.planes, points=points[None])["density"][0, :, 0]
 
     def weights(self, corners: np.ndarray) -> np.ndarray:
@@ -102,9 +102,9 @@ def extract_surface(pack: Manifest, field: Field) -> Mesh:
     if pack.find("field_density"):
         level = np.float32(grid.density_threshold)
         mesh = extract(lambda points: {"sdf": field.density(points) - level}, None, grid.resolution, grid.extent,
-                       negative_inside=False)
+                       negative_inside=False, stride=grid.stride, decimals=None)
     else:
-        mesh = extract(field.geometry, field.weights, grid.resolution, grid.extent)
+        mesh = extract(field.geometry, field.weights, grid.resolution, grid.extent, stride=grid.stride)
     mesh = split_crowded_edges(keep_components(mesh, SPECK))
     check_not_empty(mesh, "reconstruction")
     return mesh

@@ -129,11 +129,18 @@ def test_links_inside_the_folder_are_followed(copy):
     {"components__vae_encoder__file": "unlisted.onnx"}, {"components__vae_encoder__precision": "int8"},
     {"components__vae_encoder__inputs": [{"name": "image"}]}, {"files__golden.npz": {"sha256": "short", "bytes": 1}},
     {"text__tokenizer": "unlisted.json"}, {"components__vae_encoder__outputs": None}, {"grid": {}},
+    {"grid__stride": 3}, {"grid__stride": 0},
 ], ids=lambda changes: "-".join(changes))
 def test_malformed_entries_are_refused(copy, changes):
     edit(copy, **changes)
     with pytest.raises(PackFormat):
         Pack.open(copy)
+
+
+def test_the_first_lattice_may_be_as_fine_as_the_grid(copy):
+    assert Pack.open(copy).manifest.grid.stride == 4
+    edit(copy, grid__stride=1)
+    assert Pack.open(copy).manifest.grid.stride == 1
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"format": "1"}', b"{}" + b" " * (5 << 20)])
