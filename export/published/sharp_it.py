@@ -56,7 +56,7 @@ def sharp_it(paths: SharpItPaths, choices: SharpItChoices, precision: Precision)
     parts = _Parts(paths, choices)
     tokenizers = {"tokenizer.json": tokenizer_document(paths.zero123plus / "tokenizer")}
     if parts.kind == "text":
-        tokenizers["prior_tokenizer.json"] = tokenizer_document(paths.shap_e / "tokenizer")
+        tokenizers["prior_tokenizer.json"] = tokenizer_document(paths.shap_e / "tokenizer", padding=0)
     notices = [*parts.prior_sampling.notices, *parts.sampling.notices,
                *(notice for source in parts.sources() for notice in source.network.notices)]
     return Plan("sharp-it", parts.sources(), tokenizers, _entries(parts, choices), asdict(choices), notices,
