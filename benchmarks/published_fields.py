@@ -19,6 +19,7 @@ SPREAD = 1.6
 # The reconstructor's planes hold 2 - 4 (u^2 + v^2) in channel 0, so that their sum is 6 - 8 r^2: 2.6 at r = 0.65. Where a point has
 # left two of the planes the third one alone gives 2 at most, which is outside. LIFT keeps the unit that carries the sum above zero.
 RIM, LIFT = 2.6, 16.0
+BRANCH_END = re.compile(r"transformer\.layers\.\d+\.((self|cross)_attn\.out_proj\.weight|mlp\.3\.(weight|bias))")
 
 
 def coarse_ball(name: str, values: np.ndarray) -> np.ndarray:
@@ -87,6 +88,10 @@ def reconstructed_ball(name: str, values: np.ndarray) -> np.ndarray:
         values[0] = 0.0
     elif name == "transformer.deconv.weight":
         values[:, 0], values[0, 0] = 0.0, 1.0
+    elif BRANCH_END.fullmatch(name):
+        # The last norm divides the planes by what the layers add up to, and channel 0 must not be moved at all.
+        values *= 0.5
+        values[0] = 0.0
     decoder = re.fullmatch(r"synthesizer\.decoder\.(net|net_sdf|net_rgb)\.(\d)\.(weight|bias)", name)
     return values if decoder is None else _decoder(decoder[1], int(decoder[2]), decoder[3], values)
 
