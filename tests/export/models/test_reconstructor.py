@@ -1,8 +1,9 @@
 """Facts about InstantMesh's encoder and triplane transformer that are easy to get wrong."""
 
 import torch
+from torch import nn
 
-from meshwright.export.models.triplane import TriplaneTransformer
+from meshwright.export.models.triplane import CrossAttention, SelfAttention, TriplaneTransformer
 from meshwright.export.models.vit import Embeddings, Layer, ViewEncoder
 
 # A ramp 0..13 resized from 14 to 20 patches as DINO does; a resize to the size 20 would begin with -0.0813, 0.4541, 1.2969.
@@ -69,3 +70,43 @@ def test_tokens_are_plane_then_row_then_column():
     expected = -torch.ones(1, 3, 1, 8, 8)
     expected[0, 2, 0, 2:4, 6:8] = 1
     torch.testing.assert_close(transformer(torch.zeros(1, 5, 3)), expected)
+
+
+# Our (published) names beside those of transformers.
+RENAMED = {"attention.attention.query": "attention.q_proj", "attention.attention.key": "attention.k_proj",
+           "attention.attention.value": "attention.v_proj", "attention.output.dense": "attention.o_proj",
+           "intermediate.dense": "mlp.fc1", "output.dense": "mlp.fc2", "layernorm_before": "layernorm_before",
+           "layernorm_after": "layernorm_after"}
+
+
+@torch.no_grad()
+def test_without_modulation_the_encoder_is_a_vit():
+    from transformers import ViTConfig, ViTModel
+
+    torch.manual_seed(0)
+    config = ViTConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32, image_size=12, patch_size=4)
+    vit, ours = ViTModel(config, add_pooling_layer=False).eval(), ViewEncoder(width=8, heads=2, depth=1, patch=4, position_grid=3)
+    for parameter in vit.parameters():
+        parameter.copy_(torch.randn_like(parameter) * 0.3)
+    ours.model.embeddings.load_state_dict(vit.embeddings.state_dict())
+    ours.model.layernorm.load_state_dict(vit.layernorm.state_dict())
+    layer = ours.model.encoder.layer[0]
+    for mine, theirs in RENAMED.items():
+        layer.get_submodule(mine).load_state_dict(vit.layers[0].get_submodule(theirs).state_dict())
+    for parameter in layer.adaLN_modulation.parameters():
+        parameter.zero_()
+    views = torch.rand(1, 2, 3, 12, 12)
+    expected = vit((views[0] - 0.5) / 0.5).last_hidden_state
+    torch.testing.assert_close(ours(views, torch.rand(1, 2, 16)), expected.reshape(1, 20, 8), atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_attention_is_that_of_torch_without_biases():
+    torch.manual_seed(0)
+    x, context = torch.randn(1, 5, 8), torch.randn(1, 7, 6)
+    ours, theirs = CrossAttention(8, 6, 2), nn.MultiheadAttention(8, 2, bias=False, kdim=6, vdim=6, batch_first=True)
+    theirs.load_state_dict(ours.state_dict())
+    torch.testing.assert_close(ours(x, context), theirs(x, context, context)[0])
+    ours, theirs = SelfAttention(8, 2), nn.MultiheadAttention(8, 2, bias=False, batch_first=True)
+    theirs.load_state_dict(ours.state_dict())
+    torch.testing.assert_close(ours(x), theirs(x, x, x)[0])
