@@ -1,7 +1,7 @@
 """The command line: `meshwright export sharp-it` and `meshwright export instantmesh`.
 
 Thin, like runtime.cli: it reads options, calls the library and prints. Nothing heavy is imported until the options
-have been read. Exit codes: 0 done; 1 a component could not be exported; 2 bad input or a missing package; 130 Ctrl-C.
+have been read. Exit codes: 0 done; 1 a component could not be exported; 2 bad input or a missing package.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .published.plan import Plan
     from .spec import Precision
 
-BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
+BAD_INPUT, FAILED = 2, 1
 PRECISIONS = ("fp32", "fp16", "fp16-compute")
 # What the extra `export` installs, and what they are imported as.
 PACKAGES = ("torch", "diffusers", "transformers", "safetensors", "onnx", "onnxscript", "onnx_ir")
@@ -52,8 +52,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if error.name is None or error.name.split(".")[0] not in PACKAGES:
             raise
         return _fail(f"the package {error.name} is not installed; pip install 'meshwright[export]'", BAD_INPUT)
-    except KeyboardInterrupt:
-        return _fail("stopped; nothing was left behind", INTERRUPTED)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -143,18 +141,21 @@ def _add_shared(add: Any, default: SharpItChoices | InstantMeshChoices) -> None:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from ..engines.errors import CheckpointError, MeshwrightError
+    from ..engines.errors import MeshwrightError
+    from .pack_folder import check_target
+    from .progress import Lines
 
     try:
+        check_target(options.output)
         plan = _plan(options)
         for notice in dict.fromkeys(plan.notices):
             _say(options, f"note: {notice}")
-        from .progress import Lines
-
+        plan.check()
+    except MeshwrightError as error:
+        return _fail(str(error), BAD_INPUT)
+    try:
         document = plan.write(options.output, options.name or options.output.resolve().name, seed=options.seed,
                               on_component=None if options.quiet else Lines(sys.stderr, plan.count))
-    except CheckpointError as error:
-        return _fail(str(error), BAD_INPUT)
     except MeshwrightError as error:
         return _fail(str(error), FAILED)
     licence = document["license"]

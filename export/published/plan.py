@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..pack_folder import check_target
 from ..pack_writer import OnComponent, write_pack
 from ..spec import ComponentSpec
 from .folders import Network
@@ -61,9 +60,10 @@ class Plan:
                 "sources": described, **self.entries, "choices": dict(self.choices)}
 
     def write(self, path: str | os.PathLike[str], name: str, *, seed: int = 0, on_component: OnComponent | None = None) -> dict[str, Any]:
-        """Check, then write the pack; returns pack.json. Raises ExportError, and leaves nothing behind then."""
-        check_target(Path(path))
-        self.check()
+        """Write the pack; returns pack.json. `check` first: a network that is another one is found late here.
+
+        Raises ExportError, and leaves nothing behind then.
+        """
         with tempfile.TemporaryDirectory() as folder:
             files = {}
             for file, document in self.tokenizers.items():
