@@ -38,7 +38,7 @@ class PooledState(nn.Module):
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """input_ids (batch, T) int64; the mask is unused -> states (batch, 1, D)."""
-        embedding = self.model(input_ids).text_embeds
+        embedding = self.model(input_ids).text_embeds.float()  # the length of a long vector is beyond FP16's precision
         return (F.normalize(embedding, dim=-1) * embedding.shape[-1] ** 0.5).unsqueeze(1)
 
 
@@ -48,22 +48,19 @@ def text_encoder(model: nn.Module, length: int, *, zero_padding: bool = True, ki
 
     zero_padding : see `TokenStates`; True for BERT, False for the CLIP encoder of a Stable Diffusion UNet
     """
-    return _spec(kind, TokenStates(model, zero_padding), TokenStates(in_half(model, precision), zero_padding),
-                 model.config.vocab_size, length, precision)
+    return _spec(kind, TokenStates(model, zero_padding), model.config.vocab_size, length, precision)
 
 
 def pooled_text_encoder(model: nn.Module, length: int, *, kind: str = "prior_text_encoder",
                         precision: Precision = FP16_STORED) -> ComponentSpec:
     """`model` : CLIPTextModelWithProjection, for a prior that reads one text embedding."""
-    return _spec(kind, PooledState(model), PooledState(in_half(model, precision)), model.config.vocab_size, length,
-                 precision)
+    return _spec(kind, PooledState(model), model.config.vocab_size, length, precision)
 
 
-def _spec(kind: str, reference: nn.Module, module: nn.Module, vocabulary: int, length: int,
-          precision: Precision) -> ComponentSpec:
+def _spec(kind: str, module: nn.Module, vocabulary: int, length: int, precision: Precision) -> ComponentSpec:
     shape = ("batch", length)
     inputs = (Input("input_ids", shape, _ids(vocabulary)), Input("attention_mask", shape, _prefix_mask))
-    return ComponentSpec(kind, module, inputs, ("states",), {"batch": (2, 1, 3)}, precision, reference)
+    return ComponentSpec(kind, in_half(module, precision), inputs, ("states",), {"batch": (2, 1, 3)}, precision, module)
 
 
 def _ids(vocabulary: int):
