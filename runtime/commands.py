@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from argparse import Namespace
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +71,8 @@ def _lines(row: dict[str, Any]) -> str:
     """A pack for people: one line, and below it what its licence notes and what its weights were made from."""
     first = (f"{row['name']} {row['version']}  recipe {row['recipe']}  licence {row['license']}"
              f" (commercial use: {row['commercial_use']})  {row['bytes'] / 1e6:.1f} MB  {row['folder']}")
-    sources = [f"from {source['name']}: {source['license']} (commercial use: {source['commercial_use']})"
-               for source in row["sources"]]
+    sources = [f"from {source['name']}: {source['license']}" + (
+        f" (commercial use: {source['commercial_use']})" if "commercial_use" in source else "") for source in row["sources"]]
     return "\n    ".join([first, *row["notes"], *sources])
 
 
@@ -139,5 +138,5 @@ def _describe(folder: Path) -> dict[str, Any]:
     manifest = pack.manifest
     return {"name": manifest.name, "version": manifest.version, "recipe": manifest.recipe,
             "license": manifest.license.id, "commercial_use": manifest.license.commercial_use,
-            "notes": list(manifest.license.notes), "sources": [asdict(source) for source in dict.fromkeys(manifest.sources)],
+            "notes": list(manifest.license.notes), "sources": [source.describe() for source in dict.fromkeys(manifest.sources)],
             "bytes": pack.bytes, "sha256": pack.hash, "folder": str(folder)}

@@ -24,11 +24,16 @@ class License:
 
 @dataclass(frozen=True)
 class Source:
-    """Something that the weights were made from, with its own licence; commercial_use as in `License`."""
+    """Something that the weights were made from, with its own licence; commercial_use as in `License`, None if not stated."""
 
     name: str
     license: str
-    commercial_use: str
+    commercial_use: str | None
+
+    def describe(self) -> dict[str, str]:
+        """What is stated, as plain JSON."""
+        stated = {} if self.commercial_use is None else {"commercial_use": self.commercial_use}
+        return {"name": self.name, "license": self.license, **stated}
 
 
 @dataclass(frozen=True)

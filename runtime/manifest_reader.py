@@ -84,7 +84,7 @@ def _license(entry: Entry) -> License:
 
 
 def _source(entry: Entry) -> Source:
-    use = entry.str("commercial_use", COMMERCIAL_USE) if "commercial_use" in entry else "unknown"
+    use = entry.str("commercial_use", COMMERCIAL_USE) if "commercial_use" in entry else None
     return Source(entry.str("name"), entry.str("license") if "license" in entry else "unknown", use)
 
 

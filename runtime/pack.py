@@ -52,7 +52,7 @@ class Pack:
         """Raise PackError unless the licence of the weights allows commercial use."""
         licence = self.manifest.license
         if licence.commercial_use != "yes":
-            raise PackError(f"pack {self.manifest.name} is not known to be free for commercial use",
+            raise PackError(f"pack {self.manifest.name} is not cleared for commercial use",
                             received=f"licence {licence.id}, commercial use: {licence.commercial_use}",
                             expected="a licence that allows it", remedy="choose another pack; meshwright packs lists them")
 

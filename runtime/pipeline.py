@@ -131,7 +131,7 @@ class Pipeline:
             "pack": {"name": manifest.name, "version": manifest.version, "sha256": self.pack.hash},
             "precision": precisions, "backend": self.models.backend, "providers": list(self.models.providers),
             "license": {**asdict(manifest.license), "notes": list(manifest.license.notes)},
-            "sources": [asdict(source) for source in dict.fromkeys(manifest.sources)],
+            "sources": [source.describe() for source in dict.fromkeys(manifest.sources)],
         }
 
     def _options(self, request: Request) -> dict[str, Any]:

@@ -49,7 +49,8 @@ def test_sections_of_a_steered_pack(pack):
     manifest = Pack.open(folder).manifest
     assert manifest.views.shading == Shading(0.3, 0.7, (0.0, 0.6, 0.8), two_sided=True, linear=False)
     assert manifest.coarse.shrink == 0.98 and manifest.picture.reference is None
-    assert manifest.sources == (Source("a", "unknown", "unknown"),)
+    assert manifest.sources == (Source("a", "unknown", None),)
+    assert manifest.sources[0].describe() == {"name": "a", "license": "unknown"}
     assert manifest.find("refiner_step").compute == "fp16" and manifest.find("prior_step").compute == "fp32"
     assert manifest.grid.density_threshold is None
 
