@@ -1,8 +1,11 @@
 """Small modules and their specs for the tests of the exporter."""
 
+import numpy as np
 import torch
 from torch import nn
 
+from meshwright.export import parity
+from meshwright.export.onnx_file import write_onnx
 from meshwright.export.spec import FP32, ComponentSpec, Input
 
 
@@ -33,3 +36,11 @@ def spec(module=None, kind="rows", precision=FP32, **options):
     """A component with one input (1, n, 3), where n stays open."""
     return ComponentSpec(kind, module or Rows(), (Input("rows", (1, "n", 3)),), ("out",), {"n": (5, 1, 9)}, precision,
                          **options)
+
+
+def exported_error(spec, folder):
+    """The relative error of the written graph against its reference; fails where that is beyond the precision's limit."""
+    write_onnx(spec, folder / spec.file)
+    error, problem = parity.check(spec, folder / spec.file, np.random.default_rng(0))
+    assert problem is None, problem
+    return error.rel

@@ -8,7 +8,6 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import BertConfig, BertModel, CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-from meshwright.export import parity
 from meshwright.export.components.field_decoder import density_decoder, field_decoder
 from meshwright.export.components.reconstructor import reconstructor
 from meshwright.export.components.refiner import refiner
@@ -19,8 +18,8 @@ from meshwright.export.models.field import FieldDecoder
 from meshwright.export.models.nerf import DensityDecoder
 from meshwright.export.models.reconstructor import Reconstructor, ReconstructorConfig
 from meshwright.export.models.shap_e import ShapEDecoder, ShapEDecoderConfig
-from meshwright.export.onnx_file import write_onnx
 from meshwright.export.spec import FP16, FP16_STORED, FP32
+from tests.export.small import exported_error
 
 CLIP = dict(vocab_size=30, hidden_size=8, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
             max_position_embeddings=7, projection_dim=8, eos_token_id=29, bos_token_id=28, pad_token_id=0)
@@ -41,13 +40,6 @@ def unet():
     return UNet2DConditionModel(sample_size=(6, 4), in_channels=8, out_channels=4, block_out_channels=(8,), layers_per_block=1,
                                 norm_num_groups=4, down_block_types=("DownBlock2D",), up_block_types=("UpBlock2D",),
                                 attention_head_dim=2, cross_attention_dim=8)
-
-
-def exported_error(spec, folder):
-    write_onnx(spec, folder / spec.file)
-    error, problem = parity.check(spec, folder / spec.file, np.random.default_rng(0))
-    assert problem is None, problem
-    return error.rel
 
 
 @torch.no_grad()
