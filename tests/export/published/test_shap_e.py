@@ -134,7 +134,8 @@ def test_the_field_and_the_shrunk_surface_of_shap_e_renderer(published, renderer
         def query(at):
             return field.run({**weights, "points": at[None]})
 
-        ours = crossings(evaluate_sparse(lambda at: {"sdf": query(at)["sdf"][0, :, 0]}, points - 1, 2.0, negative_inside=False, decimals=None))
+        found = evaluate_sparse(lambda at: {"sdf": query(at)["sdf"][0, :, 0]}, points - 1, 2.0, negative_inside=False, decimals=None)
+        ours = crossings(found)
         shrunk = ours * np.float32((points - 1) / (points + 1))
         colors = query(vertices)["color"][0]
     distance = np.linalg.norm(shrunk[:, None] - vertices[None], axis=-1)
