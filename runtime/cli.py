@@ -149,7 +149,8 @@ def _add_engine_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backend", default="onnxruntime", help="onnxruntime or null (default onnxruntime)")
     parser.add_argument("--threads", type=int, help="threads of the networks (default: the backend's choice)")
     parser.add_argument("--memory", default="normal", metavar="HOW",
-                        help="low holds one large model file at a time, normal all of them (default normal)")
+                        help="low holds one large model file at a time, lowest leaves its weights on disk as well, normal"
+                             " keeps all files open (default normal)")
     parser.add_argument("--providers", default="CPUExecutionProvider", metavar="NAME[,NAME]",
                         help="ONNX Runtime providers in order of preference (default CPUExecutionProvider)")
 

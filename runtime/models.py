@@ -14,7 +14,7 @@ from .pack import Pack
 from .text import Tokenizer, Tokens, load_tokenizer
 
 BACKENDS = ("onnxruntime", "null")
-MEMORY = ("normal", "low")
+MEMORY = ("normal", "low", "lowest")
 # Model files from here on count: closing and opening the others would save little and take time.
 LARGE = 64 << 20
 
@@ -22,8 +22,9 @@ LARGE = 64 << 20
 class Models:
     """Engines and tokenizers of a pack on one backend. Use it from one run at a time.
 
-    memory : "low" holds one large model file at a time, and none when a stage is done, which takes the time to open
-        them in each run; "normal" keeps all of them. The results are the same.
+    memory : "normal" keeps all model files open. "low" holds one large one at a time, and none when a stage is done,
+        which takes the time to open them in each run; the results are the same. "lowest" leaves their weights on the
+        disk as well (`open_engine`'s map_weights): a little slower, and the results differ by rounding.
     loading : seconds spent so far on opening model files
     """
 
@@ -33,7 +34,7 @@ class Models:
         if threads is not None and not 1 <= threads <= 1024:
             raise InputError("threads is out of range", received=str(threads), expected="1 to 1024")
         if memory not in MEMORY:
-            raise InputError("memory is unknown", received=repr(memory), expected=" or ".join(MEMORY))
+            raise InputError("memory is unknown", received=repr(memory), expected=", ".join(MEMORY))
         self.pack, self.backend, self.providers, self.threads = pack, backend, tuple(providers), threads
         self.memory = memory
         self.loading = 0.0
@@ -46,12 +47,13 @@ class Models:
         """The engine of a component, opened at the first call."""
         with self._lock:
             if kind not in self._engines:
-                if self.memory == "low" and self._is_large(kind):
+                large = self._is_large(kind)
+                if self.memory != "normal" and large:
                     self._close_large()
                 started = time.perf_counter()
                 path = self.pack.path(self.pack.component(kind).file)
-                self._engines[kind] = open_engine(path, backend=self.backend, providers=self.providers,
-                                                  threads=self.threads)
+                self._engines[kind] = open_engine(path, backend=self.backend, providers=self.providers, threads=self.threads,
+                                                  map_weights=large and self.memory == "lowest")
                 self.loading += time.perf_counter() - started
             return self._engines[kind]
 
@@ -71,8 +73,8 @@ class Models:
             self.engine(kind)
 
     def stage_done(self) -> None:
-        """With low memory, give back what the next stage is not known to need."""
-        if self.memory == "low":
+        """Where memory is to be saved, give back what the next stage is not known to need."""
+        if self.memory != "normal":
             with self._lock:
                 self._close_large()
 

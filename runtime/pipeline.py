@@ -53,7 +53,8 @@ class Pipeline:
         backend : "onnxruntime", or "null" for tests without models
         threads : of the networks; None lets the backend choose
         providers : ONNX Runtime's, in order of preference
-        memory : "low" holds only the large model file that is needed next, and opens it again in the next run
+        memory : "normal" keeps the model files open between runs; "low" holds only the large one that is needed next;
+            "lowest" leaves even its weights on disk, see `Models`
         Errors: PackNotFound, PackFormat, PackCorrupt, InputError.
         """
         if backend not in BACKENDS:

@@ -101,7 +101,8 @@ def measured():
                        "components": {"vae_decoder": exported, "refiner_step": exported}},
             "speed": {"vae_decoder": {"runtime": component(2.0, GIB), "eager": component(4.0, GIB), "rounds": 2, "error": 1e-6},
                       "refiner_step": {"runtime": component(5.0, GIB), "eager": component(4.0, GIB), "rounds": 2, "error": 1e-6}},
-            "runs": {"normal": run, "low": run | {"peak_bytes": 11 * GIB, "memory": {"text": GIB, "surface": GIB}}}}
+            "runs": {"normal": run, "low": run | {"peak_bytes": 11 * GIB, "memory": {"text": GIB, "surface": GIB}},
+                     "lowest": run | {"peak_bytes": 7 * GIB, "sha256": "c"}}}
 
 
 def document(packs):
@@ -113,15 +114,16 @@ def test_the_page_shows_every_figure():
     assert "| vae_decoder | 1,234,567 | 2.5 | 3.0e-06 | 12.3 | 3.00 | 2 | 4 | 0.50 | 1.00 | 1.00 |" in text
     assert "Slower than PyTorch eager: refiner_step (1.25)." in text and "A note." in text
     assert "peak 15.00 GiB, BEYOND the limit of 14" in text
-    assert "| surface | 2.00 | 2.00 | 2.00 | 1.00 |" in text and "| the process | 9.00 | 13.00 | 9.00 | 11.00 |" in text
-    assert "stays within 12 GiB. Both wrote the same bytes." in text
+    assert "| surface | 2.00 | 2.00 | 2.00 | 1.00 | 2.00 | 2.00 |" in text
+    assert "| the process | 9.00 | 13.00 | 9.00 | 11.00 | 9.00 | 7.00 |" in text
+    assert "With `--memory lowest` the process stays within 12 GiB. `normal` and `low` made the same bytes." in text
 
 
 def test_the_page_says_what_was_missed_and_leaves_out_what_was_not_measured():
     found = measured()
     found["runs"]["low"] |= {"sha256": "b", "peak_bytes": 13 * GIB}
     text = full_size_page.page(document({"x": found}))
-    assert "stays BEYOND 12 GiB. THE MESHES DIFFER." in text
+    assert "With `--memory low` the process stays BEYOND 12 GiB." in text and "THE MESHES OF `normal` AND `low` DIFFER." in text
     found |= {"speed": {}, "runs": {}}
     text = full_size_page.page(document({"x": found}))
     assert "| vae_decoder | 1,234,567 | 2.5 | 3.0e-06 | 12.3 | 3.00 | - | - | - | - | - |" in text and "PyTorch eager:" not in text
@@ -146,9 +148,9 @@ def test_what_was_measured_is_not_measured_again(tmp_path, monkeypatch):
     with pytest.raises(SystemExit, match="stopped"):
         full_size.main(arguments)
     full_size.main(arguments)
-    assert done == ["export", "vae_decoder", "refiner_step", "normal", "low", "low"]
+    assert done == ["export", "vae_decoder", "refiner_step", "normal", "low", "low", "lowest"]
     kept = json.loads((tmp_path / "full_size.json").read_text())
-    assert list(kept["packs"]["instantmesh-fp16"]["runs"]) == ["normal", "low"] and kept["notes"] == ["why"]
+    assert list(kept["packs"]["instantmesh-fp16"]["runs"]) == ["normal", "low", "lowest"] and kept["notes"] == ["why"]
     assert (tmp_path / "full_size.md").read_text().startswith("# The published models, shrunk")
     with pytest.raises(SystemExit, match="another size"):
         full_size.main([*arguments, "--threads", "1"])

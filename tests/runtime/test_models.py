@@ -45,6 +45,24 @@ def test_low_memory_gives_the_same_and_holds_one_at_a_time(tiny, pipe, large, mo
     np.testing.assert_array_equal(made.stages.views, usual.stages.views)
 
 
+def test_lowest_memory_maps_the_large_files_alone(tiny, pipe, large, monkeypatch):
+    mapped = {}
+    open_engine = models_module.open_engine
+
+    def watch(path, *, map_weights, **options):
+        mapped[path.stem] = map_weights
+        return open_engine(path, map_weights=map_weights, **options)
+
+    monkeypatch.setattr(models_module, "open_engine", watch)
+    with Pipeline.open(tiny, threads=1, memory="lowest") as lowest:
+        made = lowest.generate("a red chair", seed=3, **FAST)
+    assert mapped == {kind: kind in HELD for kind in mapped} and mapped.keys() >= set(HELD)
+    usual = pipe.generate("a red chair", seed=3, **FAST)
+    np.testing.assert_allclose(made.stages.views, usual.stages.views, atol=1e-4)
+    low, high = (made.mesh.bounds, usual.mesh.bounds)
+    np.testing.assert_allclose(low, high, atol=1e-3)
+
+
 def test_low_memory_closes_what_it_drops(tiny, large):
     with Pipeline.open(tiny, threads=1, memory="low") as low:
         first = low.models.engine("vae_encoder")
@@ -70,7 +88,7 @@ def test_large_is_what_the_manifest_says(tiny, monkeypatch):
 
 
 def test_unknown_memory(tiny):
-    with pytest.raises(InputError, match="memory is unknown; received 'none'; expected normal or low"):
+    with pytest.raises(InputError, match="memory is unknown; received 'none'; expected normal, low, lowest"):
         Pipeline.open(tiny, memory="none")
 
 
