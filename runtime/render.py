@@ -14,6 +14,7 @@ from .manifest import Shading
 from .meshes.mesh import Mesh, normalized
 from .raycast import Hits, Scene
 from .shading import shaded as in_light
+from .shading import to_linear, to_srgb
 
 LIGHT = np.array([0.35, 0.5, 0.8], np.float32) / np.float32(np.linalg.norm([0.35, 0.5, 0.8]))
 AMBIENT, DIFFUSE = np.float32(0.55), np.float32(0.45)
@@ -109,13 +110,20 @@ def _surface_colors(mesh: Mesh, hits: Hits, shaded: bool, shading: Shading | Non
     if mesh.texture is not None and mesh.uvs is not None:
         colors = sample_texture(mesh.texture, _interpolate(mesh.uvs, corners, weights))
     elif mesh.colors is not None:
-        colors = _interpolate(mesh.colors, corners, weights) * np.float32(1 / 255)
+        colors = _vertex_colors(mesh.colors, corners, weights, shading is not None and shading.linear)
     else:
         colors = np.full((len(corners), 3), PLAIN)
     if not shaded:
         return colors
     normals = normalized(_interpolate(mesh.normals, corners, weights))
     return colors * brightness(normals)[:, None] if shading is None else in_light(colors, normals, shading)
+
+
+def _vertex_colors(colors: np.ndarray, corners: np.ndarray, weights: np.ndarray, linear: bool) -> np.ndarray:
+    """(n, 3) float32 sRGB in [0, 1], mixed in linear light where the renderer that a pack follows does so."""
+    if not linear:
+        return _interpolate(colors, corners, weights) * np.float32(1 / 255)
+    return to_srgb(_interpolate(to_linear(colors * np.float32(1 / 255)), corners, weights).clip(0, 1))
 
 
 def _interpolate(values: np.ndarray, corners: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -82,6 +82,17 @@ def test_views_in_the_light_of_a_pack(marked):
     assert (view[0] == 1).all(), "the background is not shaded"
 
 
+@pytest.mark.parametrize("linear, middle", [(False, 0.5), (True, 0.735357)])
+def test_vertex_colours_mix_in_the_light_of_a_pack(linear, middle):
+    """Halfway from black to white: half the light, which is 0.735 in sRGB, or half the number."""
+    corners = np.array([[0, -0.5, 0.5], [0, 0.5, 0.5], [0, 0.5, -0.5], [0, -0.5, -0.5]], np.float32)
+    colors = np.array([[0] * 3, [255] * 3, [255] * 3, [0] * 3], np.uint8)
+    mesh = Mesh(corners, np.array([[0, 2, 1], [0, 3, 2]], np.int32), colors=colors)
+    light = Shading(1.0, 0.0, (0.0, 0.0, 1.0), two_sided=True, linear=linear)
+    view = render_views(mesh, orbit([0], [0]), 33, supersample=1, shading=light)[0]
+    np.testing.assert_allclose(view[16, 16], [middle] * 3, atol=1e-3)
+
+
 def test_supersampling_softens_the_outline(marked):
     hard = render_views(marked, orbit([90], [0]), 20, supersample=1)
     soft = render_views(marked, orbit([90], [0]), 20, supersample=4)
