@@ -4,7 +4,7 @@
 
 Writes the checkpoints with random weights into DIR/published if they are absent, then for each pack: the export command in a
 fresh process; every component in ONNX Runtime and in PyTorch by turns, each side in a process of its own; a run with two steps
-for each loop, with all files held and with `--memory low`. What full_size.json already holds is not measured again, so a run
+for each loop, at each setting of `--memory`. What full_size.json already holds is not measured again, so a run
 that was stopped goes on where it was. Figures go to full_size.json and full_size.md.
 """
 

@@ -89,6 +89,13 @@ def test_the_picture_is_a_ball_on_nothing(tmp_path):
     assert (pixels[..., 3] > 0).mean() == pytest.approx(np.pi * 0.16, abs=0.02)
 
 
+def test_the_hash_is_of_the_mesh_and_not_of_the_timings():
+    def glb(told):
+        return b"glTF" + bytes(8) + len(told).to_bytes(4, "little") + b"JSON" + told + b"data"
+
+    assert full_size_runs._binary_chunk(glb(b"{}  ")) == full_size_runs._binary_chunk(glb(b'{"seconds":1}')) == b"data"
+
+
 def component(seconds, peak):
     return {"seconds": seconds, "opening": 1.0, "peak_bytes": peak}
 
