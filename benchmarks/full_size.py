@@ -28,7 +28,7 @@ PRECISIONS = ("fp32", "fp16", "fp16-compute")
 
 def main(arguments: list[str] | None = None) -> None:
     args = _parse(arguments)
-    sizes, files = SIZES[args.size], args.work / "published"
+    sizes, files = SIZES[args.size], args.files or args.work / "published"
     results = Results(args.out, {"size": args.size, "threads": args.threads, "machine": report.machine(), "packs": {}})
     results.note(args.note)
     jobs = [Job(pack, precision, sizes, files, args.work) for precision in args.precision for pack in args.packs]
@@ -85,6 +85,7 @@ def _say(message: str) -> None:
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, required=True, help="folder for the checkpoints (13 GB at full size) and the packs")
+    parser.add_argument("--files", type=Path, help="folder of the checkpoints, if they lie elsewhere than in --work")
     parser.add_argument("--size", choices=tuple(SIZES), default="small")
     parser.add_argument("--packs", nargs="+", choices=PACKS, default=list(PACKS[:2]))
     parser.add_argument("--precision", nargs="+", choices=PRECISIONS, default=["fp16"])
@@ -93,7 +94,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--note", action="append", default=[], help="a sentence for the page, such as why a component is slow")
     parser.add_argument("--out", type=Path, help="folder of the figures (default: the results here, or --work at the small size)")
     args = parser.parse_args(arguments)
-    args.work = args.work.resolve()
+    args.work, args.files = args.work.resolve(), args.files and args.files.resolve()
     args.out = args.out or (ROOT / "results" if args.size == "full" else args.work)
     return args
 
