@@ -35,15 +35,26 @@ def write_onnx(spec: ComponentSpec, path: Path, *, largest_file: int = LARGEST_F
     Errors: ExportError if PyTorch cannot export the module, or if the graph holds an operator that it must not.
     """
     model = _trace(spec)
-    _forget_machine(model)
-    check_operators(model, spec.kind)
-    if spec.precision.compute == "fp32":  # in FP16 the graph is for GPUs, which fuse whole attention nodes
-        split_attention(model)
-    if spec.precision.weights == "fp16":
-        store_half(model, spec.kind)
-    size = sum(value.const_value.nbytes for value in model.graph.initializers.values())
-    beside = {"external_data": f"{path.name}.data", "size_threshold_bytes": PAGE, "alignment": PAGE, "align_threshold": 0}
-    ir.save(model, path, **(beside if size > largest_file else {}))
+    weights = _weights(model)
+    try:
+        _forget_machine(model)
+        check_operators(model, spec.kind)
+        if spec.precision.compute == "fp32":  # in FP16 the graph is for GPUs, which fuse whole attention nodes
+            split_attention(model)
+        if spec.precision.weights == "fp16":
+            store_half(model, spec.kind)
+        size = sum(value.const_value.nbytes for value in model.graph.initializers.values())
+        beside = {"external_data": f"{path.name}.data", "size_threshold_bytes": PAGE, "alignment": PAGE, "align_threshold": 0}
+        ir.save(model, path, **(beside if size > largest_file else {}))
+    finally:
+        # onnxscript's rewriting rules remember the last graph that they saw, and with it the whole network.
+        for value in {*weights, *_weights(model)}:
+            value.const_value = None
+
+
+def _weights(model: ir.Model) -> list[ir.Value]:
+    """Everything in the graph that holds numbers; what the optimiser has replaced is still noted among the inputs."""
+    return [*model.graph.initializers.values(), *getattr(model.graph.inputs, "_ref_counter", ())]
 
 
 def _trace(spec: ComponentSpec) -> ir.Model:

@@ -10,7 +10,6 @@ pack.
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import json
 import os
@@ -33,6 +32,7 @@ from . import parity
 from .events import ComponentDone, ComponentStarted, Event
 from .onnx_file import LARGEST_FILE, write_onnx
 from .pack_folder import new_folder
+from .release import release
 from .spec import ComponentSpec, Precision
 
 FORMAT = 1
@@ -141,7 +141,7 @@ class _Components:
             self._entries[kind] = None
             return True
         del spec
-        gc.collect()  # the tracer's graphs hold the network in reference cycles
+        release()
         error = self._compare(written)
         size = sum(path.stat().st_size for path in self._folder.glob(f"{written.path.name}*"))
         self._tell(ComponentDone(kind, number, count, self._entries[kind]["parameters"], size, time.perf_counter() - started,

@@ -14,7 +14,7 @@ from meshwright.engines.errors import ExportError
 from meshwright.export.events import ComponentDone, ComponentStarted
 from meshwright.export.pack_writer import write_pack
 from meshwright.export.progress import facts
-from meshwright.export.spec import FP16_STORED
+from meshwright.export.spec import FP16_STORED, FP32
 from meshwright.export.tiny import manifest
 from tests.export.small import Broken, Rows, spec
 
@@ -128,19 +128,23 @@ def test_each_component_is_announced_and_reported(tmp_path, tokenizer):
     assert facts(done).startswith(": 26 parameters, 0.0 MB, relative error ")
 
 
-def test_a_generator_keeps_one_network_at_a_time(tmp_path, tokenizer):
-    networks, alive = [], []
+@pytest.mark.parametrize("precision", [FP32, FP16_STORED])
+def test_a_generator_keeps_one_network_at_a_time(tmp_path, tokenizer, precision):
+    weights, alive = [], []
+
+    def look():
+        alive.append([weight() is not None for weight in weights])
 
     def build(kind):
-        alive.append([network() is not None for network in networks])
-        module = Rows()
-        networks.append(weakref.ref(module))
-        return spec(module, kind)
+        look()
+        module = Rows(width=20_000)
+        weights.append(weakref.ref(module.layers[0].weight))
+        return spec(module, kind, precision)
 
     def tell(event):
         if isinstance(event, ComponentDone):
             assert event.count is None
-            alive.append([network() is not None for network in networks])
+            look()
 
     write_pack(tmp_path / "p", (build(kind) for kind in ("one", "two", "three")), manifest(), tokenizer, on_component=tell)
     assert alive == [[], [False], [False], [False] * 2, [False] * 2, [False] * 3]
