@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from meshwright.runtime.memory import peak_bytes, reset_peak
+from meshwright.engines.memory import peak_bytes, reset_peak
 
 from . import published_sizes
 from .full_size_packs import Job

@@ -27,7 +27,7 @@ import onnx_ir as ir
 import torch
 
 from ..engines.errors import ExportError
-from ..runtime.memory import peak_bytes, reset_peak
+from ..engines.memory import peak_bytes, reset_peak
 from . import parity
 from .events import ComponentDone, ComponentStarted, Event
 from .onnx_file import LARGEST_FILE, write_onnx

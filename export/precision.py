@@ -17,11 +17,18 @@ class InHalf(nn.Module):
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
-        self.module = copy.deepcopy(module).half()
+        self.module = half_copy(module)
 
     def forward(self, *tensors: Tensor, **options: Any) -> Any:
         result = self.module(*(_cast(t, torch.float16) for t in tensors), **options)
         return tuple(_cast(t, torch.float32) for t in result) if isinstance(result, tuple) else _cast(result, torch.float32)
+
+
+def half_copy(module: nn.Module) -> nn.Module:
+    """A copy in FP16 that never exists in FP32: for a network of gigabytes, that would be too much at once."""
+    halves: dict[int, Any] = {id(p): nn.Parameter(p.detach().half(), requires_grad=False) for p in module.parameters()}
+    halves |= {id(b): b.half() for b in module.buffers() if b.is_floating_point()}
+    return copy.deepcopy(module, halves)
 
 
 def _cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:

@@ -80,7 +80,7 @@ def components(precision: Precision = FP32) -> list[ComponentSpec]:
             vae_decoder(vae, *picture, scaling, precision=precision),
             refiner(_unet(), LATENT, (TOKENS, WIDTH), precision=precision),
             reconstructor(Reconstructor(RECONSTRUCTOR), precision=precision),
-            *field_decoder(Ball(RECONSTRUCTOR.channels, RECONSTRUCTOR.hidden), planes, precision=precision)]
+            *field_decoder(Ball(RECONSTRUCTOR.channels, RECONSTRUCTOR.hidden), planes)]
 
 
 def manifest(seed: int = 0) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from typing import TypeVar
 import numpy as np
 
 from ..engines.errors import InputError
+from ..engines.memory import peak_bytes, reset_peak
 from .events import Event, StageDone, StageStarted
 from .manifest import Diffusion
-from .memory import peak_bytes, reset_peak
 from .models import Models
 from .noise import normal
 from .schedules import make_table

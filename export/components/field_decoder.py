@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ..models.field import FieldDecoder
 from ..models.nerf import DensityDecoder
-from ..spec import FP16_STORED, ComponentSpec, Input, Precision, uniform
+from ..spec import FP32, ComponentSpec, Input, uniform
 
 # The lengths tried for an open axis: one that is traced, a single one, and one that is no multiple of anything.
 LENGTHS = (64, 1, 37)
@@ -27,28 +27,25 @@ class Query(nn.Module):
         return query(*tensors)
 
 
-def field_decoder(decoder: FieldDecoder, planes: tuple[int, int], *,
-                  precision: Precision = FP16_STORED) -> tuple[ComponentSpec, ...]:
+def field_decoder(decoder: FieldDecoder, planes: tuple[int, int]) -> tuple[ComponentSpec, ...]:
     """The three graphs field_geometry, field_weights and field_color. `planes` : channels and size of a plane.
 
-    They calculate in FP32 at any precision: FP16 has no room for positions.
+    In FP32 in every pack: FP16 has no room for positions, and the weights are too few to be worth halving.
     """
     corners = Input("corners", (1, "cubes", 8, 3), uniform(-1.05, 1.05))
-    return (_query(decoder, "geometry", planes, POINTS, ("sdf", "deformation"), precision),
-            _query(decoder, "weights", planes, corners, ("weights",), precision),
-            _query(decoder, "color", planes, POINTS, ("color",), precision))
+    return (_query(decoder, "geometry", planes, POINTS, ("sdf", "deformation")),
+            _query(decoder, "weights", planes, corners, ("weights",)),
+            _query(decoder, "color", planes, POINTS, ("color",)))
 
 
-def density_decoder(decoder: DensityDecoder, planes: tuple[int, int], *,
-                    precision: Precision = FP16_STORED) -> tuple[ComponentSpec, ...]:
+def density_decoder(decoder: DensityDecoder, planes: tuple[int, int]) -> tuple[ComponentSpec, ...]:
     """The two graphs field_density and field_color of the NeRF variant; otherwise as `field_decoder`."""
-    return (_query(decoder, "density", planes, POINTS, ("density",), precision),
-            _query(decoder, "color", planes, POINTS, ("color",), precision))
+    return (_query(decoder, "density", planes, POINTS, ("density",)),
+            _query(decoder, "color", planes, POINTS, ("color",)))
 
 
-def _query(decoder: nn.Module, method: str, planes: tuple[int, int], where: Input, outputs: tuple[str, ...],
-           precision: Precision) -> ComponentSpec:
+def _query(decoder: nn.Module, method: str, planes: tuple[int, int], where: Input, outputs: tuple[str, ...]) -> ComponentSpec:
     channels, size = planes
     triplane = Input("planes", (1, 3, channels, size, size))
     return ComponentSpec(f"field_{method}", Query(decoder, method), (triplane, where), outputs,
-                         {where.shape[1]: LENGTHS}, precision)
+                         {where.shape[1]: LENGTHS}, FP32)

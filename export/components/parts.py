@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import copy
-
 import numpy as np
 from torch import nn
 
-from ..precision import InHalf
+from ..precision import InHalf, half_copy
 from ..spec import Input, Precision
 
 
@@ -18,7 +16,7 @@ def in_half(network: nn.Module, precision: Precision) -> nn.Module:
 
 def step_network(network: nn.Module, precision: Precision) -> nn.Module:
     """As `in_half`, for the network of a step model, which does the casting itself and keeps the timestep in FP32."""
-    return copy.deepcopy(network).half() if precision.compute == "fp16" else network
+    return half_copy(network) if precision.compute == "fp16" else network
 
 
 def step_row(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from ..models.shap_e import GENERATED, ShapEDecoder
-from ..spec import FP16_STORED, ComponentSpec, Input, Precision, uniform
+from ..spec import FP16_STORED, FP32, ComponentSpec, Input, Precision, stored, uniform
 from .field_decoder import LENGTHS, Query
 
 WEIGHTS = tuple(f"weight_{k}" for k in range(GENERATED))
@@ -25,16 +25,17 @@ class Field(nn.Module):
 
 def shap_e_decoder(decoder: ShapEDecoder, *, bound: float = 1.0,
                    precision: Precision = FP16_STORED) -> tuple[ComponentSpec, ComponentSpec]:
-    """The graphs shap_e_params and shap_e_field; points are read within +-`bound`.
+    """The graphs shap_e_params and shap_e_field; points are read within +-`bound`. `precision` : of the first.
 
-    They calculate in FP32 at any precision: the highest frequencies of the position code need it.
+    Both calculate in FP32 at any precision, and the second keeps its weights in FP32 too: the highest frequencies of
+    the position code need it, and its own weights are few.
     """
     config = decoder.config
     latent = Input("latent", (1, config.rows, config.latent_width), uniform(-1.0, 1.0))
     widths = (config.position_width, *[config.hidden] * (GENERATED - 1))
     weights = tuple(Input(name, (1, config.hidden, width)) for name, width in zip(WEIGHTS, widths, strict=True))
     points = Input("points", (1, "points", 3), uniform(-bound, bound))
-    params = ComponentSpec("shap_e_params", Query(decoder, "project"), (latent,), WEIGHTS, precision=precision)
+    params = ComponentSpec("shap_e_params", Query(decoder, "project"), (latent,), WEIGHTS, precision=stored(precision))
     field = ComponentSpec("shap_e_field", Field(decoder), (*weights, points), ("sdf", "color"),
-                          {"points": LENGTHS}, precision)
+                          {"points": LENGTHS}, FP32)
     return params, field

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from ...engines.errors import CheckpointError
-from ...runtime.text import READERS
 from ..components.image_encoder import image_encoder
 from ..components.reference_encoder import reference_encoder
 from ..components.vae import FACTOR
@@ -22,7 +21,7 @@ from .choices import BACKGROUNDS, ELEVATIONS, ELEVATIONS_1_1, InstantMeshChoices
 from .model_index import ImageProcessor, check_zero123plus, image_processor, ramping_coefficients
 from .plan import Plan, Source
 from .reconstruction import FIELDS, field_entries, views_to_field
-from .tokenizer import tokenizer_document
+from .tokenizer import empty_prompt, tokenizer_document
 from .zero123plus import CHANNELS, autoencoder_precision, latents_of, length_of, unet_sampling, views_entry
 
 # The mean and deviation that the reference encoder's graph has: rgb in [0, 1] becomes (rgb - 0.5) / 0.8.
@@ -87,9 +86,9 @@ class _Parts:
 
     def empty_states(self) -> Tensor:
         """(1, T, D) float32: the text encoder's states of the empty prompt, which both halves of guidance are made of."""
-        tokens = READERS["BPE"](self.tokenizer, length_of(self.text)).encode("")
+        ids = torch.tensor([empty_prompt(self.tokenizer, length_of(self.text))])
         with torch.inference_mode():
-            return self.text.load()(torch.from_numpy(tokens.input_ids)).last_hidden_state.clone()
+            return self.text.load()(ids).last_hidden_state.clone()
 
 
 def _components(parts: _Parts, choices: InstantMeshChoices, precision: Precision) -> Iterator[ComponentSpec]:

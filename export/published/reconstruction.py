@@ -8,7 +8,7 @@ from typing import Any
 from ..components.field_decoder import density_decoder, field_decoder
 from ..components.reconstructor import reconstructor
 from ..components.vae import ZERO123PLUS, vae_decoder
-from ..spec import ComponentSpec, Precision, stored
+from ..spec import ComponentSpec, Precision
 from .folders import InstantMesh, Network
 from .zero123plus import COLUMNS, ROWS, autoencoder_precision, grid_of
 
@@ -26,7 +26,7 @@ def views_to_field(vae: Network, network: InstantMesh, precision: Precision) -> 
     yield reconstructor(network.load(), views=ROWS * COLUMNS, precision=precision)
     queries = density_decoder if network.variant == "nerf" else field_decoder
     config = network.config
-    yield from queries(network.load().synthesizer, (config.channels, config.tokens * config.upsample), precision=stored(precision))
+    yield from queries(network.load().synthesizer, (config.channels, config.tokens * config.upsample))
 
 
 def field_entries(network: InstantMesh, resolution: int | None, texture_from: str) -> dict[str, Any]:

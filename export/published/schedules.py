@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...engines.errors import CheckpointError
-from ...runtime.schedules import make_table
 from ..step_model import Clamp
 from .folders import existing_folder
 from .json_file import read_object
@@ -18,6 +17,7 @@ PREDICTIONS = {"v_prediction": "v", "epsilon": "epsilon", "sample": "sample"}
 # Where Shap-E's own sampler starts and ends.
 SHAP_E_SIGMAS = {"sigma_max": 160.0, "sigma_min": 1e-3}
 FORMS = ("original", "diffusers")
+SPACINGS = ("trailing", "leading", "linspace")
 
 
 @dataclass(frozen=True)
@@ -134,8 +134,19 @@ def _renamed(config: Mapping[str, Any], key: str, names: Mapping[str, str], wher
 
 def _checked(schedule: dict[str, Any], where: str) -> dict[str, Any]:
     """A value that the runtime would refuse later, such as a text where a number belongs, is refused now."""
-    try:
-        make_table(schedule, 2, 1.0)
-    except ValueError as error:
-        raise CheckpointError(f"{where} describes no sampler", received=str(error)) from error
+    start, end = schedule.get("beta_start", 0.1), schedule.get("beta_end", 0.1)
+    wrong = {
+        "train_steps": not _is_whole(schedule["train_steps"]) or schedule["train_steps"] < 2,
+        "beta_start": not isinstance(start, float), "beta_end": not isinstance(end, float),
+        "spacing": schedule.get("spacing", "trailing") not in SPACINGS,
+        "steps_offset": not _is_whole(schedule.get("steps_offset", 0))}
+    for name in (name for name, is_wrong in wrong.items() if is_wrong):
+        raise CheckpointError(f"{where} describes no sampler", received=f"{name} {schedule[name]!r}")
+    if not 0 < start <= end < 1:
+        raise CheckpointError(f"{where} describes no sampler", received=f"betas from {start} to {end}",
+                              expected="ascending between 0 and 1")
     return schedule
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

@@ -14,7 +14,7 @@ from ..components.shap_e_decoder import shap_e_decoder
 from ..components.shap_e_prior import shap_e_prior
 from ..components.text_encoder import pooled_text_encoder, text_encoder
 from ..components.vae import ZERO123PLUS, ZERO123PLUS_RAW, vae_encoder
-from ..spec import ComponentSpec, Precision, stored
+from ..spec import ComponentSpec, Precision
 from . import folders, licences
 from .choices import SharpItChoices
 from .model_index import check_zero123plus, image_processor, kind_of_shap_e
@@ -112,7 +112,7 @@ def _components(parts: _Parts, choices: SharpItChoices, precision: Precision) ->
         yield prior_image_encoder(parts.condition.load(), mean=parts.looks.mean, std=parts.looks.std, size=parts.looks.size,
                                   precision=precision)
     yield shap_e_prior(parts.prior.load(), parts.prior_states, parts.prior_sampling.clamp, precision=precision)
-    yield from shap_e_decoder(parts.decoder.load(), precision=stored(precision))
+    yield from shap_e_decoder(parts.decoder.load(), precision=precision)
     yield vae_encoder(parts.vae.load(), *grid_of(choices.view_size), SCALINGS[choices.coarse_encoding],
                       posterior=choices.coarse_posterior, precision=autoencoder_precision(parts.vae, precision))
     yield refiner(parts.refiner.load(), latents_of(choices.view_size), parts.states, parts.sampling.clamp,

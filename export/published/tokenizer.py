@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from ...engines.errors import CheckpointError
-from ...runtime.bpe import END, START, WORD_END
 from .json_file import read_object
 
+START, END = "<|startoftext|>", "<|endoftext|>"
+WORD_END = "</w>"
 # In the order in which transformers registers them: a later one changes how an earlier one is looked for.
 SPECIAL = ("bos_token", "eos_token", "unk_token", "pad_token")
 WORDS = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
@@ -41,6 +42,12 @@ def tokenizer_document(folder: Path, *, padding: int | None = None) -> dict[str,
         padding = _id(special["pad_token"]["content"], vocabulary, added) if "pad_token" in special else vocabulary[END]
     unknown = special["unk_token"]["content"] if "unk_token" in special else END
     return _document(vocabulary, merges, sorted(added.values(), key=lambda token: token["id"]), padding, unknown)
+
+
+def empty_prompt(document: Mapping[str, Any], length: int) -> list[int]:
+    """The `length` ids of a prompt without words: the start, the end, and padding."""
+    vocabulary, padding = document["model"]["vocab"], document["padding"]["pad_id"]
+    return [vocabulary[START], vocabulary[END], *[padding] * (length - 2)]
 
 
 def _pieces(folder: Path) -> tuple[dict[str, int], list[str], dict[str, dict]]:

@@ -19,7 +19,7 @@ PEAK = """
 import sys
 import numpy as np
 from meshwright.engines import open_engine
-from meshwright.runtime.memory import peak_bytes, reset_peak
+from meshwright.engines.memory import peak_bytes, reset_peak
 
 rng = np.random.default_rng(0)
 with open_engine(sys.argv[1], threads=1) as engine:

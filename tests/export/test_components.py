@@ -1,5 +1,6 @@
 """Components against the modules they wrap, and half precision behind single-precision tensors."""
 
+import copy
 import dataclasses
 
 import numpy as np
@@ -18,6 +19,7 @@ from meshwright.export.models.field import FieldDecoder
 from meshwright.export.models.nerf import DensityDecoder
 from meshwright.export.models.reconstructor import Reconstructor, ReconstructorConfig
 from meshwright.export.models.shap_e import ShapEDecoder, ShapEDecoderConfig
+from meshwright.export.precision import half_copy
 from meshwright.export.spec import FP16, FP16_STORED, FP32
 from tests.export.small import exported_error
 
@@ -104,7 +106,7 @@ def test_field_graphs_answer_as_the_decoder_does(index):
 
 
 def test_density_graphs_answer_as_the_decoder_does(tmp_path):
-    specs = density_decoder(DensityDecoder(channels=4, hidden=8), (4, 6), precision=FP32)
+    specs = density_decoder(DensityDecoder(channels=4, hidden=8), (4, 6))
     assert [(spec.kind, spec.outputs) for spec in specs] == [("field_density", ("density",)), ("field_color", ("color",))]
     for spec in specs:
         assert exported_error(spec, tmp_path) < 1e-4
@@ -148,3 +150,14 @@ def test_random_cameras_are_camera_vectors():
     np.testing.assert_allclose(np.linalg.det(pose[:, :, :3]), 1, atol=1e-5)
     np.testing.assert_allclose(pose[:, :, 3], 4 * pose[:, :, 2], atol=1e-5)
     np.testing.assert_allclose(cameras[0, :, 12:], [[1.8660254, 1.8660254, 0.5, 0.5]] * 6, atol=1e-6)
+
+
+def test_a_half_copy_is_that_of_pytorch_and_leaves_the_network_alone():
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.BatchNorm1d(4)).eval()
+    network[0].weight = network[0].bias = torch.nn.Parameter(torch.randn(4, 4))  # one parameter under two names
+    copied = half_copy(network)
+    expected = copy.deepcopy(network).half().state_dict()
+    for name, tensor in copied.state_dict().items():
+        assert tensor.dtype == expected[name].dtype and torch.equal(tensor, expected[name])
+    assert copied[0].weight is copied[0].bias and network[0].weight.dtype == torch.float32

@@ -78,8 +78,11 @@ def test_dpm_solver(scheduler):
     ("EulerAncestralDiscreteScheduler", {"trained_betas": [0.1]}, "expected trained_betas None"),
     ("DDIMScheduler", {"beta_schedule": "sigmoid"}, "beta_schedule is not known here; received 'sigmoid'"),
     ("DDIMScheduler", {"prediction_type": "flow"}, "prediction_type is not known here; received 'flow'"),
-    ("DDIMScheduler", {"beta_start": "small"}, "describes no sampler"),
-    ("DDIMScheduler", {"timestep_spacing": "random"}, "describes no sampler; received spacing is 'random'"),
+    ("DDIMScheduler", {"beta_start": "small"}, "describes no sampler; received beta_start 'small'"),
+    ("DDIMScheduler", {"beta_start": 0.5}, "describes no sampler; received betas from 0.5 to 0.02"),
+    ("DDIMScheduler", {"num_train_timesteps": 1000.5}, "describes no sampler; received train_steps 1000.5"),
+    ("DDIMScheduler", {"steps_offset": None}, "describes no sampler; received steps_offset None"),
+    ("DDIMScheduler", {"timestep_spacing": "random"}, "describes no sampler; received spacing 'random'"),
     ("DDIMScheduler", {"clip_sample_range": "wide"}, "clip_sample_range is no length; received 'wide'")])
 def test_what_no_table_expresses(scheduler, kind, change, words):
     folder = scheduler(kind, **change)

@@ -7,7 +7,7 @@ import tokenizers
 from transformers import CLIPTokenizer
 
 from meshwright.engines.errors import CheckpointError
-from meshwright.export.published.tokenizer import tokenizer_document
+from meshwright.export.published.tokenizer import empty_prompt, tokenizer_document
 from meshwright.runtime.text import load_tokenizer
 from tests.runtime.clip_vocabulary import END, START, vocabulary, write_clip
 
@@ -88,6 +88,12 @@ def test_shap_e_pads_with_id_0_whatever_its_folder_says(tmp_path):
         expected = published(prompt, padding="max_length", max_length=77, truncation=True)
         assert ours.encode(prompt).input_ids.tolist() == [expected["input_ids"]], prompt
     assert ours.encode("chair!").input_ids[0, 1:5].tolist() == [vocabulary()["chair</w>"], vocabulary()["!</w>"], IDS[END], 0]
+
+
+def test_the_empty_prompt_is_that_of_the_runtime(tmp_path):
+    document = tokenizer_document(write_clip(tmp_path / "tokenizer", config=CONFIG, special=NAMED))
+    ours = load_tokenizer(written(tmp_path, document), 77).encode("")
+    assert empty_prompt(document, 77) == ours.input_ids[0].tolist()
 
 
 @pytest.mark.parametrize(("spoil", "message"), [
