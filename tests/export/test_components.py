@@ -20,7 +20,7 @@ from meshwright.export.models.nerf import DensityDecoder
 from meshwright.export.models.reconstructor import Reconstructor, ReconstructorConfig
 from meshwright.export.models.shap_e import ShapEDecoder, ShapEDecoderConfig
 from meshwright.export.precision import half_copy
-from meshwright.export.spec import FP16, FP16_STORED, FP32
+from meshwright.export.spec import FP16, FP16_STORED
 from tests.export.small import exported_error
 
 CLIP = dict(vocab_size=30, hidden_size=8, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
