@@ -32,6 +32,10 @@ def test_the_lines_of_the_export_command_are_understood(error, peak):
     assert facts == {"parameters": 865_922_244, "bytes": 1.7325e9, "error": error and 3e-6, "seconds": 61.0, "peak_bytes": peak and 9.1e9}
 
 
+def test_the_peak_of_a_process_is_that_of_its_largest_part():
+    assert full_size_runs.highest(3, [5, None, 4]) == 5 and full_size_runs.highest(6, [5, None]) == 6
+
+
 @pytest.mark.parametrize("sizes", [SMALL, FULL])
 @pytest.mark.parametrize("pack", full_size.PACKS)
 def test_the_commands_take_the_arguments(pack, sizes, tmp_path):
