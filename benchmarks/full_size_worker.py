@@ -20,13 +20,14 @@ from typing import Any
 import numpy as np
 
 from meshwright.engines.memory import peak_bytes, reset_peak
+from meshwright.runtime.isosurface.extract import CHUNK
 
 from . import published_sizes
 from .full_size_packs import Job
 
 SIZES = {"full": published_sizes.FULL, "small": published_sizes.SMALL}
-# What the runtime asks for at once, about.
-LENGTHS = {"batch": 1, "points": 65_536, "cubes": 16_384}
+# What the runtime asks for at once.
+LENGTHS = {"batch": 1, "points": CHUNK, "cubes": CHUNK // 8}
 Tensors = dict[str, np.ndarray]
 
 
