@@ -12,7 +12,7 @@ from .memory_needs import advice, is_large, largest_file, needs
 from .pack import BUNDLED, Pack
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
-# Up to this size a pack's hashes are checked, which takes a second for some gigabytes.
+# Of larger packs the hashes are left to `meshwright verify`: reading gigabytes would take longer than all the rest.
 CHECKED = 256 << 20
 
 

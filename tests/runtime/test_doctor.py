@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -101,14 +100,12 @@ def test_json_has_the_same_keys_everywhere():
 
 
 def test_it_takes_little_and_loads_nothing_heavy():
-    """The best of three, because other processes share the machine."""
-    seconds = []
-    for _ in range(3):
-        began = time.perf_counter()
-        ended = subprocess.run([sys.executable, "-c", LIGHT], capture_output=True, text=True, timeout=120)
-        seconds.append(time.perf_counter() - began)
-        assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert min(seconds) < 2
+    """Processor time, its trials included: what the clock says depends on what else the machine does."""
+    began = os.times()
+    ended = subprocess.run([sys.executable, "-c", LIGHT], capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    spent = os.times()
+    assert spent.children_user + spent.children_system - began.children_user - began.children_system < 2
 
 
 def test_each_missing_package_comes_with_its_install_line(report):

@@ -26,7 +26,8 @@ def shaped(props, *names):
     components, files = {}, {}
     for name in names:
         parameters, size, picture, _ = MEASURED[name]
-        tensors = (TensorSpec("image", "float32", picture or ("batch", 77)),)
+        halves = (TensorSpec("states", "float32", (2, 77, 1024)),) if name == "refiner_step" else ()
+        tensors = (TensorSpec("image", "float32", picture or ("batch", 77)), *halves)
         components[name] = replace(kind, name=name, kind=name, file=f"{name}.onnx", parameters=parameters, spec=EngineSpec(tensors, ()))
         files[f"{name}.onnx.data"] = replace(entry, bytes=size)
     return replace(props, components=components, files=files)
