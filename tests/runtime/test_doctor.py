@@ -14,7 +14,7 @@ import pytest
 from meshwright.engines import hardware
 from meshwright.engines.cuda_driver import Driver
 from meshwright.engines.packages import PACKAGES, Found, Trial
-from meshwright.runtime import PackNotFound, doctor, doctor_packs
+from meshwright.runtime import OutputError, PackNotFound, doctor, doctor_packs
 from meshwright.runtime.doctor import examine
 from meshwright.runtime.doctor_page import WIDTH, gigabytes, page
 from meshwright.runtime.pack import Pack
@@ -279,10 +279,18 @@ def test_the_engine_cache(again, tmp_path, monkeypatch):
     (cache.default_folder() / "a.engine").write_bytes(b"short")
     told = examine(["props"])
     assert told["notes"] == [f"1 engines in {folder} are damaged; they are built again when they are needed"] and told["ok"]
-    (tmp_path / "file").write_text("no folder")
-    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "file"))
+
+
+def test_an_engine_cache_that_cannot_be_read(again, monkeypatch):
+    cache = pytest.importorskip("meshwright.engines.engine_cache")
+
+    def refuse():
+        raise OutputError("the engine cache cannot be read")
+
+    monkeypatch.setattr(cache, "describe", refuse)
     told = examine(["props"])
-    assert told["ok"] and "engine cache unknown (the engine cache" in " ".join(page(told).split())
+    assert told["ok"] and set(told["cache"]) == {"folder", "count", "bytes", "damaged", "why_not"}
+    assert "engine cache unknown (the engine cache cannot be read)" in " ".join(page(told).split())
 
 
 def test_lines_fit_a_terminal(report):
