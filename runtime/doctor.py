@@ -104,7 +104,7 @@ def _disks(folders: Sequence[Path], cache: dict[str, Any] | None) -> list[dict[s
 def _cache() -> dict[str, Any] | None:
     """What built engines there are; None in a release that builds none."""
     try:
-        return {**import_module("..engines.engine_cache", __package__).describe(), "why_not": None}
+        return {"why_not": None, **import_module("..engines.engine_cache", __package__).describe()}
     except ImportError:
         return None
     except (MeshwrightError, OSError) as error:
