@@ -64,7 +64,7 @@ class EngineCache:
     def find(self, name: str, key: Key) -> Entry | None:
         """The engine of that key, its hash checked; None if there is none. DamagedEngine says what is wrong with it."""
         path = self.path(name, key)
-        if not path.exists():
+        if path not in self._files(ENDING):
             return None
         entry = read_header(path)
         if entry.key != key:
@@ -129,7 +129,7 @@ class EngineCache:
     def _files(self, ending: str) -> list[Path]:
         try:
             return sorted(path for path in self.folder.iterdir() if path.name.endswith(ending))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):  # a file in the way is told of by what wants to write there
             return []
         except OSError as error:
             raise OutputError(f"the engine cache {self.folder} cannot be read", received=str(error),
@@ -151,12 +151,17 @@ def default_folder() -> Path:
 
 
 def describe() -> dict[str, Any]:
-    """The default cache in plain JSON: folder, count and bytes of its engines, and how many files of it are damaged."""
-    cache = EngineCache()
-    found = list(cache.entries())
+    """The default cache in plain JSON: folder, count and bytes of its engines, how many of its files are damaged, and why
+    it cannot be read where that is so. Never raises."""
+    folder, found, why_not = None, [], None
+    try:
+        folder = str(default_folder())
+        found = list(EngineCache().entries())
+    except OutputError as error:
+        why_not = str(error)
     whole = [entry for entry in found if isinstance(entry, Entry)]
-    return {"folder": str(cache.folder), "count": len(whole), "bytes": sum(entry.bytes for entry in whole),
-            "damaged": len(found) - len(whole)}
+    return {"folder": folder, "count": len(whole), "bytes": sum(entry.bytes for entry in whole), "damaged": len(found) - len(whole),
+            "why_not": why_not}
 
 
 def read_header(path: Path) -> Entry:
@@ -174,7 +179,11 @@ def read_header(path: Path) -> Entry:
 
 def check_engine(entry: Entry) -> None:
     """Raise DamagedEngine unless the engine's bytes are those that were stored."""
-    if _hash(entry.path, entry.offset) != entry.sha256:
+    try:
+        digest = _hash(entry.path, entry.offset)
+    except OSError as error:
+        raise DamagedEngine(f"{entry.path.name} cannot be read", received=str(error)) from error
+    if digest != entry.sha256:
         raise DamagedEngine(f"{entry.path.name} was altered")
 
 

@@ -134,10 +134,22 @@ def test_where_it_is(monkeypatch, tmp_path):
 def test_its_description(cache, model, monkeypatch):
     monkeypatch.setenv("MESHWRIGHT_CACHE", str(cache.folder.parent))
     monkeypatch.setattr(engine_cache, "default_folder", lambda: cache.folder)
-    assert engine_cache.describe() == {"folder": str(cache.folder), "count": 0, "bytes": 0, "damaged": 0}
+    assert engine_cache.describe() == {"folder": str(cache.folder), "count": 0, "bytes": 0, "damaged": 0, "why_not": None}
     store(cache, model)
     (cache.folder / "b.engine").write_bytes(b"")
-    assert engine_cache.describe() == {"folder": str(cache.folder), "count": 1, "bytes": 9, "damaged": 1}
+    assert engine_cache.describe() == {"folder": str(cache.folder), "count": 1, "bytes": 9, "damaged": 1, "why_not": None}
+
+
+def test_a_user_without_a_home_folder(monkeypatch):
+    for name in ("MESHWRIGHT_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+
+    def no_home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(engine_cache.Path, "home", no_home)
+    found = engine_cache.describe()
+    assert found["folder"] is None and "set MESHWRIGHT_CACHE to a folder" in found["why_not"]
 
 
 def test_pruning_keeps_what_can_be_used(cache, model, tmp_path):

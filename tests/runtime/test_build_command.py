@@ -3,8 +3,10 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -70,6 +72,21 @@ def test_a_cache_that_cannot_be_written(main, monkeypatch):
 def test_an_unknown_component_lists_the_known_ones(main):
     ended = main("build", "tiny", "--backend", "tensorrt-rtx", "--component", "unet")
     assert ended.returncode == 2 and "pack tiny has no such component; received unet; expected text_encoder, " in ended.stderr
+
+
+@PACKAGE
+def test_ctrl_c_ends_the_build_and_leaves_nothing(cache):
+    """In the middle of the largest network of the bundled pack; both processes get the signal, as from a terminal."""
+    command = [sys.executable, "-m", "meshwright.runtime.cli", "build", "props", "--backend", "tensorrt-rtx", "--component", "refiner_step"]
+    ended = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+                             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
+    while not (cache / "lock").exists() and ended.poll() is None:
+        time.sleep(0.02)
+    time.sleep(0.5)
+    os.killpg(ended.pid, signal.SIGINT)
+    out, said = ended.communicate(timeout=60)
+    assert (ended.returncode, out, said) == (130, "", "meshwright: stopped\n")
+    assert [path.name for path in cache.iterdir()] == ["lock"]
 
 
 @PACKAGE
