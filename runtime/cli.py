@@ -1,8 +1,8 @@
-"""The command line: `meshwright generate`, `verify`, `packs`, and the commands that installed packages add.
+"""The command line: `meshwright generate`, `verify`, `packs`, `build`, `doctor`, and the commands that installed packages add.
 
 Thin: it reads options, calls the library and prints. Results go to standard output, progress and errors to
-standard error. Exit codes: 0 done; 1 the work failed, or a pack did not verify; 2 bad input, nothing
-written; 130 stopped by Ctrl-C. Nothing heavy is imported until the options have been read.
+standard error. Exit codes: 0 done; 1 the work failed, a pack did not verify, or `doctor` found something broken;
+2 bad input, nothing written; 130 stopped by Ctrl-C. Nothing heavy is imported until the options have been read.
 
 Any other command, such as `export`, is an entry point of the group "meshwright.commands": a function that takes
 the arguments behind the command's name and returns the exit code.
@@ -20,7 +20,7 @@ from types import FrameType
 from typing import NoReturn
 
 BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
-COMMANDS, ENTRY_POINTS = ("generate", "verify", "packs"), "meshwright.commands"
+COMMANDS, ENTRY_POINTS = ("generate", "verify", "packs", "build", "doctor"), "meshwright.commands"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -82,9 +82,14 @@ def added_command(name: str) -> EntryPoint | None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.command == "build":
+        from .build_command import build
+
+        return build(options)
     from . import commands
 
-    return {"generate": commands.generate, "verify": commands.verify, "packs": commands.packs}[options.command](options)
+    known = {"generate": commands.generate, "verify": commands.verify, "packs": commands.packs, "doctor": commands.doctor}
+    return known[options.command](options)
 
 
 def _guarded(work: Callable[[], int]) -> int:
@@ -113,11 +118,15 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"meshwright {version('meshwright')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
     _add_generate(commands.add_parser("generate", help="make a mesh from a prompt or a picture"))
+    _add_build(commands.add_parser("build", help="build TensorRT engines for a pack, and list or prune those that there are"))
     check = commands.add_parser("verify", help="replay a pack's golden inputs on this machine")
     check.add_argument("pack", metavar="PACK", help="name or folder")
     _add_engine_options(check)
     listing = commands.add_parser("packs", help="list the packs, their licences and sizes")
     listing.add_argument("--json", action="store_true", help="print one JSON object")
+    look = commands.add_parser("doctor", help="say what this machine has, what would run each pack, and what is broken")
+    look.add_argument("--pack", action="append", default=[], metavar="PACK", help="name or folder; may be given again (default: all found)")
+    look.add_argument("--json", action="store_true", help="print one JSON object")
     return parser
 
 
@@ -143,6 +152,17 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
     add("--keep-stages", metavar="DIR", help="also write the coarse mesh and all views into this folder")
     add("--quiet", action="store_true", help="print errors only")
     add("--json", action="store_true", help="print one JSON object with the timings of each stage")
+
+
+def _add_build(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("pack", nargs="?", metavar="PACK", help="name or folder")
+    add("--backend", metavar="NAME", help="tensorrt or tensorrt-rtx (default: the one that is installed)")
+    add("--component", action="append", default=[], metavar="NAME", help="only this one; may be given again (default: all)")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--list", action="store_true", help="list the engines that there are")
+    which.add_argument("--prune", action="store_true", help="delete engines that are damaged, of other versions, or without their model")
+    add("--quiet", action="store_true", help="print errors only")
 
 
 def _add_engine_options(parser: argparse.ArgumentParser) -> None:

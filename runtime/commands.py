@@ -67,6 +67,16 @@ def packs(options: Namespace) -> int:
     return 0
 
 
+def doctor(options: Namespace) -> int:
+    """Print what this machine has and what would run each pack on it; 1 if something that is installed is broken."""
+    from .doctor import examine
+    from .doctor_page import page
+
+    report = examine(options.pack)
+    print(json.dumps(report, indent=2) if options.json else page(report))
+    return 0 if report["ok"] else 1
+
+
 def _lines(row: dict[str, Any]) -> str:
     """A pack for people: one line, and below it what its licence notes and what its weights were made from."""
     first = (f"{row['name']} {row['version']}  recipe {row['recipe']}  licence {row['license']}"

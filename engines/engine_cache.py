@@ -1,0 +1,222 @@
+"""The folder of built engines: each one file, found by its key and trusted only once its hash fits.
+
+A file is MAGIC, the length of a JSON header, the header, and the engine. The header holds the key, the engine's size and
+SHA-256, and what was built, so that a listing reads no engine and nothing but the file itself has to be believed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from .engine_key import Key, key_from
+from .errors import EngineError, OutputError
+from .file_lock import locked
+
+VARIABLE = "MESHWRIGHT_CACHE"
+MAGIC, ENDING, PART = b"meshwright engine 1\n", ".engine", ".part"
+LENGTH, LONGEST_HEADER = 8, 1 << 20
+LOCK = "lock"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One engine on disk.
+
+    name : of what was built, such as "props/refiner_step"; model : where its model file lay
+    bytes : of the engine; seconds : that the build took; offset : where the engine begins in the file
+    """
+
+    path: Path
+    key: Key
+    name: str
+    model: str
+    bytes: int
+    sha256: str
+    seconds: float
+    offset: int
+
+
+class DamagedEngine(EngineError):
+    """A file of the cache is truncated, altered, or none of ours."""
+
+
+class EngineCache:
+    """A folder of engines, made when the first one is stored."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = default_folder() if folder is None else folder
+
+    def path(self, name: str, key: Key) -> Path:
+        """Where the engine of that key lies, if there is one."""
+        plain = "".join(c if c.isalnum() or c in "-_" else "-" for c in name)
+        return self.folder / f"{plain[:80]}-{key.digest[:16]}{ENDING}"
+
+    def find(self, name: str, key: Key) -> Entry | None:
+        """The engine of that key, its hash checked; None if there is none. DamagedEngine says what is wrong with it."""
+        path = self.path(name, key)
+        if path not in self._files(ENDING):
+            return None
+        entry = read_header(path)
+        if entry.key != key:
+            raise DamagedEngine(f"{path.name} is an engine for something else", received=", ".join(entry.key.differences(key)))
+        check_engine(entry)
+        return entry
+
+    def entries(self) -> Iterator[Entry | DamagedEngine]:
+        """All engines by name, without reading more than their headers; for a damaged one, what is wrong with it."""
+        yield from (entry for _, entry in self.files())
+
+    def files(self) -> Iterator[tuple[Path, Entry | DamagedEngine]]:
+        """The same with the files' paths."""
+        for path in self._files(ENDING):
+            try:
+                yield path, read_header(path)
+            except DamagedEngine as error:
+                yield path, error
+
+    def store(self, name: str, key: Key, model: Path, build: Callable[[Path], float]) -> Entry:
+        """Let `build` write an engine to a new file, and put it in place when it is whole.
+
+        build : gets the path, returns the seconds it took; what it raises leaves the cache as it was.
+        OutputError if the folder cannot be written.
+        """
+        path, part = self.path(name, key), self.folder / f".{secrets.token_hex(8)}{PART}"
+        engine = part.with_suffix(f".raw{PART}")
+        try:
+            with self._writing():
+                seconds = build(engine)
+                header = {"key": asdict(key), "name": name, "model": str(model), "bytes": engine.stat().st_size,
+                          "sha256": _hash(engine, 0), "seconds": round(seconds, 2)}
+                _assemble(part, header, engine)
+                os.replace(part, path)
+        finally:
+            for file in (part, engine):
+                with suppress(OSError):
+                    file.unlink(missing_ok=True)
+        return read_header(path)
+
+    @contextmanager
+    def lock(self, on_wait: Callable[[str], None]) -> Iterator[None]:
+        """Only one process at a time builds into the folder. on_wait : as `locked`. OutputError as `store`."""
+        with self._writing():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            held = locked(self.folder / LOCK, on_wait)
+            held.__enter__()
+        try:
+            yield
+        finally:
+            held.__exit__(None, None, None)
+
+    def remove(self, path: Path) -> None:
+        """Delete one file. OutputError if it stays."""
+        with self._writing():
+            path.unlink(missing_ok=True)
+
+    def leftovers(self) -> list[Path]:
+        """What builds that were ended by force have left. Ask only while the lock is held."""
+        return self._files(PART)
+
+    def _files(self, ending: str) -> list[Path]:
+        try:
+            return sorted(path for path in self.folder.iterdir() if path.name.endswith(ending))
+        except (FileNotFoundError, NotADirectoryError):  # a file in the way is told of by what wants to write there
+            return []
+        except OSError as error:
+            raise OutputError(f"the engine cache {self.folder} cannot be read", received=str(error),
+                              remedy=f"set {VARIABLE} to another folder") from error
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise OutputError(f"the engine cache {self.folder} cannot be written", received=error.strerror or str(error),
+                              remedy=f"set {VARIABLE} to a folder that can be written and has room") from error
+
+
+def default_folder() -> Path:
+    """$MESHWRIGHT_CACHE, or the folder that the platform has for such things; `engines` in it."""
+    named = os.environ.get(VARIABLE)
+    return (Path(named) if named else _user_cache() / "meshwright") / "engines"
+
+
+def describe() -> dict[str, Any]:
+    """The default cache in plain JSON: folder, count and bytes of its engines, how many of its files are damaged, and why
+    it cannot be read where that is so. Never raises."""
+    folder, found, why_not = None, [], None
+    try:
+        folder = str(default_folder())
+        found = list(EngineCache().entries())
+    except OutputError as error:
+        why_not = str(error)
+    whole = [entry for entry in found if isinstance(entry, Entry)]
+    return {"folder": folder, "count": len(whole), "bytes": sum(entry.bytes for entry in whole), "damaged": len(found) - len(whole),
+            "why_not": why_not}
+
+
+def read_header(path: Path) -> Entry:
+    """What a file of the cache says of itself, its length checked. DamagedEngine if it is none of ours, or cut short."""
+    try:
+        with path.open("rb") as file:
+            if file.read(len(MAGIC)) != MAGIC:
+                raise DamagedEngine(f"{path.name} is no engine of this release")
+            length = int.from_bytes(file.read(LENGTH), "little")
+            header = json.loads(file.read(length)) if 0 < length <= LONGEST_HEADER else None
+            return _entry(path, header, file.tell())
+    except (ValueError, TypeError, KeyError, OSError) as error:
+        raise DamagedEngine(f"{path.name} is damaged", received=str(error)) from error
+
+
+def check_engine(entry: Entry) -> None:
+    """Raise DamagedEngine unless the engine's bytes are those that were stored."""
+    try:
+        digest = _hash(entry.path, entry.offset)
+    except OSError as error:
+        raise DamagedEngine(f"{entry.path.name} cannot be read", received=str(error)) from error
+    if digest != entry.sha256:
+        raise DamagedEngine(f"{entry.path.name} was altered")
+
+
+def _entry(path: Path, header: Mapping[str, Any], offset: int) -> Entry:
+    entry = Entry(path, key_from(header["key"]), header["name"], header["model"], header["bytes"], header["sha256"],
+                  float(header["seconds"]), offset)
+    size = path.stat().st_size - offset
+    if size != entry.bytes:
+        raise DamagedEngine(f"{path.name} is truncated", received=f"{size} bytes", expected=f"{entry.bytes} bytes")
+    return entry
+
+
+def _assemble(part: Path, header: Mapping[str, Any], engine: Path) -> None:
+    text = json.dumps(header).encode()
+    with part.open("xb") as file, engine.open("rb") as source:
+        file.write(MAGIC + len(text).to_bytes(LENGTH, "little") + text)
+        shutil.copyfileobj(source, file, 1 << 20)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _hash(path: Path, offset: int) -> str:
+    with path.open("rb") as file:
+        file.seek(offset)
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _user_cache() -> Path:
+    if sys.platform == "win32" and os.environ.get("LOCALAPPDATA"):
+        return Path(os.environ["LOCALAPPDATA"])
+    if os.environ.get("XDG_CACHE_HOME"):
+        return Path(os.environ["XDG_CACHE_HOME"])
+    try:
+        return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
+    except RuntimeError as error:
+        raise OutputError("this user has no home folder for the engine cache", remedy=f"set {VARIABLE} to a folder") from error

@@ -1,0 +1,105 @@
+"""Builds one engine in a process of its own, so that a vendor's library that crashes, prints or eats all memory harms nothing."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from . import errors
+from .errors import BackendError
+from .hardware import Hardware
+from .tensorrt_builder import OnProgress, failed
+from .tensorrt_network import Range
+from .tensorrt_products import Product
+
+# Kept free of the card's memory: engines that run, and what the driver itself takes while it builds.
+RESERVE = 512 << 20
+# For a build on a machine without a GPU, whose engine will run elsewhere.
+ELSEWHERE = 8 << 30
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be built.
+
+    axes : a range for each open axis of the model; workspace : most bytes of scratch memory, None for TensorRT's own choice
+    """
+
+    product: Product
+    model: Path
+    axes: Mapping[str, Range]
+    workspace: int | None = None
+
+
+def workspace_limit(hardware: Hardware) -> int | None:
+    """Bytes of scratch memory that a build may have: what is free on the first GPU. None where the driver does not say."""
+    if not hardware.gpus:
+        return ELSEWHERE
+    free = hardware.gpus[0].free_bytes
+    return None if free is None else max(free - RESERVE, free // 2)
+
+
+def build_to(order: Order, out: Path, on_progress: OnProgress) -> None:
+    """Build an engine into the new file `out`, which holds half an engine, or none, if this raises.
+
+    Raises BackendUnavailable, ModelFileError, BackendError (an operator that TensorRT does not take, too little memory,
+    a library that crashed), OutputError (a full disk). An interrupt ends the build at once.
+    """
+    request = {"product": order.product.name, "model": str(order.model), "out": str(out), "workspace": order.workspace,
+               "axes": {name: [each.low, each.best, each.high] for name, each in order.axes.items()}}
+    command = [sys.executable, "-P", "-m", f"{__package__}.tensorrt_worker"]
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True, encoding="utf-8")
+        try:
+            if not _converse(process, request, on_progress):
+                raise _ended(order.model.name, process.wait(), said)
+        finally:
+            process.kill()
+            process.wait()
+            process.stdin.close()
+            process.stdout.close()
+
+
+def _converse(process: subprocess.Popen, request: dict[str, Any], on_progress: OnProgress) -> bool:
+    """Whether the worker said that it has finished; its own error is raised."""
+    try:
+        process.stdin.write(json.dumps(request) + "\n")
+        process.stdin.flush()
+    except BrokenPipeError:
+        return False
+    for line in process.stdout:
+        answer = json.loads(line)
+        if "share" in answer:
+            on_progress(answer["share"])
+        elif "error" in answer:
+            raise _received(answer["error"])
+        else:
+            return True
+    return False
+
+
+def _received(parts: list[Any]) -> Exception:
+    kind, *rest = parts
+    if kind == "MemoryError":
+        return MemoryError()
+    subject, received, expected, remedy = rest
+    return getattr(errors, kind, BackendError)(subject, received=received, expected=expected, remedy=remedy)
+
+
+def _ended(name: str, code: int, said: IO[bytes]) -> errors.EngineError:
+    """A worker that ended without an answer: the system ended it, or a library crashed."""
+    said.seek(0)
+    last = " ".join(said.read().decode("utf-8", "replace").split())[-300:]
+    if code == -getattr(signal, "SIGKILL", 9):
+        return failed(name, "out of memory: the system ended the process that built it")
+    if last:
+        return failed(name, f"the process that built it ended with {code}; it said: {last}")
+    return BackendError(f"{name} cannot be built", received=f"the process that built it ended with {code} and said nothing",
+                        remedy="this component runs on ONNX Runtime; the cache is as it was")

@@ -1,0 +1,130 @@
+"""An ONNX file becomes a TensorRT network, strongly typed: its precision is what the file says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from .errors import BackendError, EngineError, ModelFileError
+
+# What the parser says of each node; more than these would not be read.
+MOST_PROBLEMS = 5
+
+
+@dataclass(frozen=True)
+class Range:
+    """The lengths that an open axis may have, and the one that is made fastest: 1 <= low <= best <= high."""
+
+    low: int
+    best: int
+    high: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.low <= self.best <= self.high:
+            raise EngineError("the range of an open axis", received=str(self), expected="1 <= low <= best <= high")
+
+    def __str__(self) -> str:
+        return f"{self.low}:{self.best}:{self.high}"
+
+
+class Network:
+    """A parsed network and what must outlive it: the weights stay where the parser read them.
+
+    Raises ModelFileError for a file that is no model, BackendError for one that TensorRT cannot take, naming each
+    node with its operator and the reason.
+    """
+
+    def __init__(self, trt: ModuleType, builder: Any, path: Path, logger: Any) -> None:
+        self.definition = builder.create_network(_strongly_typed(trt))
+        self._parser = trt.OnnxParser(self.definition, logger)
+        self._weights: list[np.ndarray] = []
+        # By name, so that weights beside the model are found.
+        if not self._parser.parse_from_file(str(path)):
+            raise _parser_error(trt, self._parser, path)
+        for i in range(self.definition.num_layers):
+            self._adapt(trt, self.definition.get_layer(i))
+
+    def add_profile(self, builder: Any, config: Any, axes: Mapping[str, Range]) -> None:
+        """Give the open axes their ranges. A network without any needs no profile: its shapes are the tightest there are.
+
+        axes : by the model's name of the axis; EngineError if one is missing.
+        """
+        tensors = [self.definition.get_input(i) for i in range(self.definition.num_inputs)]
+        opened = [tensor for tensor in tensors if -1 in tuple(tensor.shape)]
+        if not opened:
+            return
+        profile = builder.create_optimization_profile()
+        for tensor in opened:
+            profile.set_shape(tensor.name, *_shapes(tensor, axes))
+        if config.add_optimization_profile(profile) < 0:
+            raise BackendError("TensorRT refuses the ranges of the open axes", received=_listed(axes))
+
+    def _adapt(self, trt: ModuleType, layer: Any) -> None:
+        """Change what a parsed layer says only in form: TensorRT refuses two things that mean something else elsewhere."""
+        if layer.type == getattr(trt.LayerType, "ATTENTION_INPUT", None):
+            # Heads of a size that no fused kernel has are then calculated in parts; the others stay fused.
+            layer.__class__ = trt.IAttentionInputLayer
+            layer.attention.decomposable = True
+        elif layer.type == trt.LayerType.CONSTANT and layer.get_output(0).dtype == trt.int8:
+            self._widen(trt, layer)
+
+    def _widen(self, trt: ModuleType, layer: Any) -> None:
+        """INT8 constants may only be dequantised. Ours, a table of tokens, are looked up first: FP16 holds them exactly."""
+        output = layer.get_output(0)
+        consumers = [other for other in map(self.definition.get_layer, range(self.definition.num_layers))
+                     if any(_is(other.get_input(i), output) for i in range(other.num_inputs))]
+        if not any(other.type == trt.LayerType.DEQUANTIZE for other in consumers):
+            layer.__class__ = trt.IConstantLayer
+            self._weights.append(np.asarray(layer.weights).astype(np.float16))
+            layer.weights = trt.Weights(self._weights[-1])
+
+
+def _strongly_typed(trt: ModuleType) -> int:
+    """The flag, which TensorRT 11 may do without: there it is the only way."""
+    flag = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
+    return 0 if flag is None else 1 << int(flag)
+
+
+def _is(tensor: Any, other: Any) -> bool:
+    return tensor is not None and tensor.name == other.name
+
+
+def _shapes(tensor: Any, axes: Mapping[str, Range]) -> list[tuple[int, ...]]:
+    """The least, the best and the largest shape of an input."""
+    ranges = []
+    for i, length in enumerate(tuple(tensor.shape)):
+        name = tensor.get_dimension_name(i) or f"{tensor.name}_{i}"
+        if length < 0 and name not in axes:
+            raise EngineError(f"the open axis {name!r} of tensor {tensor.name!r} has no range", received=_listed(axes) or "none",
+                              remedy="give one for it")
+        ranges.append(axes[name] if length < 0 else Range(length, length, length))
+    return [tuple(getattr(each, end) for each in ranges) for end in ("low", "best", "high")]
+
+
+def _listed(axes: Mapping[str, Range]) -> str:
+    return ", ".join(f"{name} {each}" for name, each in axes.items())
+
+
+def _parser_error(trt: ModuleType, parser: Any, path: Path) -> EngineError:
+    errors = [parser.get_error(i) for i in range(parser.num_errors)]
+    if any("DESERIALIZE" in str(error.code()) for error in errors):
+        return ModelFileError(f"{path.name} is no ONNX model", received=_words(errors[0].desc()),
+                              remedy="install the pack again")
+    told = list(dict.fromkeys(map(_problem, errors)))
+    more = [f"and {len(told) - MOST_PROBLEMS} more"] if len(told) > MOST_PROBLEMS else []
+    return BackendError(f"{path.name} cannot be built", received=" | ".join([*told[:MOST_PROBLEMS], *more]) or "no reason from the parser",
+                        expected="operators that TensorRT takes", remedy="this component runs on ONNX Runtime")
+
+
+def _problem(error: Any) -> str:
+    name = error.node_name() or f"number {error.node()}"
+    return f"node {name} ({error.node_operator() or 'unknown operator'}): {_words(error.desc())}"
+
+
+def _words(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,69 @@
+"""The process in which one engine is built: `python -m meshwright.engines.tensorrt_worker`, driven by `tensorrt_build`.
+
+Reads a request, one line of JSON, from standard input; writes the engine to the file it names, and lines of JSON to
+standard output: {"share": 0.25} while it works, then {"done": true} or {"error": [kind, subject, received, expected, remedy]}.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any, TextIO
+
+from .errors import EngineError
+from .tensorrt_builder import build
+from .tensorrt_network import Range
+from .tensorrt_products import choose
+
+
+def main() -> None:
+    """Build what standard input asks for."""
+    # Ctrl-C reaches both processes; the one that asked ends this one.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    answers = _private_output()
+    request = json.loads(sys.stdin.readline())
+    try:
+        _work(request, answers)
+        _say(answers, done=True)
+    except EngineError as error:
+        _say(answers, error=[type(error).__name__, error.subject, error.received, error.expected, error.remedy])
+    except OSError as error:  # of the engine's file
+        _say(answers, error=["OutputError", f"{request['out']} cannot be written", str(error), None,
+                             "make room, or set MESHWRIGHT_CACHE to a folder on another disk; the cache is as it was"])
+    except MemoryError:
+        _say(answers, error=["MemoryError"])
+
+
+def _work(request: dict[str, Any], answers: TextIO) -> None:
+    told = -1.0
+
+    def progress(share: float) -> None:
+        nonlocal told
+        if share >= told + 0.01:
+            told = share
+            _say(answers, share=round(share, 4))
+
+    axes = {name: Range(*lengths) for name, lengths in request["axes"].items()}
+    engine = build(choose(request["product"]), Path(request["model"]), axes, request["workspace"], progress)
+    with open(request["out"], "xb") as file:
+        file.write(engine)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _private_output() -> TextIO:
+    """Standard output for us alone: the vendor's libraries print to it as they like, which goes to standard error."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return answers
+
+
+def _say(answers: TextIO, **answer: Any) -> None:
+    print(json.dumps(answer), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""Which product is used, and what is said where it is not there."""
+
+import pytest
+
+from meshwright.engines import tensorrt_products
+from meshwright.engines.errors import BackendUnavailable
+from meshwright.engines.tensorrt_products import Product, choose
+
+ABSENT = Product("tensorrt", "no_such_tensorrt", ("no-such-tensorrt",), "pip install it")
+
+
+def test_an_unknown_backend_lists_the_known_ones():
+    with pytest.raises(BackendUnavailable, match="there is no backend 'abacus' that builds engines; expected tensorrt or tensorrt-rtx"):
+        choose("abacus")
+
+
+def test_a_missing_package_says_how_to_get_it():
+    with pytest.raises(BackendUnavailable, match="the package no_such_tensorrt is not installed; pip install it"):
+        ABSENT.load()
+
+
+def test_nothing_installed_names_both_lines(monkeypatch):
+    monkeypatch.setattr(tensorrt_products, "PRODUCTS", (ABSENT, Product("tensorrt-rtx", "nor_this", ("nor-this",), "or that")))
+    with pytest.raises(BackendUnavailable, match="neither TensorRT nor TensorRT-RTX is installed; or that or pip install it"):
+        choose()
+
+
+def test_what_is_installed_is_used(monkeypatch):
+    there = Product("tensorrt-rtx", "json", ("numpy",), "")
+    monkeypatch.setattr(tensorrt_products, "PRODUCTS", (ABSENT, there))
+    assert choose() is there and choose("tensorrt") is ABSENT
+    assert there.version() == tensorrt_products.version("numpy")
+
+
+def test_libraries_that_are_missing_are_named(tmp_path, monkeypatch):
+    """The bindings without the libraries, as a stub package leaves them."""
+    (tmp_path / "half_tensorrt.py").write_text("raise ImportError('libnvinfer.so.11: cannot open shared object file')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(BackendUnavailable) as caught:
+        Product("tensorrt", "half_tensorrt", (), "").load()
+    assert "half_tensorrt cannot be imported: the libraries of TensorRT are missing" in str(caught.value)
+    assert "tensorrt-cu13-libs" in caught.value.remedy

@@ -1,0 +1,37 @@
+"""TensorRT takes every component that we export: an operator that it refuses fails here, on a machine without a GPU."""
+
+import pytest
+
+from meshwright.export import tiny
+from meshwright.export.spec import FP16
+from meshwright.runtime import Pack, cli
+from meshwright.runtime.build_axes import ranges_of
+
+pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed: pip install 'meshwright[tensorrt]'")
+
+
+@pytest.fixture
+def half(tmp_path):
+    """A pack of every kind of component, calculated in FP16 where that is safe."""
+    return tiny.build(tmp_path / "half", precision=FP16)
+
+
+def build(pack, tmp_path, monkeypatch, capsys):
+    """Build everything; the names of what was built."""
+    monkeypatch.setenv("MESHWRIGHT_CACHE", str(tmp_path / "cache"))
+    code = cli.main(["build", str(pack), "--backend", "tensorrt-rtx"])
+    said = capsys.readouterr()
+    assert code == 0, said.err
+    return sorted(path.name.rsplit("-", 1)[0].partition("-")[2] for path in (tmp_path / "cache/engines").glob("*.engine"))
+
+
+def test_every_component_of_a_half_precision_pack(half, tmp_path, monkeypatch, capsys):
+    components = Pack.open(half).manifest.components
+    assert {c.compute for c in components.values()} == {"fp16", "fp32"} and len(components) == 11
+    assert build(half, tmp_path, monkeypatch, capsys) == sorted(components)
+
+
+def test_every_component_of_the_bundled_pack(tmp_path, monkeypatch, capsys):
+    components = Pack.open("props").manifest.components
+    assert build("props", tmp_path, monkeypatch, capsys) == sorted(components)
+    assert all(ranges_of(c.spec) for c in components.values() if c.kind.startswith("field"))
