@@ -12,6 +12,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from .tensorrt_products import PRODUCTS
+
 # Of one trial, most of it spent on reading libraries from a cold disk.
 SECONDS = 60
 NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -52,9 +54,7 @@ class Found:
 PACKAGES = (
     Package("onnxruntime", ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino", "onnxruntime-rocm"),
             "pip install onnxruntime", "runs every pack, on the CPU without further packages"),
-    Package("tensorrt", ("tensorrt", "tensorrt-cu13", "tensorrt-cu12"), "pip install tensorrt-cu13 cuda-core",
-            "FP16 engines for data-centre and workstation cards"),
-    Package("tensorrt_rtx", ("tensorrt-rtx", "tensorrt-rtx-cu13"), "pip install 'meshwright[tensorrt]'", "FP16 engines for RTX cards"),
+    *(Package(product.module, product.distributions, product.install, product.gives) for product in PRODUCTS),
     Package("cuda-core", ("cuda-core",), "pip install cuda-core", "device memory and CUDA graphs, for TensorRT"),
 )
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -63,7 +64,8 @@ def build_to(order: Order, out: Path, on_progress: OnProgress) -> None:
         finally:
             process.kill()
             process.wait()
-            process.stdin.close()
+            with suppress(BrokenPipeError):  # of a worker that ended before it had read its order
+                process.stdin.close()
             process.stdout.close()
 
 

@@ -14,12 +14,13 @@ from .remedies import unavailable
 
 @dataclass(frozen=True)
 class Product:
-    """name : as the user says it. module : of Python. distributions : that bring the module, any one."""
+    """name : as the user says it. module : of Python. distributions : that bring the module, any one. gives : what it is for."""
 
     name: str
     module: str
     distributions: tuple[str, ...]
     install: str
+    gives: str = ""
 
     @property
     def is_installed(self) -> bool:
@@ -46,8 +47,10 @@ class Product:
 
 
 PRODUCTS = (
-    Product("tensorrt", "tensorrt", ("tensorrt", "tensorrt-cu13", "tensorrt-cu12"), "pip install tensorrt-cu13"),
-    Product("tensorrt-rtx", "tensorrt_rtx", ("tensorrt-rtx", "tensorrt-rtx-cu13"), "pip install 'meshwright[tensorrt]'"),
+    Product("tensorrt", "tensorrt", ("tensorrt", "tensorrt-cu13", "tensorrt-cu12"), "pip install tensorrt-cu13 cuda-core",
+            "FP16 engines for data-centre and workstation cards"),
+    Product("tensorrt-rtx", "tensorrt_rtx", ("tensorrt-rtx", "tensorrt-rtx-cu13"), "pip install 'meshwright[tensorrt]'",
+            "FP16 engines for RTX cards"),
 )
 NAMES = tuple(product.name for product in PRODUCTS)
 

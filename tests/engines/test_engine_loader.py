@@ -13,8 +13,9 @@ from meshwright.engines.errors import BackendError
 from meshwright.engines.tensorrt_network import Range
 from tests.engines import models
 from tests.engines.engines_on_disk import NO_GPU, Told, affine, machine
+from tests.engines.platforms import TENSORRT_RTX
 
-pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed: pip install 'meshwright[tensorrt]'")
+pytestmark = TENSORRT_RTX
 
 WHY = "p/affine: the engine in the cache does not fit:"
 

@@ -19,8 +19,9 @@ from meshwright.engines.tensorrt_builder import Phases, failed
 from meshwright.engines.tensorrt_network import Range
 from tests.engines import models
 from tests.engines.engines_on_disk import NO_GPU, affine, machine
+from tests.engines.platforms import TENSORRT_RTX
 
-pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed: pip install 'meshwright[tensorrt]'")
+pytestmark = TENSORRT_RTX
 
 
 def refused(order, tmp_path, kind):

@@ -6,8 +6,9 @@ from meshwright.export import tiny
 from meshwright.export.spec import FP16
 from meshwright.runtime import Pack, cli
 from meshwright.runtime.build_axes import ranges_of
+from tests.engines.platforms import TENSORRT_RTX
 
-pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed: pip install 'meshwright[tensorrt]'")
+pytestmark = TENSORRT_RTX
 
 
 @pytest.fixture

@@ -12,9 +12,7 @@ import pytest
 
 from meshwright.runtime.pack import file_hash
 from tests.engines import models
-
-PACKAGE = pytest.mark.skipif("not __import__('importlib.util').util.find_spec('tensorrt_rtx')",
-                             reason="TensorRT-RTX is not installed: pip install 'meshwright[tensorrt]'")
+from tests.engines.platforms import TENSORRT_RTX
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +26,7 @@ def engines(cache):
     return sorted(path.name.rsplit("-", 1)[0] for path in cache.glob("*.engine"))
 
 
-@PACKAGE
+@TENSORRT_RTX
 def test_chosen_components_are_built_once_listed_and_pruned(main, cache, tiny):
     ended = main("build", "tiny", "--backend", "tensorrt-rtx", "--component", "field_color", "--component", "text_encoder")
     assert ended.returncode == 0 and "2 of 2 engines built for tensorrt-rtx" in ended.stdout
@@ -45,7 +43,7 @@ def test_chosen_components_are_built_once_listed_and_pruned(main, cache, tiny):
     assert len(engines(cache)) == 2
 
 
-@PACKAGE
+@TENSORRT_RTX
 def test_a_component_that_cannot_be_built_keeps_no_other_from_it(main, cache, tiny, tmp_path):
     folder = shutil.copytree(tiny, tmp_path / "odd")
     document = json.loads((folder / "pack.json").read_text())
@@ -59,7 +57,7 @@ def test_a_component_that_cannot_be_built_keeps_no_other_from_it(main, cache, ti
     assert "text_encoder  failed" in ended.stderr and "1 of 2 engines built" in ended.stdout and "1 failed" in ended.stdout
 
 
-@PACKAGE
+@TENSORRT_RTX
 def test_a_cache_that_cannot_be_written(main, monkeypatch):
     monkeypatch.setenv("MESHWRIGHT_CACHE", "/proc/nowhere")
     ended = main("build", "tiny", "--backend", "tensorrt-rtx", "--component", "field_color")
@@ -68,13 +66,13 @@ def test_a_cache_that_cannot_be_written(main, monkeypatch):
     assert "set MESHWRIGHT_CACHE to a folder" in ended.stderr
 
 
-@PACKAGE
+@TENSORRT_RTX
 def test_an_unknown_component_lists_the_known_ones(main):
     ended = main("build", "tiny", "--backend", "tensorrt-rtx", "--component", "unet")
     assert ended.returncode == 2 and "pack tiny has no such component; received unet; expected text_encoder, " in ended.stderr
 
 
-@PACKAGE
+@TENSORRT_RTX
 def test_ctrl_c_ends_the_build_and_leaves_nothing(cache):
     """In the middle of the largest network of the bundled pack; both processes get the signal, as from a terminal."""
     command = [sys.executable, "-m", "meshwright.runtime.cli", "build", "props", "--backend", "tensorrt-rtx", "--component", "refiner_step"]
@@ -89,7 +87,7 @@ def test_ctrl_c_ends_the_build_and_leaves_nothing(cache):
     assert [path.name for path in cache.iterdir()] == ["lock"]
 
 
-@PACKAGE
+@TENSORRT_RTX
 def test_quiet_says_nothing(main, cache):
     ended = main("build", "tiny", "--backend", "tensorrt-rtx", "--component", "field_color", "--quiet")
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "") and len(engines(cache)) == 1
@@ -131,8 +129,8 @@ sys.exit(cli.main(sys.argv[1:]))
 
 
 @pytest.mark.parametrize(("backend", "message"), [
-    ((), "neither TensorRT nor TensorRT-RTX is installed; pip install 'meshwright[tensorrt]' or pip install tensorrt-cu13"),
-    (("--backend", "tensorrt"), "the package tensorrt is not installed; pip install tensorrt-cu13"),
+    ((), "neither TensorRT nor TensorRT-RTX is installed; pip install 'meshwright[tensorrt]' or pip install tensorrt-cu13 cuda-core"),
+    (("--backend", "tensorrt"), "the package tensorrt is not installed; pip install tensorrt-cu13 cuda-core"),
     (("--backend", "tensorrt-rtx"), "the package tensorrt_rtx is not installed; pip install 'meshwright[tensorrt]'"),
 ])
 def test_a_missing_package(tiny, cache, backend, message):

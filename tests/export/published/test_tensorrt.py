@@ -1,11 +1,11 @@
 """TensorRT takes every component of the published layout from text to mesh, calculated in FP16."""
 
-import pytest
 
 from meshwright.export import command
 from meshwright.runtime import Pack, cli
+from tests.engines.platforms import TENSORRT_RTX
 
-pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed: pip install 'meshwright[tensorrt]'")
+pytestmark = TENSORRT_RTX
 
 
 def test_every_component_of_a_published_layout(published, tmp_path, monkeypatch, capsys):
