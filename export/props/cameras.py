@@ -7,15 +7,23 @@ ELEVATIONS = (20.0, -10.0, 20.0, -10.0, 20.0, -10.0)
 RADIUS, FOV = 4.0, 30.0
 
 
-def view_poses() -> np.ndarray:
-    """Camera-to-world matrices (6, 4, 4) float64 in OpenGL axes (x right, y up, z backwards), z-up world."""
-    a, e = np.radians(AZIMUTHS), np.radians(ELEVATIONS)
+def view_poses(turn: float = 0.0) -> np.ndarray:
+    """Camera-to-world matrices (6, 4, 4) float64 in OpenGL axes (x right, y up, z backwards), z-up world.
+
+    turn : degrees that are added to every azimuth
+    """
+    return poses(np.array(AZIMUTHS) + turn, ELEVATIONS, RADIUS)
+
+
+def poses(azimuths, elevations, radius) -> np.ndarray:
+    """Cameras-to-world (n, 4, 4) float64 that look at the origin from azimuths and elevations (n,) in degrees."""
+    a, e = np.radians(azimuths), np.radians(elevations)
     z = np.stack([np.cos(e) * np.cos(a), np.cos(e) * np.sin(a), np.sin(e)], axis=1)
     x = np.cross([0.0, 0.0, 1.0], z)
     x /= np.linalg.norm(x, axis=1, keepdims=True)
-    poses = np.tile(np.eye(4), (6, 1, 1))
-    poses[:, :3, 0], poses[:, :3, 1], poses[:, :3, 2], poses[:, :3, 3] = x, np.cross(z, x), z, RADIUS * z
-    return poses
+    made = np.tile(np.eye(4), (len(z), 1, 1))
+    made[:, :3, 0], made[:, :3, 1], made[:, :3, 2], made[:, :3, 3] = x, np.cross(z, x), z, radius * z
+    return made
 
 
 def camera_vectors() -> np.ndarray:

@@ -8,6 +8,8 @@ A prop is a float32 array (n, 24), a primitive a row:
 Distances are negative inside. A union's distance is exact outside and a bound inside, as for every union by minimum.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from numba import njit, prange
 
@@ -136,19 +138,24 @@ def project_to_surface(prop, points, steps):
 
 @njit(fastmath=True, cache=True)
 def _shade(prop, ox, oy, oz, dx, dy, dz, near, far, light):
-    """Shaded sRGB colour along one ray, white where it misses, and the index of what it hit (-1 for nothing)."""
+    """Shaded sRGB colour along one ray, black where it misses, and the index of what it hit (-1 for nothing)."""
     t = near
     for _ in range(48):
         px, py, pz = ox + t * dx, oy + t * dy, oz + t * dz
         d, i = _distance(prop, px, py, pz)
         if d < 1.5e-3:
             nx, ny, nz = _normal(prop, i, px, py, pz)
-            s = AMBIENT + DIFFUSE * max(0.0, nx * light[0] + ny * light[1] + nz * light[2])
-            return prop[i, 18] * s, prop[i, 19] * s, prop[i, 20] * s, i
+            s = light[3] + light[4] * max(0.0, nx * light[0] + ny * light[1] + nz * light[2])
+            g = 0.0
+            if light[5] > 0.0:
+                hx, hy, hz = light[0] - dx, light[1] - dy, light[2] - dz
+                g = (nx * hx + ny * hy + nz * hz) / max(np.sqrt(hx * hx + hy * hy + hz * hz), 1e-6)
+                g = light[5] * max(0.0, g) ** 24
+            return prop[i, 18] * s + g, prop[i, 19] * s + g, prop[i, 20] * s + g, i
         t += d
         if t > far:
             break
-    return 1.0, 1.0, 1.0, -1
+    return 0.0, 0.0, 0.0, -1
 
 
 @njit(parallel=True, fastmath=True, cache=True)
@@ -172,27 +179,49 @@ def _trace(prop, c2w, size, tan_half, radius, light, image, hit):
                 ox, oy, oz = m[0, 3], m[1, 3], m[2, 3]
                 b = ox * dx + oy * dy + oz * dz
                 disc = b * b - (ox * ox + oy * oy + oz * oz) + radius * radius
-                r, g, bl, i = 1.0, 1.0, 1.0, -1
+                r, g, bl, i = 0.0, 0.0, 0.0, -1
                 if disc > 0.0:
                     root = np.sqrt(disc)
                     r, g, bl, i = _shade(prop, ox, oy, oz, dx, dy, dz, -b - root, -b + root, light)
                 image[v, row, col, s, 0] = r
                 image[v, row, col, s, 1] = g
                 image[v, row, col, s, 2] = bl
+                image[v, row, col, s, 3] = 1.0 if i >= 0 else 0.0
                 if image.shape[3] == 1:
                     hit[v, row, col] = i
 
 
-def render(prop: np.ndarray, c2w: np.ndarray, size: int, fov: float = 30.0) -> np.ndarray:
-    """Views (n, size, size, 3) float32 sRGB in [0, 1] on white, for cameras c2w (n, 4, 4) in OpenGL axes.
+@dataclass(frozen=True)
+class Light:
+    """direction : towards the light, world axes; ambient + diffuse * cosine multiplies the colour, and gloss is added to it."""
 
-    One sample a pixel, and four where neighbouring pixels saw different primitives or background.
+    direction: tuple[float, float, float] = tuple(LIGHT)
+    ambient: float = AMBIENT
+    diffuse: float = DIFFUSE
+    gloss: float = 0.0
+
+    def packed(self) -> np.ndarray:
+        """(6,) float32 as the tracer reads it."""
+        direction = np.asarray(self.direction) / np.linalg.norm(self.direction)
+        return np.array([*direction, self.ambient, self.diffuse, self.gloss], np.float32)
+
+
+def render(prop: np.ndarray, c2w: np.ndarray, size: int, fov: float = 30.0) -> np.ndarray:
+    """Views (n, size, size, 3) float32 sRGB in [0, 1] on white, for cameras c2w (n, 4, 4) in OpenGL axes."""
+    image = render_rgba(prop, c2w, size, fov)
+    return image[..., :3] + (1 - image[..., 3:])
+
+
+def render_rgba(prop: np.ndarray, c2w: np.ndarray, size: int, fov: float = 30.0, light: Light | None = None) -> np.ndarray:
+    """The same without a background: (n, size, size, 4) float32, colour multiplied by coverage, and coverage in [0, 1].
+
+    One sample a pixel, and four where neighbouring pixels saw different primitives or background. Gloss may pass 1.
     """
     n, tan_half = len(c2w), float(np.tan(np.radians(fov) / 2))
-    c2w, light = np.ascontiguousarray(c2w, dtype=np.float32), LIGHT.astype(np.float32)
+    c2w, light = np.ascontiguousarray(c2w, dtype=np.float32), (light or Light()).packed()
     radius = float(np.max(np.linalg.norm(prop[:, 10:13], axis=1) + prop[:, 21]))
     hit = np.full((n, size, size), -1, np.int32)
-    single = np.ones((n, size, size, 1, 3), np.float32)
+    single = np.zeros((n, size, size, 1, 4), np.float32)
     _trace(prop, c2w, size, tan_half, radius, light, single, hit)
     image, edge = single[..., 0, :], np.zeros(hit.shape, bool)
     for axis in (1, 2):
@@ -200,7 +229,7 @@ def render(prop: np.ndarray, c2w: np.ndarray, size: int, fov: float = 30.0) -> n
         edge |= np.pad(differs, [(0, 1) if a == axis else (0, 0) for a in range(3)])
         edge |= np.pad(differs, [(1, 0) if a == axis else (0, 0) for a in range(3)])
     hit[edge] = -2
-    four = np.ones((n, size, size, 4, 3), np.float32)
+    four = np.zeros((n, size, size, 4, 4), np.float32)
     _trace(prop, c2w, size, tan_half, radius, light, four, hit)
     image[edge] = four[edge].mean(axis=1)
     return image
