@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import struct
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,8 +22,11 @@ from .manifest import Resize
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-FORMATS = ("PNG", "JPEG", "WEBP")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
+READS = "PNG, JPEG, WebP, BMP or GIF"
 MOST_PIXELS = 200_000_000
+MOST_BYTES = 4 * MOST_PIXELS  # as many as a file without any compression has
+STANDARD_INPUT = "-"
 _SETTINGS = threading.Lock()
 
 
@@ -58,21 +62,19 @@ class Picture:
 
 
 def read_picture(path: str | os.PathLike[str]) -> Picture:
-    """A PNG, JPEG or WebP file, turned as its EXIF entry says, alpha kept; of an animation the first picture.
+    """A PNG, JPEG, WebP, BMP or GIF file, turned as its EXIF entry says, alpha kept; of an animation the first picture.
 
+    path : "-" is standard input
     Errors: InputError for a file that cannot be read, is no such picture, or has more than 200 megapixels.
     """
+    name = "standard input" if path == STANDARD_INPUT else f"{path}"
+    data = _file_bytes(path, name)
     try:
-        data = Path(path).read_bytes()
-    except (OSError, ValueError) as error:  # a name with a zero byte is a ValueError
-        raise InputError(f"the picture {path} cannot be read", received=getattr(error, "strerror", None) or str(error),
-                         expected="a file") from error
-    try:
-        return Picture(_decoded(data, path), hashlib.sha256(data).hexdigest())
+        return Picture(_decoded(data, name), hashlib.sha256(data).hexdigest())
     # What Pillow raises for broken files is not limited to one class.
-    except (OSError, ValueError, SyntaxError, EOFError, OverflowError, IndexError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is no picture that can be read", received=f"{len(data)} bytes, {error}",
-                         expected="a whole PNG, JPEG or WebP file") from error
+    except (OSError, ValueError, SyntaxError, EOFError, OverflowError, LookupError, TypeError, struct.error) as error:
+        raise InputError(f"{name} is no picture that can be read", received=_look(data, error), expected=f"a whole {READS} file",
+                         remedy="save the drawing as a PNG" if _is_svg(data) else None) from error
 
 
 def prepared(picture: Picture, background: float, resize: Resize) -> np.ndarray:
@@ -106,12 +108,60 @@ def control_planes(picture: Picture, background: float, height: int, width: int)
     return 2 * _planes(image.resize((width, height), Image.Resampling.BILINEAR)) - 1
 
 
-def _decoded(data: bytes, path: str | os.PathLike[str]) -> np.ndarray:
+def resized(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """(height, width) or (height, width, 3): `pixels`, uint8, made larger or smaller, antialiased."""
+    from PIL import Image
+
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def shrunk(picture: Picture, side: int) -> Picture:
+    """The picture with its longer side at most `side` pixels; colours below clear alpha do not bleed into the rest."""
+    from PIL import Image
+
+    scale = side / max(picture.height, picture.width)
+    if scale >= 1:
+        return picture
+    size = tuple(max(1, round(scale * axis)) for axis in (picture.width, picture.height))
+    # Pillow multiplies alpha in before it resizes, and out again afterwards.
+    return Picture.of(np.asarray(Image.fromarray(picture.pixels).resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)))
+
+
+def _file_bytes(path: str | os.PathLike[str], name: str) -> bytes:
+    """All of a file; InputError if it cannot be read or has no end."""
+    try:
+        with nullcontext(sys.stdin.buffer) if path == STANDARD_INPUT else open(path, "rb") as file:
+            data = file.read(MOST_BYTES + 1)
+    except (OSError, ValueError, AttributeError) as error:  # a name with a zero byte is a ValueError; a closed input is None
+        raise InputError(f"the picture {name} cannot be read", received=getattr(error, "strerror", None) or str(error),
+                         expected="a file") from error
+    if len(data) > MOST_BYTES:
+        raise InputError(f"the picture {name} is too large", received=f"more than {MOST_BYTES // 1_000_000} MB",
+                         expected=f"at most {MOST_PIXELS // 1_000_000} megapixels")
+    return data
+
+
+def _look(data: bytes, error: Exception) -> str:
+    """What the bytes of a file that is no picture look like. Pillow's words for an unknown kind name an object of ours."""
+    from PIL import UnidentifiedImageError
+
+    if _is_svg(data):
+        return "an SVG drawing"
+    return f"{len(data)} bytes" + ("" if not data else " of no kind that is known" if isinstance(error, UnidentifiedImageError) else f", {error}")
+
+
+def _is_svg(data: bytes) -> bool:
+    return b"<svg" in data[:4096].lower()
+
+
+def _decoded(data: bytes, name: str) -> np.ndarray:
     from PIL import Image, ImageOps
 
     with _quiet_pillow(), Image.open(io.BytesIO(data), formats=FORMATS) as image:
         if image.width * image.height > MOST_PIXELS:
-            raise InputError(f"the picture {path} is too large", received=f"{image.width} by {image.height} pixels",
+            raise InputError(f"the picture {name} is too large", received=f"{image.width} by {image.height} pixels",
                              expected=f"at most {MOST_PIXELS // 1_000_000} megapixels")
         image.load()
         upright = _eight_bits(ImageOps.exif_transpose(image))

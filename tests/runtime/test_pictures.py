@@ -63,7 +63,7 @@ def test_the_hash_is_the_files(tmp_path):
 @pytest.mark.parametrize("data", [b"", b"GIF89a", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"<svg xmlns='x'/>", b"RIFF\0\0\0\0WEBP"])
 def test_files_that_are_no_pictures(tmp_path, data):
     (tmp_path / "a.png").write_bytes(data)
-    with pytest.raises(InputError, match=f"a.png is no picture that can be read; received {len(data)} bytes.*whole PNG, JPEG or WebP"):
+    with pytest.raises(InputError, match=f"a.png is no picture that can be read; received {len(data)} bytes.*whole PNG, JPEG, WebP, BMP or GIF"):
         read_picture(tmp_path / "a.png")
 
 

@@ -1,0 +1,11 @@
+"""Cuts the object out of a picture: by the picture's own alpha, by a matte that the user gives, or by a network.
+
+    with Matting() as matting:
+        crop = cropped(matting.foreground(read_picture("mug.jpg")))
+"""
+
+from .crop import RATIO, cropped
+from .foreground import MATTES, Foreground, check_matte
+from .matting import Matting
+
+__all__ = ["MATTES", "RATIO", "Foreground", "Matting", "check_matte", "cropped"]
