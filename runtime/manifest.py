@@ -91,6 +91,8 @@ class Diffusion:
         "encoder" (the encoder gives both halves)
     unconditional_coarse : what that half of a refiner sees in place of the coarse views: the "same" latents,
         "zeros", or a "zero-image" (mid grey) as encoded
+    unconditional_image : as `unconditional`, where a picture steers the prior: "empty" or "zeros". None in packs
+        whose prior follows one thing alone, a prompt or a picture
     """
 
     latent_shape: tuple[int, ...]
@@ -99,6 +101,7 @@ class Diffusion:
     guidance: float
     unconditional: str
     unconditional_coarse: str = "same"
+    unconditional_image: str | None = None
 
 
 @dataclass(frozen=True)
@@ -114,11 +117,13 @@ class PictureInput:
     """How a picture is prepared: laid on a grey `background` in [0, 1], padded to a square, resized.
 
     encoder : for the network that understands it; reference : for the one that keeps its details, if there is one
+    ratio : how much of the square the longer side of the object takes
     """
 
     background: float
     encoder: Resize
     reference: Resize | None
+    ratio: float = 0.85
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ FORMAT = 1
 # The sections that each recipe cannot do without.
 SECTIONS = {"sharp-it": ("text", "prior", "refiner", "coarse"), "instantmesh": ("picture", "multiview")}
 UNCONDITIONAL = ("empty", "zeros", "encoder")
+UNCONDITIONAL_IMAGE = ("empty", "zeros")
 UNCONDITIONAL_COARSE = ("same", "zeros", "zero-image")
 RESAMPLE = ("bicubic", "bilinear")
 PRECISIONS = ("fp32", "fp16")
@@ -126,13 +127,17 @@ def _text(entry: Entry) -> Text:
 def _diffusion(entry: Entry) -> Diffusion:
     shape = tuple(int(axis) for axis in entry.numbers("latent_shape"))
     coarse = entry.str("unconditional_coarse", UNCONDITIONAL_COARSE) if "unconditional_coarse" in entry else "same"
+    image = entry.str("unconditional_image", UNCONDITIONAL_IMAGE) if "unconditional_image" in entry else None
     return Diffusion(shape, entry["schedule"].dict(), entry.int("steps", low=1), entry.float("guidance"),
-                     entry.str("unconditional", UNCONDITIONAL), coarse)
+                     entry.str("unconditional", UNCONDITIONAL), coarse, image)
 
 
 def _picture(entry: Entry) -> PictureInput:
+    ratio = _fraction(entry, "ratio") if "ratio" in entry else 0.85
+    if ratio < 0.1:
+        raise PackFormat(f"{entry.where}: ratio is out of range", received=str(ratio), expected="0.1 to 1")
     return PictureInput(_fraction(entry, "background"), _resize(entry["encoder"]),
-                        _resize(entry["reference"]) if "reference" in entry else None)
+                        _resize(entry["reference"]) if "reference" in entry else None, ratio)
 
 
 def _resize(entry: Entry) -> Resize:
@@ -198,14 +203,19 @@ def _check_files(manifest: Manifest) -> None:
 def _check_halves(manifest: Manifest) -> None:
     """What the unconditional halves are made of must be there."""
     prior = manifest.prior
-    if manifest.find("prior_image_encoder") and prior and prior.unconditional != "zeros":
-        raise PackFormat("the prior that a picture steers has no empty prompt", received=prior.unconditional, expected="zeros")
+    if manifest.find("prior_image_encoder") and prior and prior.unconditional != "zeros" and not prior.unconditional_image:
+        raise PackFormat("the prior that a picture steers has no empty prompt", received=prior.unconditional,
+                         expected="zeros, or unconditional_image beside it in a pack that takes prompts too")
+    if prior and prior.unconditional_image and not manifest.find("prior_image_encoder"):
+        raise PackFormat("nothing encodes the pictures that the prior is to follow", expected="prior_image_encoder")
     for loop, kind in ((manifest.prior, "prior_step"), (manifest.refiner, "refiner_step")):
         if loop and loop.unconditional == "encoder":
             raise PackFormat(f"the unconditional half of {kind} cannot come from its encoder", expected="empty or zeros")
     refiner, step = manifest.refiner, manifest.find("refiner_step")
     if refiner and step and refiner.unconditional_coarse != "same" and step.shape("coarse")[0] != 2:
         raise PackFormat("refiner_step takes one coarse latent for both halves", received=refiner.unconditional_coarse, expected="same")
+    if manifest.find("views_step") and not manifest.multiview:
+        raise PackFormat("pack.json does not say how views_step draws", expected="multiview")
     if manifest.find("field_density") and manifest.grid.density_threshold is None:
         raise PackFormat("pack.json: grid lacks an entry", expected="density_threshold, which field_density needs")
     for kind, section in (("image_encoder", manifest.picture), ("prior_image_encoder", manifest.picture),

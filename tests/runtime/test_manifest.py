@@ -7,7 +7,8 @@ import pytest
 from meshwright.runtime import Pack, PackError, PackFormat
 from meshwright.runtime.manifest import PictureInput, Resize, Shading, Source
 from tests.runtime.test_pack import edit
-from tests.runtime.tiny_pictures import build_instantmesh, build_steered
+from tests.runtime.tiny_pack import build
+from tests.runtime.tiny_pictures import build_both, build_instantmesh, build_steered
 
 
 @pytest.fixture(scope="module")
@@ -111,4 +112,38 @@ def test_coarse_latents_that_the_refiner_cannot_take(tiny, tmp_path):
     folder = shutil.copytree(tiny, tmp_path / "copy")
     edit(folder, refiner__unconditional_coarse="zeros")
     with pytest.raises(PackFormat, match="one coarse latent for both halves; received zeros; expected same"):
+        Pack.open(folder)
+
+
+def test_sections_of_a_pack_for_prompts_and_pictures(tmp_path):
+    folder = build_both(tmp_path / "both")
+    manifest = Pack.open(folder).manifest
+    assert (manifest.prior.unconditional, manifest.prior.unconditional_image) == ("empty", "empty")
+    assert manifest.refiner.unconditional_image is None and manifest.picture.ratio == 0.85
+    edit(folder, picture__ratio=0.5)
+    assert Pack.open(folder).manifest.picture.ratio == 0.5
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    ({"picture__ratio": 0.0}, "ratio is out of range"),
+    ({"picture__ratio": 1.5}, "ratio is out of range"),
+    ({"prior__unconditional_image": "encoder"}, "unconditional_image"),
+    ({"multiview": None}, "does not say how views_step draws; expected multiview"),
+], ids=str)
+def test_a_pack_for_both_that_is_wrong(tmp_path, change, message):
+    folder = build_both(tmp_path / "both")
+    document = json.loads((folder / "pack.json").read_text())
+    if change == {"multiview": None}:
+        del document["multiview"]
+        (folder / "pack.json").write_text(json.dumps(document))
+    else:
+        edit(folder, **change)
+    with pytest.raises(PackFormat, match=message):
+        Pack.open(folder)
+
+
+def test_a_prior_that_follows_pictures_needs_their_encoder(tmp_path):
+    folder = build(tmp_path / "tiny")
+    edit(folder, prior__unconditional_image="empty")
+    with pytest.raises(PackFormat, match="nothing encodes the pictures"):
         Pack.open(folder)
