@@ -27,7 +27,7 @@ class EagerEngine(Engine):
         module = component.module if component.reference is None else component.reference
         self._module = module.eval().requires_grad_(False)
 
-    def _run(self, inputs, axes) -> dict[str, np.ndarray]:
+    def _run(self, inputs, axes, keep) -> dict[str, np.ndarray]:
         with torch.inference_mode():
             outputs = self._module(*(torch.from_numpy(_writable(inputs[name])) for name in self._names))
         outputs = outputs if isinstance(outputs, tuple) else (outputs,)

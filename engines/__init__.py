@@ -2,39 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from .base import Engine
-from .errors import BackendUnavailable, MeshwrightError
+from .device_array import DeviceArray
+from .device_memory import DeviceMemory
+from .errors import BackendUnavailable, EngineError, MeshwrightError
 from .null import NullEngine
 from .spec import EngineSpec, TensorSpec
 
 if TYPE_CHECKING:
     from .onnxruntime import Provider
 
-__all__ = ["Engine", "EngineSpec", "MeshwrightError", "NullEngine", "TensorSpec", "open_engine"]
+__all__ = ["DeviceArray", "DeviceMemory", "Engine", "EngineSpec", "MeshwrightError", "NullEngine", "TensorSpec", "open_engine"]
+BACKENDS = ("onnxruntime", "tensorrt", "tensorrt-rtx", "null")
 
 
 def open_engine(path: str | Path, *, backend: str = "onnxruntime",
                 providers: Sequence[Provider] = ("CPUExecutionProvider",), threads: int | None = None,
-                map_weights: bool = False) -> Engine:
+                map_weights: bool = False, plan: Path | None = None, memory: DeviceMemory | None = None,
+                weights: Mapping[str, np.ndarray] | None = None) -> Engine:
     """Load a model file.
 
-    backend   : "onnxruntime", or "null", which reads the file's inputs and outputs and computes nothing
+    backend   : "onnxruntime"; "tensorrt" or "tensorrt-rtx", which run the engine `plan` that was built from the file; or
+        "null", which reads the file's inputs and outputs and computes nothing
     providers : ONNX Runtime's execution providers in order of preference: names, or (name, options)
     threads   : of one operator on the CPU; None for all cores
     map_weights : leave the weights in their external-data file, from where the operating system brings in the pages
         in use and takes them away again; each step casts them if they are FP16. Loads at once and needs the least
-        memory, but runs slower; results differ from the usual by rounding.
-    Raises ModelFileError, BackendUnavailable (the package or provider is not there) or BackendError.
+        memory, but runs slower; results differ from the usual by rounding. ONNX Runtime only.
+    plan      : of TensorRT, a file of the engine cache (`engine_cache.Entry.path`)
+    memory    : of the GPU, shared by the engines of a pipeline; TensorRT needs it. With it ONNX Runtime's CUDA provider
+        keeps its tensors there too, on the same stream.
+    weights   : initializers by name that take the place of the file's own, of the same dtype and shape. ONNX Runtime only.
+    Raises ModelFileError, BackendUnavailable (the package or provider is not there), BackendError or DeviceLost.
     """
     # Imported here, because a vendor's package is loaded only when its backend is used.
     from .onnxruntime import OnnxRuntimeEngine, read_spec
 
     if backend == "onnxruntime":
-        return OnnxRuntimeEngine(path, providers=providers, threads=threads, map_weights=map_weights)
+        return OnnxRuntimeEngine(path, providers=providers, threads=threads, map_weights=map_weights, memory=memory, weights=weights)
     if backend == "null":
         return NullEngine(read_spec(path))
-    raise BackendUnavailable(f"there is no backend {backend!r}", expected="onnxruntime or null")
+    if backend not in BACKENDS:
+        raise BackendUnavailable(f"there is no backend {backend!r}", expected=", ".join(BACKENDS))
+    if plan is None or memory is None or weights:
+        raise EngineError(f"{backend} runs an engine that was built before, in a GPU's memory",
+                          expected="plan= and memory=, and no weights= (build an engine from them)")
+    from .tensorrt import TensorRTEngine
+    from .tensorrt_products import choose
+
+    return TensorRTEngine(plan, path, choose(backend), memory)

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from .device_array import DeviceArray
 from .errors import TensorError
-from .spec import TensorSpec, format_shape
+from .spec import EngineSpec, TensorSpec, format_shape
 
 
 class AxisLengths:
@@ -17,9 +18,9 @@ class AxisLengths:
         self.lengths: dict[str, int] = {}
         self._seen_in: dict[str, str] = {}
 
-    def check(self, spec: TensorSpec, value: np.ndarray) -> np.ndarray:
+    def check(self, spec: TensorSpec, value: np.ndarray | DeviceArray) -> np.ndarray | DeviceArray:
         """`value` in C order. Raises TensorError if its dtype or shape is not that of `spec`."""
-        array = np.asarray(value)
+        array = value if isinstance(value, DeviceArray) else np.asarray(value)
         fits = array.dtype.name == spec.dtype and array.ndim == len(spec.shape)
         fixed = zip(spec.shape, array.shape, strict=False)
         if not fits or any(axis != length for axis, length in fixed if isinstance(axis, int)):
@@ -27,6 +28,8 @@ class AxisLengths:
         for axis, length in zip(spec.shape, array.shape, strict=True):
             if isinstance(axis, str):
                 self._learn(spec, axis, length)
+        if isinstance(array, DeviceArray):
+            return array
         return np.ascontiguousarray(array).reshape(array.shape)  # without it a scalar would gain an axis
 
     def _learn(self, spec: TensorSpec, axis: str, length: int) -> None:
@@ -37,7 +40,7 @@ class AxisLengths:
                               expected=f"{known}, as in tensor {first!r}")
 
 
-def describe(array: np.ndarray) -> str:
+def describe(array: np.ndarray | DeviceArray) -> str:
     """A dtype and shape for messages: float32 (1, 5, 3)."""
     return f"{array.dtype.name} {format_shape(array.shape)}"
 
@@ -55,11 +58,19 @@ def check_names(given: Iterable[str], wanted: Sequence[str]) -> None:
                               expected=", ".join(wanted) or "no tensor")
 
 
-def steps_of(per_step: Mapping[str, np.ndarray]) -> int:
+def check_kept(keep: Iterable[str], spec: EngineSpec) -> None:
+    """Raise TensorError unless all of `keep` are outputs."""
+    unknown = [name for name in keep if spec.output(name) is None]
+    if unknown:
+        raise TensorError(f"unknown output {', '.join(map(repr, unknown))}", received=", ".join(keep),
+                          expected=", ".join(tensor.name for tensor in spec.outputs))
+
+
+def steps_of(per_step: Mapping[str, np.ndarray | DeviceArray]) -> int:
     """N, the length of the leading axis that all per-step arrays share. Raises TensorError if they don't."""
     if not per_step:
         raise TensorError("per_step", received="no tensor", expected="one or more, with a leading axis of N steps")
-    lengths = {name: np.shape(value)[:1] for name, value in per_step.items()}
+    lengths = {name: (value.shape if isinstance(value, DeviceArray) else np.shape(value))[:1] for name, value in per_step.items()}
     first = next(iter(lengths))
     for name, length in lengths.items():
         if not length:

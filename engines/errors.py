@@ -5,6 +5,7 @@
     │   ├── TensorError           a tensor's name, shape or dtype
     │   ├── ModelFileError        a file that is missing or no model
     │   ├── BackendError          what the vendor's package raised, which is the cause
+    │   │   └── DeviceLost        a GPU that stopped answering: nothing more runs on it in this process
     │   └── BackendUnavailable    a package, library or provider that is not there
     ├── PackError                 a folder with a pack
     │   ├── PackNotFound          no such pack
@@ -57,6 +58,10 @@ class ModelFileError(EngineError):
 
 class BackendError(EngineError):
     """The vendor's package failed; its own error is the cause."""
+
+
+class DeviceLost(BackendError):
+    """The GPU stopped answering; until the process ends, nothing more can run on it."""
 
 
 class BackendUnavailable(EngineError):

@@ -22,7 +22,7 @@ class NullEngine(Engine):
         by_name = fill if isinstance(fill, Mapping) else {tensor.name: fill for tensor in spec.outputs}
         self._fill = {tensor.name: by_name.get(tensor.name, 0.0) for tensor in spec.outputs}
 
-    def _run(self, inputs: Tensors, axes: Axes) -> dict[str, np.ndarray]:
+    def _run(self, inputs: Tensors, axes: Axes, keep: frozenset[str]) -> dict[str, np.ndarray]:
         named = {axis: 1 for tensor in self.spec.outputs for axis in tensor.shape if isinstance(axis, str)}
         known = {**named, **self._axes, **axes}
         return {tensor.name: np.full(tensor.resolve(known), self._fill[tensor.name], tensor.dtype)

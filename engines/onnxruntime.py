@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 import numpy as np
 
 from .base import NEXT, Engine, OnStep, Tensors
+from .device_memory import DeviceMemory
 from .errors import BackendError, BackendUnavailable, EngineError, ModelFileError
 from .spec import Axes, EngineSpec, TensorSpec
 
@@ -24,6 +25,7 @@ DTYPES = {
 }
 # Where a provider keeps its tensors, if not in host memory. For the others ONNX Runtime copies at each step.
 DEVICES = {"CUDAExecutionProvider": "cuda"}
+NO_WEIGHTS: Mapping[str, Any] = MappingProxyType({})
 # Slices start at multiples of it, because CUDA kernels load whole vectors from aligned addresses.
 ALIGNMENT = 256
 
@@ -51,17 +53,19 @@ class OnnxRuntimeEngine(Engine):
     """One .onnx file in one session."""
 
     def __init__(self, path: str | Path, *, providers: Sequence[Provider] = ("CPUExecutionProvider",),
-                 threads: int | None = None, map_weights: bool = False) -> None:
+                 threads: int | None = None, map_weights: bool = False, memory: DeviceMemory | None = None,
+                 weights: Mapping[str, np.ndarray] | None = None) -> None:
         """providers : in order of preference, names or (name, options); threads : of one operator, None for all cores.
 
-        map_weights : see `open_engine`. Raises ModelFileError, BackendUnavailable or BackendError.
+        map_weights, memory, weights : see `open_engine`. Raises ModelFileError, BackendUnavailable or BackendError.
         """
-        self._session = _open(Path(path), providers, threads, MAPPED if map_weights else FASTEST)
+        self._weights = _ort_values(weights or {})  # the session reads them where they lie
+        self._session = _open(Path(path), providers, threads, MAPPED if map_weights else FASTEST, self._weights)
         self.spec = _read_spec(self._session, Path(path))
         self._device, self._device_id = _device(providers[0])
         self._last_run = _last_run()
 
-    def _run(self, inputs: Tensors, axes: Axes) -> dict[str, np.ndarray]:
+    def _run(self, inputs: Tensors, axes: Axes, keep: frozenset[str]) -> dict[str, np.ndarray]:
         with _vendor_errors("the model did not run"):
             binding = self._session.io_binding()
             for name, value in inputs.items():  # read where they lie; a provider with memory of its own copies them
@@ -72,7 +76,7 @@ class OnnxRuntimeEngine(Engine):
             return {name: made[name].numpy() if array is None else array for name, array in ready.items()}
 
     def _scan(self, carry: Tensors, per_step: Tensors, constants: Tensors, axes: Axes, steps: int,
-              on_step: OnStep) -> dict[str, np.ndarray]:
+              on_step: OnStep, keep: bool) -> dict[str, np.ndarray]:
         with _vendor_errors("the scan did not start"):
             loop = _Loop(self, carry, per_step, constants)
         for i in range(steps):
@@ -173,7 +177,7 @@ def _import() -> ModuleType:
     return onnxruntime
 
 
-def _open(path: Path, providers: Sequence[Provider], threads: int | None, plan: Plan) -> Any:
+def _open(path: Path, providers: Sequence[Provider], threads: int | None, plan: Plan, weights: Mapping[str, Any] = NO_WEIGHTS) -> Any:
     ort = _import()
     names = [_name(provider) for provider in providers]
     _check_available(names, ort.get_available_providers())
@@ -183,6 +187,8 @@ def _open(path: Path, providers: Sequence[Provider], threads: int | None, plan: 
         raise EngineError("threads", received=str(threads), expected="a whole number from 1, or None for all cores")
     with _vendor_errors(f"{path.name} did not load"):
         options = _session_options(ort, threads, plan)
+        for name, value in weights.items():
+            options.add_initializer(name, value)
         session = ort.InferenceSession(str(path), options, providers=list(providers),
                                        disabled_optimizers=[] if plan.fold_constants else ["ConstantFolding"])
     lost = [name for name in names if name not in session.get_providers()]
@@ -190,6 +196,11 @@ def _open(path: Path, providers: Sequence[Provider], threads: int | None, plan: 
         raise BackendUnavailable(f"the provider {lost[0]} did not start on this machine",
                                  received=", ".join(session.get_providers()), expected=", ".join(names))
     return session
+
+
+def _ort_values(weights: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    with _vendor_errors("the weights could not be taken"):
+        return {name: _import().OrtValue.ortvalue_from_numpy(np.ascontiguousarray(value)) for name, value in weights.items()}
 
 
 def _session_options(ort: ModuleType, threads: int | None, plan: Plan) -> Any:

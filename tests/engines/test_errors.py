@@ -10,7 +10,7 @@ from meshwright.engines import errors
 TREE = {
     "MeshwrightError": "Exception",
     "EngineError": "MeshwrightError", "TensorError": "EngineError", "ModelFileError": "EngineError",
-    "BackendError": "EngineError", "BackendUnavailable": "EngineError",
+    "BackendError": "EngineError", "DeviceLost": "BackendError", "BackendUnavailable": "EngineError",
     "PackError": "MeshwrightError", "PackNotFound": "PackError", "PackCorrupt": "PackError", "PackFormat": "PackError",
     "EmptyShape": "MeshwrightError", "InputError": "MeshwrightError", "OutputError": "MeshwrightError",
     "ExportError": "MeshwrightError", "CheckpointError": "ExportError", "Cancelled": "MeshwrightError",

@@ -43,5 +43,5 @@ def test_a_file_gives_its_spec(tmp_path):
 def test_a_missing_file_and_an_unknown_backend(tmp_path):
     with pytest.raises(ModelFileError, match="missing"):
         open_engine(tmp_path / "absent.onnx", backend="null")
-    with pytest.raises(BackendUnavailable, match="'tpu'; expected onnxruntime or null"):
+    with pytest.raises(BackendUnavailable, match="'tpu'; expected onnxruntime, tensorrt, tensorrt-rtx, null"):
         open_engine(tmp_path / "absent.onnx", backend="tpu")
