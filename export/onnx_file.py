@@ -17,6 +17,7 @@ from torch import nn
 from ..engines.errors import ExportError
 from .attention import split_attention
 from .spec import ComponentSpec
+from .weight_names import name_transposed, transposed_weights
 
 OPSET = 23
 RANDOM = frozenset({"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"})
@@ -67,9 +68,12 @@ def _trace(spec: ComponentSpec) -> ir.Model:
             program = torch.onnx.export(
                 _Positional(spec.module).eval(), tuple(torch.from_numpy(array) for array in example.values()), dynamo=True,
                 opset_version=OPSET, input_names=list(example), output_names=list(spec.outputs),
-                dynamic_shapes=(dynamic,) if dims else None, verbose=False, report=False)
+                dynamic_shapes=(dynamic,) if dims else None, verbose=False, report=False, optimize=False)
+            transposed = transposed_weights(program.model)
+            program.optimize()
     except Exception as error:
         raise ExportError(f"{spec.kind} cannot be exported", received=_root_line(error)) from error
+    name_transposed(program.model, transposed)
     return program.model
 
 

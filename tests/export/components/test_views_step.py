@@ -96,7 +96,7 @@ def test_both_passes_share_one_copy_of_the_weights(tmp_path):
     assert exported_error(spec, tmp_path) < 1e-2
     stored = sum(int(np.prod(tensor.dims)) for tensor in onnx.load(tmp_path / spec.file).graph.initializer)
     parameters = sum(parameter.numel() for parameter in unet.parameters())
-    assert parameters <= stored < 1.1 * parameters  # some constants come on top
+    assert 0.95 * parameters < stored < 1.05 * parameters  # equal biases are stored once; some constants come on top
 
 
 def test_inputs_are_those_that_the_runtime_gives():
