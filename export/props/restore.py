@@ -1,0 +1,186 @@
+"""Takes the trained weights back out of a pack: its ONNX files become checkpoints that `pack` and further training read.
+
+    python -m meshwright.export.props.restore --pack runtime/packs/props --out CHECKPOINTS
+
+A module whose parameters hold numbers that occur once is exported as the pack was. Where one of them turns up in that graph, at
+the same place of the pack's graph stand the trained numbers. No name is looked at: exporters fold and rename weights.
+The encoder of the Shap-E autoencoder is in no pack, and stays lost.
+"""
+
+import argparse
+import difflib
+import itertools
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import numpy_helper
+from torch import Tensor, nn
+
+from ...engines.errors import ExportError
+from .. import parity
+from ..components.field_decoder import field_decoder
+from ..components.reconstructor import reconstructor
+from ..components.refiner import refiner
+from ..components.shap_e_decoder import shap_e_decoder
+from ..components.shap_e_prior import shap_e_prior
+from ..components.vae import Scaling, vae_decoder, vae_encoder
+from ..models.reconstructor import Reconstructor
+from ..models.shap_e import GENERATED, ShapEDecoder
+from ..onnx_file import write_onnx
+from ..spec import FP32, ComponentSpec
+from . import sizes
+from .training import prior, shap_e, vae
+from .training import refiner as refiner_training
+from .training.reconstructor import CONFIG
+
+# No forward pass reads them: PriorTransformer has two for CLIP embeddings, and Shap-E's first layers get generated weights.
+UNREAD = frozenset({"clip_mean", "clip_std", *(f"mlp.mlp.{i}.weight" for i in range(GENERATED))})
+# What stands in for the latents' statistics while their places are looked for.
+PROBE = Scaling(shift=(0.123, 0.234, 0.345, 0.456), gain=0.5678)
+
+
+class Graph:
+    """The numbers of one ONNX file by the place at which a node uses them; casts of stored halves are looked through."""
+
+    def __init__(self, path: Path) -> None:
+        graph = onnx.load(path).graph
+        values = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+        nodes = []
+        for node in graph.node:
+            if node.op_type == "Cast" and node.input[0] in values:
+                values[node.output[0]] = values[node.input[0]].astype(np.float32)
+            else:
+                nodes.append(node)
+        self.kinds = [node.op_type for node in nodes]
+        self._uses = [[values.get(name) for name in node.input] for node in nodes]
+
+    def numbers(self) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
+        """((node, input), values) of every floating-point weight and constant."""
+        for row, inputs in enumerate(self._uses):
+            yield from (((row, i), value) for i, value in enumerate(inputs) if value is not None and value.dtype == np.float32)
+
+    def places_in(self, other: "Graph") -> dict[int, int]:
+        """Which node of `other` stands where: a later exporter may put in or leave out a node or two."""
+        blocks = difflib.SequenceMatcher(None, self.kinds, other.kinds, autojunk=False).get_matching_blocks()
+        return {own + i: theirs + i for own, theirs, length in blocks for i in range(length)}
+
+    def at(self, place: tuple[int, int]) -> np.ndarray:
+        return self._uses[place[0]][place[1]]
+
+
+def fill(module: nn.Module) -> None:
+    """Give every parameter numbers that occur nowhere else."""
+    rng = np.random.default_rng(0)
+    for parameter in module.parameters():
+        parameter.data = torch.from_numpy(rng.normal(0, 0.05, tuple(parameter.shape)).astype(np.float32))
+
+
+def restore(module: nn.Module, specs: tuple[ComponentSpec, ...], pack: Path) -> dict[str, Tensor]:
+    """The trained state of `module`, a filled one, from those files in `pack` that `specs` would write.
+
+    Loads it into `module` as well. Errors: ExportError if a parameter is in none of the graphs, or if the module with the trained
+    weights gives other answers than the pack's files.
+    """
+    found: dict[str, Tensor] = {}
+    for spec in specs:
+        for name, values in _trained(module, *_graphs(spec, pack)):
+            found.setdefault(name, values)
+    missing = sorted(set(dict(module.named_parameters())) - set(found) - UNREAD)
+    if missing:
+        raise ExportError("weights are not in the pack's files", received=", ".join(missing), expected="every parameter")
+    module.load_state_dict(found, strict=False)
+    return module.state_dict()
+
+
+def check(specs: Iterable[ComponentSpec], pack: Path) -> None:
+    """Errors: ExportError if the modules of `specs` give other answers than their files in `pack`."""
+    for spec in specs:
+        error = parity.trials(spec, np.random.default_rng(0)).compare(pack / spec.file).error
+        if error is None or not error.rel < 1e-4:
+            raise ExportError(f"the restored {spec.kind} is not that of the pack", received=f"relative error {error and error.rel}",
+                              expected="below 1e-4")
+
+
+def _trained(module: nn.Module, probe: Graph, trained: Graph) -> Iterator[tuple[str, Tensor]]:
+    """Name and trained values of each of the module's parameters that `probe` holds."""
+    same_place, by_content = probe.places_in(trained), {_content(value): place for place, value in probe.numbers()}
+    for name, parameter in module.named_parameters():
+        values = parameter.detach().numpy()
+        place = by_content.get(_content(values))
+        if place is not None and place[0] in same_place:
+            yield name, _as_parameter(values, probe.at(place), trained.at((same_place[place[0]], place[1])), name)
+
+
+def _graphs(spec: ComponentSpec, pack: Path) -> tuple[Graph, Graph]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / spec.file
+        write_onnx(replace(spec, precision=FP32), path)
+        return Graph(path), Graph(pack / spec.file)
+
+
+def _content(values: np.ndarray) -> bytes:
+    """The same for two arrays of the same numbers, whatever their axes and however often they are repeated."""
+    return np.unique(values).tobytes()
+
+
+def _as_parameter(parameter: np.ndarray, probe: np.ndarray, trained: np.ndarray, name: str) -> Tensor:
+    """`trained` with its axes as `parameter` has them, where `probe` holds the parameter with the axes of `trained`."""
+    once = tuple(slice(0, 1) if (probe == np.take(probe, [0], axis)).all() else slice(None) for axis in range(probe.ndim))
+    probe, trained = probe[once], trained[once]
+    shapes = {parameter.shape, tuple(n for n in parameter.shape if n > 1)}
+    for shape in shapes:
+        for order in itertools.permutations(range(len(shape))):
+            moved = parameter.reshape(shape).transpose(order)
+            if np.array_equal(moved.ravel(), probe.ravel()):
+                back = trained.reshape(moved.shape).transpose(np.argsort(order))
+                return torch.from_numpy(np.array(back.reshape(parameter.shape)))
+    raise ExportError(f"weight {name} is stored in an order that is not known", received=str(probe.shape), expected=str(parameter.shape))
+
+
+def _latent_scaling(spec: ComponentSpec, pack: Path) -> tuple[Tensor, float]:
+    """Mean (4,) and deviation of the unscaled latents, from the encoder's graph."""
+    probe, trained = _graphs(spec, pack)
+    wanted = {"mean": np.array(PROBE.shift, np.float32), "gain": np.array([PROBE.gain], np.float32)}
+    nodes = probe.places_in(trained)
+    found = {key: trained.at((nodes[place[0]], place[1])).ravel() for key, value in wanted.items()
+             for place, constant in probe.numbers() if np.array_equal(constant.ravel(), value)}
+    return torch.from_numpy(np.array(found["mean"])), float(1 / found["gain"][0])
+
+
+def write(pack: Path, out: Path) -> None:
+    """shap_e.pt (the decoder only), vae.pt, prior.pt, refiner.pt, reconstructor.pt, surface.pt, pairs.pt (statistics only)."""
+    out.mkdir(parents=True, exist_ok=True)
+    text, refined = prior.build(), refiner_training.build()
+    pictures, shape, planes = vae.build(), ShapEDecoder(shap_e.CONFIG), Reconstructor(CONFIG)
+    parts = {
+        "prior": (text, lambda scaling: (shap_e_prior(text, sizes.STATES, sizes.CLAMP),)),
+        "refiner": (refined, lambda scaling: (refiner(refined, sizes.LATENT_GRID, sizes.STATES),)),
+        "vae": (pictures, lambda scaling: (vae_encoder(pictures, *sizes.GRID, scaling), vae_decoder(pictures, *sizes.GRID, scaling))),
+        "shap_e": (shape, lambda scaling: shap_e_decoder(shape)),
+        "reconstructor": (planes, lambda scaling: (reconstructor(planes), *field_decoder(planes.synthesizer, sizes.PLANES))),
+    }
+    for module, _ in parts.values():
+        fill(module.eval())
+    mean, std = _latent_scaling(parts["vae"][1](PROBE)[0], pack)
+    scaling = Scaling(shift=tuple(mean.tolist()), gain=1 / std)
+    for name, (module, specs) in parts.items():
+        state = restore(module, specs(PROBE), pack)
+        check(specs(scaling), pack)
+        torch.save({"average": {f"decoder.{k}": v for k, v in state.items()} if name == "shap_e" else state}, out / f"{name}.pt")
+        print(f"{name}: {len(state)} weights", flush=True)
+    heads, decoder = ("net_deformation.", "net_weight."), planes.synthesizer.decoder.state_dict()
+    torch.save({"average": {k: v for k, v in decoder.items() if k.startswith(heads)}}, out / "surface.pt")
+    torch.save({"mean": mean, "std": torch.tensor(std)}, out / "pairs.pt")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pack", type=Path, required=True, help="folder of the pack")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the checkpoints")
+    args = parser.parse_args()
+    write(args.pack, args.out)
