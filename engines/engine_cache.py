@@ -6,6 +6,7 @@ SHA-256, and what was built, so that a listing reads no engine and nothing but t
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
@@ -61,15 +62,19 @@ class EngineCache:
         plain = "".join(c if c.isalnum() or c in "-_" else "-" for c in name)
         return self.folder / f"{plain[:80]}-{key.digest[:16]}{ENDING}"
 
-    def find(self, name: str, key: Key) -> Entry | None:
-        """The engine of that key, its hash checked; None if there is none. DamagedEngine says what is wrong with it."""
+    def find(self, name: str, key: Key, *, check: bool = True) -> Entry | None:
+        """The engine of that key, its hash checked; None if there is none. DamagedEngine says what is wrong with it.
+
+        check : False leaves the hash out, which takes long for a large engine
+        """
         path = self.path(name, key)
         if path not in self._files(ENDING):
             return None
         entry = read_header(path)
         if entry.key != key:
             raise DamagedEngine(f"{path.name} is an engine for something else", received=", ".join(entry.key.differences(key)))
-        check_engine(entry)
+        if check:
+            check_engine(entry)
         return entry
 
     def entries(self) -> Iterator[Entry | DamagedEngine]:
@@ -118,9 +123,10 @@ class EngineCache:
             held.__exit__(None, None, None)
 
     def remove(self, path: Path) -> None:
-        """Delete one file. OutputError if it stays."""
+        """Delete one file and what is noted beside it. OutputError if it stays."""
         with self._writing():
-            path.unlink(missing_ok=True)
+            for file in (path, *self.folder.glob(f"{glob.escape(path.name)}.*")):
+                file.unlink(missing_ok=True)
 
     def leftovers(self) -> list[Path]:
         """What builds that were ended by force have left. Ask only while the lock is held."""

@@ -33,16 +33,15 @@ class EngineLoader:
     def __init__(self, cache: EngineCache, hardware: Hardware) -> None:
         self.cache, self.hardware = cache, hardware
 
-    def load(self, name: str, order: Order, files: Mapping[str, str], tell: Teller, *, build: bool = True) -> tuple[Entry | None, bool]:
+    def load(self, name: str, order: Order, files: Mapping[str, str], tell: Teller) -> tuple[Entry, bool]:
         """The engine, and whether it was built just now.
 
         name : such as "props/refiner_step"; files : SHA-256 of the model's files by name
-        build : False only looks, and gives None where there is no engine that fits
         Raises as `build_to` and `EngineCache.store`; the cache is then as it was.
         """
         key = make_key(order, files, self.hardware)
         entry, why = self._find(name, key)
-        if entry is not None or not build:
+        if entry is not None:
             return entry, False
         with self.cache.lock(lambda holder: tell.note(f"waiting for {holder}, which builds into {self.cache.folder}")):
             entry, why = self._find(name, key)  # the one who was waited for may have built it
@@ -52,6 +51,13 @@ class EngineLoader:
                 tell.note(f"{name}: {why}; it is built again")
             tell.start(self.estimate(order))
             return self.cache.store(name, key, order.model, lambda out: _timed(order, out, tell)), True
+
+    def find(self, name: str, order: Order, files: Mapping[str, str], *, check: bool = True) -> tuple[Entry | None, str | None]:
+        """The engine, if there is one that fits; where there is one that does not, what is wrong with it.
+
+        name, order, files : as `load`; check : as `EngineCache.find`
+        """
+        return self._find(name, make_key(order, files, self.hardware), check=check)
 
     def estimate(self, order: Order) -> float | None:
         """Seconds that a build will take, by those of this product that are in the cache; None if there are none.
@@ -66,10 +72,10 @@ class EngineLoader:
         total = sum(entry.bytes for entry in past)
         return _size(order.model) * sum(entry.seconds for entry in past) / total if total else None
 
-    def _find(self, name: str, key: Key) -> tuple[Entry | None, str | None]:
+    def _find(self, name: str, key: Key, *, check: bool = True) -> tuple[Entry | None, str | None]:
         """The engine of that key; where there is none, why one that is there cannot be used."""
         try:
-            entry = self.cache.find(name, key)
+            entry = self.cache.find(name, key, check=check)
         except DamagedEngine as error:
             return None, str(error)
         return entry, None if entry else self._outdated(name, key)

@@ -4,28 +4,50 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from types import ModuleType
 
 from .errors import BackendUnavailable
+from .hardware import Hardware
 from .remedies import unavailable
 
 
 @dataclass(frozen=True)
 class Product:
-    """name : as the user says it. module : of Python. distributions : that bring the module, any one. gives : what it is for."""
+    """name : as the user says it. module : of Python. distributions : that bring the module, any one. gives : what it is for.
+
+    capabilities : compute capabilities that it lists; none listed means all
+    """
 
     name: str
     module: str
     distributions: tuple[str, ...]
     install: str
     gives: str = ""
+    capabilities: tuple[str, ...] = ()
 
     @property
     def is_installed(self) -> bool:
         """Whether the module is there; whether it loads is another matter."""
         return find_spec(self.module) is not None
+
+    def not_here(self, hardware: Hardware) -> str | None:
+        """Why it runs no engines on this machine; None where it should."""
+        if not self.is_installed:
+            return f"{self.name} is not installed"
+        if not hardware.gpus:
+            return f"{self.name} has no GPU to run engines on"
+        if not _has("cuda-core"):
+            return f"the package cuda-core, which {self.name} needs, is not installed: pip install cuda-core"
+        return None
+
+    def not_listed(self, hardware: Hardware) -> str | None:
+        """Why it is not for this machine's cards, though it may be tried; None where one of them is listed."""
+        others = [gpu.compute_capability for gpu in hardware.gpus if gpu.compute_capability not in self.capabilities]
+        if not self.capabilities or len(others) < len(hardware.gpus) or not others:
+            return None
+        return f"compute capability {others[0]} is not among those it lists: use {PRODUCTS[0].name}"
 
     def load(self) -> ModuleType:
         """Import it. BackendUnavailable where the package or one of its libraries is missing."""
@@ -50,9 +72,16 @@ PRODUCTS = (
     Product("tensorrt", "tensorrt", ("tensorrt", "tensorrt-cu13", "tensorrt-cu12"), "pip install tensorrt-cu13 cuda-core",
             "FP16 engines for data-centre and workstation cards"),
     Product("tensorrt-rtx", "tensorrt_rtx", ("tensorrt-rtx", "tensorrt-rtx-cu13"), "pip install 'meshwright[tensorrt]'",
-            "FP16 engines for RTX cards"),
+            "FP16 engines for RTX cards", capabilities=("7.5", "8.0", "8.6", "8.9", "12.0", "12.1")),
 )
 NAMES = tuple(product.name for product in PRODUCTS)
+
+
+def _has(distribution: str) -> bool:
+    try:
+        return bool(version(distribution))
+    except PackageNotFoundError:
+        return False
 
 
 def choose(name: str | None = None) -> Product:

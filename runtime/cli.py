@@ -166,13 +166,14 @@ def _add_build(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_engine_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--backend", default="onnxruntime", help="onnxruntime or null (default onnxruntime)")
+    parser.add_argument("--backend", default="auto", metavar="NAME",
+                        help="auto, onnxruntime, tensorrt, tensorrt-rtx or null (default auto: the best that works here)")
     parser.add_argument("--threads", type=int, help="threads of the networks (default: the backend's choice)")
     parser.add_argument("--memory", default="normal", metavar="HOW",
                         help="low holds one large model file at a time, lowest leaves its weights on disk as well, normal"
                              " keeps all files open (default normal)")
-    parser.add_argument("--providers", default="CPUExecutionProvider", metavar="NAME[,NAME]",
-                        help="ONNX Runtime providers in order of preference (default CPUExecutionProvider)")
+    parser.add_argument("--providers", metavar="NAME[,NAME]",
+                        help="ONNX Runtime providers in order of preference, to run everything on them (default: the best that start)")
 
 
 def _fail(message: str, code: int) -> int:

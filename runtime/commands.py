@@ -110,7 +110,7 @@ def _check_place(path: Path) -> None:
 
 
 def _open(options: Namespace, pack: str) -> Pipeline:
-    providers = tuple(name for name in options.providers.split(",") if name)
+    providers = None if options.providers is None else tuple(name for name in options.providers.split(",") if name)
     return Pipeline.open(pack, backend=options.backend, threads=options.threads, providers=providers, memory=options.memory)
 
 
@@ -137,7 +137,7 @@ def _report(made: Generation, written: list[Path]) -> dict[str, Any]:
     mesh = {"vertices": len(made.mesh.vertices), "faces": len(made.mesh.faces),
             "watertight": is_watertight(made.mesh)}
     return {"files": [str(path) for path in written], "mesh": mesh, "notices": list(made.notices), **made.extras,
-            "memory": dict(made.peak_memory)}
+            "memory": dict(made.peak_memory), "device_memory": dict(made.device_memory)}
 
 
 def _describe(folder: Path) -> dict[str, Any]:

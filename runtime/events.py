@@ -34,12 +34,14 @@ class StageDone:
 
     seconds : wall time, the loading of its models included; loading : that part of it
     peak_bytes : the most memory that the process had meanwhile, None where the system does not tell
+    device_bytes : the most of the GPU's memory that the engines held meanwhile, None where nothing runs on one
     """
 
     stage: str
     seconds: float
     loading: float = 0.0
     peak_bytes: int | None = None
+    device_bytes: int | None = None
 
 
 @dataclass(frozen=True)

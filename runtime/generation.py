@@ -41,6 +41,7 @@ class Generation:
     provenance : prompt, seed, options, pack, hash, precision, licences; goes into the file
     metres_per_unit : as the pack says
     peak_memory : bytes; the most that the process had in each stage. Empty where the system does not tell
+    device_memory : bytes; the most of the GPU's memory that its engines held in each stage. Empty where nothing ran on one
     """
 
     mesh: Mesh = field(repr=False)
@@ -50,6 +51,7 @@ class Generation:
     provenance: Mapping[str, Any]
     metres_per_unit: float = 1.0
     peak_memory: Mapping[str, int] = field(default_factory=dict)
+    device_memory: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def extras(self) -> dict[str, Any]:

@@ -4,43 +4,46 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
-from ..engines import Engine, open_engine
+from ..engines import DeviceArray, Engine
 from ..engines.errors import InputError
+from .backends import Backends
+from .matting import Matting
 from .pack import Pack
 from .text import Tokenizer, Tokens, load_tokenizer
 
-BACKENDS = ("onnxruntime", "null")
 MEMORY = ("normal", "low", "lowest")
 # Model files from here on count: closing and opening the others would save little and take time.
 LARGE = 64 << 20
 
 
 class Models:
-    """Engines and tokenizers of a pack on one backend. Use it from one run at a time.
+    """Engines and tokenizers of a pack. Use it from one run at a time.
 
+    backend, providers : see `Backends`
     memory : "normal" keeps all model files open. "low" holds one large one at a time, and none when a stage is done,
         which takes the time to open them in each run; the results are the same. "lowest" leaves their weights on the
         disk as well (`open_engine`'s map_weights): a little slower, and the results differ by rounding.
     loading : seconds spent so far on opening model files
     """
 
-    def __init__(self, pack: Pack, *, backend: str = "onnxruntime",
-                 providers: Sequence[str] = ("CPUExecutionProvider",), threads: int | None = None,
+    def __init__(self, pack: Pack, *, backend: str = "auto", providers: Sequence[str] | None = None, threads: int | None = None,
                  memory: str = "normal") -> None:
+        self.backends = Backends(pack, backend, None if providers is None else tuple(providers))
         if threads is not None and not 1 <= threads <= 1024:
             raise InputError("threads is out of range", received=str(threads), expected="1 to 1024")
         if memory not in MEMORY:
             raise InputError("memory is unknown", received=repr(memory), expected=", ".join(MEMORY))
-        self.pack, self.backend, self.providers, self.threads = pack, backend, tuple(providers), threads
-        self.memory = memory
+        self.pack, self.threads, self.memory = pack, threads, memory
         self.loading = 0.0
         self._engines: dict[str, Engine] = {}
         self._tokenizers: dict[str, Tokenizer] = {}
         self._unconditional: dict[str, np.ndarray] = {}
+        self._matting: Matting | None = None
         self._lock = threading.RLock()
 
     def engine(self, kind: str) -> Engine:
@@ -51,19 +54,29 @@ class Models:
                 if self.memory != "normal" and large:
                     self._close_large()
                 started = time.perf_counter()
-                path = self.pack.path(self.pack.component(kind).file)
-                self._engines[kind] = open_engine(path, backend=self.backend, providers=self.providers, threads=self.threads,
-                                                  map_weights=large and self.memory == "lowest")
+                self._engines[kind] = self.backends.open(self.pack.component(kind), threads=self.threads,
+                                                         map_weights=large and self.memory == "lowest")
                 self.loading += time.perf_counter() - started
             return self._engines[kind]
 
-    def run(self, kind: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
-        """One evaluation of a component; tensors by name."""
-        return self.engine(kind).run(inputs)
+    def run(self, kind: str, *, keep: Collection[str] = (), **inputs: np.ndarray | DeviceArray) -> dict[str, Any]:
+        """One evaluation of a component; tensors by name.
+
+        keep : outputs that stay where the component's engine has them, for another component to take. On the CPU that is
+            an array like any other.
+        """
+        return self.engine(kind).run(inputs, keep=keep)
 
     def has(self, kind: str) -> bool:
         """Whether the pack holds such a component."""
         return self.pack.manifest.find(kind) is not None
+
+    @property
+    def matting(self) -> Matting:
+        """What cuts the objects out of pictures; its network is opened when first needed, and kept."""
+        if self._matting is None:
+            self._matting = Matting(threads=self.threads)
+        return self._matting
 
     def prewarm(self, kinds: Iterable[str] | None = None) -> None:
         """Open the named components, or all that may stay open, so that the first run does not wait for them."""
@@ -77,6 +90,28 @@ class Models:
         if self.memory != "normal":
             with self._lock:
                 self._close_large()
+                self.backends.trim()
+
+    def notices(self) -> list[str]:
+        """What the user should know of the backends and has not been told yet."""
+        return self.backends.notices()
+
+    def reset_device_peak(self) -> None:
+        """Start the mark of `device_peak` anew."""
+        if self.backends.memory is not None:
+            self.backends.memory.reset_peak()
+
+    def device_peak(self) -> int | None:
+        """Bytes of the GPU's memory that were held at the most since `reset_device_peak`; None where nothing ran there."""
+        return None if self.backends.memory is None else self.backends.memory.peak_bytes
+
+    def provenance(self) -> dict[str, Any]:
+        """What the components were run on, as plain JSON: the backends, ONNX Runtime's providers, and TensorRT's engines."""
+        ways = self.backends.used
+        engines = {name: {"backend": way.backend, "sha256": way.entry.sha256} for name, way in sorted(ways.items()) if way.entry}
+        return {"backend": " and ".join(sorted({way.backend for way in ways.values()})),
+                "providers": list(dict.fromkeys(provider for way in ways.values() for provider in way.providers)),
+                **({"engines": engines} if engines else {})}
 
     def close(self) -> None:
         """Give everything back. A later use opens the files again."""
@@ -85,6 +120,9 @@ class Models:
                 engine.close()
             self._engines.clear()
             self._unconditional.clear()
+            if self._matting is not None:
+                self._matting.close()
+            self.backends.close()
 
     def _is_large(self, kind: str) -> bool:
         return self.pack.manifest.size(self.pack.component(kind)) >= LARGE

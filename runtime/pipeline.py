@@ -14,7 +14,7 @@ from ..engines.errors import InputError
 from .events import CoarseMesh, CoarseViews, Event, Notice, Result, StageDone, Surface, Views
 from .generation import Generation, Stages
 from .meshes.mesh import Mesh
-from .models import BACKENDS, Models
+from .models import Models
 from .pack import Pack
 from .pictures import Picture
 from .recipes import instantmesh, sharp_it
@@ -44,21 +44,20 @@ class Pipeline:
         self._busy = threading.Lock()
 
     @classmethod
-    def open(cls, name_or_path: str | os.PathLike[str] = "props", *, backend: str = "onnxruntime",
-             threads: int | None = None, providers: Sequence[str] = ("CPUExecutionProvider",),
+    def open(cls, name_or_path: str | os.PathLike[str] = "props", *, backend: str = "auto",
+             threads: int | None = None, providers: Sequence[str] | None = None,
              memory: str = "normal") -> Pipeline:
         """Find a pack, check its hashes, and make it ready.
 
         name_or_path : a bundled pack, one in $MESHWRIGHT_PACKS, or a folder
-        backend : "onnxruntime", or "null" for tests without models
+        backend : "auto" for the best that works here, see `Backends`; "onnxruntime", "tensorrt", "tensorrt-rtx"; or "null" for
+            tests without models
         threads : of the networks; None lets the backend choose
-        providers : ONNX Runtime's, in order of preference
+        providers : ONNX Runtime's, in order of preference, which then runs everything; None for the best that start
         memory : "normal" keeps the model files open between runs; "low" holds only the large one that is needed next;
             "lowest" leaves even its weights on disk, see `Models`
         Errors: PackNotFound, PackFormat, PackCorrupt, InputError.
         """
-        if backend not in BACKENDS:
-            raise InputError("the backend is unknown", received=repr(backend), expected=", ".join(BACKENDS))
         return cls(Models(Pack.open(name_or_path), backend=backend, providers=providers, threads=threads, memory=memory))
 
     @property
@@ -119,7 +118,7 @@ class Pipeline:
             mesh = yield from past.watch(recipe)
             timings = past.timings | {"loading": past.loading, "total": time.perf_counter() - started}
             yield Result(Generation(mesh, past.stages(), timings, tuple(past.notices), self._provenance(request),
-                                    self.pack.manifest.metres_per_unit, past.peak_memory))
+                                    self.pack.manifest.metres_per_unit, past.peak_memory, past.device_memory))
         finally:
             self._busy.release()
 
@@ -130,7 +129,7 @@ class Pipeline:
         return {
             "prompt": request.prompt, **pictures, "seed": request.seed, "options": self._options(request),
             "pack": {"name": manifest.name, "version": manifest.version, "sha256": self.pack.hash},
-            "precision": precisions, "backend": self.models.backend, "providers": list(self.models.providers),
+            "precision": precisions, **self.models.provenance(),
             "license": {**asdict(manifest.license), "notes": list(manifest.license.notes)},
             "sources": [source.describe() for source in dict.fromkeys(manifest.sources)],
         }
@@ -158,6 +157,7 @@ class _Past:
     def __init__(self) -> None:
         self.timings: dict[str, float] = {}
         self.peak_memory: dict[str, int] = {}
+        self.device_memory: dict[str, int] = {}
         self.loading = 0.0
         self.notices: list[str] = []
         self._early: dict[type, Any] = {}
@@ -185,6 +185,8 @@ class _Past:
             self.loading += event.loading
             if event.peak_bytes is not None:
                 self.peak_memory[event.stage] = event.peak_bytes
+            if event.device_bytes is not None:
+                self.device_memory[event.stage] = event.device_bytes
         elif isinstance(event, Notice):
             if event.message not in self.notices:
                 self.notices.append(event.message)

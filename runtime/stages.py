@@ -10,7 +10,7 @@ import numpy as np
 
 from ..engines.errors import InputError
 from ..engines.memory import peak_bytes, reset_peak
-from .events import Event, StageDone, StageStarted
+from .events import Event, Notice, StageDone, StageStarted
 from .manifest import Diffusion
 from .models import Models
 from .noise import normal
@@ -24,11 +24,15 @@ Stage = Generator[Event, None, T]
 def run_stage(models: Models, name: str, work: Callable[[], T] | Stage[T]) -> Stage[T]:
     """`work` between StageStarted and StageDone: a function for what is done in one piece, else a generator."""
     reset_peak()
+    models.reset_device_peak()
     started, loaded = time.perf_counter(), models.loading
     yield StageStarted(name)
     result = (yield from work) if isinstance(work, Generator) else work()
+    device_bytes = models.device_peak()
     models.stage_done()
-    yield StageDone(name, time.perf_counter() - started, models.loading - loaded, peak_bytes())
+    for message in models.notices():
+        yield Notice(message)
+    yield StageDone(name, time.perf_counter() - started, models.loading - loaded, peak_bytes(), device_bytes)
     return result
 
 

@@ -25,20 +25,27 @@ def cache(tmp_path):
     return EngineCache(tmp_path / "cache")
 
 
-def load(cache, order, hardware=NO_GPU, **options):
+def load(cache, order, hardware=NO_GPU):
     told = Told()
-    entry, new = EngineLoader(cache, hardware).load("p/affine", order, model_hashes(order.model), told.teller, **options)
+    entry, new = EngineLoader(cache, hardware).load("p/affine", order, model_hashes(order.model), told.teller)
     return entry, new, told
+
+
+def find(cache, order, hardware=NO_GPU):
+    return EngineLoader(cache, hardware).find("p/affine", order, model_hashes(order.model))
 
 
 def test_built_once_then_found(cache, tmp_path):
     order = affine(tmp_path)
-    assert load(cache, order, build=False)[:2] == (None, False)
+    assert find(cache, order) == (None, None)
     entry, new, told = load(cache, order)
     assert new and told.notes == [] and told.estimates == [None] and told.shares
     assert entry.path.read_bytes()[entry.offset:][:4] == b"vtrt"
     again, new, told = load(cache, order)
     assert again == entry and not new and told == Told()
+    assert find(cache, order) == (entry, None)
+    unfit, why = find(cache, order, hardware=machine(driver="581.1"))
+    assert unfit is None and why.startswith("the engine in the cache does not fit: ") and why.endswith("driver 581.1, the engine's is none")
 
 
 def test_a_damaged_engine_is_built_again_with_the_reason(cache, tmp_path):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from meshwright.runtime import InputError, Pipeline, StageDone
+from meshwright.runtime import InputError, Pipeline, StageDone, backends
 from meshwright.runtime import models as models_module
 
 FAST = {"texture": 64, "faces": 500}
@@ -21,13 +21,13 @@ def large(monkeypatch, tiny):
 
 def test_low_memory_gives_the_same_and_holds_one_at_a_time(tiny, pipe, large, monkeypatch):
     most, opened = [], []
-    open_engine = models_module.open_engine
+    open_engine = backends.open_engine
 
     def watch(path, **options):
         opened.append(path.stem)
         return open_engine(path, **options)
 
-    monkeypatch.setattr(models_module, "open_engine", watch)
+    monkeypatch.setattr(backends, "open_engine", watch)
     with Pipeline.open(tiny, threads=1, memory="low") as low:
         for event in low.stream("a red chair", seed=3, **FAST):
             most.append([kind for kind in low.models._engines if kind in HELD])
@@ -47,13 +47,13 @@ def test_low_memory_gives_the_same_and_holds_one_at_a_time(tiny, pipe, large, mo
 
 def test_lowest_memory_maps_the_large_files_alone(tiny, pipe, large, monkeypatch):
     mapped = {}
-    open_engine = models_module.open_engine
+    open_engine = backends.open_engine
 
     def watch(path, *, map_weights, **options):
         mapped[path.stem] = map_weights
         return open_engine(path, map_weights=map_weights, **options)
 
-    monkeypatch.setattr(models_module, "open_engine", watch)
+    monkeypatch.setattr(backends, "open_engine", watch)
     with Pipeline.open(tiny, threads=1, memory="lowest") as lowest:
         made = lowest.generate("a red chair", seed=3, **FAST)
     assert mapped == {kind: kind in HELD for kind in mapped} and mapped.keys() >= set(HELD)

@@ -1,0 +1,72 @@
+"""A pack's golden inputs, and how far what an engine makes of them is from the reference's outputs."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..engines import Engine
+from ..engines.errors import PackFormat
+from .manifest import Component
+from .pack import Pack
+
+FILE = "golden.npz"
+
+
+@dataclass(frozen=True)
+class Check:
+    """How far one component is off. relative : max |a - b| / max |b|, the largest of its outputs."""
+
+    component: str
+    relative: float
+    absolute: float
+    tolerance: float
+    problem: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """False also for NaN, which no comparison accepts."""
+        return not self.problem and self.relative <= self.tolerance
+
+
+class Golden:
+    """The arrays of one pack's `golden.npz`, each read when it is asked for. PackFormat for a file that is no such thing."""
+
+    def __init__(self, pack: Pack) -> None:
+        self._path = pack.path(FILE)
+        with _readable(), np.load(self._path, allow_pickle=False) as archive:
+            self._keys = tuple(archive.files)
+
+    def replay(self, engine: Engine, component: Component) -> Check:
+        """Run the component's inputs on an engine of it. Raises what the engine raises."""
+        inputs, expected = self._named(f"{component.name}/in/"), self._named(f"{component.name}/out/")
+        if not expected:
+            return Check(component.name, np.inf, np.inf, component.tolerance, f"{FILE} has nothing for it")
+        outputs = engine.run(inputs)
+        errors = [_errors(outputs[name], reference) for name, reference in expected.items()]
+        return Check(component.name, max(e[0] for e in errors), max(e[1] for e in errors), component.tolerance)
+
+    def _named(self, prefix: str) -> dict[str, np.ndarray]:
+        with _readable(), np.load(self._path, allow_pickle=False) as archive:
+            return {key.removeprefix(prefix): archive[key] for key in self._keys if key.startswith(prefix)}
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, OSError, zipfile.BadZipFile, AttributeError) as error:  # the last for a single array in place of an archive
+        raise PackFormat(f"{FILE} cannot be read", received=str(error)) from error
+
+
+def _errors(output: np.ndarray, reference: np.ndarray) -> tuple[float, float]:
+    """Relative and absolute error; infinite where shapes differ or a value is not a number."""
+    if output.shape != reference.shape or not np.isfinite(output).all():
+        return np.inf, np.inf
+    absolute = float(np.abs(output.astype(np.float64) - reference).max(initial=0.0))
+    largest = float(np.abs(reference).max(initial=0.0))
+    return (absolute / largest if largest else absolute), absolute

@@ -1,0 +1,67 @@
+"""The built engines of one pack: what each is called and made from, and which of them fit this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..engines.engine_cache import EngineCache, Entry
+from ..engines.engine_loader import EngineLoader
+from ..engines.engine_verdict import Verdict, read_verdict, verdict_on, write_verdict
+from ..engines.hardware import Hardware
+from ..engines.tensorrt_build import Order
+from ..engines.tensorrt_products import Product
+from .build_axes import ranges_of
+from .golden import FILE, Check
+from .manifest import Component
+from .pack import Pack
+
+
+class PackEngines:
+    """The engines of a pack in the default cache, for one machine. OutputError where this user has no place for a cache."""
+
+    def __init__(self, pack: Pack, hardware: Hardware) -> None:
+        self.pack, self.hardware = pack, hardware
+        self.loader = EngineLoader(EngineCache(), hardware)
+
+    def find(self, product: Product, component: Component, check: Callable[[Entry], bool]) -> tuple[Entry | None, str]:
+        """The component's engine, if there is one that fits; else why there is none.
+
+        check : whether an engine's bytes are to be compared with its hash, which takes long for a large one
+        Raises OutputError for a cache that cannot be read, PackError for a component that cannot be built.
+        """
+        order, files = order_of(self.pack, component, product), files_of(self.pack, component)
+        entry, why = self.loader.find(engine_name(self.pack, component), order, files, check=False)
+        if entry is not None and check(entry):
+            entry, why = self.loader.find(engine_name(self.pack, component), order, files)
+        return entry, why or "no engine is built for it"
+
+    def verdict(self, entry: Entry, component: Component) -> Verdict | None:
+        """What the golden inputs said of an engine; None where they have not been replayed on it."""
+        return read_verdict(entry, golden_hash(self.pack), component.tolerance)
+
+    def judge(self, entry: Entry, check: Check) -> Verdict:
+        """Keep what the golden inputs say of an engine, where the cache can be written."""
+        verdict = verdict_on(entry, golden_hash(self.pack), check.relative, check.tolerance)
+        write_verdict(entry, verdict)
+        return verdict
+
+
+def engine_name(pack: Pack, component: Component) -> str:
+    """What a component's engine is called in the cache."""
+    return f"{pack.manifest.name}/{component.name}"
+
+
+def order_of(pack: Pack, component: Component, product: Product, workspace: int | None = None) -> Order:
+    """What is to be built for a component. PackError for an axis that no recipe knows. workspace : as `Order`."""
+    return Order(product, pack.path(component.file).absolute(), ranges_of(component.spec), workspace)
+
+
+def files_of(pack: Pack, component: Component) -> dict[str, str]:
+    """SHA-256 of a component's files by name, as `pack.json` says and `Pack.open` has checked."""
+    names = (component.file, f"{component.file}.data")
+    return {name: pack.manifest.files[name].sha256 for name in names if name in pack.manifest.files}
+
+
+def golden_hash(pack: Pack) -> str:
+    """SHA-256 of the golden inputs and outputs."""
+    return pack.manifest.files[FILE].sha256
