@@ -26,7 +26,11 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
 READS = "PNG, JPEG, WebP, BMP or GIF"
 MOST_PIXELS = 200_000_000
 MOST_BYTES = 4 * MOST_PIXELS  # as many as a file without any compression has
+# A file of a few hundred bytes can ask for gigabytes of memory: above 16 megapixels, there must be something in it.
+MOST_PIXELS_A_BYTE, FREE_PIXELS = 4096, 16_000_000
 STANDARD_INPUT = "-"
+# What Pillow raises for broken files is not limited to one class.
+BROKEN = (OSError, ValueError, SyntaxError, EOFError, OverflowError, LookupError, TypeError, AttributeError, struct.error)
 _SETTINGS = threading.Lock()
 
 
@@ -36,10 +40,12 @@ class Picture:
 
     pixels : (h, w, 3) or (h, w, 4) uint8 sRGB, row 0 at the top; the fourth channel is alpha, not multiplied in
     sha256 : hexadecimal, of the file it was read from, or of its shape and pixels
+    notices : what the user should know of how it was read
     """
 
     pixels: np.ndarray = field(repr=False, compare=False)
     sha256: str
+    notices: tuple[str, ...] = field(default=(), compare=False)
 
     @classmethod
     def of(cls, pixels: np.ndarray) -> Picture:
@@ -65,16 +71,21 @@ def read_picture(path: str | os.PathLike[str]) -> Picture:
     """A PNG, JPEG, WebP, BMP or GIF file, turned as its EXIF entry says, alpha kept; of an animation the first picture.
 
     path : "-" is standard input
-    Errors: InputError for a file that cannot be read, is no such picture, or has more than 200 megapixels.
+    Errors: InputError for a file that cannot be read, is no such picture, has more than 200 megapixels, or is a small
+        file that unpacks to a huge picture.
     """
     name = "standard input" if path == STANDARD_INPUT else f"{path}"
-    data = _file_bytes(path, name)
+    return picture_of(_file_bytes(path, name), name)
+
+
+def picture_of(data: bytes, name: str) -> Picture:
+    """As `read_picture`, from the bytes of a file; `name` is for messages."""
     try:
-        return Picture(_decoded(data, name), hashlib.sha256(data).hexdigest())
-    # What Pillow raises for broken files is not limited to one class.
-    except (OSError, ValueError, SyntaxError, EOFError, OverflowError, LookupError, TypeError, struct.error) as error:
+        pixels, notices = _decoded(data, name)
+    except BROKEN as error:
         raise InputError(f"{name} is no picture that can be read", received=_look(data, error), expected=f"a whole {READS} file",
                          remedy="save the drawing as a PNG" if _is_svg(data) else None) from error
+    return Picture(pixels, hashlib.sha256(data).hexdigest(), notices)
 
 
 def prepared(picture: Picture, background: float, resize: Resize) -> np.ndarray:
@@ -149,23 +160,52 @@ def _look(data: bytes, error: Exception) -> str:
 
     if _is_svg(data):
         return "an SVG drawing"
-    return f"{len(data)} bytes" + ("" if not data else " of no kind that is known" if isinstance(error, UnidentifiedImageError) else f", {error}")
+    why = "no kind of picture that is known" if isinstance(error, UnidentifiedImageError) else str(error)
+    return f"{len(data)} bytes, {why}" if data else "0 bytes"
 
 
 def _is_svg(data: bytes) -> bool:
     return b"<svg" in data[:4096].lower()
 
 
-def _decoded(data: bytes, name: str) -> np.ndarray:
-    from PIL import Image, ImageOps
+def _decoded(data: bytes, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Pixels as a `Picture` has them, and its notices. The size is known, and judged, before anything is decoded."""
+    from PIL import Image
 
     with _quiet_pillow(), Image.open(io.BytesIO(data), formats=FORMATS) as image:
-        if image.width * image.height > MOST_PIXELS:
-            raise InputError(f"the picture {name} is too large", received=f"{image.width} by {image.height} pixels",
-                             expected=f"at most {MOST_PIXELS // 1_000_000} megapixels")
+        _check_size(image.width, image.height, len(data), name)
         image.load()
-        upright = _eight_bits(ImageOps.exif_transpose(image))
-        return np.asarray(upright.convert("RGBA" if upright.has_transparency_data else "RGB"))
+        upright = _eight_bits(_upright(image))
+        pixels = np.asarray(upright.convert("RGBA" if upright.has_transparency_data else "RGB"))
+        return pixels, ("the picture is an animation; its first frame is used",) if _is_animated(image) else ()
+
+
+def _check_size(width: int, height: int, size: int, name: str) -> None:
+    """InputError for more pixels than are read, or than a file of `size` bytes can mean."""
+    if width * height > MOST_PIXELS:
+        raise InputError(f"the picture {name} is too large", received=f"{width} by {height} pixels",
+                         expected=f"at most {MOST_PIXELS // 1_000_000} megapixels")
+    if width * height > max(FREE_PIXELS, MOST_PIXELS_A_BYTE * size):
+        raise InputError(f"the picture {name} is far larger than its file", received=f"{width} by {height} pixels in {size} bytes",
+                         expected=f"at most {MOST_PIXELS_A_BYTE} pixels a byte")
+
+
+def _upright(image: Image) -> Image:
+    """Turned as its EXIF entry says; an entry that cannot be read says nothing."""
+    from PIL import ImageOps
+
+    try:
+        return ImageOps.exif_transpose(image)
+    except BROKEN:
+        return image
+
+
+def _is_animated(image: Image) -> bool:
+    """Asked last, because the answer may need a look at the second frame, which may be broken."""
+    try:
+        return bool(getattr(image, "is_animated", False))
+    except BROKEN:
+        return True
 
 
 def _eight_bits(image: Image) -> Image:

@@ -87,7 +87,6 @@ def require_object(matte: np.ndarray, what: str) -> None:
                          remedy="give a picture with alpha, or a matte with --matte FILE")
 
 
-def is_flat(picture: Picture) -> bool:
-    """Whether the picture is all one colour."""
-    colours = picture.pixels[..., :3]
-    return int(np.ptp(colours, axis=(0, 1)).max()) < FLAT
+def is_flat(pixels: np.ndarray) -> bool:
+    """Whether a picture (h, w, 3) uint8 is all one colour."""
+    return int(np.ptp(pixels, axis=(0, 1)).max()) < FLAT

@@ -67,11 +67,11 @@ class Matting:
 
     def _ask_network(self, picture: Picture) -> np.ndarray:
         """(h, w) uint8. Alpha that is no real matte is left aside: the colours below it were meant to be seen."""
-        if is_flat(picture):
-            raise InputError("the picture has no foreground", received="a picture that is all one colour",
-                             expected="an object in front of a background")
         if self._network is None:
             self._network = SaliencyNetwork(**self._options)
         size = self._network.size
-        saliency = self._network.saliency(resized(picture.pixels[..., :3], size, size))
-        return resized(cleaned(saliency), picture.height, picture.width)
+        small = resized(picture.pixels[..., :3], size, size)
+        if is_flat(small):
+            raise InputError("the picture has no foreground", received="a picture that is all one colour",
+                             expected="an object in front of a background")
+        return resized(cleaned(self._network.saliency(small)), picture.height, picture.width)
