@@ -22,9 +22,10 @@ if TYPE_CHECKING:
         PackFormat,
         PackNotFound,
     )
-    from .events import CoarseMesh, CoarseViews, Event, Notice, Result, StageDone, StageStarted, Step, Surface, Views
+    from .events import CoarseMesh, CoarseViews, Cutout, Event, Notice, Result, StageDone, StageStarted, Step, Surface, Views
     from .generation import Generation, Stages
     from .meshes.mesh import Mesh
+    from .meshes.reader import read_mesh
     from .pack import Pack
     from .pictures import Picture, read_picture
     from .pipeline import Pipeline
@@ -32,12 +33,13 @@ if TYPE_CHECKING:
     from .verify import Check, verify_pack
 
 __all__ = [
-    "Cancelled", "Check", "CoarseMesh", "CoarseViews", "EmptyShape", "Event", "Generation", "InputError", "Mesh",
+    "Cancelled", "Check", "CoarseMesh", "CoarseViews", "Cutout", "EmptyShape", "Event", "Generation", "InputError", "Mesh",
     "MeshwrightError", "Notice", "OutputError", "Pack", "PackCorrupt", "PackError", "PackFormat", "PackNotFound",
     "Picture", "Pipeline", "Request", "Result", "StageDone", "StageStarted", "Stages", "Step", "Surface", "Views",
-    "read_picture", "verify_pack",
+    "read_mesh", "read_picture", "verify_pack",
 ]
-_MODULES = (".pipeline", ".request", ".pictures", ".generation", ".pack", ".events", ".meshes.mesh", ".verify", "..engines.errors")
+_MODULES = (".pipeline", ".request", ".pictures", ".generation", ".pack", ".events", ".meshes.mesh", ".meshes.reader", ".verify",
+            "..engines.errors")
 
 
 def __getattr__(name: str) -> object:

@@ -52,8 +52,24 @@ class Notice:
 
 
 @dataclass(frozen=True, eq=False)
+class Cutout:
+    """What was taken for the object of a picture.
+
+    azimuth : degrees from the first picture
+    matte : (h, w) uint8, 255 where the object is
+    crop : (k, k, 4) uint8 sRGB with alpha, the square that the networks look at
+    source : where the matte came from: "alpha", "network", "file" or "none"
+    """
+
+    azimuth: float
+    matte: np.ndarray = field(repr=False)
+    crop: np.ndarray = field(repr=False)
+    source: str
+
+
+@dataclass(frozen=True, eq=False)
 class CoarseMesh:
-    """The coarse object with vertex colours, in world axes (z up, front +x)."""
+    """The coarse object, or the mesh to be redrawn, in world axes (z up, front +x)."""
 
     mesh: Mesh
 
@@ -86,4 +102,4 @@ class Result:
     generation: Generation
 
 
-Event = StageStarted | Step | StageDone | Notice | CoarseMesh | CoarseViews | Views | Surface | Result
+Event = StageStarted | Step | StageDone | Notice | Cutout | CoarseMesh | CoarseViews | Views | Surface | Result

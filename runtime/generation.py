@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .events import Cutout
 from .meshes.formats import check_output, encode, write_files
 from .meshes.gltf import png_bytes
 from .meshes.mesh import Mesh
@@ -19,7 +20,8 @@ from .render import preview
 class Stages:
     """The early results of a run, in world axes (z up, front +x).
 
-    coarse_mesh : with vertex colours; None in a recipe without a coarse shape
+    cutouts : what was taken for the object of each picture, the first one first; none without a picture
+    coarse_mesh : with vertex colours, or the mesh to be redrawn; None in a recipe without either
     coarse_views, views : (n, size, size, 3) float32 sRGB in [0, 1]; no coarse ones without a coarse shape
     surface : before decimation and texture
     """
@@ -28,6 +30,7 @@ class Stages:
     coarse_views: np.ndarray | None
     views: np.ndarray
     surface: Mesh
+    cutouts: tuple[Cutout, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,8 +76,11 @@ class Generation:
         return encode(self.mesh, path, self.extras, self.metres_per_unit)
 
     def encode_stages(self, folder: Path) -> dict[Path, bytes]:
-        """The early results as files in `folder`: the meshes and every view."""
+        """The early results as files in `folder`: mattes and crops, the meshes, and every view."""
         files: dict[Path, bytes] = {}
+        for number, cutout in enumerate(self.stages.cutouts):
+            at = f"_{cutout.azimuth:g}" if number else ""
+            files |= {folder / f"matte{at}.png": png_bytes(cutout.matte), folder / f"crop{at}.png": png_bytes(cutout.crop)}
         for name, mesh in (("coarse.glb", self.stages.coarse_mesh), ("surface.ply", self.stages.surface)):
             if mesh is not None:
                 files |= encode(mesh, folder / name, self.extras, self.metres_per_unit)

@@ -26,10 +26,14 @@ PREDICTIONS = ("v", "epsilon", "sample")
 
 @dataclass(frozen=True)
 class Table:
-    """rows : (N, 9) float32, columns as in COLUMNS. initial_scale : the loop starts from initial_scale * noise."""
+    """rows : (N, 9) float32, columns as in COLUMNS. initial_scale : the loop starts from initial_scale * noise.
+
+    levels : (N, 2) float64; the latents that row i takes are levels[i, 0] * x0 + levels[i, 1] * noise
+    """
 
     rows: np.ndarray
     initial_scale: float
+    levels: np.ndarray
 
 
 def euler_ancestral(levels: NoiseLevels, steps: int, guidance: float, *, prediction: str = "v",
@@ -44,7 +48,7 @@ def euler_ancestral(levels: NoiseLevels, steps: int, guidance: float, *, predict
     up = np.sqrt(after**2 * (sigma**2 - after**2) / sigma**2)
     keep = np.sqrt(after**2 - up**2) / sigma
     rows = _rows(times, guidance, **_input_of_sigma(sigma, prediction), a=keep, b=1 - keep, k=up)
-    return Table(rows, _first_sigma(sigma, spacing))
+    return Table(rows, _first_sigma(sigma, spacing), _levels(1.0, sigma))
 
 
 def ddim(levels: NoiseLevels, steps: int, guidance: float, *, prediction: str = "epsilon", spacing: str = "leading",
@@ -63,7 +67,8 @@ def ddim(levels: NoiseLevels, steps: int, guidance: float, *, prediction: str = 
     k = eta * np.sqrt((1 - bar_next) / (1 - bar) * (1 - bar / bar_next))
     a = np.sqrt((1 - bar_next - k**2) / (1 - bar))
     b = np.sqrt(bar_next) - a * np.sqrt(bar)
-    return Table(_rows(times, guidance, **_input_of_alpha(bar, prediction), a=a, b=b, k=k), 1.0)
+    return Table(_rows(times, guidance, **_input_of_alpha(bar, prediction), a=a, b=b, k=k), 1.0,
+                 _levels(np.sqrt(bar), np.sqrt(1 - bar)))
 
 
 def dpm_solver_pp_2m(levels: NoiseLevels, steps: int, guidance: float, *, prediction: str = "epsilon",
@@ -83,7 +88,7 @@ def dpm_solver_pp_2m(levels: NoiseLevels, steps: int, guidance: float, *, predic
         h = np.log(sigma[:-1] / sigma[1:])
         extra[1:-1] = h[1:] / (2 * h[:-1])
     update = {"a": after * alpha_next / (sigma * alpha), "b": towards * (1 + extra), "c": -towards * extra}
-    return Table(_rows(times, guidance, **_input_of_alpha(alpha**2, prediction), **update), 1.0)
+    return Table(_rows(times, guidance, **_input_of_alpha(alpha**2, prediction), **update), 1.0, _levels(alpha, alpha * sigma))
 
 
 def shap_e_karras_heun(levels: NoiseLevels, steps: int, guidance: float, *, form: str = "original",
@@ -106,7 +111,7 @@ def shap_e_karras_heun(levels: NoiseLevels, steps: int, guidance: float, *, form
     else:
         raise ValueError(f"form is {form!r}, not original or diffusers")
     rows = _heun_rows(times, sigma, guidance, prediction)
-    return Table(rows, float(sigma[0]))
+    return Table(rows, float(sigma[0]), _levels(1.0, np.repeat(sigma, 2)[1:]))
 
 
 SAMPLERS: dict[str, Callable[..., Table]] = {
@@ -144,6 +149,11 @@ def _rows(times: np.ndarray, guidance: float, **columns: np.ndarray | float) -> 
     columns = {**columns, "timestep": times, "w": guidance}
     rows = np.stack([np.broadcast_to(columns.get(name, 0.0), times.shape) for name in COLUMNS], axis=1)
     return np.ascontiguousarray(rows, np.float32)
+
+
+def _levels(signal: np.ndarray | float, noise: np.ndarray) -> np.ndarray:
+    """(N, 2) float64, see `Table`."""
+    return np.stack(np.broadcast_arrays(np.asarray(signal, np.float64), noise), axis=1)
 
 
 def _input_of_sigma(sigma: np.ndarray, prediction: str) -> dict[str, np.ndarray | float]:

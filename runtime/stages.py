@@ -8,14 +8,16 @@ from typing import TypeVar
 
 import numpy as np
 
+from ..engines import Engine
 from ..engines.errors import InputError
 from ..engines.memory import peak_bytes, reset_peak
 from .events import Event, Notice, StageDone, StageStarted
+from .kept_views import Kept
 from .manifest import Diffusion
 from .models import Models
 from .noise import normal
-from .schedules import make_table
-from .stepping import stepwise
+from .schedules import Table, make_table
+from .stepping import OnStep, stepwise
 
 T = TypeVar("T")
 Stage = Generator[Event, None, T]
@@ -45,11 +47,12 @@ def encode_image(models: Models, kind: str, image: np.ndarray, *, seed: int, str
 
 def denoise(models: Models, kind: str, loop: Diffusion, *, stage: str, stream: str, seed: int, steps: int | None,
             guidance: float | None, constants: Mapping[str, np.ndarray],
-            noises: Mapping[str, str] | None = None) -> Stage[np.ndarray]:
+            noises: Mapping[str, str] | None = None, kept: Kept | None = None) -> Stage[np.ndarray]:
     """Draw a latent with the step model `kind`: one scan over the rows of the schedule's table.
 
     stream : names the noise, so that no two loops of one seed share any
     noises : other inputs that are fresh noise at each step, and the streams they come from
+    kept : views that stay as they are; they are put back before each step, so that each is a scan of its own
     Returns the latent, float32 of the loop's shape, batch axis included.
     """
     try:
@@ -58,14 +61,28 @@ def denoise(models: Models, kind: str, loop: Diffusion, *, stage: str, stream: s
     except ValueError as error:
         raise InputError(f"the {stage} has no schedule for that", received=str(error)) from error
     shape = loop.latent_shape
-    first = (np.float32(table.initial_scale) * normal(seed, f"{stream}/init", shape)).astype(np.float32)
+    noise = normal(seed, f"{stream}/init", shape)
+    first = (np.float32(table.initial_scale) * noise).astype(np.float32)
     engine, rows = models.engine(kind), np.ascontiguousarray(table.rows, np.float32)
     per_step = {"row": rows, "noise": _step_noise(rows, seed, stream, shape)}
     component = models.pack.component(kind)
     per_step |= {name: normal(seed, other, (len(rows), *component.shape(name))) for name, other in (noises or {}).items()}
     carry = {"latent": first, "previous": np.zeros(shape, np.float32)}
-    last = yield from stepwise(stage, lambda on_step: engine.scan(carry, per_step, constants, on_step=on_step))
-    return last["latent"]
+    if kept is None:
+        last = yield from stepwise(stage, lambda on_step: engine.scan(carry, per_step, constants, on_step=on_step))
+        return last["latent"]
+    last = yield from stepwise(stage, lambda on_step: _scan_around(kept, engine, table, noise, carry, per_step, constants, on_step))
+    return kept.finished(last["latent"])
+
+
+def _scan_around(kept: Kept, engine: Engine, table: Table, noise: np.ndarray, carry: Mapping[str, np.ndarray],
+                 per_step: Mapping[str, np.ndarray], constants: Mapping[str, np.ndarray], on_step: OnStep) -> Mapping[str, np.ndarray]:
+    """The scan in steps of one, between which the known views take their places. noise : what the loop starts from."""
+    for i, level in enumerate(table.levels):
+        slices = {name: value[i:i + 1] for name, value in per_step.items()}
+        carry = engine.scan(kept.into(carry, level, noise), slices, constants)
+        on_step(i + 1, len(table.levels))
+    return carry
 
 
 def _step_noise(rows: np.ndarray, seed: int, stream: str, shape: tuple[int, ...]) -> np.ndarray:

@@ -56,7 +56,7 @@ def to_gltf_axes(vectors: np.ndarray) -> np.ndarray:
 
 
 def png_bytes(texture: np.ndarray) -> bytes:
-    """A PNG file of (h, w, 3) uint8 sRGB."""
+    """A PNG file of (h, w, 3) uint8 sRGB, (h, w, 4) with alpha, or (h, w) grey."""
     from PIL import Image
 
     out = io.BytesIO()

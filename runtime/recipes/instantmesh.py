@@ -10,12 +10,13 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..cameras import orbit
+from ..kept_views import steps_for
 from ..meshes.mesh import Mesh
 from ..models import Models
-from ..pictures import control_planes, prepared
+from ..pictures import Picture, control_planes, prepared
 from ..request import Request
 from ..stages import Stage, denoise, encode_image, run_stage
-from . import rebuild
+from . import rebuild, subject
 
 STAGES = ("picture", "views", *rebuild.STAGES)
 
@@ -23,34 +24,38 @@ STAGES = ("picture", "views", *rebuild.STAGES)
 def instantmesh(models: Models, request: Request) -> Stage[Mesh]:
     """Yields the events of one run; returns the textured mesh in world axes: the picture is seen from the front.
 
-    Errors: InputError for a control picture of another shape; EmptyShape if the field has no surface.
+    Errors: InputError for a picture without an object or a control picture of another shape; EmptyShape if the field
+    has no surface.
     """
     views = models.pack.manifest.views
     cameras = orbit(views.azimuths, views.elevations, views.radius, views.fov)
 
-    condition = yield from run_stage(models, "picture", lambda: encode_picture(models, request))
-    drawn = yield from run_stage(models, "views", draw_views(models, condition, request))
+    condition, known = yield from run_stage(models, "picture", look_at(models, request))
+    drawn = yield from run_stage(models, "views", draw_views(models, condition, known, request))
     return (yield from rebuild.rebuild(models, drawn, cameras, request))
 
 
-def encode_picture(models: Models, request: Request) -> dict[str, np.ndarray]:
-    """What every step looks at, unconditional half first.
+def look_at(models: Models, request: Request) -> Stage[tuple[dict[str, np.ndarray], dict[int, np.ndarray]]]:
+    """What every step looks at, and the views that are known already, by their number."""
+    control = control_of(models, request)
+    crop, *others = yield from subject.cut_out(models, request)
+    return encode_picture(models, crop, request.seed) | control, subject.views_of(models, request, others)
+
+
+def encode_picture(models: Models, crop: Picture, seed: int) -> dict[str, np.ndarray]:
+    """What every step looks at, unconditional half first. crop : the object in a square
 
     states : (2, T, D) float32, what the picture shows
     reference : (2, 4, h, w) float32, its details as latents
-    control, control_scale : (1, 3, H, W) and (), in packs with a ControlNet
     """
-    pack = models.pack.manifest
-    control = control_of(models, request)
-    image = prepared(request.image, pack.picture.background, pack.picture.encoder)
-    states = models.run("image_encoder", image=image)["states"]
-    image = prepared(request.image, pack.picture.background, pack.picture.reference)
-    encoded = encode_image(models, "reference_encoder", image, seed=request.seed, stream="reference")
-    return {"states": states, "reference": encoded["reference"], **control}
+    picture = models.pack.manifest.picture
+    states = models.run("image_encoder", image=prepared(crop, picture.background, picture.encoder))["states"]
+    image = prepared(crop, picture.background, picture.reference)
+    return {"states": states, "reference": encode_image(models, "reference_encoder", image, seed=seed, stream="reference")["reference"]}
 
 
 def control_of(models: Models, request: Request) -> dict[str, np.ndarray]:
-    """The inputs of the ControlNet, if the pack has one; a scale of 0 leaves it without effect."""
+    """control (1, 3, H, W) and control_scale (), in packs with a ControlNet; a scale of 0 leaves it without effect."""
     pack, step = models.pack.manifest, models.pack.component("views_step")
     if not step.takes("control"):
         return {}
@@ -62,9 +67,14 @@ def control_of(models: Models, request: Request) -> dict[str, np.ndarray]:
             "control_scale": np.array(scale, np.float32)}
 
 
-def draw_views(models: Models, condition: Mapping[str, np.ndarray], request: Request) -> Stage[np.ndarray]:
-    """The six views (n, size, size, 3) float32 in [0, 1]. Each step looks at the reference through fresh noise."""
-    latent = yield from denoise(models, "views_step", models.pack.manifest.multiview, stage="views", stream="views",
-                                seed=request.seed, steps=request.steps, guidance=request.guidance, constants=condition,
-                                noises={"reference_noise": "reference/step"})
-    return rebuild.decode_views(models, latent)
+def draw_views(models: Models, condition: Mapping[str, np.ndarray], known: Mapping[int, np.ndarray],
+               request: Request) -> Stage[np.ndarray]:
+    """The six views (n, size, size, 3) float32 in [0, 1], the known ones among them.
+
+    Each step looks at the reference through fresh noise.
+    """
+    loop = models.pack.manifest.multiview
+    latent = yield from denoise(models, "views_step", loop, stage="views", stream="views", seed=request.seed,
+                                steps=steps_for(request, loop.steps), guidance=request.guidance, constants=condition,
+                                noises={"reference_noise": "reference/step"}, kept=subject.kept(models, known, request.seed))
+    return subject.put_back(rebuild.decode_views(models, latent), known)

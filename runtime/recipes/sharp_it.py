@@ -1,59 +1,99 @@
-"""Text to mesh as Sharp-It does it (arXiv 2412.02631): a coarse Shap-E object, redrawn in six views, rebuilt.
+"""Sharp-It (arXiv 2412.02631): a coarse object, from Shap-E or from the user, is redrawn in six views and rebuilt.
 
-`sharp_it` reads top to bottom like the method. Each stage is a function below it; the loops are generators
-that yield their steps. Geometry is in world axes (z up, front +x) until the mesh is written.
+`from_text`, `from_picture` and `from_mesh` read top to bottom like the method. Each stage is a function below them; the
+loops are generators that yield their steps. Geometry is in world axes (z up, front +x) until the mesh is written.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import numpy as np
 
 from ..cameras import Cameras, orbit
 from ..events import CoarseMesh, CoarseViews, Notice
 from ..isosurface import extract
+from ..kept_views import steps_for
 from ..manifest import Coarse, Diffusion, Manifest
 from ..meshes.mesh import Mesh
 from ..models import Models
-from ..pictures import prepared
+from ..pictures import Picture, prepared
 from ..render import grid, render_views
 from ..request import Request
 from ..stages import Stage, denoise, encode_image, run_stage
-from . import rebuild
+from . import rebuild, subject
 
-STAGES = ("text", "coarse shape", "coarse mesh", "coarse views", "refined views", *rebuild.STAGES)
+REDRAWN = ("coarse views", "refined views", *rebuild.STAGES)
+STAGES = ("text", "coarse shape", "coarse mesh", *REDRAWN)
+PICTURE_STAGES = ("picture", *STAGES)
+MESH_STAGES = ("text", *REDRAWN)
 GREY = np.float32(0.5)  # the picture of "zero-image": zero once it is scaled to [-1, 1]
 
 
-def sharp_it(models: Models, request: Request) -> Stage[Mesh]:
+def from_text(models: Models, request: Request) -> Stage[Mesh]:
     """Yields the events of one run; returns the textured mesh in world axes.
 
     Errors: InputError for a prompt that the encoder cannot read; EmptyShape if a field has no surface.
     """
-    pack = models.pack.manifest
-    cameras = orbit(pack.views.azimuths, pack.views.elevations, pack.views.radius, pack.views.fov)
+    prior, states = yield from run_stage(models, "text", encode_text(models, request.prompt))
+    coarse = yield from imagine(models, prior, request)
+    return (yield from redraw(models, coarse, states, [], request))
 
-    prior_states, states = yield from run_stage(models, "text", encode_conditions(models, request))
-    latent = yield from run_stage(models, "coarse shape", draw_coarse_latent(models, prior_states, request))
+
+def from_picture(models: Models, request: Request) -> Stage[Mesh]:
+    """As `from_text`: the picture says the shape, and the prompt, which may be empty, the look.
+
+    Errors: InputError for a picture without an object, too.
+    """
+    crop, *others = yield from run_stage(models, "picture", subject.cut_out(models, request))
+    prior, states = yield from run_stage(models, "text", encode_conditions(models, crop, request.prompt))
+    coarse = yield from imagine(models, prior, request)
+    return (yield from redraw(models, coarse, states, others, request))
+
+
+def from_mesh(models: Models, request: Request) -> Stage[Mesh]:
+    """As `from_text`, with a mesh of the user's in place of the coarse shape."""
+    loop = models.pack.manifest.refiner
+    (states,) = yield from run_stage(models, "text", both_halves(models, "text_encoder", request.prompt, loop))
+    yield CoarseMesh(request.mesh)
+    return (yield from redraw(models, request.mesh, states, [], request))
+
+
+def imagine(models: Models, states: np.ndarray, request: Request) -> Stage[Mesh]:
+    """The stages that make the coarse shape. states : (2, T, D) float32, what the prior follows"""
+    latent = yield from run_stage(models, "coarse shape", draw_coarse_latent(models, states, request))
     coarse = yield from run_stage(models, "coarse mesh", lambda: decode_coarse_mesh(models, latent))
     yield CoarseMesh(coarse)
+    return coarse
+
+
+def redraw(models: Models, coarse: Mesh, states: np.ndarray, crops: list[Picture], request: Request) -> Stage[Mesh]:
+    """The stages from a coarse mesh to the finished one.
+
+    states : (2, T, D) float32, what the refiner follows; crops : of the pictures whose views are known
+    """
+    pack = models.pack.manifest
+    cameras = orbit(pack.views.azimuths, pack.views.elevations, pack.views.radius, pack.views.fov)
     guide = yield from run_stage(models, "coarse views", lambda: coarse_views(pack, coarse, cameras))
+    # The refiner sees the known views in place of the coarse ones as well.
+    known = subject.views_of(models, request, crops, guide)
+    guide = subject.put_back(guide, known)
     yield CoarseViews(guide)
-    views = yield from run_stage(models, "refined views", refine_views(models, guide, states, request))
+    views = yield from run_stage(models, "refined views", refine_views(models, guide, states, known, request))
     return (yield from rebuild.rebuild(models, views, cameras, request))
 
 
-def encode_conditions(models: Models, request: Request) -> Stage[tuple[np.ndarray, np.ndarray]]:
-    """Token states, unconditional half first, for the prior and for the refiner; each is (2, T, D) float32.
+def encode_conditions(models: Models, crop: Picture, prompt: str) -> Stage[tuple[np.ndarray, np.ndarray]]:
+    """Token states, unconditional half first, for the prior from a picture and for the refiner from a prompt.
 
-    The prior follows the prompt, or a picture in packs made for that, where the prompt may be empty.
+    Each is (2, T, D) float32. crop : the object in a square; the prompt may be empty
     """
     pack = models.pack.manifest
-    if not models.has("prior_image_encoder"):
-        return (yield from encode_text(models, request.prompt))
-    image = prepared(request.image, pack.picture.background, pack.picture.encoder)
+    image = prepared(crop, pack.picture.background, pack.picture.encoder)
     seen = models.run("prior_image_encoder", image=image)["states"]
-    (states,) = yield from both_halves(models, "text_encoder", request.prompt, pack.refiner)
-    return np.concatenate([np.zeros_like(seen), seen]), states
+    nothing = models.unconditional("text_encoder", pack.prior.unconditional_image or "zeros", seen)
+    (states,) = yield from both_halves(models, "text_encoder", prompt, pack.refiner)
+    return np.concatenate([nothing, seen]), states
 
 
 def encode_text(models: Models, prompt: str) -> Stage[tuple[np.ndarray, np.ndarray]]:
@@ -113,14 +153,18 @@ def coarse_views(pack: Manifest, mesh: Mesh, cameras: Cameras) -> np.ndarray:
     return render_views(mesh, cameras, pack.views.size, background=pack.views.background, shading=pack.views.shading)
 
 
-def refine_views(models: Models, guide: np.ndarray, states: np.ndarray, request: Request) -> Stage[np.ndarray]:
-    """The views redrawn by the refiner, which sees the coarse ones and the prompt. Shapes as `coarse_views`."""
+def refine_views(models: Models, guide: np.ndarray, states: np.ndarray, known: Mapping[int, np.ndarray],
+                 request: Request) -> Stage[np.ndarray]:
+    """The views redrawn by the refiner, which sees the coarse ones and the prompt. Shapes as `coarse_views`.
+
+    known : views that stay as they are, by their number
+    """
     pack = models.pack.manifest
     coarse = encode_coarse(models, grid(guide, pack.views.rows, pack.views.columns), request.seed)
-    latent = yield from denoise(models, "refiner_step", pack.refiner, stage="refined views", stream="refiner",
-                                seed=request.seed, steps=request.steps, guidance=request.guidance,
-                                constants={"states": states, "coarse": coarse})
-    return rebuild.decode_views(models, latent)
+    latent = yield from denoise(models, "refiner_step", pack.refiner, stage="refined views", stream="refiner", seed=request.seed,
+                                steps=steps_for(request, pack.refiner.steps), guidance=request.guidance,
+                                constants={"states": states, "coarse": coarse}, kept=subject.kept(models, known, request.seed))
+    return subject.put_back(rebuild.decode_views(models, latent), known)
 
 
 def encode_coarse(models: Models, picture: np.ndarray, seed: int) -> np.ndarray:

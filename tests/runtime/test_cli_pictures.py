@@ -43,7 +43,7 @@ def test_a_picture_becomes_a_mesh(cli, packs, mug, tmp_path):
     assert ended.returncode == 0, ended.stderr
     lines = ended.stderr.splitlines()
     assert len(lines) == 5 and lines[0].startswith("[1/5] picture") and lines[4].startswith("[5/5] texture")
-    assert set(os.listdir(kept)) == {"surface.ply", *(f"view_{i}.png" for i in range(6))}
+    assert set(os.listdir(kept)) == {"matte.png", "crop.png", "surface.ply", *(f"view_{i}.png" for i in range(6))}
     report, said = json.loads(ended.stdout), extras(tmp_path / "mug.glb")
     assert list(report["memory"]) == ["picture", "views", "reconstruction", "surface", "texture"]
     assert all(10 << 20 < peak < 64 << 30 for peak in report["memory"].values())

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from meshwright.runtime import InputError, Picture, Pipeline, Result, StageDone, StageStarted, Step, Surface, Views
+from meshwright.runtime.matting import Matting, cropped
 from meshwright.runtime.meshes.checks import is_watertight
 from meshwright.runtime.noise import normal
 from meshwright.runtime.pictures import prepared
@@ -63,7 +64,8 @@ def test_the_mesh_is_the_field(made):
 def test_early_results_have_no_coarse_shape(made, tmp_path):
     assert made.stages.coarse_mesh is None and made.stages.coarse_views is None
     assert made.stages.views.shape == (6, 32, 32, 3)
-    assert {path.name for path in made.encode_stages(tmp_path)} == {"surface.ply", *(f"view_{i}.png" for i in range(6))}
+    assert {path.name for path in made.encode_stages(tmp_path)} == {
+        "matte.png", "crop.png", "surface.ply", *(f"view_{i}.png" for i in range(6))}
 
 
 def test_the_file_tells_of_the_picture_and_the_licences(made):
@@ -103,21 +105,20 @@ def test_each_step_has_reference_noise_of_its_own(open_pack, monkeypatch):
     np.testing.assert_array_equal(given["reference_noise"], normal(3, "reference/step", (3, 2, 4, 4, 4)))
     assert given["noise"].shape == (3, 1, 4, 12, 8) and given["noise"].any()
     pack = pipe.pack.manifest
+    crop = cropped(Matting().foreground(PICTURE))
     np.testing.assert_array_equal(given["states"], pipe.models.run(
-        "image_encoder", image=prepared(PICTURE, 1.0, pack.picture.encoder))["states"])
+        "image_encoder", image=prepared(crop, 1.0, pack.picture.encoder))["states"])
     np.testing.assert_array_equal(given["reference"], pipe.models.run(
-        "reference_encoder", image=prepared(PICTURE, 1.0, pack.picture.reference))["reference"])
+        "reference_encoder", image=prepared(crop, 1.0, pack.picture.reference))["reference"])
 
 
 def test_a_sampled_reference_depends_on_the_seed_alone(open_pack):
     from meshwright.runtime.recipes.instantmesh import encode_picture
-    from meshwright.runtime.request import Request
-
     models, plain = open_pack(sampled=True).models, open_pack().models
-    first, again, other = (encode_picture(models, Request(image=PICTURE, seed=seed))["reference"] for seed in (3, 3, 4))
+    first, again, other = (encode_picture(models, PICTURE, seed)["reference"] for seed in (3, 3, 4))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
-    sure = encode_picture(plain, Request(image=PICTURE, seed=3))["reference"]
+    sure = encode_picture(plain, PICTURE, 3)["reference"]
     np.testing.assert_allclose(first - sure, 0.1 * normal(3, "reference", (2, 4, 4, 4)), atol=1e-6)
 
 

@@ -8,13 +8,13 @@ from meshwright.runtime.manifest import Coarse
 from meshwright.runtime.noise import normal
 from meshwright.runtime.pictures import prepared
 from meshwright.runtime.recipes import sharp_it
-from meshwright.runtime.request import Request
 from tests.runtime.test_pack import edit
 from tests.runtime.tiny_pack import build
 from tests.runtime.tiny_pictures import build_steered
 
 FAST = {"texture": 64, "faces": 500}
 PICTURE = Picture.of(np.random.default_rng(0).integers(0, 256, (40, 30, 4), np.uint8))
+DARK = Picture.of(PICTURE.pixels // np.array([2, 2, 2, 1], np.uint8))
 
 
 @pytest.fixture(scope="module", params=["same", "zeros", "zero-image"])
@@ -37,7 +37,7 @@ def test_the_picture_shapes_and_the_prompt_paints(steered):
     options = {"seed": 3, "prior_guidance": 0.3, **FAST}  # little guidance keeps the latents inside of their clamp
     plain = steered.generate(image=PICTURE, **options)
     red = steered.generate("a red chair", image=PICTURE, **options)
-    other = steered.generate(image=Picture.of(PICTURE.pixels // 2), **options)
+    other = steered.generate(image=DARK, **options)
     np.testing.assert_array_equal(red.stages.coarse_mesh.vertices, plain.stages.coarse_mesh.vertices)
     assert not np.array_equal(red.stages.views, plain.stages.views)
     assert not np.array_equal(other.stages.coarse_mesh.vertices, plain.stages.coarse_mesh.vertices)
@@ -46,7 +46,7 @@ def test_the_picture_shapes_and_the_prompt_paints(steered):
 
 def test_conditions(steered):
     """The prior's unconditional half is zeros; an empty prompt gives the refiner the empty prompt's states."""
-    prior, refiner = drained(sharp_it.encode_conditions(steered.models, Request(image=PICTURE)))
+    prior, refiner = drained(sharp_it.encode_conditions(steered.models, PICTURE, ""))
     seen = steered.models.run("prior_image_encoder", image=prepared(PICTURE, 1.0, steered.pack.manifest.picture.encoder))["states"]
     np.testing.assert_array_equal(prior, np.concatenate([np.zeros_like(seen), seen]))
     np.testing.assert_array_equal(refiner[0], refiner[1])

@@ -1,0 +1,90 @@
+"""Meshes that a user gives, GLB or OBJ, brought to where the views of a pack look."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from ...engines.errors import InputError
+from .gltf import GENERATOR
+from .mesh import Mesh
+from .read_glb import read_glb
+from .read_obj import read_obj
+from .surfaces import Part, joined
+
+ENDINGS = (".glb", ".obj")
+MOST_BYTES = 512 << 20
+MOST_FACES = 4_000_000
+# What the objects that the bundled pack learnt from fill, of a sphere of radius 1.035 that the views show whole.
+RADIUS = 0.97
+# A file of ours is left where it is if the views show all of it.
+SEEN = 1.035
+
+
+def read_mesh(path: str | os.PathLike[str]) -> Mesh:
+    """A mesh in world axes (z up, front +x), with normals, and a texture or vertex colours.
+
+    .glb : glTF 2.0, triangles of all scenes' nodes, base colours (factor, picture, vertex colours); no animation, no compression
+    .obj : with the materials beside it, if they are there: Kd and map_Kd
+    Both have +Y up and the front towards +Z. A file that Meshwright wrote stays where it is, so that what was made from it lies
+    over it; any other mesh is put in the middle and made as large as the views show whole.
+    Errors: InputError for a file that cannot be read, is no such mesh, or holds no triangle.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in ENDINGS:
+        raise InputError(f"the mesh {path} has an unknown ending", received=repr(path.suffix), expected=" or ".join(ENDINGS))
+    data = _file_bytes(path)
+    try:
+        parts, generator = read_glb(data) if path.suffix.lower() == ".glb" else read_obj(data, path.parent)
+        mesh = joined(_checked(parts, path))
+    # What broken files lead to is not one class.
+    except (ValueError, LookupError, TypeError, OverflowError, AttributeError, RecursionError) as error:
+        raise InputError(f"{path} is no mesh that can be read", received=f"{len(data)} bytes, {error}",
+                         expected=f"a whole {path.suffix.upper()[1:]} file") from error
+    world = mesh.replace(vertices=_into_world(mesh.vertices), normals=_into_world(mesh.normals))
+    return world if generator.startswith(GENERATOR) and _is_seen(world) else centred(world)
+
+
+def centred(mesh: Mesh) -> Mesh:
+    """The mesh with the middle of its box at the origin and its farthest vertex at the distance `RADIUS` from there."""
+    low, high = mesh.bounds.astype(np.float64)
+    offset = mesh.vertices - (low + high) / 2
+    reach = float(np.linalg.norm(offset, axis=1).max())
+    return mesh.replace(vertices=(offset * (RADIUS / reach)).astype(np.float32))
+
+
+def _is_seen(mesh: Mesh) -> bool:
+    return SEEN / 4 < float(np.linalg.norm(mesh.vertices, axis=1).max()) <= SEEN
+
+
+def _into_world(vectors: np.ndarray) -> np.ndarray:
+    """(n, 3): glTF's (x, y, z) as the world's (z, x, y); the inverse of `gltf.to_gltf_axes`."""
+    return np.ascontiguousarray(vectors[:, [2, 0, 1]])
+
+
+def _checked(parts: list[Part], path: Path) -> list[Part]:
+    """The parts without their stray vertices' faults. InputError if no triangle has an area, or there are too many."""
+    parts = [part for part in parts if len(part.faces)]
+    count = sum(len(part.faces) for part in parts)
+    if count > MOST_FACES:
+        raise InputError(f"the mesh {path} has too many triangles", received=f"{count:,}", expected=f"at most {MOST_FACES:,}",
+                         remedy="decimate it first")
+    corners = np.concatenate([part.vertices[part.faces.ravel()] for part in parts]) if parts else np.zeros((0, 3))
+    if not count or not np.isfinite(corners).all() or float(np.ptp(corners, axis=0).max()) <= 0:
+        fault = "no triangles" if not count else "positions that are not finite" if not np.isfinite(corners).all() else "a point"
+        raise InputError(f"the mesh {path} has no surface", received=fault, expected="triangles")
+    return parts
+
+
+def _file_bytes(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+    except (OSError, ValueError) as error:
+        raise InputError(f"the mesh {path} cannot be read", received=getattr(error, "strerror", None) or str(error),
+                         expected="a file") from error
+    if len(data) > MOST_BYTES:
+        raise InputError(f"the mesh {path} is too large", received=f"more than {MOST_BYTES >> 20} MiB", expected="a smaller file")
+    return data

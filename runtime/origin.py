@@ -1,0 +1,39 @@
+"""What a result says of the pictures and the mesh that it was made from."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+
+from .meshes.mesh import Mesh
+from .pictures import Picture
+from .request import Request
+
+
+def given(request: Request) -> dict[str, Any]:
+    """The pictures and the mesh of a request by their hashes: plain JSON, empty for a prompt alone."""
+    found: dict[str, Any] = {name: _picture(picture) for name in ("image", "control") if (picture := getattr(request, name))}
+    if request.image is not None:
+        found["matte"] = _picture(request.matte) if isinstance(request.matte, Picture) else request.matte
+    if request.views:
+        found["views"] = [{"azimuth": azimuth, **_picture(picture)} for azimuth, picture in request.views]
+    if request.mesh is not None:
+        found["mesh"] = {"sha256": mesh_hash(request.mesh), "vertices": len(request.mesh.vertices), "faces": len(request.mesh.faces)}
+    return found
+
+
+def mesh_hash(mesh: Mesh) -> str:
+    """Hexadecimal SHA-256 of what a mesh looks like: its arrays, with their names and shapes."""
+    digest = hashlib.sha256()
+    for name in ("vertices", "faces", "uvs", "texture", "colors"):
+        values = getattr(mesh, name)
+        if values is not None:
+            digest.update(f"{name} {values.dtype} {values.shape}".encode())
+            digest.update(np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()
+
+
+def _picture(picture: Picture) -> dict[str, Any]:
+    return {"sha256": picture.sha256, "width": picture.width, "height": picture.height}

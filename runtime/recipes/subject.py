@@ -1,0 +1,63 @@
+"""The first stage of the recipes that start from pictures: the object in each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from ..events import Cutout, Notice
+from ..kept_views import Kept, as_view, grid_of_known, known_views, tile_mask
+from ..matting import cropped
+from ..models import Models
+from ..pictures import Picture
+from ..request import Request
+from ..stages import Stage, encode_image
+
+
+def cut_out(models: Models, request: Request) -> Stage[list[Picture]]:
+    """The object of each picture as a square with alpha, the first picture first.
+
+    Errors: InputError for a picture without an object.
+    """
+    pictures = [(0.0, request.image), *request.views]
+    crops = []
+    for azimuth, picture in pictures:
+        for notice in picture.notices:
+            yield Notice(notice)
+        found = models.matting.foreground(picture, request.matte)
+        crop = cropped(found, models.pack.manifest.picture.ratio)
+        yield Cutout(azimuth, found.matte, crop.pixels, found.source)
+        crops.append(crop)
+    return crops
+
+
+def views_of(models: Models, request: Request, crops: list[Picture], guide: np.ndarray | None = None) -> dict[int, np.ndarray]:
+    """The known views (size, size, 3) float32 in [0, 1] by their number. crops : of `request.views`.
+
+    guide : (n, size, size, 3), views of the coarse shape, where there are any: they say how large the object is in each
+    """
+    views = models.pack.manifest.views
+    numbers = known_views(request, views)
+    return {number: as_view(crop, views, None if guide is None else guide[number])
+            for number, crop in zip(numbers, crops, strict=True)}
+
+
+def kept(models: Models, known: Mapping[int, np.ndarray], seed: int) -> Kept | None:
+    """The known views (size, size, 3) as latents for the loop that draws the others; None if there are none."""
+    if not known:
+        return None
+    views = models.pack.manifest.views
+    image = np.ascontiguousarray(grid_of_known(known, views).transpose(2, 0, 1)[None], np.float32)
+    latent = encode_image(models, "vae_encoder", image, seed=seed, stream="kept-views")["latent"]
+    return Kept(latent, tile_mask(known, views, latent.shape))
+
+
+def put_back(views: np.ndarray, known: Mapping[int, np.ndarray]) -> np.ndarray:
+    """The views (n, size, size, 3) that were drawn, the known ones exactly as they are known."""
+    if not known:
+        return views
+    whole = views.copy()
+    for number, image in known.items():
+        whole[number] = image
+    return whole
