@@ -14,6 +14,7 @@ import numpy as np
 from .base import NEXT, Engine, OnStep, Tensors
 from .device_memory import DeviceMemory
 from .errors import BackendError, BackendUnavailable, EngineError, ModelFileError
+from .onnx_weights import ModelWeights
 from .spec import Axes, EngineSpec, TensorSpec
 
 Provider = str | tuple[str, Mapping[str, Any]]
@@ -59,7 +60,8 @@ class OnnxRuntimeEngine(Engine):
 
         map_weights, memory, weights : see `open_engine`. Raises ModelFileError, BackendUnavailable or BackendError.
         """
-        self._weights = _ort_values(weights or {})  # the session reads them where they lie
+        # The session reads those that replace weights beside the model where they lie.
+        self._weights = {name: np.ascontiguousarray(value) for name, value in (weights or {}).items()}
         self._session = _open(Path(path), providers, threads, MAPPED if map_weights else FASTEST, self._weights)
         self.spec = _read_spec(self._session, Path(path))
         self._device, self._device_id = _device(providers[0])
@@ -87,7 +89,7 @@ class OnnxRuntimeEngine(Engine):
             return loop.carry(steps)
 
     def _close(self) -> None:
-        self._session = None
+        self._session, self._weights = None, {}
 
     def _bind_output(self, binding: Any, tensor: TensorSpec, axes: Axes) -> np.ndarray | None:
         """An array that the session writes into, or None where only the session knows the shape."""
@@ -177,7 +179,8 @@ def _import() -> ModuleType:
     return onnxruntime
 
 
-def _open(path: Path, providers: Sequence[Provider], threads: int | None, plan: Plan, weights: Mapping[str, Any] = NO_WEIGHTS) -> Any:
+def _open(path: Path, providers: Sequence[Provider], threads: int | None, plan: Plan,
+          weights: Mapping[str, np.ndarray] = NO_WEIGHTS) -> Any:
     ort = _import()
     names = [_name(provider) for provider in providers]
     _check_available(names, ort.get_available_providers())
@@ -185,11 +188,13 @@ def _open(path: Path, providers: Sequence[Provider], threads: int | None, plan: 
         raise ModelFileError("the model file is missing", received=str(path))
     if threads is not None and threads < 1:
         raise EngineError("threads", received=str(threads), expected="a whole number from 1, or None for all cores")
+    replaced = ModelWeights(path) if weights else None
+    source = replaced.graph(weights) if replaced else str(path)
     with _vendor_errors(f"{path.name} did not load"):
         options = _session_options(ort, threads, plan)
-        for name, value in weights.items():
-            options.add_initializer(name, value)
-        session = ort.InferenceSession(str(path), options, providers=list(providers),
+        if replaced:
+            _replace_beside(ort, options, path, replaced.beside(weights))
+        session = ort.InferenceSession(source, options, providers=list(providers),
                                        disabled_optimizers=[] if plan.fold_constants else ["ConstantFolding"])
     lost = [name for name in names if name not in session.get_providers()]
     if lost:  # ONNX Runtime goes on without a provider whose libraries it cannot load
@@ -198,9 +203,14 @@ def _open(path: Path, providers: Sequence[Provider], threads: int | None, plan: 
     return session
 
 
-def _ort_values(weights: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    with _vendor_errors("the weights could not be taken"):
-        return {name: _import().OrtValue.ortvalue_from_numpy(np.ascontiguousarray(value)) for name, value in weights.items()}
+def _replace_beside(ort: ModuleType, options: Any, path: Path, weights: Mapping[str, np.ndarray]) -> None:
+    """Give the session other weights than those beside the model, whose graph comes from memory.
+
+    Not by `add_initializer`: it is read after the graph's constants have been folded, and changes nothing then.
+    """
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(path.parent))
+    if weights:
+        options.add_external_initializers(list(weights), [ort.OrtValue.ortvalue_from_numpy(value) for value in weights.values()])
 
 
 def _session_options(ort: ModuleType, threads: int | None, plan: Plan) -> Any:
