@@ -1,4 +1,4 @@
-"""The command line: `meshwright generate`, `verify`, `packs`, `build`, `doctor`, and the commands that installed packages add.
+"""The command line: `meshwright generate`, `refine`, `verify`, `packs`, `build`, `doctor`, and the commands that installed packages add.
 
 Thin: it reads options, calls the library and prints. Results go to standard output, progress and errors to
 standard error. Exit codes: 0 done; 1 the work failed, a pack did not verify, or `doctor` found something broken;
@@ -20,7 +20,7 @@ from types import FrameType
 from typing import NoReturn
 
 BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
-COMMANDS, ENTRY_POINTS = ("generate", "verify", "packs", "build", "doctor"), "meshwright.commands"
+COMMANDS, ENTRY_POINTS = ("generate", "refine", "verify", "packs", "build", "doctor"), "meshwright.commands"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -88,7 +88,8 @@ def _run(options: argparse.Namespace) -> int:
         return build(options)
     from . import commands
 
-    known = {"generate": commands.generate, "verify": commands.verify, "packs": commands.packs, "doctor": commands.doctor}
+    known = {"generate": commands.generate, "refine": commands.generate, "verify": commands.verify, "packs": commands.packs,
+             "doctor": commands.doctor}
     return known[options.command](options)
 
 
@@ -117,7 +118,8 @@ def build_parser() -> argparse.ArgumentParser:
                      epilog=f"added by installed packages: {', '.join(added)}" if added else None)
     parser.add_argument("--version", action="version", version=f"meshwright {version('meshwright')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
-    _add_generate(commands.add_parser("generate", help="make a mesh from a prompt or a picture"))
+    _add_generate(commands.add_parser("generate", help="make a mesh from a prompt, or from one picture or several"))
+    _add_refine(commands.add_parser("refine", help="redraw a mesh as a prompt says"))
     _add_build(commands.add_parser("build", help="build TensorRT engines for a pack, and list or prune those that there are"))
     check = commands.add_parser("verify", help="replay a pack's golden inputs on this machine")
     check.add_argument("pack", metavar="PACK", help="name or folder")
@@ -133,15 +135,33 @@ def build_parser() -> argparse.ArgumentParser:
 def _add_generate(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("prompt", nargs="?", default="", help='what to make, such as "a red chair with white legs"')
-    add("--image", metavar="FILE", help="a picture of what to make (PNG, JPEG or WebP), for packs that take one")
+    add("--image", metavar="FILE", help="a picture of what to make (PNG, JPEG, WebP, BMP or GIF; - is standard input)")
+    add("--view", action="append", default=[], metavar="AZIMUTH=FILE", dest="views",
+        help="a further picture of it, taken so many degrees to the right of the first one, such as 90=side.png; may be given again")
+    add("--matte", default="auto", metavar="HOW",
+        help="how the object is told from its background: auto, alpha, none, or FILE, white where it is (default auto)")
+    add("--route", help="how a picture becomes a mesh: views or coarse (default: coarse with a prompt, else the pack's)")
     add("--control", metavar="FILE", help="a picture over the whole grid of views, for packs with a ControlNet")
     add("--control-scale", type=float, help="how strongly the views follow it (default 1)")
+    add("--prior-steps", type=int, help="steps of the coarse shape (default: the pack's)")
+    add("--prior-guidance", type=float, help="guidance of the coarse shape (default: the pack's)")
+    _add_making(parser)
+
+
+def _add_refine(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("mesh", metavar="FILE", help="the mesh (GLB or OBJ, +Y up and front +Z)")
+    add("prompt", help='what it is to look like, such as "a blue chair"')
+    _add_making(parser)
+
+
+def _add_making(parser: argparse.ArgumentParser) -> None:
+    """What everything that makes a mesh can be told."""
+    add = parser.add_argument
     add("-o", "--output", metavar="FILE", required=True, help="where to write; the ending says how: glb, obj, ply, stl")
     add("--seed", type=int, default=0, help="same seed, same mesh (default 0)")
     add("--steps", type=int, help="steps of the loop that draws the views (default: the pack's)")
     add("--guidance", type=float, help="how strongly the views follow the prompt or the picture (default: the pack's)")
-    add("--prior-steps", type=int, help="steps of the coarse shape (default: the pack's)")
-    add("--prior-guidance", type=float, help="guidance of the coarse shape (default: the pack's)")
     add("--faces", type=int, help="most triangles (default: the pack's)")
     add("--texture", type=int, metavar="PIXELS", help="side of the texture, a power of two (default: the pack's)")
     add("--texture-from", metavar="SOURCE", help="views, field or blend (default: the pack's)")
@@ -149,7 +169,7 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
     add("--commercial", action="store_true", help="refuse a pack whose licence does not allow commercial use")
     _add_engine_options(parser)
     add("--preview", metavar="PNG", help="also write a picture of the mesh")
-    add("--keep-stages", metavar="DIR", help="also write the coarse mesh and all views into this folder")
+    add("--keep-stages", metavar="DIR", help="also write mattes, crops, the coarse mesh and all views into this folder")
     add("--quiet", action="store_true", help="print errors only")
     add("--json", action="store_true", help="print one JSON object with the timings of each stage")
 

@@ -8,13 +8,15 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from ..engines.errors import OutputError, PackError
+from ..engines.errors import InputError, OutputError, PackError
 from .generation import Generation
+from .matting import MATTES
 from .meshes.checks import is_watertight
 from .meshes.formats import check_output, write_files
 from .meshes.gltf import png_bytes
+from .meshes.reader import read_mesh
 from .pack import Pack, candidates
-from .pictures import read_picture
+from .pictures import Picture, read_picture
 from .pipeline import Pipeline
 from .progress import Progress
 from .request import Request
@@ -28,7 +30,7 @@ def generate(options: Namespace) -> int:
     request = _request(options)
     output, preview, kept = _targets(options)
     with _open(options, options.pack) as pipe:
-        progress = Progress(sys.stderr, pipe.stages, quiet=options.quiet)
+        progress = Progress(sys.stderr, pipe.stages_of(request), quiet=options.quiet)
         try:
             made = pipe.generate(request, on_event=progress)
         finally:
@@ -87,8 +89,28 @@ def _lines(row: dict[str, Any]) -> str:
 
 
 def _request(options: Namespace) -> Request:
-    given = {name: getattr(options, name) for name in Request.__dataclass_fields__ if getattr(options, name) is not None}
-    return Request(**given | {name: read_picture(given[name]) for name in ("image", "control") if name in given})
+    """What the options ask for; the files are read here."""
+    given = {name: value for name in Request.__dataclass_fields__ if (value := getattr(options, name, None)) is not None}
+    read = {name: read_picture(given[name]) for name in ("image", "control") if name in given}
+    if "views" in given:
+        read["views"] = [_view(statement) for statement in given["views"]]
+    if given.get("matte") not in (None, *MATTES):
+        read["matte"] = read_picture(given["matte"])
+    if "mesh" in given:
+        read["mesh"] = read_mesh(given["mesh"])
+    return Request(**given | read)
+
+
+def _view(statement: str) -> tuple[float, Picture]:
+    """The azimuth and the picture that AZIMUTH=FILE names."""
+    azimuth, separator, file = statement.partition("=")
+    try:
+        degrees = float(azimuth)
+    except ValueError:
+        degrees = None
+    if not separator or not file or degrees is None:
+        raise InputError("a view is not AZIMUTH=FILE", received=repr(statement), expected="such as 90=side.png")
+    return degrees, read_picture(file)
 
 
 def _targets(options: Namespace) -> tuple[Path, Path | None, Path | None]:

@@ -11,14 +11,17 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ..engines.errors import InputError
-from .events import CoarseMesh, CoarseViews, Event, Notice, Result, StageDone, Surface, Views
+from .events import CoarseMesh, CoarseViews, Cutout, Event, Notice, Result, StageDone, Surface, Views
 from .generation import Generation, Stages
+from .kept_views import steps_for
 from .meshes.mesh import Mesh
+from .meshes.reader import read_mesh
 from .models import Models
+from .origin import given
 from .pack import Pack
-from .pictures import Picture
 from .recipes import instantmesh, sharp_it
-from .request import Request, check_fits
+from .request import Request
+from .routes import choose_route, default_route, drawing_loop
 
 
 @dataclass(frozen=True)
@@ -29,8 +32,11 @@ class Recipe:
     stages: tuple[str, ...]
 
 
-RECIPES = {"sharp-it": Recipe(sharp_it.sharp_it, sharp_it.STAGES),
-           "instantmesh": Recipe(instantmesh.instantmesh, instantmesh.STAGES)}
+# By the route that a request takes through a pack (`routes`).
+RECIPES = {"text": Recipe(sharp_it.from_text, sharp_it.STAGES),
+           "coarse": Recipe(sharp_it.from_picture, sharp_it.PICTURE_STAGES),
+           "refine": Recipe(sharp_it.from_mesh, sharp_it.MESH_STAGES),
+           "views": Recipe(instantmesh.instantmesh, instantmesh.STAGES)}
 
 
 class Pipeline:
@@ -67,8 +73,12 @@ class Pipeline:
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """The names of a run's stages, in order."""
-        return RECIPES[self.pack.manifest.recipe].stages
+        """The names of the stages of a run, in order: from a prompt alone in packs that take one, else from a picture alone."""
+        return RECIPES[default_route(self.pack.manifest)].stages
+
+    def stages_of(self, request: Request) -> tuple[str, ...]:
+        """The names of the stages that this request goes through, in order. InputError if the pack cannot serve it."""
+        return RECIPES[choose_route(request, self.pack.manifest)].stages
 
     def generate(self, prompt: str | Request = "", *, on_event: Callable[[Event], None] | None = None,
                  **options: Any) -> Generation:
@@ -84,6 +94,15 @@ class Pipeline:
                     return event.generation
         raise AssertionError("a run ends with its result")
 
+    def refine(self, mesh: Mesh | str | os.PathLike[str], prompt: str, *, on_event: Callable[[Event], None] | None = None,
+               **options: Any) -> Generation:
+        """Redraw a mesh as the prompt says: `generate` with a mesh in place of the coarse shape.
+
+        mesh : in world axes and within a sphere of radius 1 or so, or a GLB or OBJ file, which `read_mesh` brings there
+        """
+        found = mesh if isinstance(mesh, Mesh) else read_mesh(mesh)
+        return self.generate(prompt, on_event=on_event, mesh=found, **options)
+
     def stream(self, prompt: str | Request = "", **options: Any) -> Generator[Event, None, None]:
         """Yield progress and early results; the last event is a `Result`.
 
@@ -91,8 +110,7 @@ class Pipeline:
         generator cancels the run: at the latest when the step that is being computed is done.
         """
         request = make_request(prompt, options)
-        check_fits(request, self.pack.manifest)
-        return self._run(request)
+        return self._run(request, choose_route(request, self.pack.manifest))
 
     def prewarm(self, components: Iterable[str] | None = None) -> None:
         """Open the model files now, all or those named, instead of in the first run."""
@@ -108,47 +126,42 @@ class Pipeline:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def _run(self, request: Request) -> Generator[Event, None, None]:
+    def _run(self, request: Request, route: str) -> Generator[Event, None, None]:
         if not self._busy.acquire(blocking=False):
             raise InputError("the pipeline is busy with another run",
                              remedy="finish or close that one, or open a second Pipeline")
         try:
             started, past = time.perf_counter(), _Past()
-            recipe = RECIPES[self.pack.manifest.recipe].run(self.models, request)
-            mesh = yield from past.watch(recipe)
+            mesh = yield from past.watch(RECIPES[route].run(self.models, request))
             timings = past.timings | {"loading": past.loading, "total": time.perf_counter() - started}
-            yield Result(Generation(mesh, past.stages(), timings, tuple(past.notices), self._provenance(request),
+            yield Result(Generation(mesh, past.stages(), timings, tuple(past.notices), self._provenance(request, route),
                                     self.pack.manifest.metres_per_unit, past.peak_memory, past.device_memory))
         finally:
             self._busy.release()
 
-    def _provenance(self, request: Request) -> dict[str, Any]:
+    def _provenance(self, request: Request, route: str) -> dict[str, Any]:
         manifest = self.pack.manifest
-        pictures = {name: _describe(picture) for name in ("image", "control") if (picture := getattr(request, name))}
         precisions = sorted({component.precision for component in manifest.components.values()})
         return {
-            "prompt": request.prompt, **pictures, "seed": request.seed, "options": self._options(request),
+            "prompt": request.prompt, "route": route, **given(request), "seed": request.seed,
+            "options": self._options(request, route),
             "pack": {"name": manifest.name, "version": manifest.version, "sha256": self.pack.hash},
             "precision": precisions, **self.models.provenance(),
             "license": {**asdict(manifest.license), "notes": list(manifest.license.notes)},
             "sources": [source.describe() for source in dict.fromkeys(manifest.sources)],
         }
 
-    def _options(self, request: Request) -> dict[str, Any]:
+    def _options(self, request: Request, route: str) -> dict[str, Any]:
         """What was used: the request's options, and the pack's where it has none."""
         manifest = self.pack.manifest
-        drawing = manifest.refiner or manifest.multiview
-        own: dict[str, Any] = {"steps": drawing.steps, "guidance": drawing.guidance}
-        if manifest.prior is not None:
+        drawing = drawing_loop(route, manifest)
+        own: dict[str, Any] = {"steps": steps_for(request, drawing.steps), "guidance": drawing.guidance}
+        if route in ("text", "coarse"):
             own |= {"prior_steps": manifest.prior.steps, "prior_guidance": manifest.prior.guidance}
         own |= {"faces": manifest.finish.faces, "texture": manifest.finish.texture, "texture_from": manifest.texture_from}
         if request.control is not None:
             own["control_scale"] = 1.0
         return {name: value if getattr(request, name) is None else getattr(request, name) for name, value in own.items()}
-
-
-def _describe(picture: Picture) -> dict[str, Any]:
-    return {"sha256": picture.sha256, "width": picture.width, "height": picture.height}
 
 
 class _Past:
@@ -161,6 +174,7 @@ class _Past:
         self.loading = 0.0
         self.notices: list[str] = []
         self._early: dict[type, Any] = {}
+        self._cutouts: list[Cutout] = []
 
     def watch(self, recipe: Iterator[Event]) -> Generator[Event, None, Mesh]:
         """Pass the events of `recipe` on, and note them; return what it returns."""
@@ -177,7 +191,7 @@ class _Past:
         early = self._early
         return Stages(early[CoarseMesh].mesh if CoarseMesh in early else None,
                       early[CoarseViews].images if CoarseViews in early else None,
-                      early[Views].images, early[Surface].mesh)
+                      early[Views].images, early[Surface].mesh, tuple(self._cutouts))
 
     def _note(self, event: Event) -> None:
         if isinstance(event, StageDone):
@@ -190,6 +204,8 @@ class _Past:
         elif isinstance(event, Notice):
             if event.message not in self.notices:
                 self.notices.append(event.message)
+        elif isinstance(event, Cutout):
+            self._cutouts.append(event)
         else:
             self._early[type(event)] = event
 
