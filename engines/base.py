@@ -13,6 +13,7 @@ from .checks import AxisLengths, check_kept, check_names, steps_of
 from .device_array import DeviceArray
 from .device_memory import DeviceMemory
 from .errors import EngineError, TensorError
+from .graph_choice import GraphChoice
 from .spec import Axes, EngineSpec, TensorSpec
 
 Array = np.ndarray | DeviceArray
@@ -29,10 +30,12 @@ class Engine(ABC):
     arrays that lie in `memory`.
 
     memory : where the engine keeps its tensors: a GPU's, or None for the host's
+    graph_choice : how the last scan was launched on a GPU that knows CUDA graphs, and what was measured; else None
     """
 
     spec: EngineSpec
     memory: DeviceMemory | None = None
+    graph_choice: GraphChoice | None = None
     _closed = False
 
     def run(self, inputs: Tensors, *, keep: Collection[str] = ()) -> dict[str, Array]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import BackendError, DeviceLost
+from .errors import BackendError, DeviceLost, MeshwrightError
 from .remedies import unavailable
 
 INSTALL = "pip install 'meshwright[gpu]'"
@@ -118,6 +118,11 @@ class Cuda:
             event = self._device.create_event(self._event_options)
             return self.core_stream.record(event)
 
+    def wait(self, event: Any) -> None:
+        """Until an event has happened."""
+        with self.asked("the GPU did not finish its work"):
+            event.sync()
+
     def milliseconds(self, first: Any, last: Any) -> float:
         """Between two events; waits for the last."""
         with self.asked("an event did not happen"):
@@ -147,7 +152,7 @@ class Cuda:
         try:
             self._device.set_current()
             yield
-        except (BackendError, KeyboardInterrupt):
+        except MeshwrightError:
             raise
         except Exception as error:
             raise self.error(subject, error) from error

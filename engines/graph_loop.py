@@ -1,0 +1,159 @@
+"""A whole scan as one CUDA graph: captured once, launched again and again, where that is faster than step by step."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from statistics import median
+
+import numpy as np
+
+from .base import Array, OnStep, Tensors
+from .cuda import Cuda, Graph
+from .device_array import DeviceArray
+from .errors import BackendError, DeviceLost
+from .graph_choice import GraphChoice
+from .loop_buffers import LoopBuffers
+
+LOG = logging.getLogger("meshwright.engines")
+# A loop that is shorter is timed several times both ways: one run of it says little.
+SHORT_MS, ROUNDS = 200.0, 3
+# Between the results of the two ways, as a share of the largest value: the same kernels ran, at most their sums in another order.
+TOLERANCE = 0.02
+
+
+class GraphLoop:
+    """The scans of one engine that have the same shapes and number of steps: their buffers, and a graph on them.
+
+    choice : None until the first scan has timed both ways
+    """
+
+    def __init__(self, cuda: Cuda, buffers: LoopBuffers, step: Callable[[Mapping[str, int]], None],
+                 capturable: Callable[[], str | None], choice: GraphChoice | None, on_choice: Callable[[GraphChoice], None]) -> None:
+        """step : asks the stream for one step on addresses by name; the first one may allocate, later ones must not
+
+        capturable : why steps cannot be captured, or None; asked after the first step
+        choice : that an earlier process made; on_choice : told the one that is made here
+        """
+        self._cuda, self._buffers, self._step, self._capturable = cuda, buffers, step, capturable
+        self._graph: Graph | None = None
+        self._is_warm = False
+        self.choice, self._on_choice = choice, on_choice
+
+    def scan(self, carry: Tensors, per_step: Tensors, constants: Tensors, on_step: OnStep, keep: bool) -> dict[str, Array]:
+        """As `Engine.scan`, with checked arguments."""
+        self._buffers.fill(carry, per_step, constants)
+        if not self._is_warm:
+            self._warm_up(carry)
+        if self._graph is not None:
+            self._graph.launch()
+        else:
+            self._launch_steps(on_step)
+        result = self._buffers.result(keep)
+        self._cuda.synchronise()
+        if self._graph is not None:
+            on_step(self._buffers.steps, self._buffers.steps)
+        if self.choice is None:
+            self._choose(carry, result)
+        return result
+
+    def close(self) -> None:
+        """Give graph and buffers back."""
+        self._drop_graph()
+        self._buffers.close()
+
+    def _warm_up(self, carry: Tensors) -> None:
+        """One step outside any capture: the vendors' libraries allocate, compile and load code in the first one."""
+        self._step(self._buffers.addresses(0))
+        self._cuda.synchronise()
+        if self.choice is not None and self.choice.use_graph:
+            why_not = self._capture()
+            if why_not is not None:
+                self.choice = GraphChoice(False, None, None, why_not)
+        self._is_warm = True
+        self._buffers.refill(carry)
+
+    def _launch_steps(self, on_step: OnStep) -> None:
+        """All steps one by one. The host waits for each only when the next is queued, so that the GPU never waits."""
+        done = None
+        for i in range(self._buffers.steps):
+            self._step(self._buffers.addresses(i))
+            before, done = done, self._cuda.record()
+            if before is not None:
+                self._cuda.wait(before)
+                on_step(i, self._buffers.steps)
+        self._cuda.wait(done)
+        on_step(self._buffers.steps, self._buffers.steps)
+
+    def _enqueue_steps(self) -> None:
+        for i in range(self._buffers.steps):
+            self._step(self._buffers.addresses(i))
+
+    def _capture(self) -> str | None:
+        """Make the graph of all steps; or why there is none."""
+        why_not = self._capturable()
+        if why_not is None:
+            try:
+                self._graph = self._cuda.capture(self._enqueue_steps)
+                return None
+            except DeviceLost:
+                raise
+            except BackendError as error:
+                why_not = str(error)
+        LOG.warning("no CUDA graph for a loop of %d steps, which are launched one by one: %s", self._buffers.steps, why_not)
+        return why_not
+
+    def _choose(self, carry: Tensors, result: dict[str, Array]) -> None:
+        """Time both ways on the last scan's arguments, and keep the faster one. result : of that scan, step by step."""
+        why_not = self._capture() or self._difference(carry, result)
+        if why_not is not None:
+            self._drop_graph()
+            self.choice = GraphChoice(False, None, None, why_not)
+        else:
+            graph_ms, plain_ms = self._timed(carry)
+            self.choice = GraphChoice(graph_ms <= plain_ms, round(graph_ms, 3), round(plain_ms, 3))
+            LOG.info("a loop of %d steps: %.3f ms as one CUDA graph, %.3f ms step by step", self._buffers.steps, graph_ms, plain_ms)
+            if not self.choice.use_graph:
+                self._drop_graph()
+        self._on_choice(self.choice)
+
+    def _timed(self, carry: Tensors) -> tuple[float, float]:
+        """Milliseconds of the whole loop as a graph and step by step: medians of interleaved runs."""
+        times: tuple[list[float], list[float]] = ([], [])
+        while len(times[0]) < ROUNDS and (not times[0] or times[1][0] < SHORT_MS):
+            for way, launch in enumerate((self._graph.launch, lambda: self._launch_steps(_ignore))):
+                self._buffers.refill(carry)
+                first = self._cuda.record()
+                launch()
+                times[way].append(self._cuda.milliseconds(first, self._cuda.record()))
+        return median(times[0]), median(times[1])
+
+    def _difference(self, carry: Tensors, expected: dict[str, Array]) -> str | None:
+        """What is wrong with the graph's result, if it is not that of the steps."""
+        self._buffers.refill(carry)
+        self._graph.launch()
+        received = self._buffers.result(keep=False)
+        wrong = [name for name, value in expected.items() if not _alike(_on_host(value), received[name])]
+        if not wrong:
+            return None
+        LOG.warning("a CUDA graph of %d steps gives another %s than the steps; it is not used", self._buffers.steps, ", ".join(wrong))
+        return f"its {', '.join(wrong)} differs from that of the steps"
+
+    def _drop_graph(self) -> None:
+        if self._graph is not None:
+            self._graph.close()
+            self._graph = None
+
+
+def _on_host(value: Array) -> np.ndarray:
+    return value.numpy() if isinstance(value, DeviceArray) else value
+
+
+def _alike(a: np.ndarray, b: np.ndarray) -> bool:
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    scale = np.abs(a[np.isfinite(a)]).max(initial=0.0)
+    return np.allclose(a, b, rtol=0.0, atol=TOLERANCE * scale, equal_nan=True)
+
+
+def _ignore(step: int, steps: int) -> None:
+    pass
