@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,6 +15,8 @@ from .errors import BackendError, EngineError, ModelFileError
 
 # What the parser says of each node; more than these would not be read.
 MOST_PROBLEMS = 5
+# The input of an attention layer that its keys are; 0 are the queries and 2 the values.
+KEYS = 1
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,10 @@ class Network:
         # By name, so that weights beside the model are found.
         if not self._parser.parse_from_file(str(path)):
             raise _parser_error(trt, self._parser, path)
-        for i in range(self.definition.num_layers):
-            self._adapt(trt, self.definition.get_layer(i))
+        parsed = [self.definition.get_layer(i) for i in range(self.definition.num_layers)]
+        for layer in parsed:
+            self._adapt(trt, layer)
+        separate_keys(trt, self.definition, parsed)
 
     def add_profile(self, builder: Any, config: Any, axes: Mapping[str, Range]) -> None:
         """Give the open axes their ranges. A network without any needs no profile: its shapes are the tightest there are.
@@ -66,7 +71,7 @@ class Network:
 
     def _adapt(self, trt: ModuleType, layer: Any) -> None:
         """Change what a parsed layer says only in form: TensorRT refuses two things that mean something else elsewhere."""
-        if layer.type == getattr(trt.LayerType, "ATTENTION_INPUT", None):
+        if _is_attention(trt, layer):
             # Heads of a size that no fused kernel has are then calculated in parts; the others stay fused.
             layer.__class__ = trt.IAttentionInputLayer
             layer.attention.decomposable = True
@@ -82,6 +87,47 @@ class Network:
             layer.__class__ = trt.IConstantLayer
             self._weights.append(np.asarray(layer.weights).astype(np.float16))
             layer.weights = trt.Weights(self._weights[-1])
+
+
+def separate_keys(trt: ModuleType, definition: Any, layers: Sequence[Any]) -> int:
+    """Give attentions that read the same keys a copy of them each; returns how many copies were made.
+
+    TensorRT-RTX 1.7.1 ends with a segmentation fault while it builds a network in which two attentions of different
+    lengths share their keys, as both passes of a UNet with reference attention do over its text. Equal layers it merges
+    by itself, identities too, so the copies are parts of one joined tensor: some kilobytes a step.
+
+    layers : of `definition`, as the parser left them. Keys with an open axis stay as they are.
+    """
+    made_by = {layer.get_output(i).name: layer for layer in layers for i in range(layer.num_outputs)}
+    readers: dict[tuple, list[Any]] = {}
+    for layer in filter(partial(_is_attention, trt), layers):
+        keys = layer.get_input(KEYS)
+        if -1 not in tuple(keys.shape):
+            readers.setdefault((_unscaled(trt, made_by, keys), tuple(keys.shape)), []).append(layer)
+    shared = [attentions for attentions in readers.values() if len(attentions) > 1]
+    for attentions in shared:
+        _separate(definition, attentions)
+    return sum(map(len, shared))
+
+
+def _unscaled(trt: ModuleType, made_by: Mapping[str, Any], keys: Any) -> str:
+    """The name of the keys before the parser multiplied them, for each attention anew, by the root of its scale."""
+    layer = made_by.get(keys.name)
+    return layer.get_input(0).name if layer is not None and layer.type == trt.LayerType.ELEMENTWISE else keys.name
+
+
+def _separate(definition: Any, attentions: Sequence[Any]) -> None:
+    """What each of them calls its keys, joined along the batch, and its own part of that for each."""
+    joined = definition.add_concatenation([layer.get_input(KEYS) for layer in attentions])
+    joined.axis = 0
+    shape = tuple(attentions[0].get_input(KEYS).shape)
+    for i, layer in enumerate(attentions):
+        part = definition.add_slice(joined.get_output(0), (i * shape[0], 0, 0, 0), shape, (1, 1, 1, 1))
+        layer.set_input(KEYS, part.get_output(0))
+
+
+def _is_attention(trt: ModuleType, layer: Any) -> bool:
+    return layer.type == getattr(trt.LayerType, "ATTENTION_INPUT", None)
 
 
 def _strongly_typed(trt: ModuleType) -> int:

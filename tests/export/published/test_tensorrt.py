@@ -1,5 +1,6 @@
-"""TensorRT takes every component of the published layout from text to mesh, calculated in FP16."""
+"""TensorRT takes every component of the published layouts, calculated in FP16."""
 
+import pytest
 
 from meshwright.export import command
 from meshwright.runtime import Pack, cli
@@ -8,15 +9,33 @@ from tests.engines.platforms import TENSORRT_RTX
 pytestmark = TENSORRT_RTX
 
 
-def test_every_component_of_a_published_layout(published, tmp_path, monkeypatch, capsys):
-    sources = {"--refiner": "Sharp-It", "--zero123plus": "zero123plus-v1.2", "--shap-e": "shap-e",
-               "--instantmesh": "instant_mesh_large.ckpt"}
-    named = [part for option, name in sources.items() for part in (option, str(published(name)))]
-    pack = tmp_path / "half"
-    assert command.main(["sharp-it", *named, "--precision", "fp16-compute", "--view-size", "64", "--coarse-points", "48",
-                         "--grid-resolution", "32", "--quiet", "-o", str(pack)]) == 0
-    components = Pack.open(pack).manifest.components
-    assert len(components) == 12 and components["refiner_step"].compute == "fp16"
-    monkeypatch.setenv("MESHWRIGHT_CACHE", str(tmp_path / "cache"))
-    assert cli.main(["build", str(pack), "--backend", "tensorrt-rtx"]) == 0, capsys.readouterr().err
-    assert len(list((tmp_path / "cache/engines").glob("*.engine"))) == 12
+@pytest.fixture
+def built(tmp_path, monkeypatch, capsys):
+    """A function that exports the pack of those arguments in FP16 and builds it: what each component calculates in."""
+    def build(*arguments):
+        pack = tmp_path / "half"
+        assert command.main([*arguments, "--precision", "fp16-compute", "--view-size", "64", "--grid-resolution", "32", "--quiet",
+                             "-o", str(pack)]) == 0
+        components = Pack.open(pack).manifest.components
+        monkeypatch.setenv("MESHWRIGHT_CACHE", str(tmp_path / "cache"))
+        assert cli.main(["build", str(pack), "--backend", "tensorrt-rtx"]) == 0, capsys.readouterr().err
+        assert len(list((tmp_path / "cache/engines").glob("*.engine"))) == len(components)
+        return {kind: component.compute for kind, component in components.items()}
+    return build
+
+
+def named(published, **sources):
+    return [part for option, name in sources.items() for part in (f"--{option.replace('_', '-')}", str(published(name)))]
+
+
+def test_every_component_from_text_to_mesh(published, built):
+    computed = built("sharp-it", "--coarse-points", "48", *named(
+        published, refiner="Sharp-It", zero123plus="zero123plus-v1.2", shap_e="shap-e", instantmesh="instant_mesh_large.ckpt"))
+    assert len(computed) == 12 and computed["refiner_step"] == computed["prior_step"] == "fp16"
+
+
+def test_every_component_from_a_picture_to_mesh(published, built):
+    """With a ControlNet; the two passes of the step over one text once crashed the library."""
+    computed = built("instantmesh", *named(
+        published, zero123plus="zero123plus-v1.2", controlnet="controlnet", instantmesh="instant_mesh_large.ckpt"))
+    assert len(computed) == 8 and computed["views_step"] == "fp16"
