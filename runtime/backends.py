@@ -10,7 +10,6 @@ import numpy as np
 from ..engines import DeviceMemory, Engine, open_engine
 from ..engines.cuda_driver import Driver
 from ..engines.errors import BackendUnavailable, DeviceLost, EngineError, InputError
-from .golden import Golden
 from .manifest import Component
 from .pack import Pack
 from .ways import CPU, CUDA, Machine, Rejected, Way, Ways, off
@@ -41,7 +40,6 @@ class Backends:
         self.pack, self.wanted, self.providers = pack, wanted, providers
         self.used: dict[str, Way] = {}
         self._ways: Ways | None = None
-        self._golden: Golden | None = None
         self._memory: DeviceMemory | None = None
         self._hashed: set[str] = set()
         self._given_up: set[tuple[str, str]] = set()  # ways, and components: "" for all
@@ -134,8 +132,7 @@ class Backends:
 
     def _passes(self, engine: Engine, way: Way, component: Component) -> bool:
         """Replay the golden inputs on an engine that has not seen them yet, and keep what they say."""
-        self._golden = self._golden or Golden(self.pack)
-        verdict = self._ways.engines.judge(way.entry, self._golden.replay(engine, component))
+        verdict = self._ways.engines.judge(way.entry, engine, component)
         if not verdict.passed:
             self._tell(component, [], [Rejected(way.backend, "off", off(verdict))])
         return verdict.passed

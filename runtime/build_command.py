@@ -6,17 +6,21 @@ import sys
 import time
 from argparse import Namespace
 
+from ..engines import DeviceMemory, open_engine
 from ..engines.engine_cache import EngineCache, Entry
-from ..engines.engine_loader import EngineLoader, Teller
+from ..engines.engine_loader import Teller
 from ..engines.engine_prune import prune
-from ..engines.errors import BackendError, InputError, ModelFileError
-from ..engines.hardware import look
-from ..engines.tensorrt_build import Order, workspace_limit
-from ..engines.tensorrt_products import Product, choose
-from .build_axes import ranges_of
+from ..engines.engine_verdict import Verdict
+from ..engines.errors import BackendError, BackendUnavailable, InputError, ModelFileError, TensorError
+from ..engines.hardware import Hardware, look
+from ..engines.tensorrt_build import workspace_limit
+from ..engines.tensorrt_products import PRODUCTS, Product, choose
+from .backends import TENSORRT
 from .build_progress import BuildProgress
 from .manifest import Component
 from .pack import Pack
+from .pack_engines import PackEngines, engine_name, files_of, order_of
+from .ways import off
 
 
 def build(options: Namespace) -> int:
@@ -30,26 +34,57 @@ def build(options: Namespace) -> int:
     product = choose(options.backend)
     product.load()
     pack = Pack.open(options.pack)
-    return _Build(pack, product, options.quiet).run(_components(pack, options.component))
+    work = _Build(pack, product, look(), options.quiet)
+    work.run(_components(pack, options.component))
+    if not options.quiet:
+        print(work.summary)
+    return 1 if work.failed else 0
 
 
-def files_of(pack: Pack, component: Component) -> dict[str, str]:
-    """SHA-256 of a component's files by name, as `pack.json` says and `Pack.open` has checked."""
-    names = (component.file, f"{component.file}.data")
-    return {name: pack.manifest.files[name].sha256 for name in names if name in pack.manifest.files}
+def build_missing(pack: Pack, wanted: str, *, quiet: bool) -> None:
+    """What `generate --build` does first: build the engines that the pack lacks here, and say on standard error what came of it.
+
+    wanted : a backend as `Backends` knows it. What cannot be built runs elsewhere, so it stops nothing.
+    Errors: InputError for a backend that has no engines; BackendUnavailable where none that has is installed.
+    """
+    if wanted not in ("auto", *TENSORRT):
+        raise InputError("--build builds engines for TensorRT", received=f"backend {wanted}", expected=", ".join(("auto", *TENSORRT)))
+    hardware = look()
+    product = _product_here(None if wanted == "auto" else choose(wanted), hardware)
+    if isinstance(product, str):
+        print(f"note: no engines are built: {product}", file=sys.stderr)
+        return
+    product.load()
+    work = _Build(pack, product, hardware, quiet)
+    work.run(list(pack.manifest.components.values()))
+    if not quiet:
+        print(work.summary, file=sys.stderr)
+
+
+def _product_here(named: Product | None, hardware: Hardware) -> Product | str:
+    """The product to build for this machine's GPU, or why there is none. BackendUnavailable if it is not installed."""
+    if not hardware.gpus:
+        return hardware.no_gpu or "there is no GPU"
+    if named is not None:
+        return named
+    installed = [product for product in PRODUCTS if product.is_installed] or [choose()]
+    listed = [product for product in installed if product.not_listed(hardware) is None]
+    return listed[0] if listed else f"{installed[0].name}: {installed[0].not_listed(hardware)}"
 
 
 class _Build:
-    """One run of the command over the components of one pack."""
+    """One run over components of one pack. failed : one message for each that has no engine that can be used."""
 
-    def __init__(self, pack: Pack, product: Product, quiet: bool) -> None:
-        self.pack, self.product, self.quiet = pack, product, quiet
-        self.hardware = look()
-        self.loader = EngineLoader(EngineCache(), self.hardware)
+    def __init__(self, pack: Pack, product: Product, hardware: Hardware, quiet: bool) -> None:
+        self.pack, self.product, self.quiet, self.hardware = pack, product, quiet, hardware
+        self.engines = PackEngines(pack, hardware)
         self.failed: list[str] = []
-        self.built = 0
+        self.summary = ""
+        self._built = 0
+        self._memory: DeviceMemory | None = None
+        self._unchecked: str | None = None if hardware.gpus else "there is no GPU here"
 
-    def run(self, components: list[Component]) -> int:
+    def run(self, components: list[Component]) -> None:
         started, say = time.perf_counter(), BuildProgress(sys.stderr, [c.name for c in components], quiet=self.quiet)
         try:
             for component in components:
@@ -57,26 +92,51 @@ class _Build:
                 self._one(component, say)
         finally:
             say.clear()
+            if self._memory is not None:
+                self._memory.close()
         for message in self.failed:
             print(f"meshwright: {message}", file=sys.stderr)
-        if not self.quiet:
-            print(f"{self.pack.manifest.name}: {self.built} of {len(components)} engines built for {self.product.name} "
-                  f"{self.product.version()} in {time.perf_counter() - started:.1f} s, {len(components) - self.built - len(self.failed)}"
-                  f" were there, {len(self.failed)} failed; {self.loader.cache.folder}")
-        return 1 if self.failed else 0
+        there = len(components) - self._built - len(self.failed)
+        self.summary = (f"{self.pack.manifest.name}: {self._built} of {len(components)} engines built for {self.product.name} "
+                        f"{self.product.version()} in {time.perf_counter() - started:.1f} s, {there} were there, "
+                        f"{len(self.failed)} failed; {self.engines.loader.cache.folder}")
 
     def _one(self, component: Component, say: BuildProgress) -> None:
-        """Build one; one that cannot be built keeps no other from it, and what is there stays."""
-        order = Order(self.product, self.pack.path(component.file).absolute(), ranges_of(component.spec), workspace_limit(self.hardware))
+        """Build and check one; one that cannot be built keeps no other from it, and what is there stays."""
+        order = order_of(self.pack, component, self.product, workspace_limit(self.hardware))
         try:
-            entry, new = self.loader.load(f"{self.pack.manifest.name}/{component.name}", order, files_of(self.pack, component),
-                                          Teller(say.note, say.start, say.progress))
-        except (BackendError, ModelFileError) as error:
+            entry, new = self.engines.loader.load(engine_name(self.pack, component), order, files_of(self.pack, component),
+                                                  Teller(say.note, say.start, say.progress))
+            verdict = self._checked(component, entry, say)
+        except (BackendError, ModelFileError, TensorError) as error:
             self.failed.append(str(error))
             say.done("failed")
             return
-        self.built += new
-        say.done(f"{entry.seconds:6.1f} s  {entry.bytes / 1e6:8.1f} MB" if new else "is there")
+        if verdict is not None and not verdict.passed:
+            self.failed.append(f"{component.name} is not used on {self.product.name}: {off(verdict)}")
+            say.done("failed")
+            return
+        self._built += new
+        say.done(" ".join(filter(None, (f"{entry.seconds:6.1f} s  {entry.bytes / 1e6:8.1f} MB" if new else "is there",
+                                        verdict and f" {verdict}"))))
+
+    def _checked(self, component: Component, entry: Entry, say: BuildProgress) -> Verdict | None:
+        """What the golden inputs say of the engine; None where it cannot run, so that whoever uses it first has to ask."""
+        verdict = self.engines.verdict(entry, component)
+        if verdict is not None or self._unchecked is not None:
+            return verdict
+        try:
+            if self._memory is None:
+                from ..engines.cuda import Cuda
+
+                self._memory = DeviceMemory(Cuda())
+        except BackendUnavailable as error:
+            self._unchecked = str(error)
+            say.note(f"the engines are checked when they are first used: {error}")
+            return None
+        with open_engine(order_of(self.pack, component, self.product).model, backend=self.product.name, plan=entry.path,
+                         memory=self._memory) as engine:
+            return self.engines.judge(entry, engine, component)
 
 
 def _components(pack: Pack, names: list[str]) -> list[Component]:

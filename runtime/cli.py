@@ -188,6 +188,7 @@ def _add_build(parser: argparse.ArgumentParser) -> None:
 def _add_engine_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backend", default="auto", metavar="NAME",
                         help="auto, onnxruntime, tensorrt, tensorrt-rtx or null (default auto: the best that works here)")
+    parser.add_argument("--build", action="store_true", help="first build the TensorRT engines that the pack lacks on this machine")
     parser.add_argument("--threads", type=int, help="threads of the networks (default: the backend's choice)")
     parser.add_argument("--memory", default="normal", metavar="HOW",
                         help="low holds one large model file at a time, lowest leaves its weights on disk as well, normal"

@@ -21,6 +21,7 @@ from .pipeline import Pipeline
 from .progress import Progress
 from .request import Request
 from .verify import verify_pack
+from .ways import CPU
 
 
 def generate(options: Namespace) -> int:
@@ -52,8 +53,16 @@ def verify(options: Namespace) -> int:
             passed &= check.passed
             state = "ok" if check.passed else f"OUT OF TOLERANCE {check.problem}".rstrip()
             print(f"{check.component:<20} relative error {check.relative:9.2e}"
-                  f"  tolerance {check.tolerance:7.1e}  {state}")
+                  f"  tolerance {check.tolerance:7.1e}  {_where(pipe, check.component)}{state}")
+        for message in pipe.models.notices():
+            print(f"note: {message}", file=sys.stderr)
     return 0 if passed else 1
+
+
+def _where(pipe: Pipeline, component: str) -> str:
+    """What a component was run on, where that was not the processor."""
+    way = pipe.models.backends.used.get(component)
+    return "" if way is None or way.providers[:1] == (CPU,) else f"on {way}  "
 
 
 def packs(options: Namespace) -> int:
@@ -132,6 +141,10 @@ def _check_place(path: Path) -> None:
 
 
 def _open(options: Namespace, pack: str) -> Pipeline:
+    if options.build:
+        from .build_command import build_missing
+
+        build_missing(Pack.open(pack), options.backend, quiet=getattr(options, "quiet", False))
     providers = None if options.providers is None else tuple(name for name in options.providers.split(",") if name)
     return Pipeline.open(pack, backend=options.backend, threads=options.threads, providers=providers, memory=options.memory)
 

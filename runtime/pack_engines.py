@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 
+from ..engines import Engine
 from ..engines.engine_cache import EngineCache, Entry
 from ..engines.engine_loader import EngineLoader
 from ..engines.engine_verdict import Verdict, read_verdict, verdict_on, write_verdict
@@ -11,7 +13,7 @@ from ..engines.hardware import Hardware
 from ..engines.tensorrt_build import Order
 from ..engines.tensorrt_products import Product
 from .build_axes import ranges_of
-from .golden import FILE, Check
+from .golden import FILE, Golden
 from .manifest import Component
 from .pack import Pack
 
@@ -39,11 +41,19 @@ class PackEngines:
         """What the golden inputs said of an engine; None where they have not been replayed on it."""
         return read_verdict(entry, golden_hash(self.pack), component.tolerance)
 
-    def judge(self, entry: Entry, check: Check) -> Verdict:
-        """Keep what the golden inputs say of an engine, where the cache can be written."""
+    def judge(self, entry: Entry, engine: Engine, component: Component) -> Verdict:
+        """Replay the golden inputs on an engine and keep what they say, where the cache can be written.
+
+        Raises what the engine raises, and then keeps nothing: a GPU that fails says nothing of the engine.
+        """
+        check = self._golden.replay(engine, component)
         verdict = verdict_on(entry, golden_hash(self.pack), check.relative, check.tolerance)
         write_verdict(entry, verdict)
         return verdict
+
+    @cached_property
+    def _golden(self) -> Golden:
+        return Golden(self.pack)
 
 
 def engine_name(pack: Pack, component: Component) -> str:

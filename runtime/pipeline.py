@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from ..engines.errors import InputError
+from ..engines.errors import BackendError, InputError
 from .events import CoarseMesh, CoarseViews, Cutout, Event, Notice, Result, StageDone, Surface, Views
 from .generation import Generation, Stages
 from .kept_views import steps_for
@@ -136,6 +136,10 @@ class Pipeline:
             timings = past.timings | {"loading": past.loading, "total": time.perf_counter() - started}
             yield Result(Generation(mesh, past.stages(), timings, tuple(past.notices), self._provenance(request, route),
                                     self.pack.manifest.metres_per_unit, past.peak_memory, past.device_memory))
+        except BackendError:
+            # What a backend that failed still holds may be of no use: the next run opens everything anew.
+            self.models.close()
+            raise
         finally:
             self._busy.release()
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from typing import TypeVar
 
 import numpy as np
 
 from ..engines import Engine
+from ..engines.base import Array
 from ..engines.errors import InputError
 from ..engines.memory import peak_bytes, reset_peak
 from .events import Event, Notice, StageDone, StageStarted
@@ -38,22 +39,25 @@ def run_stage(models: Models, name: str, work: Callable[[], T] | Stage[T]) -> St
     return result
 
 
-def encode_image(models: Models, kind: str, image: np.ndarray, *, seed: int, stream: str) -> dict[str, np.ndarray]:
-    """The outputs of an encoder of pictures; noise for its posterior comes from `stream`, where the pack samples it."""
+def encode_image(models: Models, kind: str, image: np.ndarray, *, seed: int, stream: str, keep: Collection[str] = ()) -> dict[str, Array]:
+    """The outputs of an encoder of pictures; noise for its posterior comes from `stream`, where the pack samples it.
+
+    keep : as `Models.run`
+    """
     component = models.pack.component(kind)
     noise = {"noise": normal(seed, stream, component.shape("noise"))} if component.takes("noise") else {}
-    return models.run(kind, image=image, **noise)
+    return models.run(kind, keep=keep, image=image, **noise)
 
 
 def denoise(models: Models, kind: str, loop: Diffusion, *, stage: str, stream: str, seed: int, steps: int | None,
-            guidance: float | None, constants: Mapping[str, np.ndarray],
-            noises: Mapping[str, str] | None = None, kept: Kept | None = None) -> Stage[np.ndarray]:
+            guidance: float | None, constants: Mapping[str, Array],
+            noises: Mapping[str, str] | None = None, kept: Kept | None = None) -> Stage[Array]:
     """Draw a latent with the step model `kind`: one scan over the rows of the schedule's table.
 
     stream : names the noise, so that no two loops of one seed share any
     noises : other inputs that are fresh noise at each step, and the streams they come from
     kept : views that stay as they are; they are put back before each step, so that each is a scan of its own
-    Returns the latent, float32 of the loop's shape, batch axis included.
+    Returns the latent, float32 of the loop's shape, batch axis included; where the engine has it, for the next one.
     """
     try:
         table = make_table(dict(loop.schedule), loop.steps if steps is None else steps,
@@ -69,14 +73,14 @@ def denoise(models: Models, kind: str, loop: Diffusion, *, stage: str, stream: s
     per_step |= {name: normal(seed, other, (len(rows), *component.shape(name))) for name, other in (noises or {}).items()}
     carry = {"latent": first, "previous": np.zeros(shape, np.float32)}
     if kept is None:
-        last = yield from stepwise(stage, lambda on_step: engine.scan(carry, per_step, constants, on_step=on_step))
+        last = yield from stepwise(stage, lambda on_step: engine.scan(carry, per_step, constants, keep=True, on_step=on_step))
         return last["latent"]
     last = yield from stepwise(stage, lambda on_step: _scan_around(kept, engine, table, noise, carry, per_step, constants, on_step))
     return kept.finished(last["latent"])
 
 
 def _scan_around(kept: Kept, engine: Engine, table: Table, noise: np.ndarray, carry: Mapping[str, np.ndarray],
-                 per_step: Mapping[str, np.ndarray], constants: Mapping[str, np.ndarray], on_step: OnStep) -> Mapping[str, np.ndarray]:
+                 per_step: Mapping[str, np.ndarray], constants: Mapping[str, Array], on_step: OnStep) -> Mapping[str, np.ndarray]:
     """The scan in steps of one, between which the known views take their places. noise : what the loop starts from."""
     for i, level in enumerate(table.levels):
         slices = {name: value[i:i + 1] for name, value in per_step.items()}

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ...engines.base import Array
 from ..cameras import orbit
 from ..kept_views import steps_for
 from ..meshes.mesh import Mesh
@@ -35,23 +36,23 @@ def instantmesh(models: Models, request: Request) -> Stage[Mesh]:
     return (yield from rebuild.rebuild(models, drawn, cameras, request))
 
 
-def look_at(models: Models, request: Request) -> Stage[tuple[dict[str, np.ndarray], dict[int, np.ndarray]]]:
+def look_at(models: Models, request: Request) -> Stage[tuple[dict[str, Array], dict[int, np.ndarray]]]:
     """What every step looks at, and the views that are known already, by their number."""
     control = control_of(models, request)
     crop, *others = yield from subject.cut_out(models, request)
     return encode_picture(models, crop, request.seed) | control, subject.views_of(models, request, others)
 
 
-def encode_picture(models: Models, crop: Picture, seed: int) -> dict[str, np.ndarray]:
+def encode_picture(models: Models, crop: Picture, seed: int) -> dict[str, Array]:
     """What every step looks at, unconditional half first. crop : the object in a square
 
     states : (2, T, D) float32, what the picture shows
     reference : (2, 4, h, w) float32, its details as latents
     """
     picture = models.pack.manifest.picture
-    states = models.run("image_encoder", image=prepared(crop, picture.background, picture.encoder))["states"]
+    states = models.run("image_encoder", keep=("states",), image=prepared(crop, picture.background, picture.encoder))["states"]
     image = prepared(crop, picture.background, picture.reference)
-    return {"states": states, "reference": encode_image(models, "reference_encoder", image, seed=seed, stream="reference")["reference"]}
+    return {"states": states, **encode_image(models, "reference_encoder", image, seed=seed, stream="reference", keep=("reference",))}
 
 
 def control_of(models: Models, request: Request) -> dict[str, np.ndarray]:
@@ -67,7 +68,7 @@ def control_of(models: Models, request: Request) -> dict[str, np.ndarray]:
             "control_scale": np.array(scale, np.float32)}
 
 
-def draw_views(models: Models, condition: Mapping[str, np.ndarray], known: Mapping[int, np.ndarray],
+def draw_views(models: Models, condition: Mapping[str, Array], known: Mapping[int, np.ndarray],
                request: Request) -> Stage[np.ndarray]:
     """The six views (n, size, size, 3) float32 in [0, 1], the known ones among them.
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...engines.base import Array
 from ...engines.errors import EmptyShape
 from ..cameras import Cameras, camera_vectors
 from ..events import Surface, Views
@@ -29,10 +30,10 @@ STAGES = ("reconstruction", "surface", "texture")
 
 @dataclass(frozen=True, eq=False)
 class Field:
-    """The reconstructed field: triplanes (1, 3, C, P, P) float32, and the queries that read them."""
+    """The reconstructed field: triplanes (1, 3, C, P, P) float32, where their engine has them, and the queries that read them."""
 
     models: Models
-    planes: np.ndarray
+    planes: Array
 
     def geometry(self, points: np.ndarray) -> dict[str, np.ndarray]:
         """points (n, 3) -> sdf (n,), negative inside, and the raw deformation (n, 3)."""
@@ -65,7 +66,7 @@ def rebuild(models: Models, views: np.ndarray, cameras: Cameras, request: Reques
     return (yield from run_stage(models, "texture", textured(surface, field.color, views, cameras, request, pack)))
 
 
-def decode_views(models: Models, latent: np.ndarray) -> np.ndarray:
+def decode_views(models: Models, latent: Array) -> np.ndarray:
     """(n, h, w, 3) float32 in [0, 1]: the views of the grid picture that a latent (1, 4, h', w') stands for."""
     views = models.pack.manifest.views
     image = models.run("vae_decoder", latent=latent)["image"][0].transpose(1, 2, 0)
@@ -75,7 +76,7 @@ def decode_views(models: Models, latent: np.ndarray) -> np.ndarray:
 def reconstruct(models: Models, views: np.ndarray, cameras: Cameras) -> Field:
     """The triplane field of an object seen in `views` (n, h, w, 3) by `cameras`."""
     images = resized(views, models.pack.manifest.reconstructor_view_size).transpose(0, 3, 1, 2)[None]
-    found = models.run("reconstructor", views=np.ascontiguousarray(images, np.float32),
+    found = models.run("reconstructor", keep=("planes",), views=np.ascontiguousarray(images, np.float32),
                        cameras=camera_vectors(cameras)[None])
     return Field(models, found["planes"])
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ...engines.base import Array
 from ..cameras import Cameras, orbit
 from ..events import CoarseMesh, CoarseViews, Notice
 from ..isosurface import extract
@@ -117,17 +118,18 @@ def both_halves(models: Models, encoder: str, prompt: str, *loops: Diffusion) ->
     return [np.concatenate([models.unconditional(encoder, loop.unconditional, states), states]) for loop in loops]
 
 
-def draw_coarse_latent(models: Models, states: np.ndarray, request: Request) -> Stage[np.ndarray]:
+def draw_coarse_latent(models: Models, states: np.ndarray, request: Request) -> Stage[Array]:
     """Shap-E's latent (1, rows, channels) float32, drawn by diffusion."""
     return denoise(models, "prior_step", models.pack.manifest.prior, stage="coarse shape", stream="prior",
                    seed=request.seed, steps=request.prior_steps, guidance=request.prior_guidance,
                    constants={"states": states})
 
 
-def decode_coarse_mesh(models: Models, latent: np.ndarray) -> Mesh:
+def decode_coarse_mesh(models: Models, latent: Array) -> Mesh:
     """The surface of the implicit field that the latent stands for, with vertex colours."""
     coarse = models.pack.manifest.coarse
-    weights = models.run("shap_e_params", latent=latent)
+    made = [tensor.name for tensor in models.pack.component("shap_e_params").spec.outputs]
+    weights = models.run("shap_e_params", keep=made, latent=latent)
 
     def field(points: np.ndarray) -> dict[str, np.ndarray]:
         return models.run("shap_e_field", **weights, points=points[None])
@@ -167,14 +169,15 @@ def refine_views(models: Models, guide: np.ndarray, states: np.ndarray, known: M
     return subject.put_back(rebuild.decode_views(models, latent), known)
 
 
-def encode_coarse(models: Models, picture: np.ndarray, seed: int) -> np.ndarray:
+def encode_coarse(models: Models, picture: np.ndarray, seed: int) -> Array:
     """The latents of the coarse views' grid picture (H, W, 3) float32 in [0, 1].
 
     (1, 4, h, w), or (2, 4, h, w) for a refiner whose unconditional half sees something of its own.
     """
     image = np.ascontiguousarray(picture.transpose(2, 0, 1)[None], np.float32)
-    coarse = encode_image(models, "vae_encoder", image, seed=seed, stream="coarse-encoder")["latent"]
-    if models.pack.component("refiner_step").shape("coarse")[0] == 1:
+    alone = models.pack.component("refiner_step").shape("coarse")[0] == 1
+    coarse = encode_image(models, "vae_encoder", image, seed=seed, stream="coarse-encoder", keep=("latent",) if alone else ())["latent"]
+    if alone:
         return coarse
     kind, other = models.pack.manifest.refiner.unconditional_coarse, coarse
     if kind == "zeros":
