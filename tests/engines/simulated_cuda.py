@@ -1,0 +1,166 @@
+"""Stands in for `engines.cuda.Cuda` where there is no GPU: the same methods over host memory, each call written down.
+
+What is asked of the stream is done at once, or, during a capture, recorded and done at each launch of the graph. What CUDA
+refuses in a capture is refused here, memory is checked for every address, and time passes only as the test says.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from meshwright.engines.errors import BackendError, DeviceLost, MeshwrightError
+
+STREAM = 4242
+ALIGNMENT = 256
+
+
+@dataclass
+class SimulatedGraph:
+    cuda: SimulatedCuda
+    work: list
+    closed: bool = False
+
+    def launch(self):
+        self.cuda.call("launch")
+        assert not self.closed
+        self.cuda.clock += self.cuda.graph_ms
+        for each in self.work:
+            each()
+
+    def close(self):
+        self.cuda.call("close graph")
+        self.closed = True
+
+
+@dataclass
+class SimulatedCuda:
+    """step_ms, graph_ms : that a kernel, and a graph of any size, take. total : bytes of the card
+
+    refuses : names of methods that fail from now on; breaks : whether the GPU is lost when something fails
+    """
+
+    step_ms: float = 1.0
+    graph_ms: float = 0.5
+    total: int = 1 << 30
+    refuses: set = field(default_factory=set)
+    breaks: bool = False
+
+    def __post_init__(self):
+        self.device, self.stream, self.lost = 0, STREAM, None
+        self.calls, self.clock = [], 0.0
+        self.blocks = {}
+        self.recording = None
+
+    def call(self, name, *details):
+        self.calls.append((name, *details))
+        if name in self.refuses:
+            raise RuntimeError(f"simulated failure of {name}")
+
+    def names(self):
+        return [call[0] for call in self.calls]
+
+    def allocate(self, nbytes):
+        with self.asked(f"no {nbytes:,} bytes of the GPU's memory could be had"):
+            self.call("allocate", nbytes)
+            self._not_recording("allocate")
+            if sum(size for size, _ in self.blocks.values()) + nbytes > self.total:
+                raise RuntimeError("CUDA_ERROR_OUT_OF_MEMORY (2)")
+            held = np.full(nbytes + ALIGNMENT, 0xCD, np.uint8)  # what was never written is no number
+            address = -(-held.ctypes.data // ALIGNMENT) * ALIGNMENT
+            self.blocks[address] = nbytes, held
+            return address
+
+    def free(self, address):
+        self.call("free", self.blocks.pop(address)[0])
+
+    def upload(self, source, address):
+        with self.asked("an array could not be copied to the GPU"):
+            self.call("upload", address, source.nbytes)
+            self._not_recording("upload")
+            self.view(address, source.nbytes)[:] = np.frombuffer(source.tobytes(), np.uint8)
+
+    def download(self, address, target):
+        with self.asked("an array could not be copied from the GPU"):
+            self.call("download", address, target.nbytes)
+            self._not_recording("download")
+            target.reshape(-1).view(np.uint8)[:] = self.view(address, target.nbytes)
+
+    def copy(self, source, target, nbytes):
+        with self.asked("an array could not be copied on the GPU"):
+            self.call("copy", source, target, nbytes)
+            self.do(lambda: np.copyto(self.view(target, nbytes), self.view(source, nbytes)), 0.0)
+
+    def synchronise(self):
+        with self.asked("the GPU did not finish its work"):
+            self.call("synchronise")
+            self._not_recording("synchronise")
+
+    def capture(self, work):
+        with self.asked("a CUDA graph could not be captured"):
+            self.call("begin capture")
+            self.recording = []
+            try:
+                work()
+                self.call("end capture")
+                return SimulatedGraph(self, self.recording)
+            finally:
+                self.recording = None
+
+    def record(self):
+        self.call("record")
+        return [self.clock]
+
+    def wait(self, event):
+        with self.asked("the GPU did not finish its work"):
+            self.call("wait")
+            self._not_recording("wait")
+
+    def milliseconds(self, first, last):
+        return last[0] - first[0]
+
+    def free_bytes(self):
+        used = sum(size for size, _ in self.blocks.values())
+        return self.total - used, self.total
+
+    def close(self):
+        self.call("close")
+
+    @contextmanager
+    def asked(self, subject):
+        if self.lost is not None:
+            raise DeviceLost("the GPU stopped answering earlier", received=self.lost)
+        try:
+            yield
+        except MeshwrightError:
+            raise
+        except Exception as error:
+            raise self.error(subject, error) from error
+
+    def error(self, subject, error):
+        if self.breaks:
+            self.lost = str(error)
+            return DeviceLost(f"the GPU stopped answering: {subject}", received=str(error))
+        return BackendError(subject, received=str(error))
+
+    def do(self, work, milliseconds):
+        """What a kernel does, for the vendors' libraries that are simulated too."""
+        if self.recording is not None:
+            self.recording.append(work)
+        else:
+            self.clock += milliseconds
+            work()
+
+    def view(self, address, nbytes):
+        """Memory as bytes; fails for what was never allocated, or was given back to the driver."""
+        for start, (size, _) in self.blocks.items():
+            if start <= address and address + nbytes <= start + size:
+                return np.frombuffer((ctypes.c_uint8 * nbytes).from_address(address), np.uint8) if nbytes else np.empty(0, np.uint8)
+        raise AssertionError(f"no memory of {nbytes} bytes at {address}")
+
+    def _not_recording(self, name):
+        if self.recording is not None:
+            raise RuntimeError(f"CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED (900): {name}")

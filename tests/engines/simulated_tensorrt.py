@@ -1,0 +1,201 @@
+"""Stands in for the module of TensorRT-RTX where there is no GPU to run its engines on.
+
+Its enumerations are the real ones. A plan names an ONNX file, which a context evaluates with ONNX Runtime on the CPU, on the
+addresses it was given, in a `SimulatedCuda`. `test_tensorrt_bindings` compares these methods with those of the real module.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import tensorrt_rtx
+
+from meshwright.engines.onnxruntime import read_spec
+from meshwright.engines.tensorrt_plan import DTYPES
+from meshwright.engines.tensorrt_products import Product
+from tests.engines.simulated_cuda import ALIGNMENT, STREAM
+
+MAGIC = b"a simulated plan of "
+ERROR = tensorrt_rtx.ILogger.Severity.ERROR
+
+
+def write_plan(model: Path, *, path: Path | None = None, **axes) -> Path:
+    """A plan of an ONNX file. axes : (least, best, largest) length of its open axes."""
+    path = path or model.with_suffix(".engine")
+    ranges = ";".join(f"{axis}={','.join(map(str, lengths))}" for axis, lengths in axes.items())
+    path.write_bytes(MAGIC + f"{model}|{ranges}".encode())
+    return path
+
+
+class SimulatedTensorRT:
+    """The module. scratch : bytes that a launch needs; capturable : what a context says; refuses : methods that fail.
+
+    slip : added to results of captured launches, as by a graph that went wrong
+    """
+
+    for _name in ("ILogger", "TensorIOMode", "TensorLocation", "ExecutionContextAllocationStrategy", "CudaGraphStrategy", "EngineStat",
+                  "DynamicShapesKernelSpecializationStrategy", "DataType", "IRuntimeCache"):
+        locals()[_name] = getattr(tensorrt_rtx, _name)
+    del _name
+
+    def __init__(self, cuda, *, scratch=1000, capturable=True):
+        self.cuda, self.scratch, self.capturable = cuda, scratch, capturable
+        self.refuses, self.slip, self.contexts = set(), 0.0, []
+
+    def Runtime(self, logger):  # noqa: N802 (the vendor's name)
+        return SimulatedRuntime(self, logger)
+
+    @property
+    def product(self) -> Product:
+        """With this module in the real one's place."""
+        module = self
+
+        class SimulatedProduct(Product):
+            def load(self):
+                return module
+
+        return SimulatedProduct("tensorrt-rtx", "tensorrt_rtx", ("tensorrt-rtx-cu13",), "")
+
+
+class SimulatedRuntime:
+    def __init__(self, module, logger):
+        self._module, self._logger = module, logger
+
+    def deserialize_cuda_engine(self, serialized_engine):
+        content = bytes(memoryview(serialized_engine))
+        if not content.startswith(MAGIC):
+            self._logger.log(ERROR, "Error Code 1: Serialization (magic tag does not match)")
+            return None
+        model, _, ranges = content[len(MAGIC):].decode().partition("|")
+        split = (each.split("=") for each in ranges.split(";") if each)
+        return SimulatedEngine(self._module, self._logger, Path(model), {name: tuple(map(int, part.split(","))) for name, part in split})
+
+
+class SimulatedConfig:
+    def __init__(self, module):
+        self._module, self.strategy, self.cache = module, None, None
+        self.dynamic_shapes_kernel_specialization_strategy = self.cuda_graph_strategy = None
+
+    def set_execution_context_allocation_strategy(self, strategy):
+        self.strategy = strategy
+
+    def create_runtime_cache(self):
+        return SimulatedCache()
+
+    def set_runtime_cache(self, cache):
+        self.cache = cache
+        return True
+
+
+class SimulatedCache:
+    content = b""
+
+    def deserialize(self, blob):
+        self.content = bytes(blob)
+        return True
+
+    def serialize(self):
+        return memoryview(self.content or b"kernels")
+
+
+class SimulatedEngine:
+    def __init__(self, module, logger, model, ranges):
+        self.module, self.logger, self.ranges = module, logger, ranges
+        self.spec = read_spec(model)
+        self.session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
+        self.tensors = {tensor.name: tensor for tensor in (*self.spec.inputs, *self.spec.outputs)}
+        self.num_io_tensors, self.device_memory_size_v2 = len(self.tensors), module.scratch
+
+    def get_tensor_name(self, index):
+        return list(self.tensors)[index]
+
+    def get_tensor_shape(self, name):
+        return tuple(-1 if isinstance(axis, str) else axis for axis in self.tensors[name].shape)
+
+    def get_tensor_dtype(self, name):
+        return getattr(tensorrt_rtx.DataType, DTYPES[self.tensors[name].dtype])
+
+    def get_tensor_mode(self, name):
+        modes = tensorrt_rtx.TensorIOMode
+        return modes.INPUT if self.spec.input(name) else modes.OUTPUT
+
+    def get_tensor_location(self, name):
+        return tensorrt_rtx.TensorLocation.DEVICE
+
+    def get_tensor_profile_shape(self, name, profile_index):
+        assert profile_index == 0
+        return [tuple(self.ranges[axis][i] if isinstance(axis, str) else axis for axis in self.tensors[name].shape) for i in range(3)]
+
+    def get_engine_stat(self, stat):
+        assert stat == tensorrt_rtx.EngineStat.TOTAL_WEIGHTS_SIZE
+        return 5000
+
+    def create_runtime_config(self):
+        return SimulatedConfig(self.module)
+
+    def create_execution_context(self, runtime_config):
+        assert runtime_config.strategy == tensorrt_rtx.ExecutionContextAllocationStrategy.USER_MANAGED
+        context = SimulatedContext(self, runtime_config)
+        self.module.contexts.append(context)
+        return None if "create_execution_context" in self.module.refuses else context
+
+
+class SimulatedContext:
+    def __init__(self, engine, config):
+        self.engine, self.module, self.config = engine, engine.module, config
+        self.shapes, self.addresses, self.scratch = {}, {}, None
+
+    def set_input_shape(self, name, shape):
+        bounds = zip(*self.engine.get_tensor_profile_shape(name, 0)[::2], shape, strict=True)
+        fits = all(low <= length <= high for low, high, length in bounds)
+        if fits:
+            self.shapes[name] = tuple(shape)
+        return fits
+
+    def update_device_memory_size_for_shapes(self):
+        return self.module.scratch
+
+    def get_tensor_shape(self, name):
+        axes = {axis: length for tensor in self.engine.spec.inputs if tensor.name in self.shapes
+                for axis, length in zip(tensor.shape, self.shapes[tensor.name], strict=True) if isinstance(axis, str)}
+        return tuple(axes.get(axis, -1) if isinstance(axis, str) else axis for axis in self.engine.tensors[name].shape)
+
+    def set_device_memory(self, memory, size):
+        assert memory % ALIGNMENT == 0 and size >= self.module.scratch
+        self.scratch = memory, size
+
+    def set_tensor_address(self, name, memory):
+        assert memory % ALIGNMENT == 0 and name in self.engine.tensors
+        self.addresses[name] = memory
+        return "set_tensor_address" not in self.module.refuses
+
+    def is_stream_capturable(self, stream):
+        self.module.cuda.call("is_stream_capturable")
+        assert stream == STREAM and self.module.cuda.recording is None
+        return self.module.capturable
+
+    def execute_async_v3(self, stream_handle):
+        cuda = self.module.cuda
+        assert stream_handle == STREAM and set(self.addresses) == set(self.engine.tensors) and self.scratch is not None
+        cuda.call("execute", dict(self.addresses))
+        if "execute_async_v3" in self.module.refuses:
+            self.engine.logger.log(ERROR, "Cuda Runtime (an illegal memory access was encountered)")
+            return False
+        addresses, scratch, slip = dict(self.addresses), self.scratch, self.module.slip if cuda.recording is not None else 0.0
+        cuda.do(lambda: self._evaluate(addresses, scratch, slip), cuda.step_ms)
+        return True
+
+    def _evaluate(self, addresses, scratch, slip):
+        spec = self.engine.spec
+        inputs = {tensor.name: self._array(tensor, addresses[tensor.name]) for tensor in spec.inputs}
+        self.module.cuda.view(*scratch)[:] = 0xAB  # whatever somebody else kept there is gone
+        made = self.engine.session.run(None, {name: array.copy() for name, array in inputs.items()})
+        for tensor, value in zip(spec.outputs, made, strict=True):
+            self._array(tensor, addresses[tensor.name])[...] = value + np.asarray(slip).astype(value.dtype)
+
+    def _array(self, tensor, address):
+        shape = self.get_tensor_shape(tensor.name)
+        size = int(np.prod(shape, dtype=np.int64)) * np.dtype(tensor.dtype).itemsize
+        return self.module.cuda.view(address, size).view(tensor.dtype).reshape(shape)

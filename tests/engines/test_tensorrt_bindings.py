@@ -1,0 +1,55 @@
+"""What is called of TensorRT exists in the installed bindings, with the arguments that it is called with."""
+
+import inspect
+import re
+
+import pytest
+import tensorrt_rtx
+
+from tests.engines import simulated_tensorrt as simulated
+
+PAIRS = {"Runtime": simulated.SimulatedRuntime, "IRuntimeConfig": simulated.SimulatedConfig, "IRuntimeCache": simulated.SimulatedCache,
+         "ICudaEngine": simulated.SimulatedEngine, "IExecutionContext": simulated.SimulatedContext}
+ATTRIBUTES = {"ICudaEngine": ("num_io_tensors", "device_memory_size_v2"),
+              "IRuntimeConfig": ("dynamic_shapes_kernel_specialization_strategy", "cuda_graph_strategy")}
+
+
+def signatures(function):
+    """Each overload's parameters, self excepted: names as pybind's docstring lists them."""
+    found = re.findall(rf"{function.__name__}\((self: [^\n]*)\) ->", function.__doc__)
+    return [re.findall(r"(?:^|, )(\w+): ", each)[1:] for each in found]
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_the_simulated_methods_are_the_real_ones(name):
+    real = getattr(tensorrt_rtx, name)
+    methods = [method for method in vars(PAIRS[name]) if not method.startswith("_") and callable(getattr(PAIRS[name], method))]
+    assert methods
+    for method in methods:
+        parameters = list(inspect.signature(getattr(PAIRS[name], method)).parameters)[1:]
+        assert parameters in signatures(getattr(real, method)), method
+
+
+@pytest.mark.parametrize("name, attribute", [(name, attribute) for name, found in ATTRIBUTES.items() for attribute in found])
+def test_the_attributes(name, attribute):
+    assert isinstance(inspect.getattr_static(getattr(tensorrt_rtx, name), attribute), property)
+
+
+def test_the_enumerations():
+    assert tensorrt_rtx.ExecutionContextAllocationStrategy.USER_MANAGED and tensorrt_rtx.CudaGraphStrategy.DISABLED is not None
+    kinds = tensorrt_rtx.DynamicShapesKernelSpecializationStrategy
+    assert kinds.EAGER != kinds.LAZY
+    assert {"FLOAT", "HALF", "INT64", "INT32", "INT8", "UINT8", "BOOL"} <= set(tensorrt_rtx.DataType.__members__)
+    for enumeration in ("TensorIOMode", "TensorLocation", "EngineStat"):
+        assert getattr(tensorrt_rtx, enumeration).__members__
+
+
+def test_a_logger_and_a_runtime_can_be_made():
+    from meshwright.engines.tensorrt_plan import logger
+
+    said = logger(tensorrt_rtx)
+    said.log(tensorrt_rtx.ILogger.Severity.WARNING, "no matter")
+    said.log(tensorrt_rtx.ILogger.Severity.ERROR, "a  first\nerror")
+    assert said.taken() == "a first error" and said.taken() == "no reason from TensorRT"
+    said.log(tensorrt_rtx.ILogger.Severity.ERROR, "another")
+    assert said.taken() == "another"
