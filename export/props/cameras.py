@@ -7,12 +7,9 @@ ELEVATIONS = (20.0, -10.0, 20.0, -10.0, 20.0, -10.0)
 RADIUS, FOV = 4.0, 30.0
 
 
-def view_poses(turn: float = 0.0) -> np.ndarray:
-    """Camera-to-world matrices (6, 4, 4) float64 in OpenGL axes (x right, y up, z backwards), z-up world.
-
-    turn : degrees that are added to every azimuth
-    """
-    return poses(np.array(AZIMUTHS) + turn, ELEVATIONS, RADIUS)
+def view_poses() -> np.ndarray:
+    """Camera-to-world matrices (6, 4, 4) float64 in OpenGL axes (x right, y up, z backwards), z-up world."""
+    return poses(AZIMUTHS, ELEVATIONS, RADIUS)
 
 
 def poses(azimuths, elevations, radius) -> np.ndarray:

@@ -81,7 +81,7 @@ def manifest(checkpoints: Path) -> dict:
             "Text encoder: all-MiniLM-L6-v2, Apache-2.0, frozen, its token table stored in 8 bits."]},
         "sources": sources(checkpoints), "text": {"length": language.LENGTH, "tokenizer": "tokenizer.json"},
         "prior": {"latent_shape": [1, shap_e.CONFIG.rows, shap_e.CONFIG.latent_width], "steps": 20, "guidance": 5.0, **loop},
-        "refiner": {"latent_shape": [1, 4, *LATENT_GRID], "steps": 1, "guidance": 1.0, **loop},
+        "refiner": {"latent_shape": [1, 4, *LATENT_GRID], "steps": 1, "guidance": 1.0, "edit": {"steps": 4, "guidance": 6.0}, **loop},
         "coarse": {"resolution": 64, "bound": 1.0, "rotation": [[1, 0, 0], [0, 1, 0], [0, 0, 1]], "scale": 1.0},
         "views": {"size": VIEW_SIZE, "rows": 3, "columns": 2, "azimuths": list(cameras.AZIMUTHS), "elevations": list(cameras.ELEVATIONS),
                   "fov": cameras.FOV, "radius": cameras.RADIUS, "background": 1.0},

@@ -25,11 +25,12 @@ class Shot:
         return poses([self.azimuth], [self.elevation], self.radius)
 
 
-def random_shot(rng: np.random.Generator, elevations: tuple[float, float] = (-15.0, 45.0)) -> Shot:
-    """A camera from which the unit sphere fills between 0.6 and 1.05 of the picture."""
+def random_shot(rng: np.random.Generator, azimuth: float | None = None) -> Shot:
+    """A camera from which the unit sphere fills between 0.6 and 1.05 of the picture; from any side unless `azimuth` is given."""
     fov = float(rng.uniform(20, 50))
     radius = 1 / np.sin(np.arctan(np.tan(np.radians(fov) / 2) * rng.uniform(0.6, 1.05)))
-    return Shot(float(rng.uniform(0, 360)), float(rng.uniform(*elevations)), float(radius), fov)
+    around = float(rng.uniform(0, 360))
+    return Shot(around if azimuth is None else azimuth, float(rng.uniform(-15, 45)), float(radius), fov)
 
 
 def random_light(rng: np.random.Generator, azimuth: float) -> sdf.Light:

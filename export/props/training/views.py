@@ -1,0 +1,92 @@
+"""The views' network: a UNet that draws the six views of a prop while it looks at a picture (Zero123++, arXiv 2310.15110, small).
+
+    python -m meshwright.export.props.training.views --pairs FOLDER --out CHECKPOINTS      (needs vae.pt, refiner.pt, pairs.pt there)
+
+Structure as published: reference attention to the picture's latents, cross-attention to the states of a picture encoder. Three
+things differ. The states are those of patches, not one embedding under a ramp; the reference is looked at without noise, because
+most of the drawing happens in the first step, where noise would hide it; and the UNet starts from the refiner's weights, which
+draws the same views in the same latents.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from torch import Tensor, nn
+
+from ...models.reference_attention import ReferenceUNet
+from .command import run_on_pictures
+from .diffusion import STEPS, alphas_cumprod, noised
+from .loop import Schedule, averaged, fit
+from .picture_encoder import PictureEncoder
+from .picture_pairs import PicturePairs
+from .refiner import SIZES as REFINER
+from .vae import build as build_vae
+
+SIZES = {**REFINER, "in_channels": 4}
+SCHEDULE = Schedule(steps=3500, batch=8, lr=1e-3, matrix_lr=1e-3, warmup=100, ema=0.997)
+# How often the picture is left out, and how often only the first step is practised.
+DROP_PICTURE, FIRST_STEP = 0.05, 0.75
+
+
+class ViewsModel(nn.Module):
+    """unet : draws; encoder : looks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unet, self.encoder = UNet2DConditionModel(**SIZES), PictureEncoder()
+
+    def forward(self, noisy: Tensor, timestep: Tensor, picture: Tensor, reference: Tensor, seen: Tensor) -> Tensor:
+        """noisy (b, 4, 48, 32), timestep (b,), picture (b, 3, 128, 128) in [0, 1], reference (b, 4, 16, 16) -> v like `noisy`.
+
+        seen : (b,) bool; where false, the states are zero, as in the unconditional half of guidance
+        """
+        states = self.encoder(picture) * seen.view(-1, 1, 1)
+        return ReferenceUNet(self.unet)(noisy, reference, timestep, states)
+
+
+def warm(model: ViewsModel, refiner: dict[str, Tensor]) -> ViewsModel:
+    """Start from the refiner, without the input channels that the coarse views came in by."""
+    model.unet.load_state_dict({**refiner, "conv_in.weight": refiner["conv_in.weight"][:, :4]})
+    return model
+
+
+def latents(vae: AutoencoderKL, pictures: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """Pictures (b, 3, h, w) in [0, 1] -> latents (b, 4, h/8, w/8) of mean 0 and deviation 1."""
+    with torch.no_grad():
+        return (vae.encode(pictures * 2 - 1).latent_dist.mean - mean) / std
+
+
+def batch_of(data: PicturePairs, rng: np.random.Generator, count: int) -> tuple[np.ndarray, Tensor]:
+    """Rows of `count` props (count,), and one picture of each (count, 3, 128, 128) in [0, 1]."""
+    rows = rng.integers(len(data), size=count)
+    pictures = data.pictures[rows, rng.integers(data.pictures.shape[1], size=count)]
+    return rows, torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
+
+
+def train(pairs: Path, out: Path, schedule: Schedule = SCHEDULE) -> ViewsModel:
+    data, statistics = PicturePairs.open(pairs), torch.load(out / "pairs.pt", weights_only=True)
+    mean, std = statistics["mean"].view(1, -1, 1, 1), statistics["std"]
+    target, vae = (torch.from_numpy(data.views).float() - mean) / std, averaged(build_vae(), out / "vae.pt")
+    model = warm(ViewsModel(), torch.load(out / "refiner.pt", weights_only=True)["average"])
+    table, blank = alphas_cumprod(), latents(vae, torch.ones(1, 3, 128, 128), mean, std)
+
+    def loss(rng):
+        rows, picture = batch_of(data, rng, schedule.batch)
+        seen = torch.from_numpy(rng.random(schedule.batch) >= DROP_PICTURE)
+        reference = torch.where(seen.view(-1, 1, 1, 1), latents(vae, picture, mean, std), blank)
+        drawn = np.where(rng.random(schedule.batch) < FIRST_STEP, STEPS - 1, rng.integers(STEPS, size=schedule.batch))
+        timestep = torch.from_numpy(drawn)
+        x, v = noised(target[rows], timestep, table)
+        with torch.autocast("cpu", torch.bfloat16):
+            guess = model(x, timestep, picture, reference, seen)
+        error = (guess.float() - v).square().mean(dim=(1, 2, 3))
+        first = error.detach()[(timestep == STEPS - 1) & seen]
+        return {"loss": error.mean(), "first": first.mean() if len(first) else error.mean().detach()}
+
+    return fit(model, loss, schedule, out / "views.pt")
+
+
+if __name__ == "__main__":
+    run_on_pictures(train, __doc__)
