@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from bisect import insort
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -144,6 +145,9 @@ class DeviceMemory:
         return block
 
     def _release(self) -> None:
+        if self._free:
+            with suppress(BackendError):  # what is asked for may still use them
+                self.cuda.synchronise()
         while self._free:
             self.cuda.free(self._free.pop().address)
 

@@ -1,0 +1,215 @@
+"""What `engines.cuda` asks of cuda-core, run on the pretended driver: `test_cuda` starts this as a process of its own.
+
+Prints one line of JSON: for each case None, or the traceback of what failed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import json
+import sys
+import threading
+import traceback
+
+import numpy as np
+import pytest
+
+from meshwright.engines.cuda import Cuda
+from meshwright.engines.device_memory import DeviceMemory
+from meshwright.engines.errors import BackendError, BackendUnavailable, Cancelled, DeviceLost
+
+STREAM = 0x5000
+
+
+class Pretend:
+    """The driver that cuda-core loads: functions may be told to fail, and count their calls."""
+
+    def __init__(self):
+        self._library = ctypes.CDLL("libcuda.so.1")
+
+    def fail(self, name, code):
+        self._library.pretend_fail(name.encode(), code)
+
+    def count(self, name):
+        return self._library.pretend_count(name.encode())
+
+
+def filled(cuda, values):
+    address = cuda.allocate(values.nbytes)
+    cuda.upload(values, address)
+    return address
+
+
+def read(cuda, address, like):
+    target = np.zeros_like(like)
+    cuda.download(address, target)
+    return target
+
+
+VALUES = np.arange(10, dtype=np.float32)
+
+
+def memory_and_copies(pretend):
+    cuda = Cuda()
+    assert (cuda.device, cuda.stream, cuda.lost) == (0, STREAM, None)
+    a, b = filled(cuda, VALUES), cuda.allocate(40)
+    assert a % 256 == 0
+    cuda.copy(a, b, 40)
+    np.testing.assert_array_equal(read(cuda, b, VALUES), VALUES)
+    free, total = cuda.free_bytes()
+    assert 0 < free < total == 1 << 30
+    cuda.free(a)
+    empty = np.empty((0, 3), np.float32)
+    cuda.upload(empty, b)
+    cuda.download(b, empty)
+    cuda.copy(a, b, 0)
+    cuda.synchronise()
+    cuda.close()
+
+
+def the_pool(pretend):
+    memory = DeviceMemory(Cuda())
+    array = memory.upload(VALUES.reshape(2, 5))
+    np.testing.assert_array_equal(array.numpy(), VALUES.reshape(2, 5))
+    taken = pretend.count("cuMemAlloc")
+    del array
+    assert memory.upload(VALUES).numpy().tolist() == VALUES.tolist() and pretend.count("cuMemAlloc") == taken
+    memory.close()
+    assert memory.held_bytes == 0
+
+
+def a_capture_is_done_at_its_launch(pretend):
+    cuda = Cuda()
+    a, b = filled(cuda, VALUES), filled(cuda, VALUES * 0)
+    graph = cuda.capture(lambda: cuda.copy(a, b, 40))
+    assert not read(cuda, b, VALUES).any()
+    for scale in (1, 2):
+        cuda.upload(VALUES * scale, a)
+        graph.launch()
+        np.testing.assert_array_equal(read(cuda, b, VALUES), VALUES * scale)
+    graph.close()
+    graph.close()
+    assert pretend.count("cuGraphExecDestroy") == 1 == pretend.count("cuGraphDestroy")
+
+
+def a_capture_that_fails_leaves_the_stream_as_it_was(pretend):
+    cuda = Cuda()
+    a, b = filled(cuda, VALUES), filled(cuda, VALUES * 0)
+
+    def stop():
+        cuda.copy(a, b, 40)
+        raise Cancelled("enough")
+
+    kept = []
+    for work, kind in ((cuda.synchronise, BackendError), (lambda: cuda.upload(VALUES, a), BackendError), (stop, Cancelled)):
+        with pytest.raises(kind) as caught:
+            cuda.capture(work)
+        kept.append(caught)  # their tracebacks hold the frames of the capture
+        assert cuda.lost is None
+        graph = cuda.capture(lambda: cuda.copy(a, b, 40))
+        gc.collect()
+        graph.launch()
+        np.testing.assert_array_equal(read(cuda, b, VALUES), VALUES)
+    pretend.fail("cuGraphInstantiateWithParams", 1)
+    with pytest.raises(BackendError, match="a CUDA graph could not be captured"):
+        cuda.capture(lambda: cuda.copy(a, b, 40))
+    pretend.fail("cuGraphInstantiateWithParams", 0)
+    del kept
+    gc.collect()
+    ended = pretend.count("cuStreamEndCapture")
+
+    def work():
+        gc.collect()
+        assert pretend.count("cuStreamEndCapture") == ended
+        cuda.copy(a, b, 40)
+
+    cuda.capture(work).launch()
+
+
+def events(pretend):
+    cuda = Cuda()
+    a, b = filled(cuda, VALUES), filled(cuda, VALUES)
+    first = cuda.record()
+    cuda.copy(a, b, 40)
+    cuda.copy(a, b, 40)
+    last = cuda.record()
+    cuda.wait(last)
+    assert cuda.milliseconds(first, last) == 4.0
+
+
+def other_threads(pretend):
+    cuda = Cuda()
+    found = []
+
+    def work():
+        address = filled(cuda, VALUES)
+        graph = cuda.capture(lambda: cuda.copy(address, address + 0, 40))
+        graph.launch()
+        found.append(read(cuda, address, VALUES))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    np.testing.assert_array_equal(found[0], VALUES)
+
+
+def an_error_that_passes(pretend):
+    cuda = Cuda()
+    with pytest.raises(BackendError, match=r"no 2,147,483,648 bytes .*CUDA_ERROR_OUT_OF_MEMORY \(2\)"):
+        cuda.allocate(1 << 31)
+    a = filled(cuda, VALUES)
+    pretend.fail("cuMemcpyDtoHAsync", 1)
+    with pytest.raises(BackendError, match="an array could not be copied from the GPU") as caught:
+        read(cuda, a, VALUES)
+    assert not isinstance(caught.value, DeviceLost) and caught.value.__cause__ is not None
+    pretend.fail("cuMemcpyDtoHAsync", 0)
+    np.testing.assert_array_equal(read(cuda, a, VALUES), VALUES)
+
+
+def a_gpu_that_stops_answering(pretend):
+    cuda = Cuda()
+    memory = DeviceMemory(cuda)
+    array = memory.upload(VALUES)
+    graph = cuda.capture(lambda: cuda.copy(array.address, array.address, 40))
+    for name in ("cuStreamSynchronize", "cuCtxSynchronize", "cuMemFree", "cuGraphLaunch"):
+        pretend.fail(name, 700)
+    with pytest.raises(DeviceLost, match="the GPU stopped answering: .*start the program again"):
+        array.numpy()
+    for ask in (graph.launch, cuda.synchronise, lambda: memory.upload(VALUES), lambda: cuda.capture(cuda.synchronise)):
+        with pytest.raises(DeviceLost, match="stopped answering earlier"):
+            ask()
+    assert cuda.lost
+    array.close()
+    graph.close()
+    memory.close()
+    cuda.close()
+
+
+def a_gpu_that_cannot_be_used(pretend):
+    pretend.fail("cuDevicePrimaryCtxRetain", 2)
+    with pytest.raises(BackendUnavailable, match="the GPU cannot be used"):
+        Cuda()
+    pretend.fail("cuDevicePrimaryCtxRetain", 0)
+    with pytest.raises(BackendUnavailable, match="the GPU cannot be used"):
+        Cuda(device=1)
+
+
+# The last one leaves a GPU that does not answer.
+CASES = (a_gpu_that_cannot_be_used, memory_and_copies, the_pool, a_capture_is_done_at_its_launch,
+         a_capture_that_fails_leaves_the_stream_as_it_was, events, other_threads, an_error_that_passes, a_gpu_that_stops_answering)
+
+
+def main():
+    found = {}
+    for case in CASES:
+        try:
+            case(Pretend())
+            found[case.__name__] = None
+        except BaseException:
+            found[case.__name__] = traceback.format_exc()
+    json.dump(found, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
