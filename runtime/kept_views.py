@@ -18,8 +18,6 @@ from .render import grid
 from .request import Request
 
 TOLERANCE = 10.0  # degrees between a picture's azimuth and that of the view it stands for
-# Fewer steps leave the views that are drawn too little time to follow the known ones: in a single step they see noise alone.
-LEAST_STEPS = 8
 BARE = 0.02  # a pixel this close to the background shows nothing
 
 
@@ -68,13 +66,6 @@ def known_views(request: Request, views: Views) -> dict[int, Picture]:
                              expected="one picture for each azimuth")
         known[index] = picture
     return known
-
-
-def steps_for(request: Request, steps: int) -> int:
-    """What the loop of the views takes: the request's steps, else the pack's `steps`, but enough for views that are kept."""
-    if request.steps is not None:
-        return request.steps
-    return max(steps, LEAST_STEPS) if request.views else steps
 
 
 def as_view(crop: Picture, views: Views, guide: np.ndarray | None = None) -> np.ndarray:

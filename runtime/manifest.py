@@ -84,6 +84,14 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Edit:
+    """Steps and guidance where a prompt is to change the look of something given: against a coarse shape that says otherwise."""
+
+    steps: int
+    guidance: float
+
+
+@dataclass(frozen=True)
 class Diffusion:
     """One denoising loop.
 
@@ -93,6 +101,7 @@ class Diffusion:
         "zeros", or a "zero-image" (mid grey) as encoded
     unconditional_image : as `unconditional`, where a picture steers the prior: "empty" or "zeros". None in packs
         whose prior follows one thing alone, a prompt or a picture
+    edit : of a refiner; None where `steps` and `guidance` serve for that too
     """
 
     latent_shape: tuple[int, ...]
@@ -102,6 +111,7 @@ class Diffusion:
     unconditional: str
     unconditional_coarse: str = "same"
     unconditional_image: str | None = None
+    edit: Edit | None = None
 
 
 @dataclass(frozen=True)

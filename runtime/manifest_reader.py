@@ -20,6 +20,7 @@ from .manifest import (
     Coarse,
     Component,
     Diffusion,
+    Edit,
     FileEntry,
     Finish,
     Grid,
@@ -128,8 +129,9 @@ def _diffusion(entry: Entry) -> Diffusion:
     shape = tuple(int(axis) for axis in entry.numbers("latent_shape"))
     coarse = entry.str("unconditional_coarse", UNCONDITIONAL_COARSE) if "unconditional_coarse" in entry else "same"
     image = entry.str("unconditional_image", UNCONDITIONAL_IMAGE) if "unconditional_image" in entry else None
+    edit = Edit(entry["edit"].int("steps", low=1), entry["edit"].float("guidance")) if "edit" in entry else None
     return Diffusion(shape, entry["schedule"].dict(), entry.int("steps", low=1), entry.float("guidance"),
-                     entry.str("unconditional", UNCONDITIONAL), coarse, image)
+                     entry.str("unconditional", UNCONDITIONAL), coarse, image, edit)
 
 
 def _picture(entry: Entry) -> PictureInput:

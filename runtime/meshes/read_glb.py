@@ -116,7 +116,7 @@ class _File:
             return None
         attributes = primitive["attributes"]
         positions = self.floats(attributes["POSITION"])[:, :3] @ matrix[:3, :3].T + matrix[:3, 3]
-        order = self.raw(primitive["indices"])[:, 0].astype(np.int64) if "indices" in primitive else np.arange(len(positions))
+        order = self._indices(primitive["indices"]) if "indices" in primitive else np.arange(len(positions))
         faces = _triangles(order, mode)
         if len(faces) and faces.max() >= len(positions):
             raise IndexError(f"a face asks for vertex {faces.max()} of {len(positions)}")
@@ -145,6 +145,12 @@ class _File:
         if values.dtype.kind == "f" or not entry.get("normalized", False):
             return values.astype(np.float32)
         return np.maximum(values.astype(np.float32) / np.iinfo(values.dtype).max, -1)
+
+    def _indices(self, accessor: int) -> np.ndarray:
+        values = self.raw(accessor)
+        if values.dtype.kind != "u":
+            raise ValueError("its indices are no whole numbers")
+        return values[:, 0].astype(np.int64)
 
     def raw(self, index: int) -> np.ndarray:
         """(n, k): an accessor as it is stored. ValueError if it does not lie within its buffer."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...engines.errors import InputError
 from .gltf import GENERATOR
-from .mesh import Mesh
+from .mesh import Mesh, area_vectors
 from .read_glb import read_glb
 from .read_obj import read_obj
 from .surfaces import Part, joined
@@ -21,6 +21,8 @@ MOST_FACES = 4_000_000
 RADIUS = 0.97
 # A file of ours is left where it is if the views show all of it.
 SEEN = 1.035
+# Lengths, in the file's units, with whose products float32 can still calculate.
+SMALLEST, LARGEST = 1e-12, 1e12
 
 
 def read_mesh(path: str | os.PathLike[str]) -> Mesh:
@@ -37,8 +39,9 @@ def read_mesh(path: str | os.PathLike[str]) -> Mesh:
         raise InputError(f"the mesh {path} has an unknown ending", received=repr(path.suffix), expected=" or ".join(ENDINGS))
     data = _file_bytes(path)
     try:
-        parts, generator = read_glb(data) if path.suffix.lower() == ".glb" else read_obj(data, path.parent)
-        mesh = joined(_checked(parts, path))
+        with np.errstate(all="ignore"):  # numbers beyond all measure are looked for afterwards
+            parts, generator = read_glb(data) if path.suffix.lower() == ".glb" else read_obj(data, path.parent)
+            mesh = joined(_checked(parts, path))
     # What broken files lead to is not one class.
     except (ValueError, LookupError, TypeError, OverflowError, AttributeError, RecursionError) as error:
         raise InputError(f"{path} is no mesh that can be read", received=f"{len(data)} bytes, {error}",
@@ -71,11 +74,19 @@ def _checked(parts: list[Part], path: Path) -> list[Part]:
     if count > MOST_FACES:
         raise InputError(f"the mesh {path} has too many triangles", received=f"{count:,}", expected=f"at most {MOST_FACES:,}",
                          remedy="decimate it first")
-    corners = np.concatenate([part.vertices[part.faces.ravel()] for part in parts]) if parts else np.zeros((0, 3))
-    if not count or not np.isfinite(corners).all() or float(np.ptp(corners, axis=0).max()) <= 0:
-        fault = "no triangles" if not count else "positions that are not finite" if not np.isfinite(corners).all() else "a point"
+    fault = _fault(np.concatenate([part.vertices[part.faces.ravel()] for part in parts])) if parts else "no triangles"
+    if fault:
         raise InputError(f"the mesh {path} has no surface", received=fault, expected="triangles")
     return parts
+
+
+def _fault(corners: np.ndarray) -> str | None:
+    """What keeps faces with these corners (n, 3) from being seen."""
+    if not np.isfinite(corners).all() or np.abs(corners).max() > LARGEST:
+        return f"positions that are not finite, or beyond {LARGEST:g}"
+    if float(np.ptp(corners, axis=0).max()) < SMALLEST:
+        return "a point"
+    return None if area_vectors(corners.astype(np.float64), np.arange(len(corners)).reshape(-1, 3)).any() else "faces without area"
 
 
 def _file_bytes(path: Path) -> bytes:

@@ -74,7 +74,8 @@ def _corners(part: Part) -> Part:
         normals = flat
     else:
         given = normalized(part.normals[rows])
-        normals = np.where((given != 0).any(axis=1, keepdims=True), given, flat)
+        usable = np.isfinite(given).all(axis=1, keepdims=True) & (given != 0).any(axis=1, keepdims=True)
+        normals = np.where(usable, given, flat)
     return Part(vertices, np.arange(len(rows), dtype=np.int32).reshape(-1, 3), part.material, normals,
                 None if part.uvs is None else part.uvs[rows], None if part.colors is None else part.colors[rows])
 
@@ -86,7 +87,7 @@ def _vertex_colors(part: Part) -> np.ndarray:
 
 
 def _bytes(linear: np.ndarray) -> np.ndarray:
-    return np.rint(255 * to_srgb(np.clip(linear, 0, 1))).astype(np.uint8)
+    return np.rint(255 * to_srgb(np.nan_to_num(linear).clip(0, 1))).astype(np.uint8)
 
 
 def _atlas(parts: Sequence[Part]) -> tuple[np.ndarray, np.ndarray]:
@@ -112,7 +113,7 @@ def _tile(part: Part) -> tuple[np.ndarray, np.ndarray]:
         color = _vertex_colors(part).reshape(-1, 3).mean(axis=0) if len(part.vertices) else np.zeros(3)
         return np.full((PLAIN_TILE, PLAIN_TILE, 3), np.rint(color), np.uint8), middle
     uvs = _wrapped(part.uvs)
-    repeats = np.maximum(np.ceil(uvs.max(axis=0, initial=0.0) - 1e-6), 1).astype(int)
+    repeats = np.maximum(np.ceil(np.nan_to_num(uvs).max(axis=0, initial=0.0) - 1e-6), 1).clip(0, MOST_REPEATS + 1).astype(int)
     if not np.isfinite(uvs).all() or repeats.max() > MOST_REPEATS:
         color = _tinted(picture.reshape(-1, 1, 3).mean(axis=0, keepdims=True), part.material)
         return np.tile(color, (PLAIN_TILE, PLAIN_TILE, 1)), middle

@@ -14,7 +14,7 @@ from ...engines.base import Array
 from ..cameras import Cameras, orbit
 from ..events import CoarseMesh, CoarseViews, Notice
 from ..isosurface import extract
-from ..kept_views import steps_for
+from ..loop_options import guidance_of, steps_of
 from ..manifest import Coarse, Diffusion, Manifest
 from ..meshes.mesh import Mesh
 from ..models import Models
@@ -163,8 +163,9 @@ def refine_views(models: Models, guide: np.ndarray, states: np.ndarray, known: M
     """
     pack = models.pack.manifest
     coarse = encode_coarse(models, grid(guide, pack.views.rows, pack.views.columns), request.seed)
-    latent = yield from denoise(models, "refiner_step", pack.refiner, stage="refined views", stream="refiner", seed=request.seed,
-                                steps=steps_for(request, pack.refiner.steps), guidance=request.guidance,
+    loop = pack.refiner
+    latent = yield from denoise(models, "refiner_step", loop, stage="refined views", stream="refiner", seed=request.seed,
+                                steps=steps_of(request, loop), guidance=guidance_of(request, loop),
                                 constants={"states": states, "coarse": coarse}, kept=subject.kept(models, known, request.seed))
     return subject.put_back(rebuild.decode_views(models, latent), known)
 

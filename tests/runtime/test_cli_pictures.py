@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.runtime.test_cli_bad_input import refused
-from tests.runtime.tiny_pictures import build_instantmesh, build_steered
+from tests.runtime.tiny_pictures import build_both, build_instantmesh, build_steered
 
 QUICK = ("--texture", "64", "--faces", "500", "--threads", "1")
 
@@ -123,3 +123,53 @@ def test_little_memory(main, tmp_path):
         assert ended.returncode == 0, ended.stderr
     assert (tmp_path / "low.stl").read_bytes() == (tmp_path / "normal.stl").read_bytes()
     assert main("verify", "tiny", "--memory", "low").returncode == 0
+
+
+@pytest.fixture(scope="session")
+def both(tmp_path_factory):
+    """The folder of a tiny pack for prompts and pictures."""
+    return build_both(tmp_path_factory.mktemp("packs") / "both")
+
+
+def test_several_pictures(main, both, mug, tmp_path):
+    ended = main("generate", "--view", f"0={mug}", "--view", f"90={mug}", "--pack", both, *QUICK, "-o", tmp_path / "mug.glb", "--json",
+                 "--keep-stages", tmp_path / "kept")
+    assert ended.returncode == 0, ended.stderr
+    said = json.loads(ended.stdout)
+    assert said["route"] == "views" and [view["azimuth"] for view in said["views"]] == [90.0] and said["matte"] == "auto"
+    assert {"matte.png", "crop.png", "matte_90.png", "crop_90.png"} <= set(os.listdir(tmp_path / "kept"))
+
+
+def test_routes(main, both, mug, tmp_path):
+    for arguments, route, stages in ((("--image", mug), "views", 5), (("--image", mug, "--route", "coarse"), "coarse", 9),
+                                     (("a red chair", "--image", mug), "coarse", 9), (("a red chair",), "text", 8)):
+        ended = main("generate", *arguments, "--pack", both, *QUICK, "-o", tmp_path / "mug.glb")
+        assert ended.returncode == 0 and ended.stderr.splitlines()[-1].startswith(f"[{stages}/{stages}] texture")
+        assert extras(tmp_path / "mug.glb")["route"] == route
+
+
+def test_a_matte_of_ones_own(main, both, mug, tmp_path):
+    Image.new("L", (30, 40), 255).save(tmp_path / "matte.png")
+    for matte in ("none", "alpha", tmp_path / "matte.png"):
+        ended = main("generate", "--image", mug, "--matte", matte, "--pack", both, *QUICK, "-o", tmp_path / "mug.glb", "--quiet")
+        assert ended.returncode == 0, ended.stderr
+    assert extras(tmp_path / "mug.glb")["matte"]["width"] == 30
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (("--view", "0=MUG", "--view", "90"), "a view is not AZIMUTH=FILE; received '90'"),
+    (("--view", "front=MUG",), "a view is not AZIMUTH=FILE; received 'front="),
+    (("--view", "0="), "a view is not AZIMUTH=FILE"),
+    (("--view", "0=nowhere.png"), "nowhere.png cannot be read"),
+    (("--view", "nan=MUG"), "the azimuth of a view is out of range"),
+    (("--view", "0=MUG", "--view", "180=MUG"), "no view is drawn at 180 degrees"),
+    (("--view", "0=MUG", "--view", "90=MUG", "--view", "90=MUG"), "two pictures have the same azimuth"),
+    ([part for azimuth in range(0, 350, 50) for part in ("--view", f"{azimuth}=MUG")], "too many pictures; received 7; expected at most 6"),
+    (("--image", "MUG", "--route", "scenic"), "the route is unknown"),
+    (("--image", "MUG", "a red chair", "--route", "views"), "the route views reads no prompts"),
+    (("--image", "MUG", "--matte", "nowhere.png"), "nowhere.png cannot be read"),
+    (("a red chair", "--matte", "none"), "route and matte are about pictures"),
+], ids=str)
+def test_views_routes_and_mattes_that_do_not_fit(main, both, mug, tmp_path, arguments, message):
+    ended = main("generate", *(argument.replace("MUG", str(mug)) for argument in arguments), "--pack", both, *QUICK, "-o", tmp_path / "c.glb")
+    refused(ended, message, tmp_path)

@@ -1,0 +1,110 @@
+"""A mesh of the user's, redrawn as a prompt says: by the library and by the command."""
+
+import json
+
+import numpy as np
+import pytest
+
+from meshwright.runtime import InputError, Pipeline, read_mesh
+from meshwright.runtime.cameras import orbit
+from meshwright.runtime.loop_options import guidance_of, steps_of
+from meshwright.runtime.meshes.formats import save
+from meshwright.runtime.origin import mesh_hash
+from meshwright.runtime.render import render_views
+from meshwright.runtime.request import Request
+from tests.runtime.test_cli_bad_input import refused
+from tests.runtime.test_pack import edit
+from tests.runtime.test_routes import BLOCK, FAST, RED
+from tests.runtime.tiny_pack import build
+
+QUICK = ("--texture", "64", "--faces", "500", "--threads", "1")
+
+
+@pytest.fixture(scope="module")
+def block(tmp_path_factory):
+    """The block as a GLB of ours."""
+    path = tmp_path_factory.mktemp("meshes") / "block.glb"
+    save(BLOCK, path)
+    return path
+
+
+def test_the_refiner_sees_the_mesh_and_reads_the_prompt(pipe, block):
+    made, other = pipe.refine(block, "a red chair", **FAST), pipe.refine(block, "a blue table", **FAST)
+    views = pipe.pack.manifest.views
+    seen = render_views(read_mesh(block), orbit(views.azimuths, views.elevations, views.radius, views.fov), views.size)
+    np.testing.assert_array_equal(made.stages.coarse_views, seen)
+    np.testing.assert_array_equal(other.stages.coarse_views, seen)
+    assert 0 < np.abs(made.stages.views - seen).mean() < 0.2 and not np.array_equal(made.stages.views, other.stages.views)
+
+
+def test_a_mesh_may_be_given_as_it_is(pipe, block):
+    made, from_file = pipe.refine(BLOCK, "a red chair", **FAST), pipe.refine(str(block), "a red chair", **FAST)
+    assert np.abs(made.stages.views - from_file.stages.views).max() < 0.05  # a file has normals of its own, and 16-bit colours
+    assert made.extras["mesh"] == {"sha256": mesh_hash(BLOCK), "vertices": 4, "faces": 4}
+    assert made.extras["route"] == "refine" and made.extras["prompt"] == "a red chair" and "image" not in made.extras
+    assert "prior_steps" not in made.extras["options"]
+
+
+def test_the_hash_is_of_what_is_seen():
+    assert mesh_hash(BLOCK) == mesh_hash(BLOCK.replace(normals=BLOCK.vertex_normals()))
+    assert len({mesh_hash(mesh) for mesh in (BLOCK, BLOCK.replace(colors=None), BLOCK.replace(vertices=2 * BLOCK.vertices))}) == 3
+
+
+def test_the_same_again(pipe, block):
+    first, second = (pipe.refine(block, "a red chair", **FAST) for _ in range(2))
+    np.testing.assert_array_equal(first.stages.views, second.stages.views)
+    np.testing.assert_array_equal(first.mesh.vertices, second.mesh.vertices)
+
+
+def test_an_edit_has_steps_and_guidance_of_its_own(tmp_path):
+    """Where the pack says so: against a coarse shape that says otherwise a prompt needs more than beside one made for it."""
+    folder = build(tmp_path / "tiny")
+    edit(folder, refiner__edit={"steps": 5, "guidance": 6.0})
+    with Pipeline.open(folder, threads=1) as pipe:
+        loop = pipe.pack.manifest.refiner
+        plain, changed = Request("a red chair"), Request("a red chair", mesh=BLOCK)
+        assert (steps_of(plain, loop), guidance_of(plain, loop)) == (3, 2.0)
+        assert (steps_of(changed, loop), guidance_of(changed, loop)) == (5, 6.0)
+        assert (steps_of(Request(image=RED), loop), steps_of(Request("a red chair", image=RED), loop)) == (3, 5)
+        assert steps_of(Request("a red chair", mesh=BLOCK, steps=2), loop) == 2
+        assert guidance_of(Request("a red chair", mesh=BLOCK, guidance=0), loop) == 0
+        assert pipe.refine(BLOCK, "a red chair", **FAST).extras["options"]["steps"] == 5
+        assert pipe.generate("a red chair", **FAST).extras["options"]["steps"] == 3
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"mesh": "block.glb", "prompt": "a red chair"}, "mesh is no mesh; received str"),
+    ({"mesh": BLOCK}, "the prompt is empty"),
+    ({"mesh": BLOCK, "prompt": "a red chair", "image": RED}, "a mesh is redrawn from its own views"),
+    ({"mesh": BLOCK, "prompt": "a red chair", "route": "coarse"}, "route and matte are about pictures"),
+    ({"prompt": "a red chair", "matte": "none"}, "route and matte are about pictures"),
+    ({"image": RED, "route": "scenic"}, "the route is unknown; received 'scenic'; expected views or coarse"),
+    ({"image": RED, "matte": "some"}, "the matte is unknown"),
+], ids=str)
+def test_requests_that_are_refused(options, message):
+    with pytest.raises(InputError, match=message):
+        Request(**options)
+
+
+def test_the_command(main, block, tmp_path):
+    ended = main("refine", block, "a blue chair", "--pack", "tiny", *QUICK, "-o", tmp_path / "blue.glb", "--json",
+                 "--keep-stages", tmp_path / "kept", "--preview", tmp_path / "blue.png")
+    assert ended.returncode == 0, ended.stderr
+    assert [line[:14].split()[0] for line in ended.stderr.splitlines()] == [f"[{i}/6]" for i in range(1, 7)]
+    report = json.loads(ended.stdout)
+    assert report["route"] == "refine" and report["mesh"]["faces"] <= 500
+    assert {"coarse.glb", "coarse_view_0.png", "view_5.png"} <= {path.name for path in (tmp_path / "kept").iterdir()}
+    again = main("refine", tmp_path / "blue.glb", "a red chair", "--pack", "tiny", *QUICK, "-o", tmp_path / "red.obj", "--quiet")
+    assert again.returncode == 0, again.stderr
+
+
+@pytest.mark.parametrize(("mesh", "prompt", "message"), [
+    ("nowhere.glb", "a red chair", "the mesh nowhere.glb cannot be read"),
+    ("/dev/null", "a red chair", "the mesh /dev/null has an unknown ending"),
+    ("BLOCK", "", "the prompt is empty"),
+    ("BLOCK", "a red\nchair", "control character"),
+    (".", "a red chair", "unknown ending"),
+], ids=str)
+def test_bad_input(main, block, tmp_path, mesh, prompt, message):
+    mesh = block if mesh == "BLOCK" else mesh
+    refused(main("refine", mesh, prompt, "--pack", "tiny", *QUICK, "-o", tmp_path / "c.glb"), message, tmp_path)
