@@ -21,10 +21,15 @@ LEFT_IS_RED[:, :2] = (255, 0, 0)
 UPRIGHT_FROM_RIGHT = 6  # the EXIF orientation of a camera that was held on its right side
 
 
+def chunk(kind, body):
+    """One chunk of a PNG."""
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
 def header_of_png(width, height):
     """A PNG of 8-bit grey up to its first data."""
-    body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + body + struct.pack(">I", zlib.crc32(body)) + struct.pack(">I", 60_000) + b"IDAT"
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + struct.pack(">I", 60_000) + b"IDAT"
 
 
 @pytest.mark.parametrize(("name", "options"), [
@@ -46,6 +51,26 @@ def test_modes(tmp_path, mode, channels):
 def test_sixteen_bits_are_scaled(tmp_path):
     Image.fromarray(np.array([[0, 257 * 100, 65535]], np.uint16)).save(tmp_path / "deep.png")
     assert read_picture(tmp_path / "deep.png").pixels[0, :, 0].tolist() == [0, 100, 255]
+
+
+def test_sixteen_bits_of_every_channel(tmp_path):
+    """Written by hand, because Pillow writes no such file: one row of two colours with alpha."""
+    values = np.array([[65535, 257 * 100, 0, 65535], [0, 257 * 7, 257 * 200, 257 * 128]], ">u2")
+    path = tmp_path / "deep.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunk(kind, body) for kind, body in (
+        (b"IHDR", struct.pack(">IIBBBBB", 2, 1, 16, 6, 0, 0, 0)), (b"IDAT", zlib.compress(b"\0" + values.tobytes())), (b"IEND", b""))))
+    assert read_picture(path).pixels[0].tolist() == [[255, 100, 0, 255], [0, 7, 200, 128]]
+
+
+def test_cmyk_keeps_its_colours(tmp_path):
+    Image.new("RGB", (32, 32), (255, 128, 0)).convert("CMYK").save(tmp_path / "a.jpg", quality=100)
+    assert np.abs(read_picture(tmp_path / "a.jpg").pixels[16, 16].astype(int) - (255, 128, 0)).max() <= 3
+
+
+def test_a_transparent_colour_of_a_gif(tmp_path):
+    palette = Image.fromarray(LEFT_IS_RED).convert("P")
+    palette.save(tmp_path / "a.gif", transparency=palette.getpixel((0, 0)))
+    assert read_picture(tmp_path / "a.gif").pixels[0, :, 3].tolist() == [0, 0, 255, 255]
 
 
 def test_a_transparent_colour_of_a_palette(tmp_path):
