@@ -261,3 +261,18 @@ def test_rows_are_float32_with_the_guidance_in_the_last_column():
 def test_bad_schedules_say_what_is_wrong(schedule, steps, guidance, message):
     with pytest.raises(ValueError, match=message):
         make_table(schedule, steps, guidance)
+
+
+@pytest.mark.parametrize("options", [{"kind": "euler-ancestral"}, {"kind": "euler-ancestral", "spacing": "leading", "steps_offset": 1},
+                                     {"kind": "ddim"}, {"kind": "ddim", "eta": 0.7, "prediction": "v"},
+                                     {"kind": "dpm-solver++-2m"}, {"kind": "heun-karras"}, {"kind": "heun-karras", "form": "diffusers"}],
+                         ids=lambda options: "-".join(map(str, options.values())))
+def test_each_row_takes_latents_of_its_level(options):
+    """A row that knows x0 exactly leads from signal and noise of its own level to those of the next one."""
+    table = make_table({"betas": "linear", "beta_start": 0.00085, "beta_end": 0.012, "train_steps": 1000, **options}, 6, 1.0)
+    rows = dict(zip(COLUMNS, table.rows.astype(np.float64).T, strict=True))
+    (signal, noise), after = table.levels[:-1].T, table.levels[1:].T
+    assert table.levels.shape == (len(table.rows), 2) and table.levels.dtype == np.float64
+    np.testing.assert_allclose(rows["a"][:-1] * signal + rows["b"][:-1] + rows["c"][:-1], after[0], rtol=1e-4)
+    np.testing.assert_allclose(np.hypot(rows["a"][:-1] * noise, rows["k"][:-1]), after[1], rtol=1e-4)
+    assert np.hypot(*table.levels[0]) == pytest.approx(table.initial_scale, rel=0.01)
