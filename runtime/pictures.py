@@ -125,7 +125,7 @@ def resized(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
 
     if pixels.shape[:2] == (height, width):
         return pixels
-    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC))
+    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC, reducing_gap=2.0))
 
 
 def shrunk(picture: Picture, side: int) -> Picture:
@@ -137,7 +137,7 @@ def shrunk(picture: Picture, side: int) -> Picture:
         return picture
     size = tuple(max(1, round(scale * axis)) for axis in (picture.width, picture.height))
     # Pillow multiplies alpha in before it resizes, and out again afterwards.
-    return Picture.of(np.asarray(Image.fromarray(picture.pixels).resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)))
+    return Picture.of(np.asarray(Image.fromarray(picture.pixels).resize(size, Image.Resampling.BILINEAR, reducing_gap=1.0)))
 
 
 def _file_bytes(path: str | os.PathLike[str], name: str) -> bytes:

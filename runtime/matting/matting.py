@@ -14,7 +14,7 @@ from .foreground import Foreground, alpha_of, check_matte, check_picture, has_re
 from .network import SaliencyNetwork
 
 # Longer side in pixels: no pack's network looks at a picture that closely.
-MOST_SIDE = 2048
+MOST_SIDE = 1536
 
 
 class Matting:
