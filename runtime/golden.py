@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -15,6 +15,7 @@ from .manifest import Component
 from .pack import Pack
 
 FILE = "golden.npz"
+Tensors = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -43,16 +44,28 @@ class Golden:
 
     def replay(self, engine: Engine, component: Component) -> Check:
         """Run the component's inputs on an engine of it. Raises what the engine raises."""
-        inputs, expected = self._named(f"{component.name}/in/"), self._named(f"{component.name}/out/")
+        expected = self.outputs(component)
         if not expected:
             return Check(component.name, np.inf, np.inf, component.tolerance, f"{FILE} has nothing for it")
-        outputs = engine.run(inputs)
-        errors = [_errors(outputs[name], reference) for name, reference in expected.items()]
-        return Check(component.name, max(e[0] for e in errors), max(e[1] for e in errors), component.tolerance)
+        return compared(engine.run(self.inputs(component)), expected, component)
+
+    def inputs(self, component: Component) -> dict[str, np.ndarray]:
+        """What the component is asked, by name."""
+        return self._named(f"{component.name}/in/")
+
+    def outputs(self, component: Component) -> dict[str, np.ndarray]:
+        """What the reference made of that, by name; empty where the file has nothing for it."""
+        return self._named(f"{component.name}/out/")
 
     def _named(self, prefix: str) -> dict[str, np.ndarray]:
         with _readable(), np.load(self._path, allow_pickle=False) as archive:
             return {key.removeprefix(prefix): archive[key] for key in self._keys if key.startswith(prefix)}
+
+
+def compared(outputs: Tensors, expected: Tensors, component: Component) -> Check:
+    """How far a component's outputs are from those that were expected."""
+    errors = [_errors(outputs[name], reference) for name, reference in expected.items()]
+    return Check(component.name, max(e[0] for e in errors), max(e[1] for e in errors), component.tolerance)
 
 
 @contextmanager
