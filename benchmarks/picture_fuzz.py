@@ -27,6 +27,7 @@ from meshwright.engines.errors import InputError
 from meshwright.runtime.pictures import read_picture
 
 LONGEST = 10.0  # seconds for one file; what takes longer hangs
+Read = Callable[[Path], str]
 EXTREMES = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x10000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 
 
@@ -148,7 +149,7 @@ def _with_checksums(data: bytes) -> bytes:
     return bytes(out + data[at:])
 
 
-def _read_all(count: int, seed: int, folder: str, told: multiprocessing.connection.Connection) -> None:
+def _read_all(count: int, seed: int, read: Read, folder: str, told: multiprocessing.connection.Connection) -> None:
     """In a process of its own: tells of each file before it is read, and afterwards what came of it."""
     for i, (kind, data) in enumerate(files(count, seed)):
         path = Path(folder, f"{i % 2}.{kind.split('.')[1]}")
@@ -156,22 +157,22 @@ def _read_all(count: int, seed: int, folder: str, told: multiprocessing.connecti
         told.send((i, kind, None, 0.0))
         started = time.perf_counter()
         try:
-            outcome = judged(path)
+            outcome = read(path)
         except BaseException as error:
             outcome = f"{type(error).__name__}: {error}"
         told.send((i, kind, outcome, time.perf_counter() - started))
 
 
-def run(count: int, seed: int) -> dict[str, object]:
+def run(count: int, seed: int, read: Read = judged, longest: float = LONGEST) -> dict[str, object]:
     """Read `count` damaged files. failures : number of the file, its kind, and what happened instead."""
     outcomes, failures, slowest, latest = Counter(), [], 0.0, None
     with tempfile.TemporaryDirectory() as folder:
         here, there = multiprocessing.Pipe(duplex=False)
-        worker = multiprocessing.get_context("spawn").Process(target=_read_all, args=(count, seed, folder, there))
+        worker = multiprocessing.get_context("spawn").Process(target=_read_all, args=(count, seed, read, folder, there))
         worker.start()
         there.close()
         try:
-            while here.poll(60 if latest is None else LONGEST):
+            while here.poll(60 if latest is None else longest):
                 latest = number, kind, outcome, seconds = here.recv()
                 if outcome is not None:
                     outcomes[outcome if outcome in ("read", "refused") else "failed"] += 1
