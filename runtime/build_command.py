@@ -11,7 +11,7 @@ from ..engines.engine_cache import EngineCache, Entry
 from ..engines.engine_loader import Teller
 from ..engines.engine_prune import prune
 from ..engines.engine_verdict import Verdict
-from ..engines.errors import BackendError, BackendUnavailable, InputError, ModelFileError, TensorError
+from ..engines.errors import BackendError, BackendUnavailable, InputError, ModelFileError, PackError, TensorError
 from ..engines.hardware import Hardware, look
 from ..engines.tensorrt_build import workspace_limit
 from ..engines.tensorrt_products import PRODUCTS, Product, choose
@@ -103,12 +103,12 @@ class _Build:
 
     def _one(self, component: Component, say: BuildProgress) -> None:
         """Build and check one; one that cannot be built keeps no other from it, and what is there stays."""
-        order = order_of(self.pack, component, self.product, workspace_limit(self.hardware))
         try:
+            order = order_of(self.pack, component, self.product, workspace_limit(self.hardware))
             entry, new = self.engines.loader.load(engine_name(self.pack, component), order, files_of(self.pack, component),
                                                   Teller(say.note, say.start, say.progress))
             verdict = self._checked(component, entry, say)
-        except (BackendError, ModelFileError, TensorError) as error:
+        except (BackendError, ModelFileError, TensorError, PackError) as error:
             self.failed.append(str(error))
             say.done("failed")
             return

@@ -19,12 +19,12 @@ from typing import Any
 from ..engines.errors import MeshwrightError
 from ..engines.hardware import Hardware, look
 from ..engines.packages import PACKAGES, Found, Trial
-from .doctor_packs import CUDA, is_bundled, pack_row, smallest_model
+from ..engines.tensorrt_products import PRODUCTS
+from .doctor_packs import is_bundled, machine_of, pack_row, smallest_model
 from .pack import BUNDLED, VARIABLE, candidates, find
+from .ways import CUDA
 
 CUDA_INSTALL = "pip uninstall -y onnxruntime && pip install 'onnxruntime-gpu[cuda,cudnn]' cuda-core"
-# TensorRT-RTX 1.7 lists these; data-centre cards such as 9.0 are TensorRT's.
-RTX_CAPABILITIES = ("7.5", "8.0", "8.6", "8.9", "12.0", "12.1")
 
 
 def examine(packs: Sequence[str] = ()) -> dict[str, Any]:
@@ -41,7 +41,8 @@ def examine(packs: Sequence[str] = ()) -> dict[str, Any]:
     finally:
         for trial in trials:
             trial.stop()
-    rows = [pack_row(folder, founds["onnxruntime"], hardware.host.available_bytes) for folder in folders]
+    machine = machine_of(hardware, founds)
+    rows = [pack_row(folder, founds["onnxruntime"], machine) for folder in folders]
     cache = _cache()
     report = {
         "meshwright": version("meshwright"), "python": platform.python_version(), "host": asdict(hardware.host),
@@ -80,10 +81,7 @@ def _idle(found: Found, hardware: Hardware) -> str | None:
         return None
     if not hardware.gpus:
         return "it loads, but there is no GPU to run its engines"
-    others = [gpu for gpu in hardware.gpus if gpu.compute_capability not in RTX_CAPABILITIES]
-    if found.package.name == "tensorrt_rtx" and len(others) == len(hardware.gpus):
-        return f"compute capability {others[0].compute_capability} is not among those it lists: use tensorrt"
-    return None
+    return next(product for product in PRODUCTS if product.module == found.package.name).not_listed(hardware)
 
 
 def _disks(folders: Sequence[Path], cache: dict[str, Any] | None) -> list[dict[str, Any]]:

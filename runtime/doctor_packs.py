@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from ..engines.errors import MeshwrightError
+from ..engines.graph_choice import GraphChoices
+from ..engines.hardware import Hardware
 from ..engines.packages import Found
 from .manifest import Component, Manifest
 from .memory_needs import advice, is_large, largest_file, needs
 from .pack import BUNDLED, Pack
+from .ways import CPU, CUDA, Machine, Way, Ways
 
-CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 # Of larger packs the hashes are left to `meshwright verify`: reading gigabytes would take longer than all the rest.
 CHECKED = 256 << 20
 
 
-def pack_row(folder: Path, onnxruntime: Found, available: int | None) -> dict[str, Any]:
+def pack_row(folder: Path, onnxruntime: Found, machine: Machine) -> dict[str, Any]:
     """Everything about the pack in a folder; `error` is None, or says why it cannot be used."""
     row: dict[str, Any] = {"name": folder.name, "folder": str(folder), "bundled": is_bundled(folder), "error": None}
     try:
@@ -25,13 +29,13 @@ def pack_row(folder: Path, onnxruntime: Found, available: int | None) -> dict[st
         pack = Pack.open(folder) if checked else pack
     except (MeshwrightError, OSError) as error:
         return row | {"error": str(error)}
-    manifest = pack.manifest
+    manifest, ways = pack.manifest, Ways(pack, machine)
     return row | {
         "name": manifest.name, "version": manifest.version, "recipe": manifest.recipe, "sha256": pack.hash, "bytes": pack.bytes,
         "hashes_checked": checked, "license": manifest.license.id, "commercial_use": manifest.license.commercial_use,
         "notes": list(manifest.license.notes), "sources": [source.describe() for source in dict.fromkeys(manifest.sources)],
-        "memory": memory(manifest, available),
-        "components": [component_row(manifest, component, onnxruntime) for component in manifest.components.values()]}
+        "memory": memory(manifest, machine.hardware.host.available_bytes),
+        "components": [component_row(manifest, component, onnxruntime, ways) for component in manifest.components.values()]}
 
 
 def is_bundled(folder: Path) -> bool:
@@ -57,27 +61,47 @@ def memory(manifest: Manifest, available: int | None) -> dict[str, Any]:
             "advice": advice(needed, available), "largest_file": largest_file(manifest)}
 
 
-def component_row(manifest: Manifest, component: Component, onnxruntime: Found) -> dict[str, Any]:
-    """One component, and what would run it today. backend : None where nothing can."""
-    backend, provider, why = choice(component, onnxruntime)
+def component_row(manifest: Manifest, component: Component, onnxruntime: Found, ways: Ways) -> dict[str, Any]:
+    """One component, and what would run it today. backend : None where nothing can. engine : TensorRT's, if one fits."""
+    way, why = choice(component, onnxruntime, ways)
     return {"name": component.name, "kind": component.kind, "bytes": manifest.size(component), "precision": component.precision,
             "compute": component.compute, "parameters": component.parameters, "large": is_large(manifest, component),
-            "backend": backend, "provider": provider, "why": why}
+            "backend": way and way.backend, "provider": way and way.providers[0] if way and way.providers else None, "why": why,
+            "engine": engine_row(way) if way and way.entry else None}
 
 
-def choice(component: Component, onnxruntime: Found) -> tuple[str | None, str | None, str]:
-    """(backend, provider, why) of a component without further options: what `generate` does in this release."""
+def choice(component: Component, onnxruntime: Found, ways: Ways) -> tuple[Way | None, str]:
+    """What runs a component without further options, as far as that shows without opening it, and why nothing better does."""
     if not onnxruntime.installed or onnxruntime.broken:
-        return None, None, f"only ONNX Runtime runs engines in this release, and it is {'broken' if onnxruntime.installed else 'missing'}"
-    why = ["only ONNX Runtime runs engines in this release", _cuda(onnxruntime)]
-    if component.compute == "fp16":
+        return None, f"every backend needs ONNX Runtime, and it is {'broken' if onnxruntime.installed else 'missing'}"
+    (way, *_), rejected = ways.of(component, check=lambda entry: False)
+    if way.entry is not None:
+        return way, "an engine is built for it, which " + (
+            "is checked with the golden inputs when it is first used" if way.verdict is None else "has passed the golden inputs")
+    why = [f"{each.backend}: {each.why}" for each in rejected] if ways.machine.hardware.gpus else ["there is no GPU"]
+    # The same command builds for each of the components.
+    why += [ways.how_to_build(each.backend) for each in rejected if each.cause == "unbuilt"][:1]
+    if component.compute == "fp16" and way.providers[:1] == (CPU,):
         why.append("it calculates in half precision, which is slow on a CPU: export with --precision fp16 for one")
-    return "onnxruntime", CPU, "; ".join(why)
+    return way, "; ".join(why) or "it is the best of what is installed"
 
 
-def _cuda(onnxruntime: Found) -> str:
+def engine_row(way: Way) -> dict[str, Any]:
+    """A built engine, what the golden inputs said of it, and which of its loops run as one CUDA graph."""
+    entry, verdict = way.entry, way.verdict
+    return {"file": entry.path.name, "version": entry.key.version, "bytes": entry.bytes, "build_seconds": entry.seconds,
+            "golden": verdict and {"relative": verdict.relative, "tolerance": verdict.tolerance},
+            "loops": {loop: asdict(each) for loop, each in GraphChoices(entry.path).all().items()}}
+
+
+def machine_of(hardware: Hardware, founds: Mapping[str, Found]) -> Machine:
+    """The machine as `Backends` sees it, with what the trials of the packages have shown besides."""
+    machine = Machine.of(hardware)
+    tried = {product: why or founds[product.module].broken or founds[product.module].idle for product, why in machine.products.items()}
+    return replace(machine, products=tried, cuda=machine.cuda or _cuda(founds["onnxruntime"]))
+
+
+def _cuda(onnxruntime: Found) -> str | None:
     if CUDA not in onnxruntime.providers:
         return "this build of it has no CUDA"
-    if onnxruntime.providers[CUDA] is not None:
-        return "its CUDA provider does not start here"
-    return f"the CPU is the default, and --providers {CUDA},{CPU} runs here too"
+    return None if onnxruntime.providers[CUDA] is None else "its CUDA provider does not start here"

@@ -84,11 +84,23 @@ def _packs(report: dict[str, Any]) -> Iterator[str]:
         for (backend, provider, why), same in groupby(sorted(row["components"], key=_runs_on), key=_runs_on):
             names = [component["name"] for component in same]
             what = "every component" if len(names) == len(row["components"]) else ", ".join(names)
-            yield _line("  backend", f"{f'{backend}, {provider}' if backend else 'NONE'}: {what}; {why}")
+            yield _line("  backend", f"{', '.join(filter(None, (backend, provider))) or 'NONE'}: {what}; {why}")
+        yield from _loops(row["components"])
         large = [f"{component['name']} {gigabytes(component['bytes'])} {component['precision']}"
                  for component in row["components"] if component["large"]]
         if large:
             yield _line("  large", ", ".join(large))
+
+
+def _loops(components: list[dict[str, Any]]) -> Iterator[str]:
+    """The loops that were timed as one CUDA graph and step by step."""
+    for component in components:
+        for loop, found in (component["engine"] or {"loops": {}})["loops"].items():
+            timed = ", ".join(f"{name} {found[key]:.1f} ms" for name, key in (("graph", "graph_ms"), ("plain", "plain_ms"))
+                              if found[key] is not None)
+            way = "one CUDA graph" if found["use_graph"] else "plain launches"
+            reason = f"; {found['why_not']}" if found["why_not"] else ""
+            yield _line("  loop", f"{component['name']}, {loop}: {way}{f' ({timed})' if timed else ''}{reason}")
 
 
 def _runs_on(component: dict[str, Any]) -> tuple[str, str, str]:

@@ -1,0 +1,59 @@
+"""A machine with one GPU, as the runtime sees it: driver, CUDA and TensorRT-RTX are simulated, all else is real.
+
+"Building" an engine writes a plan that names its model, which ONNX Runtime then evaluates; a simulated GPU's memory and
+stream lie between, so that whatever would go wrong with addresses goes wrong here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from meshwright.engines import engine_loader, hardware, tensorrt_products
+from meshwright.engines.cuda_driver import Driver
+from meshwright.engines.tensorrt_network import Range
+from meshwright.runtime import backends
+from meshwright.runtime.build_axes import RANGES
+from tests.engines.pretend_driver import Card, PretendDriver
+from tests.engines.simulated_cuda import SimulatedCuda
+from tests.engines.simulated_tensorrt import SimulatedTensorRT, write_plan
+from tests.runtime.tiny_pack import TOKENS, WIDTH
+
+Product = tensorrt_products.Product
+
+
+class SimulatedGpu:
+    """cuda : what was made last. built : names of the models that engines were built from, in order.
+
+    spoil : names of models whose engines are built from another model in their place
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, cache: Path, card: Card | None = None) -> None:
+        self.cuda: SimulatedCuda | None = None
+        self.trt = SimulatedTensorRT(None)
+        self.built: list[str] = []
+        self.spoil: dict[str, Path] = {}
+        driver = Driver(PretendDriver(card or Card()))
+        for module in (hardware, backends):
+            monkeypatch.setattr(module, "Driver", lambda: driver)
+        monkeypatch.setattr(hardware, "driver_version", lambda: "580.65.06")
+        monkeypatch.setattr(tensorrt_products, "_has", lambda distribution: True)
+        monkeypatch.setattr(Product, "is_installed", property(lambda product: product.name == "tensorrt-rtx"))
+        monkeypatch.setattr(Product, "version", lambda product: "1.7")
+        monkeypatch.setattr(Product, "load", lambda product: self.trt)
+        monkeypatch.setattr("meshwright.engines.cuda.Cuda", self._start)
+        monkeypatch.setattr(engine_loader, "build_to", self._build)
+        monkeypatch.setenv("MESHWRIGHT_CACHE", str(cache))
+        for axis, length in (("T", TOKENS), ("D", WIDTH)):  # which the steps of the tiny packs leave open
+            monkeypatch.setitem(RANGES, axis, Range(length, length, length))
+
+    def _start(self) -> SimulatedCuda:
+        self.cuda = self.trt.cuda = SimulatedCuda()
+        return self.cuda
+
+    def _build(self, order, out: Path, on_progress) -> None:
+        self.built.append(order.model.stem)
+        on_progress(0.5)
+        axes = {name: (each.low, each.best, each.high) for name, each in order.axes.items()}
+        write_plan(self.spoil.get(order.model.stem, order.model), path=out, **axes)

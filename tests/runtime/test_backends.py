@@ -1,0 +1,264 @@
+"""What each component runs on: on this machine, and on one with a simulated GPU."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from meshwright.engines import DeviceArray
+from meshwright.engines.errors import BackendError, DeviceLost
+from meshwright.runtime import InputError, Notice, Pipeline, StageDone
+from meshwright.runtime.build_command import build_missing
+from meshwright.runtime.pack import Pack
+from tests.engines.platforms import TENSORRT_RTX
+from tests.runtime import tiny_pack
+from tests.runtime.simulated_gpu import SimulatedGpu
+
+FAST = {"texture": 64, "faces": 500, "texture_from": "blend"}
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+
+
+@pytest.fixture
+def gpu(monkeypatch, tmp_path):
+    return SimulatedGpu(monkeypatch, tmp_path / "cache")
+
+
+@pytest.fixture(scope="module")
+def engines(tiny, tmp_path_factory):
+    """A cache with an engine for every component of the tiny pack, each checked."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("built")
+        gpu = SimulatedGpu(patch, folder)
+        build_missing(Pack.open(tiny), "auto", quiet=True)
+    assert gpu.built == list(tiny_pack.GRAPHS)
+    return folder
+
+
+@pytest.fixture
+def built(engines, gpu, tmp_path):
+    """The same with those engines."""
+    shutil.copytree(engines, tmp_path / "cache")
+    return gpu
+
+
+def used(pipe):
+    return {name: str(way) for name, way in pipe.models.backends.used.items()}
+
+
+def test_without_a_gpu_everything_runs_on_the_processor(pipe):
+    made = pipe.generate("a red chair", seed=3, **FAST)
+    assert set(used(pipe).values()) == {f"onnxruntime ({CPU})"} and made.notices == ()
+    assert made.provenance["backend"] == "onnxruntime" and made.provenance["providers"] == [CPU]
+    assert "engines" not in made.provenance and made.device_memory == {}
+
+
+@pytest.mark.parametrize("backend", ["tensorrt", "tensorrt-rtx"])
+def test_asked_for_without_a_gpu_it_says_so_once_and_the_processor_serves(tiny, pipe, backend):
+    with Pipeline.open(tiny, threads=1, backend=backend) as asked:
+        made = asked.generate("a red chair", seed=3, **FAST)
+        assert len(made.notices) == 1 and made.notices[0].startswith(f"nothing runs on {backend}: {backend} ")
+        assert asked.generate("a red chair", seed=3, **FAST).notices == ()
+    usual = pipe.generate("a red chair", seed=3, **FAST)
+    np.testing.assert_array_equal(made.mesh.vertices, usual.mesh.vertices)
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"backend": "abacus"}, "the backend is unknown; received 'abacus'; expected auto, onnxruntime, tensorrt, tensorrt-rtx, null"),
+    ({"backend": "tensorrt", "providers": (CPU,)}, "providers are ONNX Runtime's; received backend tensorrt"),
+])
+def test_refused(tiny, options, message):
+    with pytest.raises(InputError, match=message):
+        Pipeline.open(tiny, **options)
+
+
+@TENSORRT_RTX
+def test_with_built_engines_all_of_it_runs_on_them_and_gives_the_same(built, tiny, pipe):
+    with Pipeline.open(tiny, threads=1) as fast:
+        events = list(fast.stream("a red chair", seed=3, **FAST))
+        made = events[-1].generation
+        assert set(used(fast).values()) == {"tensorrt-rtx"} and made.notices == ()
+        fast.generate("a red chair", seed=3, **FAST)
+        held = fast.models.backends.memory.held_bytes
+        fast.generate("a red chair", seed=3, **FAST)
+        assert fast.models.backends.memory.held_bytes == held
+    assert not built.cuda.blocks and 2 <= built.cuda.names().count("begin capture")  # the loops of the prior and of the refiner
+    usual = pipe.generate("a red chair", seed=3, **FAST)
+    for name in ("vertices", "faces", "texture"):
+        np.testing.assert_allclose(getattr(made.mesh, name), getattr(usual.mesh, name), rtol=1e-6, atol=1e-6)
+    assert made.provenance["backend"] == "tensorrt-rtx" and made.provenance["providers"] == []
+    assert set(made.provenance["engines"]) == set(tiny_pack.GRAPHS)
+    assert set(made.device_memory) == set(fast.stages) and made.extras.keys() >= {"engines"}
+    assert all(event.device_bytes > 0 for event in events if isinstance(event, StageDone))
+
+
+@TENSORRT_RTX
+def test_latents_and_planes_stay_on_the_device(built, tiny, monkeypatch):
+    """What the loops draw goes into the decoders, and the planes into every query, without a copy to the host and back."""
+    taken = {}
+
+    def watch(models, kind, *, keep=(), **inputs):
+        taken.setdefault(kind, inputs)
+        return run(models, kind, keep=keep, **inputs)
+
+    from meshwright.runtime.models import Models
+    run = Models.run
+    monkeypatch.setattr(Models, "run", watch)
+    with Pipeline.open(tiny, threads=1) as fast:
+        fast.generate("a red chair", seed=3, **FAST)
+        for kind, name in (("vae_decoder", "latent"), ("shap_e_params", "latent"), ("field_geometry", "planes"), ("field_color", "planes"),
+                           ("shap_e_field", "weight_0")):
+            assert isinstance(taken[kind][name], DeviceArray), kind
+    assert isinstance(taken["reconstructor"]["views"], np.ndarray)
+
+
+@TENSORRT_RTX
+def test_low_memory_gives_the_gpus_memory_back_between_stages(built, tiny, monkeypatch):
+    monkeypatch.setattr("meshwright.runtime.models.Models._is_large", lambda models, kind: True)
+    with Pipeline.open(tiny, threads=1, memory="low") as low:
+        for event in low.stream("a red chair", seed=3, **FAST):
+            if isinstance(event, StageDone):
+                assert low.models._engines == {} and low.models.backends.memory.held_bytes < 16 << 10  # a latent or the planes
+
+
+@TENSORRT_RTX
+def test_without_engines_the_next_best_serves_and_says_how_to_build(gpu, tiny):
+    with Pipeline.open(tiny, threads=1) as pipe:
+        made = pipe.generate("a red chair", seed=3, **FAST)
+        assert set(used(pipe).values()) == {f"onnxruntime ({CPU})"}
+        how, cuda = made.notices
+        assert how == (f"text_encoder does not run on tensorrt-rtx: no engine is built for it; for this and others like it: "
+                       f"meshwright build {tiny} --backend tensorrt-rtx")
+        assert cuda.startswith(f"onnxruntime ({CUDA}) does not work here: this build of ONNX Runtime lacks the provider {CUDA}")
+        assert pipe.generate("a red chair", seed=4, **FAST).notices == () and gpu.cuda is not None
+
+
+@TENSORRT_RTX
+def test_an_engine_that_is_off_is_not_used_and_stays_marked(gpu, tiny, capsys):
+    """Its plan computes what another model of the same shapes does. The next process finds the mark, and does not try it."""
+    gpu.spoil["shap_e_params"] = wrong(tiny, gpu)
+    build_missing(Pack.open(tiny), "auto", quiet=True)
+    said = capsys.readouterr().err
+    assert "shap_e_params is not used on tensorrt-rtx: its engine is off on the golden inputs: relative error " in said
+    for _ in range(2):
+        with Pipeline.open(tiny, threads=1) as pipe:
+            made = pipe.generate("a red chair", seed=3, **FAST)
+            assert used(pipe)["shap_e_params"] == f"onnxruntime ({CPU})" and used(pipe)["refiner_step"] == "tensorrt-rtx"
+            assert any(note.startswith("shap_e_params does not run on tensorrt-rtx: its engine is off") for note in made.notices)
+            assert made.provenance["backend"] == "onnxruntime and tensorrt-rtx"
+
+
+@TENSORRT_RTX
+def test_an_engine_that_nobody_has_checked_is_checked_when_it_is_first_used(gpu, tiny, tmp_path):
+    gpu.spoil["shap_e_params"] = wrong(tiny, gpu)
+    build_missing(Pack.open(tiny), "auto", quiet=True)
+    for verdict in (tmp_path / "cache/engines").glob("*.verdict"):
+        verdict.unlink()
+    with Pipeline.open(tiny, threads=1) as pipe:
+        made = pipe.generate("a red chair", seed=3, **FAST)
+        assert used(pipe)["shap_e_params"] == f"onnxruntime ({CPU})" and used(pipe)["refiner_step"] == "tensorrt-rtx"
+        assert sum("its engine is off" in note for note in made.notices) == 1
+        assert len(list((tmp_path / "cache/engines").glob("*.verdict"))) == len(used(pipe))
+
+
+@TENSORRT_RTX
+@pytest.mark.parametrize(("damage", "reason"), [
+    (lambda path: path.write_bytes(path.read_bytes()[:-3]), "is truncated; received"),
+    (lambda path: path.write_bytes(path.read_bytes()[:-3] + b"abc"), "was altered"),
+    (lambda path: path.write_bytes(b"\0" * 5000), "is no engine of this release"),
+])
+def test_damaged_engines_are_told_of_and_harm_nothing(built, tiny, tmp_path, damage, reason):
+    (engine,) = (tmp_path / "cache/engines").glob("tiny-vae_decoder-*.engine")
+    damage(engine)
+    with Pipeline.open(tiny, threads=1) as pipe:
+        made = pipe.generate("a red chair", seed=3, **FAST)
+        assert used(pipe)["vae_decoder"] == f"onnxruntime ({CPU})" and used(pipe)["refiner_step"] == "tensorrt-rtx"
+    assert any("vae_decoder does not run on tensorrt-rtx" in note and reason in note for note in made.notices)
+    build_missing(Pack.open(tiny), "tensorrt-rtx", quiet=True)
+    assert built.built == ["vae_decoder"]
+
+
+@TENSORRT_RTX
+def test_engines_of_another_card_are_told_of(built, tiny, monkeypatch, tmp_path):
+    from tests.engines.pretend_driver import Card
+
+    SimulatedGpu(monkeypatch, tmp_path / "cache", Card("Another GPU", (12, 0)))
+    with Pipeline.open(tiny, threads=1) as pipe:
+        (note, _) = pipe.generate("a red chair", seed=3, **FAST).notices
+    assert "the engine in the cache does not fit: GPU Another GPU, the engine's is Pretend GPU, compute capability 12.0" in note
+
+
+@TENSORRT_RTX
+def test_a_foreign_engine_in_a_file_of_ours(built, tiny, monkeypatch):
+    """TensorRT itself refuses it: another build of the library, say."""
+    monkeypatch.setattr("tests.engines.simulated_tensorrt.MAGIC", b"another plan")
+    with Pipeline.open(tiny, threads=1) as pipe:
+        made = pipe.generate("a red chair", seed=3, **FAST)
+        assert set(used(pipe).values()) == {f"onnxruntime ({CPU})"}
+    assert any("text_encoder does not run on tensorrt-rtx: " in note and "does not load on this machine" in note for note in made.notices)
+
+
+@TENSORRT_RTX
+def test_a_gpu_that_vanishes_ends_its_run_and_the_next_one_works(built, tiny, pipe):
+    with Pipeline.open(tiny, threads=1) as fast:
+        for event in (stream := fast.stream("a red chair", seed=3, **FAST)):
+            if isinstance(event, StageDone) and event.stage == "coarse views":
+                built.cuda.refuses, built.cuda.breaks = {"execute", "launch"}, True
+                break
+        with pytest.raises(DeviceLost, match="the GPU stopped answering"):
+            list(stream)
+        made = fast.generate("a red chair", seed=3, **FAST)
+        assert set(used(fast).values()) == {"tensorrt-rtx"} and made.notices == ()
+    other = pipe.generate("a red chair", seed=3, **FAST)
+    np.testing.assert_allclose(made.mesh.vertices, other.mesh.vertices, rtol=1e-6, atol=1e-6)
+
+
+@TENSORRT_RTX
+def test_a_gpu_that_stays_away_leaves_the_processor(built, tiny, monkeypatch):
+    def gone():
+        raise BackendError("the GPU cannot be used", received="CUDA_ERROR_ILLEGAL_ADDRESS (700)")
+
+    with Pipeline.open(tiny, threads=1) as fast:
+        fast.prewarm(["text_encoder"])
+        built.cuda.refuses, built.cuda.breaks = {"execute"}, True
+        with pytest.raises(DeviceLost):
+            fast.generate("a red chair", seed=3, **FAST)
+        monkeypatch.setattr("meshwright.engines.cuda.Cuda", gone)
+        made = fast.generate("a red chair", seed=3, **FAST)
+        assert set(used(fast).values()) == {f"onnxruntime ({CPU})"}
+    assert any("the GPU cannot be used" in note for note in made.notices)
+
+
+@TENSORRT_RTX
+def test_a_card_that_the_product_does_not_list_is_left_out_unless_asked_for(monkeypatch, tmp_path, tiny, capsys):
+    from tests.engines.pretend_driver import Card
+
+    gpu = SimulatedGpu(monkeypatch, tmp_path / "cache", Card("NVIDIA H200", (9, 0)))
+    build_missing(Pack.open(tiny), "auto", quiet=False)
+    assert gpu.built == [] and "compute capability 9.0 is not among those it lists" in capsys.readouterr().err
+    build_missing(Pack.open(tiny), "tensorrt-rtx", quiet=True)
+    assert len(gpu.built) == len(tiny_pack.GRAPHS)
+    with Pipeline.open(tiny, threads=1) as pipe:
+        pipe.generate("a red chair", seed=3, **FAST)
+        assert set(used(pipe).values()) == {f"onnxruntime ({CPU})"}
+    with Pipeline.open(tiny, threads=1, backend="tensorrt-rtx") as pipe:
+        pipe.generate("a red chair", seed=3, **FAST)
+        assert set(used(pipe).values()) == {"tensorrt-rtx"}
+
+
+@TENSORRT_RTX
+def test_onnxruntime_alone_leaves_tensorrt_out(built, tiny):
+    with Pipeline.open(tiny, threads=1, backend="onnxruntime", providers=(CPU,)) as pipe:
+        events = list(pipe.stream("a red chair", seed=3, **FAST))
+        assert set(used(pipe).values()) == {f"onnxruntime ({CPU})"}
+        assert not any(isinstance(event, Notice) for event in events)
+
+
+def wrong(tiny, gpu):
+    """A model with the tensors of `shap_e_params` and other numbers."""
+    import onnx
+
+    text = tiny_pack.PARAMS.replace("(latent) }", "(doubled) }").replace("{ weight_0", "{ doubled = Add(latent, latent) weight_0")
+    model = onnx.parser.parse_model(f'<ir_version: 11, opset_import: ["" : 23]> {text}')
+    path = tiny.parent / "wrong.onnx"
+    onnx.save(model, path)
+    return path
