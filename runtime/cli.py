@@ -166,6 +166,8 @@ def _add_making(parser: argparse.ArgumentParser) -> None:
     add("--texture", type=int, metavar="PIXELS", help="side of the texture, a power of two (default: the pack's)")
     add("--texture-from", metavar="SOURCE", help="views, field or blend (default: the pack's)")
     add("--pack", default="props", help="name or folder (default props)")
+    add("--lora", metavar="FILE", help="a LoRA for the network that draws the views (.safetensors, diffusers' layout)")
+    add("--lora-scale", type=float, metavar="S", help="how strongly it counts (default 1)")
     add("--commercial", action="store_true", help="refuse a pack whose licence does not allow commercial use")
     _add_engine_options(parser)
     add("--preview", metavar="PNG", help="also write a picture of the mesh")

@@ -20,6 +20,7 @@ from .pictures import Picture, read_picture
 from .pipeline import Pipeline
 from .progress import Progress
 from .request import Request
+from .routes import choose_route
 from .verify import verify_pack
 from .ways import CPU
 
@@ -32,6 +33,7 @@ def generate(options: Namespace) -> int:
     output, preview, kept = _targets(options)
     with _open(options, options.pack) as pipe:
         progress = Progress(sys.stderr, pipe.stages_of(request), quiet=options.quiet)
+        _load_lora(pipe, request, options)
         try:
             made = pipe.generate(request, on_event=progress)
         finally:
@@ -120,6 +122,15 @@ def _view(statement: str) -> tuple[float, Picture]:
     if not separator or not file or degrees is None:
         raise InputError("a view is not AZIMUTH=FILE", received=repr(statement), expected="such as 90=side.png")
     return degrees, read_picture(file)
+
+
+def _load_lora(pipe: Pipeline, request: Request, options: Namespace) -> None:
+    """Put the LoRA on the network that draws the views of this request."""
+    if options.lora is not None:
+        drawing = "views_step" if choose_route(request, pipe.pack.manifest) == "views" else "refiner_step"
+        pipe.load_lora(options.lora, 1.0 if options.lora_scale is None else options.lora_scale, drawing)
+    elif options.lora_scale is not None:
+        raise InputError("lora-scale is there without a LoRA", remedy="give one with --lora, or leave it out")
 
 
 def _targets(options: Namespace) -> tuple[Path, Path | None, Path | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,7 @@ class Models:
         self.pack, self.threads, self.memory = pack, threads, memory
         self.loading = 0.0
         self._engines: dict[str, Engine] = {}
+        self._weights: dict[str, Mapping[str, np.ndarray]] = {}
         self._tokenizers: dict[str, Tokenizer] = {}
         self._unconditional: dict[str, np.ndarray] = {}
         self._matting: Matting | None = None
@@ -55,9 +56,18 @@ class Models:
                     self._close_large()
                 started = time.perf_counter()
                 self._engines[kind] = self.backends.open(self.pack.component(kind), threads=self.threads,
-                                                         map_weights=large and self.memory == "lowest")
+                                                         map_weights=large and self.memory == "lowest", weights=self._weights.get(kind))
                 self.loading += time.perf_counter() - started
             return self._engines[kind]
+
+    def set_weights(self, kind: str, weights: Mapping[str, np.ndarray]) -> None:
+        """Run a component with `weights` in place of those of these names in its file, from its next use; without any, as it is."""
+        with self._lock:
+            if kind in self._engines:
+                self._engines.pop(kind).close()
+            self._weights.pop(kind, None)
+            if weights:
+                self._weights[kind] = weights
 
     def run(self, kind: str, *, keep: Collection[str] = (), **inputs: np.ndarray | DeviceArray) -> dict[str, Any]:
         """One evaluation of a component; tensors by name.

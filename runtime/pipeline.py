@@ -6,14 +6,16 @@ import os
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from ..engines.errors import BackendError, InputError
 from .events import CoarseMesh, CoarseViews, Cutout, Event, Notice, Result, StageDone, Surface, Views
 from .generation import Generation, Stages
-from .kept_views import steps_for
+from .loop_options import guidance_of, steps_of
+from .lora import Loras
 from .meshes.mesh import Mesh
 from .meshes.reader import read_mesh
 from .models import Models
@@ -46,7 +48,7 @@ class Pipeline:
     """
 
     def __init__(self, models: Models) -> None:
-        self.models = models
+        self.models, self.loras = models, Loras(models)
         self._busy = threading.Lock()
 
     @classmethod
@@ -116,6 +118,26 @@ class Pipeline:
         """Open the model files now, all or those named, instead of in the first run."""
         self.models.prewarm(components)
 
+    def load_lora(self, file: str | os.PathLike[str], scale: float = 1.0, component: str | None = None) -> None:
+        """Change how the views are drawn by a LoRA, on top of those that are on already.
+
+        file : .safetensors, in diffusers' layout
+        scale : -100 to 100, how strongly
+        component : "refiner_step" or "views_step"; None for the first of them that the pack has
+        The golden inputs are replayed: finite everywhere, and on a GPU as on the CPU. Takes as long as opening the component.
+        Errors: InputError (with the layers that the network does not have, or that do not fit), BackendError; all is then as before.
+        """
+        with self._alone():
+            self.loras.load(Path(file), scale, component)
+
+    def unload_lora(self) -> None:
+        """Take all LoRAs off: every weight is that of the pack's files again. Without any, does nothing.
+
+        Errors: BackendError if a component does not give its golden outputs afterwards.
+        """
+        with self._alone():
+            self.loras.unload()
+
     def close(self) -> None:
         """Give the model files back; a later run opens them again."""
         self.models.close()
@@ -126,22 +148,28 @@ class Pipeline:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def _run(self, request: Request, route: str) -> Generator[Event, None, None]:
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
         if not self._busy.acquire(blocking=False):
             raise InputError("the pipeline is busy with another run",
                              remedy="finish or close that one, or open a second Pipeline")
         try:
+            yield
+        finally:
+            self._busy.release()
+
+    def _run(self, request: Request, route: str) -> Generator[Event, None, None]:
+        with self._alone():
             started, past = time.perf_counter(), _Past()
-            mesh = yield from past.watch(RECIPES[route].run(self.models, request))
+            try:
+                mesh = yield from past.watch(RECIPES[route].run(self.models, request))
+            except BackendError:
+                # What a backend that failed still holds may be of no use: the next run opens everything anew.
+                self.models.close()
+                raise
             timings = past.timings | {"loading": past.loading, "total": time.perf_counter() - started}
             yield Result(Generation(mesh, past.stages(), timings, tuple(past.notices), self._provenance(request, route),
                                     self.pack.manifest.metres_per_unit, past.peak_memory, past.device_memory))
-        except BackendError:
-            # What a backend that failed still holds may be of no use: the next run opens everything anew.
-            self.models.close()
-            raise
-        finally:
-            self._busy.release()
 
     def _provenance(self, request: Request, route: str) -> dict[str, Any]:
         manifest = self.pack.manifest
@@ -151,6 +179,7 @@ class Pipeline:
             "options": self._options(request, route),
             "pack": {"name": manifest.name, "version": manifest.version, "sha256": self.pack.hash},
             "precision": precisions, **self.models.provenance(),
+            **({"lora": [each.describe() for each in self.loras.applied]} if self.loras.applied else {}),
             "license": {**asdict(manifest.license), "notes": list(manifest.license.notes)},
             "sources": [source.describe() for source in dict.fromkeys(manifest.sources)],
         }
@@ -159,7 +188,7 @@ class Pipeline:
         """What was used: the request's options, and the pack's where it has none."""
         manifest = self.pack.manifest
         drawing = drawing_loop(route, manifest)
-        own: dict[str, Any] = {"steps": steps_for(request, drawing.steps), "guidance": drawing.guidance}
+        own: dict[str, Any] = {"steps": steps_of(request, drawing), "guidance": guidance_of(request, drawing)}
         if route in ("text", "coarse"):
             own |= {"prior_steps": manifest.prior.steps, "prior_guidance": manifest.prior.guidance}
         own |= {"faces": manifest.finish.faces, "texture": manifest.finish.texture, "texture_from": manifest.texture_from}

@@ -1,0 +1,104 @@
+"""Which LoRAs an open pack has on, and what that makes of its networks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from numbers import Real
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...engines.errors import BackendError, InputError, MeshwrightError
+from ..golden import Golden
+from .file import Lora, read_lora
+from .merge import NetworkWeights
+
+if TYPE_CHECKING:
+    from ..models import Models
+
+# The UNets, in the order in which one is taken where the caller names none.
+COMPONENTS = ("refiner_step", "views_step")
+LARGEST_SCALE = 100.0
+
+
+@dataclass(frozen=True, eq=False)
+class Applied:
+    """A LoRA that is on. component : of the pack, such as "refiner_step"."""
+
+    lora: Lora
+    scale: float
+    component: str
+
+    def describe(self) -> dict[str, Any]:
+        """What a result says of it, as plain JSON."""
+        return {"file": self.lora.name, "sha256": self.lora.sha256, "scale": self.scale, "component": self.component}
+
+
+class Loras:
+    """The LoRAs of one open pack. Their sum is merged into the base weights, so nothing is left of one that is taken off."""
+
+    def __init__(self, models: Models) -> None:
+        self._models = models
+        self.applied: tuple[Applied, ...] = ()
+
+    def load(self, file: str | Path, scale: float = 1.0, component: str | None = None) -> None:
+        """Put one more on. Errors: InputError, BackendError; what was on before is then on as it was."""
+        if isinstance(scale, bool) or not isinstance(scale, Real) or not abs(float(scale)) <= LARGEST_SCALE:
+            raise InputError("the LoRA's scale is out of range", received=repr(scale),
+                             expected=f"a number, {-LARGEST_SCALE:g} to {LARGEST_SCALE:g}")
+        kind, before = self._component(component), self.applied
+        self._use(kind, (*before, Applied(read_lora(file), float(scale), kind)))
+        try:
+            self._check_finite(kind)
+        except BaseException:
+            self._use(kind, before)
+            raise
+
+    def unload(self) -> None:
+        """Take all off: the networks have the weights of their files again. BackendError if one does not give its golden outputs then."""
+        kinds = dict.fromkeys(each.component for each in self.applied)
+        for kind in kinds:
+            self._use(kind, tuple(each for each in self.applied if each.component != kind))
+        for kind in kinds:
+            self._check_base(kind)
+
+    def _component(self, named: str | None) -> str:
+        there = [kind for kind in COMPONENTS if self._models.has(kind)]
+        if named is None and there:
+            return there[0]
+        if named not in there:
+            raise InputError(f"pack {self._models.pack.manifest.name} has no such UNet for a LoRA", received=repr(named),
+                             expected=" or ".join(there) or "a pack with one")
+        return named
+
+    def _use(self, kind: str, applied: tuple[Applied, ...]) -> None:
+        """Nothing has changed if this raises."""
+        self._models.set_weights(kind, self._merged(kind, applied))
+        self.applied = applied
+
+    def _merged(self, kind: str, applied: tuple[Applied, ...]) -> dict[str, np.ndarray]:
+        mine = [(each.lora, each.scale) for each in applied if each.component == kind]
+        pack = self._models.pack
+        return NetworkWeights(pack.path(pack.component(kind).file)).merged(mine) if mine else {}
+
+    def _check_finite(self, kind: str) -> None:
+        """Replay the golden inputs: there is no reference for other weights, but no network may answer with NaN."""
+        pack = self._models.pack
+        outputs = self._models.engine(kind).run(Golden(pack).inputs(pack.component(kind)))
+        broken = [name for name, value in outputs.items() if not np.isfinite(value).all()]
+        if broken:
+            raise InputError(f"with the LoRA {self.applied[-1].lora.name}, {kind} gives values that are not finite",
+                             received=", ".join(broken), remedy="give a smaller scale")
+
+    def _check_base(self, kind: str) -> None:
+        pack = self._models.pack
+        if self._models.backends.wanted == "null":
+            return
+        try:
+            check = Golden(pack).replay(self._models.engine(kind), pack.component(kind))
+        except MeshwrightError as error:
+            raise BackendError(f"{kind} does not run again without its LoRA", received=str(error)) from error
+        if not check.passed:
+            raise BackendError(f"without its LoRA, {kind} is off on the golden inputs", received=f"relative error {check.relative:.2g}",
+                               expected=f"at most {check.tolerance:.2g}")
