@@ -42,10 +42,14 @@ def open_engine(path: str | Path, *, backend: str = "onnxruntime",
     Raises ModelFileError, BackendUnavailable (the package or provider is not there), BackendError or DeviceLost.
     """
     # Imported here, because a vendor's package is loaded only when its backend is used.
-    from .onnxruntime import OnnxRuntimeEngine, read_spec
+    from .onnxruntime import OnnxRuntimeEngine, read_spec, split_provider
 
     if backend == "onnxruntime":
-        return OnnxRuntimeEngine(path, providers=providers, threads=threads, map_weights=map_weights, memory=memory, weights=weights)
+        if memory is None or not providers or split_provider(providers[0])[0] != "CUDAExecutionProvider":
+            return OnnxRuntimeEngine(path, providers=providers, threads=threads, map_weights=map_weights, weights=weights)
+        from .onnxruntime_gpu import OnnxRuntimeGpuEngine
+
+        return OnnxRuntimeGpuEngine(path, providers=providers, memory=memory, threads=threads, map_weights=map_weights, weights=weights)
     if backend == "null":
         return NullEngine(read_spec(path))
     if backend not in BACKENDS:

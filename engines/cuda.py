@@ -112,6 +112,14 @@ class Cuda:
                 del builder
                 raise
 
+    def end_capture(self) -> None:
+        """End a capture that a vendor's library began on the stream, on this thread, and left open when it failed."""
+        with self.asked("a CUDA graph could not be given up"):
+            if int(self._checked(self._driver.cuStreamIsCapturing(self.stream))):
+                _, graph = self._driver.cuStreamEndCapture(self.stream)  # its status is that of the failure
+                if int(graph):
+                    self._checked(self._driver.cuGraphDestroy(graph))
+
     def record(self) -> Any:
         """An event that happens when the work asked for so far is done."""
         with self.asked("an event could not be recorded"):

@@ -56,8 +56,11 @@ class LoopBuffers:
 
     def result(self, keep: bool) -> dict[str, Array]:
         """The carry after the last step, in arrays of the caller's own: the buffers go on being used."""
-        last = self._carries[self.steps % 2]
-        return {name: _copy(array) if keep else array.numpy() for name, array in last.items()}
+        return {name: _copy(array) for name, array in self._carries[self.steps % 2].items()} if keep else self.carry_after(self.steps)
+
+    def carry_after(self, steps: int) -> dict[str, np.ndarray]:
+        """The carry that step `steps` has written, on the host."""
+        return {name: array.numpy() for name, array in self._carries[steps % 2].items()}
 
     def close(self) -> None:
         """Give the memory back."""

@@ -41,42 +41,42 @@ def initializers(data: Buffer) -> Iterator[Initializer]:
     """Those of the main graph of an encoded ModelProto. ModelFileError where the encoding is broken off or wrong."""
     try:
         with memoryview(data) as view:  # given back at once: a mapped file could not be closed before
-            for number, start, end in _fields(view, 0, len(view)):
+            for number, start, end in fields(view, 0, len(view)):
                 if number == MODEL_GRAPH:
-                    yield from (_initializer(view, *span) for inner, *span in _fields(view, start, end) if inner == GRAPH_INITIALIZER)
+                    yield from (_initializer(view, *span) for inner, *span in fields(view, start, end) if inner == GRAPH_INITIALIZER)
     except ValueError as error:
         raise ModelFileError("the model file is no ONNX file, or is damaged", received=str(error)) from error
 
 
 def _initializer(view: memoryview, start: int, end: int) -> Initializer:
     name, kind, raw, shape, beside, outside = "", 0, None, [], {}, False
-    for number, low, high in _fields(view, start, end):
+    for number, low, high in fields(view, start, end):
         if number == DIMS:  # one by one, or several in one value
-            shape += _varints(view, low, high)
+            shape += varints(view, low, high)
         elif number == TYPE:
-            kind = _varint(view, low, high)[0]
+            kind = varint(view, low, high)[0]
         elif number == NAME:
-            name = _text(view, low, high)
+            name = text(view, low, high)
         elif number == RAW:
             raw = (low, high - low)
         elif number == BESIDE:
-            entry = {inner: _text(view, *span) for inner, *span in _fields(view, low, high)}
+            entry = {inner: text(view, *span) for inner, *span in fields(view, low, high)}
             beside[entry.get(KEY, "")] = entry.get(VALUE, "")
         elif number == PLACE:
-            outside = _varint(view, low, high)[0] == 1
+            outside = varint(view, low, high)[0] == 1
     return Initializer(name, DTYPES.get(kind), tuple(shape), None if outside else raw, beside if outside else {})
 
 
-def _fields(view: memoryview, start: int, end: int) -> Iterator[tuple[int, int, int]]:
+def fields(view: memoryview, start: int, end: int) -> Iterator[tuple[int, int, int]]:
     """The number of each field of a message, and where its value lies."""
     at = start
     while at < end:
-        tag, at = _varint(view, at, end)
+        tag, at = varint(view, at, end)
         kind = tag & 7
         if kind == LENGTH:
-            length, at = _varint(view, at, end)
+            length, at = varint(view, at, end)
         elif kind == VARINT:
-            length = _varint(view, at, end)[1] - at
+            length = varint(view, at, end)[1] - at
         elif kind in (FIXED64, FIXED32):
             length = 8 if kind == FIXED64 else 4
         else:
@@ -87,15 +87,16 @@ def _fields(view: memoryview, start: int, end: int) -> Iterator[tuple[int, int, 
         at += length
 
 
-def _varints(view: memoryview, start: int, end: int) -> list[int]:
+def varints(view: memoryview, start: int, end: int) -> list[int]:
+    """All numbers in a value."""
     values = []
     while start < end:
-        value, start = _varint(view, start, end)
+        value, start = varint(view, start, end)
         values.append(value)
     return values
 
 
-def _varint(view: memoryview, start: int, end: int) -> tuple[int, int]:
+def varint(view: memoryview, start: int, end: int) -> tuple[int, int]:
     """A number in groups of seven bits, the lowest first, and where it ends."""
     value = 0
     for i in range(10):
@@ -108,5 +109,6 @@ def _varint(view: memoryview, start: int, end: int) -> tuple[int, int]:
     raise ValueError(f"a number at byte {start} that does not end")
 
 
-def _text(view: memoryview, start: int, end: int) -> str:
+def text(view: memoryview, start: int, end: int) -> str:
+    """A value that is text."""
     return str(view[start:end], "utf-8")

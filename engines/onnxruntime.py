@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from .base import NEXT, Engine, OnStep, Tensors
-from .device_memory import DeviceMemory
 from .errors import BackendError, BackendUnavailable, EngineError, ModelFileError
+from .loop_buffers import ALIGNMENT
 from .onnx_weights import ModelWeights
 from .spec import Axes, EngineSpec, TensorSpec
 
@@ -27,8 +27,6 @@ DTYPES = {
 # Where a provider keeps its tensors, if not in host memory. For the others ONNX Runtime copies at each step.
 DEVICES = {"CUDAExecutionProvider": "cuda"}
 NO_WEIGHTS: Mapping[str, Any] = MappingProxyType({})
-# Slices start at multiples of it, because CUDA kernels load whole vectors from aligned addresses.
-ALIGNMENT = 256
 
 
 @dataclass(frozen=True)
@@ -54,11 +52,10 @@ class OnnxRuntimeEngine(Engine):
     """One .onnx file in one session."""
 
     def __init__(self, path: str | Path, *, providers: Sequence[Provider] = ("CPUExecutionProvider",),
-                 threads: int | None = None, map_weights: bool = False, memory: DeviceMemory | None = None,
-                 weights: Mapping[str, np.ndarray] | None = None) -> None:
+                 threads: int | None = None, map_weights: bool = False, weights: Mapping[str, np.ndarray] | None = None) -> None:
         """providers : in order of preference, names or (name, options); threads : of one operator, None for all cores.
 
-        map_weights, memory, weights : see `open_engine`. Raises ModelFileError, BackendUnavailable or BackendError.
+        map_weights, weights : see `open_engine`. Raises ModelFileError, BackendUnavailable or BackendError.
         """
         # The session reads those that replace weights beside the model where they lie.
         self._weights = {name: np.ascontiguousarray(value) for name, value in (weights or {}).items()}
@@ -190,12 +187,18 @@ def _open(path: Path, providers: Sequence[Provider], threads: int | None, plan: 
         raise EngineError("threads", received=str(threads), expected="a whole number from 1, or None for all cores")
     replaced = ModelWeights(path) if weights else None
     source = replaced.graph(weights) if replaced else str(path)
-    with _vendor_errors(f"{path.name} did not load"):
-        options = _session_options(ort, threads, plan)
-        if replaced:
-            _replace_beside(ort, options, path, replaced.beside(weights))
-        session = ort.InferenceSession(source, options, providers=list(providers),
-                                       disabled_optimizers=[] if plan.fold_constants else ["ConstantFolding"])
+    try:
+        with _vendor_errors(f"{path.name} did not load"):
+            options = _session_options(ort, threads, plan)
+            if replaced:
+                _replace_beside(ort, options, path, replaced.beside(weights))
+            session = ort.InferenceSession(source, options, providers=list(providers),
+                                           disabled_optimizers=[] if plan.fold_constants else ["ConstantFolding"],
+                                           enable_fallback=0)  # it would print, and go on with other providers
+    except BackendError as error:
+        if names[0] == "CPUExecutionProvider":
+            raise
+        raise BackendUnavailable(f"the provider {names[0]} did not start on this machine", received=error.received) from error
     lost = [name for name in names if name not in session.get_providers()]
     if lost:  # ONNX Runtime goes on without a provider whose libraries it cannot load
         raise BackendUnavailable(f"the provider {lost[0]} did not start on this machine",
@@ -230,8 +233,14 @@ def _session_options(ort: ModuleType, threads: int | None, plan: Plan) -> Any:
 
 def _last_run() -> Any:
     """Run options that give scratch memory back afterwards, which the session would keep for a next run."""
+    return run_options({"memory.enable_memory_arena_shrinkage": "cpu:0"})
+
+
+def run_options(entries: Mapping[str, str]) -> Any:
+    """ONNX Runtime's options of one run, by the names that it documents."""
     options = _import().RunOptions()
-    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    for name, value in entries.items():
+        options.add_run_config_entry(name, value)
     return options
 
 
@@ -254,10 +263,15 @@ def _name(provider: Provider) -> str:
     return provider if isinstance(provider, str) else provider[0]
 
 
+def split_provider(provider: Provider) -> tuple[str, Mapping[str, Any]]:
+    """Its name and its options."""
+    return (provider, {}) if isinstance(provider, str) else (provider[0], provider[1])
+
+
 def _device(provider: Provider) -> tuple[str, int]:
     """Where the first provider's tensors live, as ONNX Runtime names it."""
-    device = DEVICES.get(_name(provider), "cpu")
-    options = {} if isinstance(provider, str) else provider[1]
+    name, options = split_provider(provider)
+    device = DEVICES.get(name, "cpu")
     return device, 0 if device == "cpu" else int(options.get("device_id", 0))
 
 

@@ -18,6 +18,7 @@ from .errors import BackendError, TensorError
 from .graph_choice import GraphChoice, GraphChoices, describe
 from .graph_loop import GraphLoop
 from .loop_buffers import LoopBuffers, len_of
+from .onnx_spec import spec_in_file
 from .onnxruntime import read_spec
 from .spec import Axes
 from .split import along, parts
@@ -40,7 +41,7 @@ class TensorRTEngine(Engine):
         """
         plan = Path(plan)
         trt = product.load()
-        self.spec, self.memory = read_spec(model), memory
+        self.spec, self.memory = spec_in_file(Path(model)) or read_spec(model), memory
         self._loops: OrderedDict[str, GraphLoop] = OrderedDict()
         self._main: Context | None = None
         self._choices = GraphChoices(plan)
