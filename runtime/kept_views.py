@@ -49,6 +49,9 @@ def check_kept(request: Request, pack: Manifest, route: str) -> None:
     if pack.find("vae_encoder") is None:
         raise InputError(f"pack {pack.name} keeps no views: it holds no encoder of them", received=f"{len(request.views) + 1} pictures",
                          expected="one picture")
+    if route == "coarse" and pack.refiner.coarse_latents != "target":
+        raise InputError(f"pack {pack.name} keeps no views: it encodes them in another way than it draws them",
+                         received=f"{len(request.views) + 1} pictures", expected="one picture")
     known_views(request, pack.views)
 
 

@@ -101,6 +101,7 @@ class Diffusion:
         "zeros", or a "zero-image" (mid grey) as encoded
     unconditional_image : as `unconditional`, where a picture steers the prior: "empty" or "zeros". None in packs
         whose prior follows one thing alone, a prompt or a picture
+    coarse_latents : of a refiner, "target" if the coarse views are encoded as the latents that it draws, else "raw"
     edit : of a refiner; None where `steps` and `guidance` serve for that too
     """
 
@@ -111,6 +112,7 @@ class Diffusion:
     unconditional: str
     unconditional_coarse: str = "same"
     unconditional_image: str | None = None
+    coarse_latents: str = "target"
     edit: Edit | None = None
 
 

@@ -40,6 +40,7 @@ SECTIONS = {"sharp-it": ("text", "prior", "refiner", "coarse"), "instantmesh": (
 UNCONDITIONAL = ("empty", "zeros", "encoder")
 UNCONDITIONAL_IMAGE = ("empty", "zeros")
 UNCONDITIONAL_COARSE = ("same", "zeros", "zero-image")
+COARSE_LATENTS = ("target", "raw")
 RESAMPLE = ("bicubic", "bilinear")
 PRECISIONS = ("fp32", "fp16")
 HASH = re.compile(r"[0-9a-f]{64}\Z")
@@ -129,9 +130,10 @@ def _diffusion(entry: Entry) -> Diffusion:
     shape = tuple(int(axis) for axis in entry.numbers("latent_shape"))
     coarse = entry.str("unconditional_coarse", UNCONDITIONAL_COARSE) if "unconditional_coarse" in entry else "same"
     image = entry.str("unconditional_image", UNCONDITIONAL_IMAGE) if "unconditional_image" in entry else None
+    latents = entry.str("coarse_latents", COARSE_LATENTS) if "coarse_latents" in entry else "target"
     edit = Edit(entry["edit"].int("steps", low=1), entry["edit"].float("guidance")) if "edit" in entry else None
     return Diffusion(shape, entry["schedule"].dict(), entry.int("steps", low=1), entry.float("guidance"),
-                     entry.str("unconditional", UNCONDITIONAL), coarse, image, edit)
+                     entry.str("unconditional", UNCONDITIONAL), coarse, image, latents, edit)
 
 
 def _picture(entry: Entry) -> PictureInput:

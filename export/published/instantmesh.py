@@ -13,7 +13,7 @@ from torch import Tensor
 from ...engines.errors import CheckpointError
 from ..components.image_encoder import image_encoder
 from ..components.reference_encoder import reference_encoder
-from ..components.vae import FACTOR
+from ..components.vae import FACTOR, ZERO123PLUS, vae_encoder
 from ..components.views_step import views_step
 from ..spec import ComponentSpec, Precision
 from . import folders, licences
@@ -22,7 +22,7 @@ from .model_index import ImageProcessor, check_zero123plus, image_processor, ram
 from .plan import Plan, Source
 from .reconstruction import FIELDS, field_entries, views_to_field
 from .tokenizer import empty_prompt, tokenizer_document
-from .zero123plus import CHANNELS, autoencoder_precision, latents_of, length_of, unet_sampling, views_entry
+from .zero123plus import CHANNELS, autoencoder_precision, grid_of, latents_of, length_of, unet_sampling, views_entry
 
 # The mean and deviation that the reference encoder's graph has: rgb in [0, 1] becomes (rgb - 0.5) / 0.8.
 REFERENCE_SCALE = ((0.5, 0.5, 0.5), (0.8, 0.8, 0.8))
@@ -51,7 +51,7 @@ def instantmesh(paths: InstantMeshPaths, choices: InstantMeshChoices, precision:
     parts = _Parts(paths, choices)
     notices = [*parts.sampling.notices, *(notice for source in parts.sources() for notice in source.network.notices)]
     return Plan("instantmesh", parts.sources(), {}, _entries(parts, choices), asdict(choices) | {"elevations": parts.elevations},
-                notices, 5 + FIELDS[parts.reconstructor.variant], lambda: _components(parts, choices, precision))
+                notices, 6 + FIELDS[parts.reconstructor.variant], lambda: _components(parts, choices, precision))
 
 
 class _Parts:
@@ -99,6 +99,8 @@ def _components(parts: _Parts, choices: InstantMeshChoices, precision: Precision
     yield reference_encoder(parts.vae.load(), side, posterior=choices.posterior, precision=autoencoder_precision(parts.vae, precision))
     yield views_step(parts.unet.load(), latents_of(choices.view_size), (side // FACTOR, side // FACTOR), tuple(states.shape[1:]),
                      controlnet=parts.controlnet.load() if parts.controlnet else None, precision=precision)
+    # For views that the user knows, which stay while the others are drawn.
+    yield vae_encoder(parts.vae.load(), *grid_of(choices.view_size), ZERO123PLUS, precision=autoencoder_precision(parts.vae, precision))
     yield from views_to_field(parts.vae, parts.reconstructor, precision)
 
 

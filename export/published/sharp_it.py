@@ -124,13 +124,14 @@ def _entries(parts: _Parts, choices: SharpItChoices) -> dict[str, Any]:
     """What pack.json says of the recipe."""
     prior = parts.prior.config
     shading = {"shading": shap_e_light()} if choices.shading == "shap-e" else {}
+    latents = {"coarse_latents": "raw"} if choices.coarse_encoding == "raw" else {}
     return {
         "text": {"length": length_of(parts.text), "tokenizer": "tokenizer.json"}, **_condition_entry(parts),
         "prior": {"latent_shape": [1, prior["num_embeddings"], prior["embedding_dim"]], "schedule": dict(parts.prior_sampling.schedule),
                   "steps": choices.prior_steps, "guidance": prior_guidance(parts.kind, choices), "unconditional": "zeros"},
         "refiner": {"latent_shape": [1, CHANNELS, *latents_of(choices.view_size)], "schedule": dict(parts.sampling.schedule),
                     "steps": choices.steps, "guidance": choices.guidance, "unconditional": "empty",
-                    "unconditional_coarse": choices.uncond_coarse},
+                    "unconditional_coarse": choices.uncond_coarse, **latents},
         "coarse": {"resolution": choices.coarse_points - 1, "bound": 1.0, "rotation": [list(row) for row in ROTATION],
                    "scale": RADIUS / coarse_radius(choices.coarse_distance), "shrink": coarse_shrink(choices)},
         "views": {**views_entry(choices.view_size, choices.elevations, 1.0), **shading},

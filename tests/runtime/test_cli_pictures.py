@@ -171,5 +171,5 @@ def test_a_matte_of_ones_own(main, both, mug, tmp_path):
     (("a red chair", "--matte", "none"), "route and matte are about pictures"),
 ], ids=str)
 def test_views_routes_and_mattes_that_do_not_fit(main, both, mug, tmp_path, arguments, message):
-    ended = main("generate", *(argument.replace("MUG", str(mug)) for argument in arguments), "--pack", both, *QUICK, "-o", tmp_path / "c.glb")
-    refused(ended, message, tmp_path)
+    given = [argument.replace("MUG", str(mug)) for argument in arguments]
+    refused(main("generate", *given, "--pack", both, *QUICK, "-o", tmp_path / "c.glb"), message, tmp_path)

@@ -8,6 +8,7 @@ from meshwright.runtime.kept_views import Kept, as_view, grid_of_known, known_vi
 from meshwright.runtime.manifest import Views
 from meshwright.runtime.noise import normal
 from meshwright.runtime.request import Request
+from tests.runtime.test_pack import edit
 from tests.runtime.test_routes import BLOCK, BLUE, FAST, RED, cut
 from tests.runtime.tiny_pictures import build_both, build_instantmesh, build_steered
 
@@ -65,6 +66,16 @@ def test_packs_without_an_encoder_of_views_refuse(tmp_path):
     with Pipeline.open(build_instantmesh(tmp_path / "tiny"), threads=1) as pipe, \
             pytest.raises(InputError, match="pack tiny keeps no views: it holds no encoder of them; received 2 pictures"):
         pipe.stream(views={0: RED, 90: BLUE})
+
+
+def test_packs_whose_coarse_latents_are_not_those_they_draw_refuse(both, tmp_path):
+    """By the refiner alone: the other route has no coarse views."""
+    folder = build_both(tmp_path / "tiny")
+    edit(folder, refiner__coarse_latents="raw")
+    with Pipeline.open(folder, threads=1) as pipe:
+        with pytest.raises(InputError, match="encodes them in another way than it draws them"):
+            pipe.stream(views={0: RED, 90: BLUE}, route="coarse")
+        pipe.stream(views={0: RED, 90: BLUE}, route="views").close()
 
 
 def test_tiles_of_a_grid():

@@ -63,6 +63,14 @@ def from_picture(small, tmp_path_factory):
     return pack, said
 
 
+@pytest.fixture(scope="module")
+def steered(small, tmp_path_factory):
+    """A sharp-it pack whose coarse shape starts from a picture, in FP32."""
+    pack = tmp_path_factory.mktemp("packs") / "steered"
+    export(sharp_it(small, "--precision", "fp32", "--coarse-points", 48, "--grid-resolution", 32, "-o", pack, shap_e="shap-e-img2img"))
+    return pack
+
+
 def document(pack):
     return json.loads((pack / "pack.json").read_text("utf-8"))
 
@@ -90,7 +98,7 @@ def test_the_name_is_that_of_the_folder_or_the_one_given(from_text, from_picture
 
 
 def test_packs_verify(from_text, from_picture, capsys):
-    for (pack, _), count in ((from_text, 12), (from_picture, 7)):
+    for (pack, _), count in ((from_text, 12), (from_picture, 8)):
         assert cli.main(["verify", str(pack), "--threads", "1"]) == 0
         assert capsys.readouterr().out.count(" ok\n") == count
 
@@ -108,6 +116,33 @@ def test_a_picture_becomes_a_mesh(from_picture, picture, tmp_path, capsys):
                      "--json", "-o", str(tmp_path / "disc.glb")]) == 0
     report = json.loads(capsys.readouterr().out)
     assert 100 < report["mesh"]["faces"] <= 400 and report["mesh"]["watertight"]
+
+
+def test_a_picture_becomes_a_mesh_by_a_coarse_shape(steered, picture, tmp_path, capsys):
+    """With a prompt and without, and with a second view that stays."""
+    for given, count in (([], 1), (["a red chair"], 1), (["--view", f"90={picture}"], 2)):
+        assert cli.main(["generate", *given, "--image", str(picture), "--pack", str(steered), "--steps", "2", "--prior-steps", "2", *QUICK,
+                         "--json", "-o", str(tmp_path / "disc.glb"), "--keep-stages", str(tmp_path / f"{count}")]) == 0
+        report = json.loads(capsys.readouterr().out)
+        assert report["route"] == "coarse" and 100 < report["mesh"]["faces"] <= 400 and report["mesh"]["watertight"]
+        assert len(list((tmp_path / f"{count}").glob("crop*.png"))) == count
+
+
+def test_several_pictures_become_a_mesh(from_picture, picture, tmp_path, capsys):
+    assert cli.main(["generate", "--view", f"0={picture}", "--view", f"270={picture}", "--pack", str(from_picture[0]), "--steps", "2",
+                     *QUICK, "--json", "-o", str(tmp_path / "disc.glb"), "--keep-stages", str(tmp_path / "kept")]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["route"] == "views" and report["views"][0]["azimuth"] == 270 and report["mesh"]["watertight"]
+    with Image.open(tmp_path / "kept" / "view_4.png") as view:  # at 270 degrees: the red disc, as it was given
+        assert view.getpixel((32, 32)) == (200, 40, 40)
+
+
+def test_a_mesh_is_redrawn(from_text, tmp_path, capsys):
+    (tmp_path / "block.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 3 2\nf 1 2 4\nf 1 4 3\nf 2 3 4\n")
+    assert cli.main(["refine", str(tmp_path / "block.obj"), "a red chair", "--pack", str(from_text[0]), "--steps", "2", *QUICK, "--json",
+                     "-o", str(tmp_path / "chair.glb")]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["route"] == "refine" and 100 < report["mesh"]["faces"] <= 400 and report["mesh"]["watertight"]
 
 
 def test_commercial_use_is_refused(from_text, tmp_path, capsys):

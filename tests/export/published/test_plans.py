@@ -139,7 +139,8 @@ def test_the_coarse_shape_may_start_from_a_picture(small):
 def test_components_of_instantmesh(small):
     plan = instantmesh_plan(small, reconstructor="instant_nerf_base.ckpt", variant="nerf")
     found = list(kinds(plan))
-    assert found == ["image_encoder", "reference_encoder", "views_step", "vae_decoder", "reconstructor", "field_density", "field_color"]
+    assert found == ["image_encoder", "reference_encoder", "views_step", "vae_encoder", "vae_decoder", "reconstructor", "field_density",
+                     "field_color"]
     assert len(found) == plan.count and plan.tokenizers == {}
 
 
@@ -180,6 +181,9 @@ def test_the_scaling_of_coarse_latents_is_a_choice(small):
     target, raw = encoder(), encoder(coarse_encoding="raw")
     assert (target.picture, target.factor, target.shift, target.gain) == (1.25, 0.18215, 0.22, 0.75)
     assert (raw.picture, raw.factor, raw.shift, raw.gain) == (1.25, 1.0, 0.0, 1.0)
+    assert sharp_it_plan(small, coarse_encoding="raw").entries["refiner"]["coarse_latents"] == "raw"
+    views = next(spec.module.scaling for spec in instantmesh_plan(small).components() if spec.kind == "vae_encoder")
+    assert views == target
     step = next(spec.module for spec in sharp_it_plan(small, scale_coarse=True).components() if spec.kind == "refiner_step")
     assert step.scale_coarse
 
