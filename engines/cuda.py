@@ -117,7 +117,7 @@ class Cuda:
         with self.asked("a CUDA graph could not be given up"):
             if int(self._checked(self._driver.cuStreamIsCapturing(self.stream))):
                 _, graph = self._driver.cuStreamEndCapture(self.stream)  # its status is that of the failure
-                if int(graph):
+                if graph is not None and int(graph):
                     self._checked(self._driver.cuGraphDestroy(graph))
 
     def record(self) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from statistics import median
 from typing import Any
 
@@ -48,7 +49,7 @@ class StepLoop:
         self._plain = [options(NO_GRAPH, wait=False)] * 2
         self._captured = [options(graph, wait=False) for graph in graphs]
         self._graphs = graphs
-        self._in_use = self._plain
+        self._in_use, self._has_graphs = self._plain, False
         self.is_broken = False
         self.choice = None if no_graph is None else GraphChoice(False, None, None, no_graph)
 
@@ -64,9 +65,9 @@ class StepLoop:
 
     def close(self) -> None:
         """Give buffers and graphs back."""
-        if self._in_use is self._captured:
+        if self._has_graphs:
             for graph in self._graphs:
-                with self._cuda.asked("a graph could not be given back"):
+                with suppress(BackendError), self._cuda.asked("a graph could not be given back"):
                     self._session.release_captured_graph(graph)
         self._buffers.close()
         for array in self._slots.values():
@@ -109,6 +110,7 @@ class StepLoop:
         expected = self._first_steps(self._plain, carry)
         try:
             self._first_steps(self._captured, carry)  # a step's first run with a graph captures it
+            self._has_graphs = True
             received = self._first_steps(self._captured, carry)
         except DeviceLost:
             raise

@@ -127,6 +127,23 @@ def a_capture_that_fails_leaves_the_stream_as_it_was(pretend):
     cuda.capture(work).launch()
 
 
+def a_capture_that_somebody_else_left_open(pretend):
+    from cuda.bindings import driver
+
+    cuda = Cuda()
+    a, b = filled(cuda, VALUES), filled(cuda, VALUES * 0)
+    cuda.end_capture()  # nothing to end
+    for invalid in (False, True):
+        status, = driver.cuStreamBeginCapture(cuda.stream, driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL)
+        assert int(status) == 0
+        if invalid:
+            with pytest.raises(BackendError):
+                cuda.synchronise()
+        cuda.end_capture()
+        cuda.capture(lambda: cuda.copy(a, b, 40)).launch()
+        np.testing.assert_array_equal(read(cuda, b, VALUES), VALUES)
+
+
 def events(pretend):
     cuda = Cuda()
     a, b = filled(cuda, VALUES), filled(cuda, VALUES)
@@ -197,7 +214,8 @@ def a_gpu_that_cannot_be_used(pretend):
 
 # The last one leaves a GPU that does not answer.
 CASES = (a_gpu_that_cannot_be_used, memory_and_copies, the_pool, a_capture_is_done_at_its_launch,
-         a_capture_that_fails_leaves_the_stream_as_it_was, events, other_threads, an_error_that_passes, a_gpu_that_stops_answering)
+         a_capture_that_fails_leaves_the_stream_as_it_was, a_capture_that_somebody_else_left_open, events, other_threads,
+         an_error_that_passes, a_gpu_that_stops_answering)
 
 
 def main():

@@ -110,6 +110,9 @@ class SimulatedCuda:
             finally:
                 self.recording = None
 
+    def end_capture(self):
+        self.call("end capture")
+
     def record(self):
         self.call("record")
         return [self.clock]
