@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any
@@ -15,6 +17,7 @@ from .base import NEXT, Engine, OnStep, Tensors
 from .errors import BackendError, BackendUnavailable, EngineError, ModelFileError
 from .loop_buffers import ALIGNMENT
 from .onnx_weights import ModelWeights
+from .remedies import explain, unavailable
 from .spec import Axes, EngineSpec, TensorSpec
 
 Provider = str | tuple[str, Mapping[str, Any]]
@@ -185,6 +188,8 @@ def _open(path: Path, providers: Sequence[Provider], threads: int | None, plan: 
         raise ModelFileError("the model file is missing", received=str(path))
     if threads is not None and threads < 1:
         raise EngineError("threads", received=str(threads), expected="a whole number from 1, or None for all cores")
+    if any(name in DEVICES for name in names):
+        _find_libraries(ort)
     replaced = ModelWeights(path) if weights else None
     source = replaced.graph(weights) if replaced else str(path)
     try:
@@ -196,14 +201,21 @@ def _open(path: Path, providers: Sequence[Provider], threads: int | None, plan: 
                                            disabled_optimizers=[] if plan.fold_constants else ["ConstantFolding"],
                                            enable_fallback=0)  # it would print, and go on with other providers
     except BackendError as error:
-        if names[0] == "CPUExecutionProvider":
+        if names[0] == "CPUExecutionProvider" or explain(error) is None and "Unknown Provider" not in str(error):
             raise
-        raise BackendUnavailable(f"the provider {names[0]} did not start on this machine", received=error.received) from error
+        raise unavailable(f"the provider {names[0]} did not start on this machine", error.received) from error
     lost = [name for name in names if name not in session.get_providers()]
     if lost:  # ONNX Runtime goes on without a provider whose libraries it cannot load
         raise BackendUnavailable(f"the provider {lost[0]} did not start on this machine",
                                  received=", ".join(session.get_providers()), expected=", ".join(names))
     return session
+
+
+@cache
+def _find_libraries(ort: ModuleType) -> None:
+    """Load CUDA's libraries from the packages that pip installs them with, where the system does not look for them."""
+    with redirect_stdout(io.StringIO()), suppress(Exception):  # what is missing is told of by the provider that does not start
+        ort.preload_dlls()
 
 
 def _replace_beside(ort: ModuleType, options: Any, path: Path, weights: Mapping[str, np.ndarray]) -> None:

@@ -7,7 +7,7 @@ from onnx import TensorProto, helper
 
 from meshwright.engines import EngineSpec, TensorSpec, open_engine
 from meshwright.engines.errors import BackendError, BackendUnavailable, EngineError, ModelFileError, TensorError
-from meshwright.engines.onnxruntime import OnnxRuntimeEngine
+from meshwright.engines.onnxruntime import OnnxRuntimeEngine, _find_libraries
 from tests.engines import models
 
 STEPS, LENGTH = 5, 3
@@ -228,6 +228,27 @@ def test_a_provider_that_does_not_start(folder, monkeypatch):
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: available)
     with pytest.warns(UserWarning), pytest.raises(BackendUnavailable, match="ROCMExecutionProvider did not start"):
         open_engine(models.affine(folder / "affine.onnx"), providers=("ROCMExecutionProvider",))
+
+
+@pytest.mark.parametrize("words, kind", [
+    ("CUDA failure 35: CUDA driver version is insufficient for CUDA runtime version", BackendUnavailable),
+    ("libcublasLt.so.13: cannot open shared object file", BackendUnavailable),
+    ("CUDA failure 2: out of memory", BackendError)])
+def test_a_provider_that_fails_as_it_starts(folder, monkeypatch, capfd, words, kind):
+    def fail(*given, enable_fallback, **options):
+        assert not enable_fallback
+        raise RuntimeError(words)
+
+    looked = []
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    monkeypatch.setattr(onnxruntime, "InferenceSession", fail)
+    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: looked.append(print("looking for libraries")))
+    _find_libraries.cache_clear()
+    with pytest.raises(kind, match="CUDA|libraries") as caught:
+        open_engine(models.affine(folder / "affine.onnx"), providers=("CUDAExecutionProvider",))
+    assert type(caught.value) is kind and len(looked) == 1
+    assert capfd.readouterr() == ("", "")
+    _find_libraries.cache_clear()
 
 
 def test_provider_options_and_threads(folder):
