@@ -55,7 +55,7 @@ def denoise(models: Models, kind: str, loop: Diffusion, *, stage: str, stream: s
     """Draw a latent with the step model `kind`: one scan over the rows of the schedule's table.
 
     stream : names the noise, so that no two loops of one seed share any
-    noises : other inputs that are fresh noise at each step, and the streams they come from
+    noises : other inputs that are fresh noise at each step, where the model takes them, and the streams they come from
     kept : views that stay as they are; they are put back before each step, so that each is a scan of its own
     Returns the latent, float32 of the loop's shape, batch axis included; where the engine has it, for the next one.
     """
@@ -70,7 +70,8 @@ def denoise(models: Models, kind: str, loop: Diffusion, *, stage: str, stream: s
     engine, rows = models.engine(kind), np.ascontiguousarray(table.rows, np.float32)
     per_step = {"row": rows, "noise": _step_noise(rows, seed, stream, shape)}
     component = models.pack.component(kind)
-    per_step |= {name: normal(seed, other, (len(rows), *component.shape(name))) for name, other in (noises or {}).items()}
+    per_step |= {name: normal(seed, other, (len(rows), *component.shape(name))) for name, other in (noises or {}).items()
+                 if component.takes(name)}
     carry = {"latent": first, "previous": np.zeros(shape, np.float32)}
     if kept is None:
         last = yield from stepwise(stage, lambda on_step: engine.scan(carry, per_step, constants, keep=True, on_step=on_step))

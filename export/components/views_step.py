@@ -13,26 +13,31 @@ from .vae import FACTOR
 
 
 class ViewsStep(nn.Module):
-    """A `StepModel` for a `ReferenceUNet`: both of its passes are at the noise level of the row."""
+    """A `StepModel` for a `ReferenceUNet`: both of its passes are at the noise level of the row.
 
-    def __init__(self, net: ReferenceUNet) -> None:
+    noisy_reference : False for a network that looks at the reference as it is, at every level
+    """
+
+    def __init__(self, net: ReferenceUNet, noisy_reference: bool = True) -> None:
         super().__init__()
-        self.net = net
+        self.net, self.noisy_reference = net, noisy_reference
 
     def forward(self, latent: Tensor, previous: Tensor, row: Tensor, noise: Tensor, states: Tensor, reference: Tensor,
-                reference_noise: Tensor, *control: Tensor) -> tuple[Tensor, Tensor]:
-        """The first five as in `StepModel`. reference, reference_noise : (2, 4, h', w'), unconditional first.
+                *others: Tensor) -> tuple[Tensor, Tensor]:
+        """The first five as in `StepModel`. reference : (2, 4, h', w'), unconditional first.
 
-        control : nothing, or the picture (1, 3, 8 h, 8 w) in [-1, 1] and its scale ()
+        others : first reference_noise, like the reference, unless that is looked at as it is; then nothing, or the
+            control picture (1, 3, 8 h, 8 w) in [-1, 1] and its scale ()
         Returns latent_next and previous_next. All float32.
         """
         columns = row.unbind()
         timestep, scale_in, from_x = columns[:3]
-        signal = signal_rate(scale_in, from_x)
-        noisy = signal * reference + (1 - signal**2).sqrt() * reference_noise
+        if self.noisy_reference:
+            signal, (reference_noise, *others) = signal_rate(scale_in, from_x), others
+            reference = signal * reference + (1 - signal**2).sqrt() * reference_noise
         dtype = next(self.net.parameters()).dtype
-        seen, noisy, states, *control = (t.to(dtype) for t in (both(scale_in * latent), noisy, states, *control))
-        halves = self.net(seen, noisy, timestep.expand(2), states, *control).float()
+        seen, reference, states, *control = (t.to(dtype) for t in (both(scale_in * latent), reference, states, *others))
+        halves = self.net(seen, reference, timestep.expand(2), states, *control).float()
         return advance(columns, latent, previous, noise, halves)
 
 
@@ -47,21 +52,24 @@ def signal_rate(scale_in: Tensor, x0_from_x: Tensor) -> Tensor:
 
 
 def views_step(unet: nn.Module, latent: tuple[int, int], reference: tuple[int, int], states: tuple[int, int], *,
-               controlnet: nn.Module | None = None, control_size: tuple[int, int] | None = None,
+               noisy_reference: bool = True, controlnet: nn.Module | None = None, control_size: tuple[int, int] | None = None,
                precision: Precision = FP16_STORED) -> ComponentSpec:
     """`unet` : diffusers' UNet2DConditionModel of Zero123++, which must predict v or epsilon.
 
     latent, reference : height and width of the latent picture that is drawn, and of that which is looked at
     states : tokens and width of the condition
+    noisy_reference : as Zero123++ looks at the reference; False leaves the input reference_noise out
     controlnet : diffusers' ControlNetModel, which adds the inputs control (1, 3, *control_size) and control_scale;
         control_size : height and width in pixels; None for those of the picture that is drawn
     """
     channels = unet.config.in_channels
     looked_at = (2, channels, *reference)
-    inputs = (*step_inputs((1, channels, *latent), states), Input("reference", looked_at), Input("reference_noise", looked_at))
+    inputs = (*step_inputs((1, channels, *latent), states), Input("reference", looked_at))
+    if noisy_reference:
+        inputs += (Input("reference_noise", looked_at),)
     if controlnet is not None:
         height, width = control_size or (FACTOR * latent[0], FACTOR * latent[1])
         inputs += (Input("control", (1, 3, height, width), uniform(-1.0, 1.0)), Input("control_scale", (), uniform(0.5, 1.0)))
     net = ReferenceUNet(unet, controlnet)
-    return ComponentSpec("views_step", ViewsStep(step_network(net, precision)), inputs, OUTPUTS, precision=precision,
-                         reference=ViewsStep(net))
+    return ComponentSpec("views_step", ViewsStep(step_network(net, precision), noisy_reference), inputs, OUTPUTS,
+                         precision=precision, reference=ViewsStep(net, noisy_reference))

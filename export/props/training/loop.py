@@ -55,7 +55,7 @@ def rng_of(schedule: Schedule, step: int) -> np.random.Generator:
 Loss = Callable[[np.random.Generator], dict[str, Tensor]]
 
 
-def fit(module: nn.Module, loss: Loss, schedule: Schedule, checkpoint: Path, log_every: int = 50) -> nn.Module:
+def fit(module: nn.Module, loss: Loss, schedule: Schedule, checkpoint: Path, log_every: int = 20) -> nn.Module:
     """Train until `schedule.steps`, saving to `checkpoint` every two minutes -> the module holding the averaged weights.
 
     `loss(rng)` returns named terms; the one called "loss" is minimised. An existing checkpoint is resumed.

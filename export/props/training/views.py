@@ -2,6 +2,9 @@
 
     python -m meshwright.export.props.training.views --pairs FOLDER --out CHECKPOINTS      (needs vae.pt, refiner.pt, pairs.pt there)
 
+First the encoder alone learns to tell, from its states, what the views look like at a quarter of their resolution (`Sketch`): that
+takes a tenth of the work of a step of the whole network, which then finds states that say something.
+
 Structure as published: reference attention to the picture's latents, cross-attention to the states of a picture encoder. Three
 things differ. The states are those of patches, not one embedding under a ramp; the reference is looked at without noise, because
 most of the drawing happens in the first step, where noise would hide it; and the UNet starts from the refiner's weights, which
@@ -14,6 +17,7 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ...models.reference_attention import ReferenceUNet
 from .command import run_on_pictures
@@ -25,6 +29,7 @@ from .refiner import SIZES as REFINER
 from .vae import build as build_vae
 
 SIZES = {**REFINER, "in_channels": 4}
+LOOKING = Schedule(steps=1000, batch=16, lr=1e-3, matrix_lr=1.5e-3, warmup=50, ema=0.99)
 SCHEDULE = Schedule(steps=3500, batch=8, lr=1e-3, matrix_lr=1e-3, warmup=100, ema=0.997)
 # How often the picture is left out, and how often only the first step is practised.
 DROP_PICTURE, FIRST_STEP = 0.05, 0.75
@@ -46,6 +51,31 @@ class ViewsModel(nn.Module):
         return ReferenceUNet(self.unet)(noisy, reference, timestep, states)
 
 
+class Sketch(nn.Module):
+    """What of the views (b, 4, 24, 16), latents at half their size, can be told from the encoder's states. Training only."""
+
+    def __init__(self, encoder: PictureEncoder) -> None:
+        super().__init__()
+        self.encoder, self.head = encoder, nn.Sequential(nn.Linear(2 * 384, 512), nn.GELU(), nn.Linear(512, 4 * 24 * 16))
+
+    def forward(self, picture: Tensor) -> Tensor:
+        states = self.encoder(picture)
+        return self.head(torch.cat([states[:, 0], states[:, 1:].mean(dim=1)], dim=1)).view(-1, 4, 24, 16)
+
+
+def learn_to_look(data: PicturePairs, target: Tensor, checkpoint: Path, schedule: Schedule = LOOKING) -> PictureEncoder:
+    """The encoder, trained to sketch; target (n, 4, 48, 32)."""
+    model, small = Sketch(PictureEncoder()), F.avg_pool2d(target, 2)
+
+    def loss(rng):
+        rows, picture = batch_of(data, rng, schedule.batch)
+        with torch.autocast("cpu", torch.bfloat16):
+            guess = model(picture)
+        return {"loss": F.mse_loss(guess.float(), small[rows])}
+
+    return fit(model, loss, schedule, checkpoint).encoder
+
+
 def warm(model: ViewsModel, refiner: dict[str, Tensor]) -> ViewsModel:
     """Start from the refiner, without the input channels that the coarse views came in by."""
     model.unet.load_state_dict({**refiner, "conv_in.weight": refiner["conv_in.weight"][:, :4]})
@@ -65,11 +95,12 @@ def batch_of(data: PicturePairs, rng: np.random.Generator, count: int) -> tuple[
     return rows, torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
 
 
-def train(pairs: Path, out: Path, schedule: Schedule = SCHEDULE) -> ViewsModel:
+def train(pairs: Path, out: Path, schedule: Schedule = SCHEDULE, looking: Schedule = LOOKING) -> ViewsModel:
     data, statistics = PicturePairs.open(pairs), torch.load(out / "pairs.pt", weights_only=True)
     mean, std = statistics["mean"].view(1, -1, 1, 1), statistics["std"]
     target, vae = (torch.from_numpy(data.views).float() - mean) / std, averaged(build_vae(), out / "vae.pt")
     model = warm(ViewsModel(), torch.load(out / "refiner.pt", weights_only=True)["average"])
+    model.encoder.load_state_dict(learn_to_look(data, target, out / "sketch.pt", looking).state_dict())
     table, blank = alphas_cumprod(), latents(vae, torch.ones(1, 3, 128, 128), mean, std)
 
     def loss(rng):
