@@ -55,7 +55,7 @@ PACKAGES = (
     Package("onnxruntime", ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino", "onnxruntime-rocm"),
             "pip install onnxruntime", "runs every pack, on the CPU without further packages"),
     *(Package(product.module, product.distributions, product.install, product.gives) for product in PRODUCTS),
-    Package("cuda-core", ("cuda-core",), "pip install cuda-core", "device memory and CUDA graphs, for TensorRT"),
+    Package("cuda-core", ("cuda-core",), "pip install cuda-core cuda-bindings", "device memory and CUDA graphs, for TensorRT"),
 )
 
 

@@ -20,6 +20,8 @@ KNOWN: tuple[tuple[str, str, str], ...] = (
      "the libraries of TensorRT-RTX are missing", "pip install --force-reinstall tensorrt-rtx-cu13"),
     (r"No module named '?tensorrt_(libs|bindings)|libnvinfer|libnvonnxparser", "the libraries of TensorRT are missing",
      "pip install tensorrt-cu13-libs, which fetches them from NVIDIA's own package index"),
+    (r"cannot import name 'bindings' from 'cuda'|No module named '?cuda\.bindings",
+     "the package cuda-bindings, which cuda-core needs, is missing", "pip install cuda-bindings"),
     (r"lib(cudnn|cublas|cublasLt|cufft|curand|cudart|nvrtc|nvJitLink)|(cudnn|cublas|cufft|cudart)\w*\.dll",
      "libraries of CUDA are missing", "pip install 'onnxruntime-gpu[cuda,cudnn]'"),
     (r"no kernel image|cudaErrorNoKernelImageForDevice", "this build has no code for the GPU's compute capability",

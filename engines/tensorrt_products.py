@@ -39,7 +39,7 @@ class Product:
         if not hardware.gpus:
             return f"{self.name} has no GPU to run engines on"
         if not _has("cuda-core"):
-            return f"the package cuda-core, which {self.name} needs, is not installed: pip install cuda-core"
+            return f"the package cuda-core, which {self.name} needs, is not installed: pip install cuda-core cuda-bindings"
         return None
 
     def not_listed(self, hardware: Hardware) -> str | None:
@@ -69,7 +69,7 @@ class Product:
 
 
 PRODUCTS = (
-    Product("tensorrt", "tensorrt", ("tensorrt", "tensorrt-cu13", "tensorrt-cu12"), "pip install tensorrt-cu13 cuda-core",
+    Product("tensorrt", "tensorrt", ("tensorrt", "tensorrt-cu13", "tensorrt-cu12"), "pip install tensorrt-cu13 cuda-core cuda-bindings",
             "FP16 engines for data-centre and workstation cards"),
     Product("tensorrt-rtx", "tensorrt_rtx", ("tensorrt-rtx", "tensorrt-rtx-cu13"), "pip install 'meshwright[tensorrt]'",
             "FP16 engines for RTX cards", capabilities=("7.5", "8.0", "8.6", "8.9", "12.0", "12.1")),

@@ -24,7 +24,7 @@ from .doctor_packs import is_bundled, machine_of, pack_row, smallest_model
 from .pack import BUNDLED, VARIABLE, candidates, find
 from .ways import CUDA
 
-CUDA_INSTALL = "pip uninstall -y onnxruntime && pip install 'onnxruntime-gpu[cuda,cudnn]' cuda-core"
+CUDA_INSTALL = "pip uninstall -y onnxruntime && pip install 'onnxruntime-gpu[cuda,cudnn]' cuda-core cuda-bindings"
 
 
 def examine(packs: Sequence[str] = ()) -> dict[str, Any]:

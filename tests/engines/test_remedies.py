@@ -22,6 +22,7 @@ MAGIC = "Serialization assertion header.magicTag == kEXPECTED_MAGIC_TAG failed (
     ("libnvinfer.so.11: cannot open shared object file", "the libraries of TensorRT are missing", "pip install tensorrt-cu13-libs"),
     ("No module named 'tensorrt_rtx_libs'", "the libraries of TensorRT-RTX are missing", "tensorrt-rtx-cu13"),
     ("libtensorrt_rtx.so.1: cannot open shared object file", "the libraries of TensorRT-RTX are missing", "tensorrt-rtx-cu13"),
+    ("cannot import name 'bindings' from 'cuda' (unknown location)", "the package cuda-bindings", "pip install cuda-bindings"),
     ("libcudnn.so.9: cannot open shared object file", "libraries of CUDA are missing", "onnxruntime-gpu[cuda,cudnn]"),
     ("no kernel image is available for execution on the device", "this build has no code for", "install a release that lists"),
 ])
