@@ -6,6 +6,7 @@ a model with other weights reads such a copy, and the file that it was made from
 
 from __future__ import annotations
 
+import hashlib
 import math
 import mmap
 import shutil
@@ -23,7 +24,7 @@ Weights = Mapping[str, np.ndarray]
 
 @dataclass(frozen=True)
 class StoredWeight:
-    """Where a weight lies: `count` values of `dtype` from byte `offset` of `file`, in C order and little endian."""
+    """Where a weight lies: its values from byte `offset` of `file`, in C order and little endian."""
 
     name: str
     dtype: np.dtype
@@ -42,7 +43,8 @@ class StoredWeight:
             if self.offset + self.nbytes > size:
                 raise ModelFileError(f"{self.file.name} ends before its weight {self.name!r} does", received=f"{size} bytes",
                                      expected=f"{self.offset + self.nbytes} bytes or more")
-            return np.fromfile(self.file, self.dtype, math.prod(self.shape), offset=self.offset).reshape(self.shape)
+            stored = np.fromfile(self.file, self.dtype.newbyteorder("<"), math.prod(self.shape), offset=self.offset)
+            return stored.reshape(self.shape).astype(self.dtype)
         except (OSError, ValueError) as error:  # the latter for a name that no file can have
             raise ModelFileError(f"the weights of {self.name!r} cannot be read", received=str(error)) from error
 
@@ -106,7 +108,7 @@ class ModelWeights:
     def _place(self, found: Initializer) -> StoredWeight | None:
         if found.dtype is None:
             return None
-        dtype = np.dtype(found.dtype).newbyteorder("<")
+        dtype = np.dtype(found.dtype)
         if found.raw is not None:
             weight = StoredWeight(found.name, dtype, found.shape, self.model, found.raw[0])
             return weight if weight.nbytes == found.raw[1] else None
@@ -114,6 +116,15 @@ class ModelWeights:
         if not location or Path(location).name != location:  # a file beside the model, never one elsewhere
             return None
         return StoredWeight(found.name, dtype, found.shape, self.model.with_name(location), _offset(found))
+
+
+def weights_hash(weights: Weights) -> str:
+    """Hexadecimal SHA-256 of names, dtypes, shapes and values, in any order."""
+    digest = hashlib.sha256()
+    for name, value in sorted(weights.items()):
+        digest.update(f"{name}\0{value.dtype}{value.shape}".encode())
+        digest.update(_bytes(value))
+    return digest.hexdigest()
 
 
 def _offset(found: Initializer) -> int:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from .split import along, parts
 from .tensorrt_context import Context, Contexts
 from .tensorrt_plan import check, load, logger, ranges
 from .tensorrt_products import Product
+from .tensorrt_refit import refit
 
 # Shapes and numbers of steps of which buffers and graphs are kept; who asks for more of them pays for new ones.
 KEPT_LOOPS = 4
@@ -39,8 +41,8 @@ class TensorRTEngine(Engine):
         Raises BackendUnavailable, ModelFileError (an engine that does not fit this machine or the model), BackendError
         (too little memory) or DeviceLost.
         """
-        plan = Path(plan)
-        trt = product.load()
+        plan = self._plan = Path(plan)
+        trt = self._trt = product.load()
         self.spec, self.memory = spec_in_file(Path(model)) or read_spec(model), memory
         self._loops: OrderedDict[str, GraphLoop] = OrderedDict()
         self._main: Context | None = None
@@ -54,6 +56,20 @@ class TensorRTEngine(Engine):
             self._contexts = Contexts(trt, engine, said, self.spec, memory, plan, self._ranges)
             self._weights = int(engine.get_engine_stat(trt.EngineStat.TOTAL_WEIGHTS_SIZE)) if hasattr(trt, "EngineStat") else 0
         memory.count_weights(self._weights)
+
+    def refit(self, weights: Mapping[str, np.ndarray]) -> bool:
+        """Put weights by name in the place of the engine's; False for one that was not built for that, which stays as it was.
+
+        Raises BackendError, and the engine is to be closed then, or DeviceLost.
+        """
+        engine = self._contexts.engine
+        if not engine.refittable:
+            return False
+        with self.memory.cuda.asked(f"{self._plan.name} cannot be refitted"):
+            self.memory.cuda.synchronise()
+            self.refitted()
+            refit(self._trt, engine, self._contexts.said, weights, self._plan.name)
+        return True
 
     def refitted(self) -> None:
         """Drop all graphs, whose launches would use the weights that were there before."""

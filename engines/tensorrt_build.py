@@ -7,15 +7,18 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
+
+import numpy as np
 
 from . import errors
 from .errors import BackendError
 from .hardware import Hardware
+from .onnx_weights import ModelWeights
 from .tensorrt_builder import OnProgress, failed
 from .tensorrt_network import Range
 from .tensorrt_products import Product
@@ -31,12 +34,14 @@ class Order:
     """What is to be built.
 
     axes : a range for each open axis of the model; workspace : most bytes of scratch memory, None for TensorRT's own choice
+    weights : in place of the model's own, by name; None for those
     """
 
     product: Product
     model: Path
     axes: Mapping[str, Range]
     workspace: int | None = None
+    weights: Mapping[str, np.ndarray] | None = field(default=None, compare=False, repr=False)
 
 
 def workspace_limit(hardware: Hardware) -> int | None:
@@ -53,7 +58,27 @@ def build_to(order: Order, out: Path, on_progress: OnProgress) -> None:
     Raises BackendUnavailable, ModelFileError, BackendError (an operator that TensorRT does not take, too little memory,
     a library that crashed), OutputError (a full disk). An interrupt ends the build at once.
     """
-    request = {"product": order.product.name, "model": str(order.model), "out": str(out), "workspace": order.workspace,
+    with _model(order) as model:
+        _build(order, model, out, on_progress)
+
+
+@contextmanager
+def _model(order: Order) -> Iterator[Path]:
+    """The model file, or a copy with the weights that take the place of its own."""
+    if not order.weights:
+        yield order.model
+        return
+    with tempfile.TemporaryDirectory(prefix="meshwright-") as folder:
+        try:
+            copy = ModelWeights(order.model).write(order.weights, Path(folder))
+        except OSError as error:
+            raise errors.OutputError(f"there is no room for a copy of {order.model.name} with other weights",
+                                     received=error.strerror or str(error), remedy="set TMPDIR to a folder that has room") from error
+        yield copy
+
+
+def _build(order: Order, model: Path, out: Path, on_progress: OnProgress) -> None:
+    request = {"product": order.product.name, "model": str(model), "out": str(out), "workspace": order.workspace,
                "axes": {name: [each.low, each.best, each.high] for name, each in order.axes.items()}}
     command = [sys.executable, "-P", "-m", f"{__package__}.tensorrt_worker"]
     with tempfile.TemporaryFile() as said:

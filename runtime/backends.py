@@ -9,8 +9,9 @@ import numpy as np
 
 from ..engines import DeviceMemory, Engine, open_engine
 from ..engines.cuda_driver import Driver
-from ..engines.errors import BackendUnavailable, DeviceLost, EngineError, InputError
+from ..engines.errors import BackendUnavailable, DeviceLost, EngineError, InputError, MeshwrightError, OutputError
 from .manifest import Component
+from .other_weights import checked, open_with
 from .pack import Pack
 from .ways import CPU, CUDA, Machine, Rejected, Way, Ways, off
 
@@ -50,16 +51,14 @@ class Backends:
              weights: Weights | None = None) -> Engine:
         """The component's engine on the best of what works.
 
-        threads, map_weights, weights : as `open_engine`, for ONNX Runtime, which is taken where there are weights
+        threads, map_weights, weights : as `open_engine`. With weights the results on a GPU are compared with the processor's.
         Raises what the last way there is raises; for the others there are `notices`.
         """
         *better, last = self._ways_of(component)
         for way in better:
-            if way.entry is not None and weights:
-                continue
             try:
                 engine = self._open(way, component, threads, map_weights, weights)
-            except EngineError as error:
+            except (EngineError, OutputError) as error:  # the latter of a cache that cannot be written
                 self._give_up(way, component, error)
                 continue
             if engine is not None:
@@ -79,6 +78,10 @@ class Backends:
     def memory(self) -> DeviceMemory | None:
         """The GPU's memory that the engines share; None as long as nothing runs there."""
         return self._memory
+
+    def retry(self, component: Component) -> None:
+        """Try again what could not be used for a component, whose weights have changed."""
+        self._given_up = {(way, name) for way, name in self._given_up if name != component.name}
 
     def trim(self) -> None:
         """Give the GPU's memory back that no engine and no array uses now."""
@@ -117,9 +120,12 @@ class Backends:
         path = self.pack.path(component.file)
         if way.entry is None:
             memory = self._spare_memory() if way.providers[:1] == (CUDA,) else None
-            return open_engine(path, backend=way.backend, providers=way.providers, threads=threads, map_weights=map_weights,
-                               memory=memory, weights=weights)
+            engine = open_engine(path, backend=way.backend, providers=way.providers, threads=threads, map_weights=map_weights,
+                                 memory=memory, weights=weights)
+            return checked(engine, self.pack, component, weights) if weights and _is_elsewhere(way) else engine
         self._hashed.add(way.entry.sha256)
+        if weights:
+            return open_with(way, self.pack, component, weights, self._device_memory(), self._ways.engines, self._say)
         engine = open_engine(path, backend=way.backend, plan=way.entry.path, memory=self._device_memory())
         try:
             if way.verdict is None and not self._passes(engine, way, component):
@@ -151,7 +157,7 @@ class Backends:
         except BackendUnavailable:
             return None
 
-    def _give_up(self, way: Way, component: Component, error: EngineError) -> None:
+    def _give_up(self, way: Way, component: Component, error: MeshwrightError) -> None:
         """Do not try it again for this component; for any, where the backend itself is what fails."""
         everywhere = isinstance(error, BackendUnavailable | DeviceLost)
         self._given_up.add((str(way), "" if everywhere else component.name))
@@ -180,6 +186,11 @@ class Backends:
 
     def _say(self, message: str) -> None:
         self._said.setdefault(message, False)
+
+
+def _is_elsewhere(way: Way) -> bool:
+    """Whether ONNX Runtime runs it on something else than the processor."""
+    return bool(way.providers) and way.providers[0] != CPU
 
 
 def _has_gpu() -> bool:

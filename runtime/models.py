@@ -65,6 +65,7 @@ class Models:
         with self._lock:
             if kind in self._engines:
                 self._engines.pop(kind).close()
+            self.backends.retry(self.pack.component(kind))
             self._weights.pop(kind, None)
             if weights:
                 self._weights[kind] = weights

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cached_property
+
+import numpy as np
 
 from ..engines import Engine
 from ..engines.engine_cache import EngineCache, Entry
-from ..engines.engine_loader import EngineLoader
+from ..engines.engine_loader import EngineLoader, Teller
 from ..engines.engine_verdict import Verdict, read_verdict, verdict_on, write_verdict
 from ..engines.hardware import Hardware
-from ..engines.tensorrt_build import Order
-from ..engines.tensorrt_products import Product
+from ..engines.onnx_weights import weights_hash
+from ..engines.tensorrt_build import Order, workspace_limit
+from ..engines.tensorrt_products import Product, choose
 from .build_axes import ranges_of
 from .golden import FILE, Golden
 from .manifest import Component
@@ -50,6 +54,16 @@ class PackEngines:
         verdict = verdict_on(entry, golden_hash(self.pack), check.relative, check.tolerance)
         write_verdict(entry, verdict)
         return verdict
+
+    def with_weights(self, backend: str, component: Component, weights: Mapping[str, np.ndarray], say: Callable[[str], None]) -> Entry:
+        """An engine with other weights than the component's file has, from the cache or built now: it has a key of its own.
+
+        say : told what the user should know. Raises as `EngineLoader.load`.
+        """
+        order = order_of(self.pack, component, choose(backend), workspace_limit(self.hardware))
+        files = files_of(self.pack, component) | {"other weights": weights_hash(weights)}
+        return self.loader.load(f"{engine_name(self.pack, component)} with other weights", replace(order, weights=weights), files,
+                                Teller(say, lambda seconds: None, lambda share: None))[0]
 
     @cached_property
     def _golden(self) -> Golden:

@@ -6,12 +6,14 @@ addresses it was given, in a `SimulatedCuda`. `test_tensorrt_bindings` compares 
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import tensorrt_rtx
 
+from meshwright.engines.onnx_weights import ModelWeights
 from meshwright.engines.onnxruntime import read_spec
 from meshwright.engines.tensorrt_plan import DTYPES
 from meshwright.engines.tensorrt_products import Product
@@ -33,16 +35,22 @@ class SimulatedTensorRT:
     """The module. scratch : bytes that a launch needs; capturable : what a context says; refuses : methods that fail.
 
     slip : added to results of captured launches, as by a graph that went wrong
+    refittable : whether engines can have other weights; refit_slip : what is wrong with them then; refitted : names of weights
+        that were replaced, for each time; fixed : of those that cannot be; missing : of those that have to be as well
     """
 
     for _name in ("ILogger", "TensorIOMode", "TensorLocation", "ExecutionContextAllocationStrategy", "CudaGraphStrategy", "EngineStat",
-                  "DynamicShapesKernelSpecializationStrategy", "DataType", "IRuntimeCache"):
+                  "DynamicShapesKernelSpecializationStrategy", "DataType", "IRuntimeCache", "Weights"):
         locals()[_name] = getattr(tensorrt_rtx, _name)
     del _name
 
     def __init__(self, cuda, *, scratch=1000, capturable=True):
         self.cuda, self.scratch, self.capturable = cuda, scratch, capturable
         self.refuses, self.slip, self.contexts = set(), 0.0, []
+        self.refittable, self.refit_slip, self.refitted, self.fixed, self.missing = False, 0.0, [], set(), []
+
+    def Refitter(self, engine, logger):  # noqa: N802 (the vendor's name)
+        return SimulatedRefitter(engine, logger)
 
     def Runtime(self, logger):  # noqa: N802 (the vendor's name)
         return SimulatedRuntime(self, logger)
@@ -103,6 +111,7 @@ class SimulatedCache:
 class SimulatedEngine:
     def __init__(self, module, logger, model, ranges):
         self.module, self.logger, self.ranges = module, logger, ranges
+        self.model, self.refittable, self.slip = model, module.refittable, 0.0
         self.spec = read_spec(model)
         self.session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
         self.tensors = {tensor.name: tensor for tensor in (*self.spec.inputs, *self.spec.outputs)}
@@ -193,9 +202,41 @@ class SimulatedContext:
         self.module.cuda.view(*scratch)[:] = 0xAB  # whatever somebody else kept there is gone
         made = self.engine.session.run(None, {name: array.copy() for name, array in inputs.items()})
         for tensor, value in zip(spec.outputs, made, strict=True):
-            self._array(tensor, addresses[tensor.name])[...] = value + np.asarray(slip).astype(value.dtype)
+            self._array(tensor, addresses[tensor.name])[...] = value + np.asarray(slip + self.engine.slip).astype(value.dtype)
 
     def _array(self, tensor, address):
         shape = self.get_tensor_shape(tensor.name)
         size = int(np.prod(shape, dtype=np.int64)) * np.dtype(tensor.dtype).itemsize
         return self.module.cuda.view(address, size).view(tensor.dtype).reshape(shape)
+
+
+class SimulatedRefitter:
+    def __init__(self, engine, logger):
+        self._engine, self._logger, self._weights = engine, logger, {}
+
+    def get_all_weights(self):
+        return [name for name in ModelWeights(self._engine.model).stored if name not in self._engine.module.fixed]
+
+    def set_named_weights(self, name, weights):
+        shape = ModelWeights(self._engine.model).stored[name].shape
+        self._weights[name] = weights.numpy().reshape(shape).copy()  # which the real class has flattened
+        return self._takes("set_named_weights")
+
+    def get_missing_weights(self):
+        return self._engine.module.missing
+
+    def refit_cuda_engine(self):
+        module = self._engine.module
+        module.cuda.call("refit")
+        assert module.cuda.names().count("close graph") == module.cuda.names().count("end capture")
+        module.refitted.append(set(self._weights))
+        self._engine.slip = module.refit_slip
+        with tempfile.TemporaryDirectory() as folder:
+            copy = ModelWeights(self._engine.model).write(self._weights, Path(folder))
+            self._engine.session = onnxruntime.InferenceSession(str(copy), providers=["CPUExecutionProvider"])
+        return self._takes("refit_cuda_engine")
+
+    def _takes(self, method):
+        if method in self._engine.module.refuses:
+            self._logger.log(ERROR, f"{method} refuses")
+        return method not in self._engine.module.refuses

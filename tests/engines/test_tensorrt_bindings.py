@@ -9,8 +9,9 @@ import tensorrt_rtx
 from tests.engines import simulated_tensorrt as simulated
 
 PAIRS = {"Runtime": simulated.SimulatedRuntime, "IRuntimeConfig": simulated.SimulatedConfig, "IRuntimeCache": simulated.SimulatedCache,
-         "ICudaEngine": simulated.SimulatedEngine, "IExecutionContext": simulated.SimulatedContext}
-ATTRIBUTES = {"ICudaEngine": ("num_io_tensors", "device_memory_size_v2"),
+         "ICudaEngine": simulated.SimulatedEngine, "IExecutionContext": simulated.SimulatedContext,
+         "Refitter": simulated.SimulatedRefitter}
+ATTRIBUTES = {"ICudaEngine": ("num_io_tensors", "device_memory_size_v2", "refittable"),
               "IRuntimeConfig": ("dynamic_shapes_kernel_specialization_strategy", "cuda_graph_strategy")}
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from meshwright.engines import engine_loader, hardware, tensorrt_products
 from meshwright.engines.cuda_driver import Driver
+from meshwright.engines.onnx_weights import ModelWeights
 from meshwright.engines.tensorrt_network import Range
 from meshwright.runtime import backends
 from meshwright.runtime.build_axes import RANGES
@@ -56,4 +57,9 @@ class SimulatedGpu:
         self.built.append(order.model.stem)
         on_progress(0.5)
         axes = {name: (each.low, each.best, each.high) for name, each in order.axes.items()}
-        write_plan(self.spoil.get(order.model.stem, order.model), path=out, **axes)
+        model = self.spoil.get(order.model.stem, order.model)
+        if order.weights:
+            folder = out.parent / f"{out.name}-model"  # a plan of the simulation names its model, which has to stay
+            folder.mkdir(exist_ok=True)
+            model = ModelWeights(model).write(order.weights, folder)
+        write_plan(model, path=out, **axes)

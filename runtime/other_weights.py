@@ -1,0 +1,69 @@
+"""A component with other weights than its file's, on a GPU: how TensorRT gets them, and whether the results are right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..engines import DeviceMemory, Engine, open_engine
+from ..engines.errors import BackendError, DeviceLost
+from .golden import Golden, compared
+from .manifest import Component
+from .pack import Pack
+from .ways import Way
+
+if TYPE_CHECKING:
+    from .pack_engines import PackEngines
+
+Weights = Mapping[str, np.ndarray]
+
+
+def open_with(way: Way, pack: Pack, component: Component, weights: Weights, memory: DeviceMemory, engines: PackEngines,
+              say: Callable[[str], None]) -> Engine:
+    """TensorRT's engine with these weights: refitted where it was built for that, else built anew, which `say` is told.
+
+    A refitted engine may calculate wrongly (TensorRT's documentation warns of it), so it is checked before it counts.
+    Raises as `EngineLoader.load` and `open_engine` do; BackendError for an engine that is off.
+    """
+    path, why = pack.path(component.file), "cannot be refitted"
+    engine = open_engine(path, backend=way.backend, plan=way.entry.path, memory=memory)
+    try:
+        if engine.refit(weights):
+            check_against_cpu(engine, pack, component, weights)
+            return engine
+    except DeviceLost:
+        engine.close()
+        raise
+    except BackendError as error:
+        why = f"cannot be refitted: {error}"
+    except BaseException:
+        engine.close()
+        raise
+    engine.close()
+    say(f"the engine of {component.name} on {way.backend} {why}; one with the new weights is built, or taken from the cache")
+    entry = engines.with_weights(way.backend, component, weights, say)
+    return checked(open_engine(path, backend=way.backend, plan=entry.path, memory=memory), pack, component, weights)
+
+
+def checked(engine: Engine, pack: Pack, component: Component, weights: Weights) -> Engine:
+    """The engine, which gives what the processor gives with the same weights; closed where it does not, as this raises."""
+    try:
+        check_against_cpu(engine, pack, component, weights)
+    except BaseException:
+        engine.close()
+        raise
+    return engine
+
+
+def check_against_cpu(engine: Engine, pack: Pack, component: Component, weights: Weights) -> None:
+    """Replay the golden inputs here and on ONNX Runtime's CPU provider. BackendError if the results differ by more than the
+    component's tolerance."""
+    inputs = Golden(pack).inputs(component)
+    with open_engine(pack.path(component.file), weights=weights) as reference:
+        expected = reference.run(inputs)
+    check = compared(engine.run(inputs), expected, component)
+    if not check.passed:
+        raise BackendError(f"{component.name} with other weights is off against the processor",
+                           received=f"relative error {check.relative:.2g}", expected=f"at most {check.tolerance:.2g}")
