@@ -16,6 +16,7 @@ from .graph_choice import GraphChoice
 from .loop_buffers import LoopBuffers
 
 LOG = logging.getLogger("meshwright.engines")
+LOG.addHandler(logging.NullHandler())  # a library prints nothing by itself
 # A loop that is shorter is timed several times both ways: one run of it says little.
 SHORT_MS, ROUNDS = 200.0, 3
 # Between the results of the two ways, as a share of the largest value: the same kernels ran, at most their sums in another order.

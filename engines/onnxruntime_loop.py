@@ -19,6 +19,7 @@ from .graph_loop import ROUNDS, alike
 from .loop_buffers import LoopBuffers
 
 LOG = logging.getLogger("meshwright.engines")
+LOG.addHandler(logging.NullHandler())  # a library prints nothing by itself
 # Steps that are timed both ways: each is launched like any other.
 TIMED_STEPS = 4
 NO_GRAPH = -1

@@ -38,7 +38,7 @@ class Product:
             return f"{self.name} is not installed"
         if not hardware.gpus:
             return f"{self.name} has no GPU to run engines on"
-        if not _has("cuda-core"):
+        if not (_has("cuda-core") and _has("cuda-bindings")):
             return f"the package cuda-core, which {self.name} needs, is not installed: pip install cuda-core cuda-bindings"
         return None
 

@@ -68,6 +68,10 @@ class Backends:
         self.used[component.name] = last
         return self._open(last, component, threads, map_weights, weights)
 
+    def say(self, message: str) -> None:
+        """Let the user know, once."""
+        self._said.setdefault(message, False)
+
     def notices(self) -> list[str]:
         """What the user should know and has not been told yet."""
         new = [message for message, told in self._said.items() if not told]
@@ -125,7 +129,7 @@ class Backends:
             return checked(engine, self.pack, component, weights) if weights and _is_elsewhere(way) else engine
         self._hashed.add(way.entry.sha256)
         if weights:
-            return open_with(way, self.pack, component, weights, self._device_memory(), self._ways.engines, self._say)
+            return open_with(way, self.pack, component, weights, self._device_memory(), self._ways.engines, self.say)
         engine = open_engine(path, backend=way.backend, plan=way.entry.path, memory=self._device_memory())
         try:
             if way.verdict is None and not self._passes(engine, way, component):
@@ -162,13 +166,13 @@ class Backends:
         everywhere = isinstance(error, BackendUnavailable | DeviceLost)
         self._given_up.add((str(way), "" if everywhere else component.name))
         subject = f"{way} does not work here" if everywhere else f"{component.name} does not run on {way}"
-        self._say(f"{subject}: {error}")
+        self.say(f"{subject}: {error}")
 
     def _tell(self, component: Component, ways: list[Way], rejected: list[Rejected]) -> None:
         """What the user can do something about, or asked for: an engine that is off, one to be built, a backend that is not here."""
         for each in rejected:
             if each.cause == "off":
-                self._say(f"{component.name} does not run on {each.backend}: {each.why}")
+                self.say(f"{component.name} does not run on {each.backend}: {each.why}")
         if any(way.entry is not None for way in ways):
             return
         for each in rejected:
@@ -182,10 +186,7 @@ class Backends:
         """Say one such thing for all components: it is the same for most of them."""
         if backend not in self._told_of:
             self._told_of.add(backend)
-            self._say(message)
-
-    def _say(self, message: str) -> None:
-        self._said.setdefault(message, False)
+            self.say(message)
 
 
 def _is_elsewhere(way: Way) -> bool:

@@ -32,8 +32,9 @@ def run_stage(models: Models, name: str, work: Callable[[], T] | Stage[T]) -> St
     yield StageStarted(name)
     result = (yield from work) if isinstance(work, Generator) else work()
     device_bytes = models.device_peak()
+    notices = models.notices()
     models.stage_done()
-    for message in models.notices():
+    for message in notices:
         yield Notice(message)
     yield StageDone(name, time.perf_counter() - started, models.loading - loaded, peak_bytes(), device_bytes)
     return result

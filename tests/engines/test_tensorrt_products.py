@@ -4,7 +4,8 @@ import pytest
 
 from meshwright.engines import tensorrt_products
 from meshwright.engines.errors import BackendUnavailable
-from meshwright.engines.tensorrt_products import Product, choose
+from meshwright.engines.tensorrt_products import PRODUCTS, Product, choose
+from tests.engines.engines_on_disk import NO_GPU, machine
 
 ABSENT = Product("tensorrt", "no_such_tensorrt", ("no-such-tensorrt",), "pip install it")
 
@@ -40,3 +41,19 @@ def test_libraries_that_are_missing_are_named(tmp_path, monkeypatch):
         Product("tensorrt", "half_tensorrt", (), "").load()
     assert "half_tensorrt cannot be imported: the libraries of TensorRT are missing" in str(caught.value)
     assert "tensorrt-cu13-libs" in caught.value.remedy
+
+
+def test_why_it_runs_nothing_here(monkeypatch):
+    there = Product("tensorrt-rtx", "json", ("numpy",), "")
+    monkeypatch.setattr(tensorrt_products, "_has", lambda distribution: True)
+    assert ABSENT.not_here(machine()) == "tensorrt is not installed"
+    assert there.not_here(NO_GPU) == "tensorrt-rtx has no GPU to run engines on" and there.not_here(machine()) is None
+    monkeypatch.setattr(tensorrt_products, "_has", lambda distribution: False)
+    assert there.not_here(machine()) == "the package cuda-core, which tensorrt-rtx needs, is not installed: pip install cuda-core cuda-bindings"
+
+
+def test_cards_that_are_not_listed():
+    tensorrt, rtx = PRODUCTS
+    assert rtx.not_listed(machine(capability="8.9")) is None and tensorrt.not_listed(machine(capability="9.0")) is None
+    assert rtx.not_listed(machine(capability="9.0")) == "compute capability 9.0 is not among those it lists: use tensorrt"
+    assert rtx.not_listed(NO_GPU) is None

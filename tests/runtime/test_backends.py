@@ -1,16 +1,18 @@
 """What each component runs on: on this machine, and on one with a simulated GPU."""
 
+import json
 import shutil
 
 import numpy as np
 import pytest
 
-from meshwright.engines import DeviceArray
+from meshwright.engines import DeviceArray, engine_verdict
 from meshwright.engines.errors import BackendError, DeviceLost
-from meshwright.runtime import InputError, Notice, Pipeline, StageDone
+from meshwright.runtime import InputError, Notice, Pipeline, StageDone, backends
 from meshwright.runtime.build_command import build_missing
 from meshwright.runtime.pack import Pack
 from tests.engines.platforms import TENSORRT_RTX
+from tests.engines.pretend_driver import Card
 from tests.runtime import tiny_pack
 from tests.runtime.simulated_gpu import SimulatedGpu
 
@@ -179,8 +181,6 @@ def test_damaged_engines_are_told_of_and_harm_nothing(built, tiny, tmp_path, dam
 
 @TENSORRT_RTX
 def test_engines_of_another_card_are_told_of(built, tiny, monkeypatch, tmp_path):
-    from tests.engines.pretend_driver import Card
-
     SimulatedGpu(monkeypatch, tmp_path / "cache", Card("Another GPU", (12, 0)))
     with Pipeline.open(tiny, threads=1) as pipe:
         (note, _) = pipe.generate("a red chair", seed=3, **FAST).notices
@@ -230,8 +230,6 @@ def test_a_gpu_that_stays_away_leaves_the_processor(built, tiny, monkeypatch):
 
 @TENSORRT_RTX
 def test_a_card_that_the_product_does_not_list_is_left_out_unless_asked_for(monkeypatch, tmp_path, tiny, capsys):
-    from tests.engines.pretend_driver import Card
-
     gpu = SimulatedGpu(monkeypatch, tmp_path / "cache", Card("NVIDIA H200", (9, 0)))
     build_missing(Pack.open(tiny), "auto", quiet=False)
     assert gpu.built == [] and "compute capability 9.0 is not among those it lists" in capsys.readouterr().err
@@ -251,6 +249,72 @@ def test_onnxruntime_alone_leaves_tensorrt_out(built, tiny):
         events = list(pipe.stream("a red chair", seed=3, **FAST))
         assert set(used(pipe).values()) == {f"onnxruntime ({CPU})"}
         assert not any(isinstance(event, Notice) for event in events)
+
+
+@TENSORRT_RTX
+@pytest.mark.parametrize("backend", ["auto", "onnxruntime"])
+def test_the_cuda_provider_runs_what_has_no_engine(gpu, tiny, monkeypatch, backend):
+    """The provider itself is not here: the processor takes its place once the way is chosen."""
+    open_engine, opened = backends.open_engine, {}
+
+    def watch(path, *, providers, memory, **options):
+        opened[path.stem] = (providers, memory)
+        return open_engine(path, providers=(CPU,), **options)
+
+    monkeypatch.setattr(backends, "open_engine", watch)
+    with Pipeline.open(tiny, threads=1, backend=backend) as pipe:
+        made = pipe.generate("a red chair", seed=3, **FAST)
+        assert set(opened.values()) == {((CUDA, CPU), pipe.models.backends.memory)} and gpu.cuda is not None
+        assert set(used(pipe).values()) == {f"onnxruntime ({CUDA})"} and made.provenance["providers"] == [CUDA, CPU]
+        assert [note[:12] for note in made.notices] == (["text_encoder"] if backend == "auto" else [])
+
+
+@TENSORRT_RTX
+def test_a_loop_that_cannot_be_captured_is_told_of(built, tiny, pipe, capfd):
+    built.trt.capturable = False
+    with Pipeline.open(tiny, threads=1) as fast:
+        made = fast.generate("a red chair", seed=3, **FAST)
+    told = [note for note in made.notices if "is launched step by step, without a CUDA graph: " in note]
+    assert [note.split()[0] for note in told] == ["prior_step", "refiner_step"] and capfd.readouterr().err == ""
+    usual = pipe.generate("a red chair", seed=3, **FAST)
+    np.testing.assert_allclose(made.mesh.vertices, usual.mesh.vertices, rtol=1e-6, atol=1e-6)
+
+
+@TENSORRT_RTX
+def test_a_cache_that_can_only_be_read_serves_and_is_asked_again(built, tiny, monkeypatch, tmp_path):
+    """Its engines are checked by each process anew, and a verdict that cannot be kept is no error."""
+    for verdict in (tmp_path / "cache/engines").glob("*.verdict"):
+        verdict.unlink()
+
+    def refuse(*arguments):
+        raise PermissionError("read-only")
+
+    monkeypatch.setattr(engine_verdict.os, "replace", refuse)
+    with Pipeline.open(tiny, threads=1) as pipe:
+        pipe.generate("a red chair", seed=3, **FAST)
+        assert set(used(pipe).values()) == {"tensorrt-rtx"}
+    assert list((tmp_path / "cache/engines").glob("*.verdict")) == []
+
+
+@TENSORRT_RTX
+def test_generate_builds_what_is_missing_when_asked(main, gpu, tmp_path):
+    ended = main("generate", "a red chair", "--pack", "tiny", "--build", "-o", tmp_path / "a.glb", "--texture", 64, "--faces", 500,
+                 "--threads", 1, "--json")
+    assert ended.returncode == 0, ended.stderr
+    assert gpu.built == list(tiny_pack.GRAPHS) and "tiny: 11 of 11 engines built for tensorrt-rtx 1.7" in ended.stderr
+    assert "relative error" in ended.stderr
+    told = json.loads(ended.stdout)
+    assert told["backend"] == "tensorrt-rtx" and min(told["device_memory"].values()) > 0
+    checked = main("verify", "tiny", "--threads", 1)
+    assert checked.returncode == 0 and checked.stdout.count("  on tensorrt-rtx  ok") == len(tiny_pack.GRAPHS)
+
+
+def test_build_where_nothing_can_be_built(main, tmp_path):
+    run = ("generate", "a red chair", "--pack", "tiny", "--build", "-o", tmp_path / "a.glb", "--texture", 64, "--threads", 1)
+    ended = main(*run)
+    assert ended.returncode == 0 and ended.stderr.startswith("note: no engines are built: ") and (tmp_path / "a.glb").is_file()
+    refused = main(*run, "--backend", "onnxruntime")
+    assert refused.returncode == 2 and "--build builds engines for TensorRT; received backend onnxruntime" in refused.stderr
 
 
 def wrong(tiny, gpu):
