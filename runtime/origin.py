@@ -20,7 +20,8 @@ def given(request: Request) -> dict[str, Any]:
     if request.views:
         found["views"] = [{"azimuth": azimuth, **_picture(picture)} for azimuth, picture in request.views]
     if request.mesh is not None:
-        found["mesh"] = {"sha256": mesh_hash(request.mesh), "vertices": len(request.mesh.vertices), "faces": len(request.mesh.faces)}
+        mesh = request.mesh
+        found["refined_from"] = {"sha256": mesh_hash(mesh), "vertices": len(mesh.vertices), "faces": len(mesh.faces)}
     return found
 
 

@@ -40,7 +40,7 @@ def test_the_refiner_sees_the_mesh_and_reads_the_prompt(pipe, block):
 def test_a_mesh_may_be_given_as_it_is(pipe, block):
     made, from_file = pipe.refine(BLOCK, "a red chair", **FAST), pipe.refine(str(block), "a red chair", **FAST)
     assert np.abs(made.stages.views - from_file.stages.views).max() < 0.05  # a file has normals of its own, and 16-bit colours
-    assert made.extras["mesh"] == {"sha256": mesh_hash(BLOCK), "vertices": 4, "faces": 4}
+    assert made.extras["refined_from"] == {"sha256": mesh_hash(BLOCK), "vertices": 4, "faces": 4}
     assert made.extras["route"] == "refine" and made.extras["prompt"] == "a red chair" and "image" not in made.extras
     assert "prior_steps" not in made.extras["options"]
 
@@ -92,7 +92,7 @@ def test_the_command(main, block, tmp_path):
     assert ended.returncode == 0, ended.stderr
     assert [line[:14].split()[0] for line in ended.stderr.splitlines()] == [f"[{i}/6]" for i in range(1, 7)]
     report = json.loads(ended.stdout)
-    assert report["route"] == "refine" and report["mesh"]["faces"] <= 500
+    assert report["route"] == "refine" and 4 < report["mesh"]["faces"] <= 500 and report["refined_from"]["faces"] == 4
     assert {"coarse.glb", "coarse_view_0.png", "view_5.png"} <= {path.name for path in (tmp_path / "kept").iterdir()}
     again = main("refine", tmp_path / "blue.glb", "a red chair", "--pack", "tiny", *QUICK, "-o", tmp_path / "red.obj", "--quiet")
     assert again.returncode == 0, again.stderr

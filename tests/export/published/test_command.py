@@ -142,7 +142,8 @@ def test_a_mesh_is_redrawn(from_text, tmp_path, capsys):
     assert cli.main(["refine", str(tmp_path / "block.obj"), "a red chair", "--pack", str(from_text[0]), "--steps", "2", *QUICK, "--json",
                      "-o", str(tmp_path / "chair.glb")]) == 0
     report = json.loads(capsys.readouterr().out)
-    assert report["route"] == "refine" and 100 < report["mesh"]["faces"] <= 400 and report["mesh"]["watertight"]
+    assert report["route"] == "refine"
+    assert report["mesh"]["watertight"] and 100 < report["mesh"]["faces"] <= 400, report["mesh"]
 
 
 def test_commercial_use_is_refused(from_text, tmp_path, capsys):
