@@ -8,6 +8,7 @@ from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 
+from meshwright.engines.errors import InputError
 from meshwright.export.spec import FP16, FP16_STORED, FP32
 from meshwright.runtime.golden import Golden
 from meshwright.runtime.models import Models
@@ -118,6 +119,17 @@ def test_the_layout_of_attention_processors_is_read_as_diffusers_reads_it(packs,
     with Pipeline.open(packs["fp32"], threads=1) as pipe:
         pipe.load_lora(tmp_path / "old.safetensors")
         assert error(step(pipe), expected(loaded(tmp_path / "old.safetensors"), packs["fp32"])) < 1e-5
+
+
+def test_a_lora_that_gives_no_numbers_is_refused_and_nothing_changes(packs, lora, tmp_path):
+    huge = {name: value * 1e18 if "conv_in" in name else value for name, value in load_file(lora).items()}
+    save_file(huge, tmp_path / "huge.safetensors")
+    with Pipeline.open(packs["fp32"], threads=1) as pipe:
+        before = step(pipe)
+        with pytest.raises(InputError, match="refiner_step gives values that are not finite; received latent_next, previous_next"):
+            pipe.load_lora(tmp_path / "huge.safetensors")
+        assert pipe.loras.applied == ()
+        np.testing.assert_array_equal(step(pipe), before)
 
 
 def test_models_stay_as_they_are(packs, lora):

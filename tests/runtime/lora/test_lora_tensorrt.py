@@ -1,0 +1,125 @@
+"""LoRAs where TensorRT draws the views, on a simulated GPU: refitted or built anew, checked against the processor."""
+
+import shutil
+
+import numpy as np
+import onnx
+import pytest
+
+from meshwright.runtime import Pipeline
+from meshwright.runtime.build_command import build_missing
+from meshwright.runtime.pack import Pack
+from tests.engines.platforms import TENSORRT_RTX
+from tests.runtime.lora import mixing_pack
+from tests.runtime.simulated_gpu import SimulatedGpu
+
+pytestmark = TENSORRT_RTX
+FAST = {"texture": 64, "faces": 500}
+WITH = "one with the new weights is built, or taken from the cache"
+
+
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory):
+    return mixing_pack.build(tmp_path_factory.mktemp("packs") / "mixing")
+
+
+@pytest.fixture(scope="module")
+def engines(pack, tmp_path_factory):
+    """A cache with an engine for every component, each checked."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("built")
+        SimulatedGpu(patch, folder)
+        build_missing(Pack.open(pack), "auto", quiet=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def lora(tmp_path_factory):
+    return mixing_pack.swap(tmp_path_factory.mktemp("lora") / "swap.safetensors")
+
+
+@pytest.fixture(scope="module")
+def expected(pack, lora):
+    """The views without and with the LoRA, on the processor."""
+    with Pipeline.open(pack, threads=1) as pipe:
+        plain = made(pipe).stages.views
+        pipe.load_lora(lora)
+        return plain, made(pipe).stages.views
+
+
+@pytest.fixture
+def gpu(expected, engines, monkeypatch, tmp_path):
+    shutil.copytree(engines, tmp_path / "cache")
+    return SimulatedGpu(monkeypatch, tmp_path / "cache")
+
+
+def made(pipe):
+    return pipe.generate("a red chair", seed=3, **FAST)
+
+
+def way(pipe):
+    return str(pipe.models.backends.used["refiner_step"])
+
+
+def check(pipe, lora, expected):
+    """Load, draw, unload, draw; the notes of the first run."""
+    plain, changed = expected
+    pipe.load_lora(lora)
+    first = made(pipe)
+    np.testing.assert_allclose(first.stages.views, changed, atol=1e-5)
+    pipe.unload_lora()
+    last = made(pipe)
+    np.testing.assert_allclose(last.stages.views, plain, atol=1e-5)
+    assert way(pipe) == "tensorrt-rtx" and "lora" not in last.provenance
+    return first
+
+
+def test_an_engine_that_cannot_be_refitted_is_built_anew_and_kept(gpu, pack, lora, expected):
+    with Pipeline.open(pack, threads=1) as pipe:
+        first = check(pipe, lora, expected)
+        assert first.provenance["backend"] == "tensorrt-rtx"
+        assert [note for note in first.notices if WITH in note] == [
+            f"the engine of refiner_step on tensorrt-rtx cannot be refitted; {WITH}"]
+    assert gpu.built == ["refiner_step"]
+    with Pipeline.open(pack, threads=1) as pipe:
+        check(pipe, lora, expected)
+    assert gpu.built == ["refiner_step"]
+
+
+def test_another_scale_is_another_engine(gpu, pack, lora):
+    with Pipeline.open(pack, threads=1) as pipe:
+        for scale in (0.5, 0.25, 0.5):
+            pipe.unload_lora()
+            pipe.load_lora(lora, scale)
+    assert gpu.built == ["refiner_step", "refiner_step"]
+
+
+def test_an_engine_that_was_built_for_it_is_refitted(gpu, pack, lora, expected):
+    gpu.trt.refittable = True
+    with Pipeline.open(pack, threads=1) as pipe:
+        first = check(pipe, lora, expected)
+    assert gpu.built == [] and gpu.trt.refitted == [{mixing_pack.NAME}] and first.notices == ()
+
+
+def test_a_refitted_engine_that_is_off_is_built_anew(gpu, pack, lora, expected):
+    gpu.trt.refittable, gpu.trt.refit_slip = True, 0.1
+    with Pipeline.open(pack, threads=1) as pipe:
+        first = check(pipe, lora, expected)
+    assert gpu.built == ["refiner_step"] and "off against the processor; received relative error" in " ".join(first.notices)
+
+
+def test_an_engine_that_is_off_with_the_lora_leaves_it_to_the_processor(gpu, pack, lora, expected, tmp_path):
+    """What is built anew is another network; without the LoRA, the old engine serves again."""
+    gpu.spoil["refiner_step"] = other_network(pack, tmp_path)
+    with Pipeline.open(pack, threads=1) as pipe:
+        first = check(pipe, lora, expected)
+    assert first.provenance["backend"] == "onnxruntime and tensorrt-rtx"
+    why = "refiner_step does not run on tensorrt-rtx: refiner_step with other weights is off against the processor"
+    assert any(note.startswith(why) for note in first.notices)
+
+
+def other_network(pack, tmp_path):
+    model = onnx.load(pack / "refiner_step.onnx")
+    next(node for node in model.graph.node if node.op_type == "Sin").op_type = "Cos"
+    onnx.save(model, tmp_path / "refiner_step.onnx")
+    return tmp_path / "refiner_step.onnx"
