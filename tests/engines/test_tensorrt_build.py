@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from dataclasses import replace
 
@@ -58,6 +59,20 @@ def test_weights_beside_the_model_are_found(tmp_path):
     order = replace(affine(tmp_path), model=models.half_weights(tmp_path / "half.onnx", 64, 3), axes={"rows": Range(1, 4, 4)})
     build_to(order, tmp_path / "engine", [].append)
     assert (tmp_path / "engine").stat().st_size > 64 * 64 * 3 * 2  # the weights are in it
+
+
+def test_other_weights_take_the_place_of_the_models_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    order = replace(affine(tmp_path), model=models.half_weights(tmp_path / "half.onnx", 64, 3), axes={"rows": Range(1, 4, 4)})
+    files = {path: path.read_bytes() for path in tmp_path.glob("half.onnx*")}
+    weights = {"w1.half": np.full((64, 64), 0.4375, np.float16)}
+    build_to(order, tmp_path / "plain", [].append)
+    build_to(replace(order, weights=weights), tmp_path / "engine", [].append)
+    plain, engine = ((tmp_path / name).read_bytes() for name in ("plain", "engine"))
+    held = weights["w1.half"].astype(np.float32).tobytes()  # the cast is calculated when the engine is built
+    assert held in engine and held not in plain
+    assert {path: path.read_bytes() for path in files} == files and not list((tmp_path / "temporary").iterdir())
 
 
 @pytest.mark.parametrize("make", [lambda path: attention(path, 8), byte_table], ids=["attention", "byte-table"])
