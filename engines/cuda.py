@@ -71,10 +71,14 @@ class Cuda:
             self._checked(self._driver.cuMemFree(address))
 
     def upload(self, source: np.ndarray, address: int) -> None:
-        """Copy an array in C order to the GPU. The array may be changed when this returns."""
+        """Copy an array in C order to the GPU, and wait for it: the array may be changed, or go, when this returns.
+
+        Where the GPU reads pageable memory of the host by itself, a copy that is not waited for would read it later.
+        """
         with self.asked("an array could not be copied to the GPU"):
             if source.nbytes:
                 self._checked(self._driver.cuMemcpyHtoDAsync(address, source.ctypes.data, source.nbytes, self.stream))
+                self.core_stream.sync()
 
     def download(self, address: int, target: np.ndarray) -> None:
         """Fill an array in C order from the GPU, and wait for it."""

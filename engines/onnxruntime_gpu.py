@@ -69,7 +69,9 @@ class OnnxRuntimeGpuEngine(OnnxRuntimeEngine):
     def _open_with(self, **options: str) -> None:
         cuda = self.memory.cuda
         name, given = split_provider(self._providers[0])
-        first = (name, {**given, "device_id": str(cuda.device), "user_compute_stream": str(cuda.stream), **options})
+        self.memory.trim()  # ONNX Runtime takes its memory from the driver
+        place = {"device_id": str(cuda.device), "user_compute_stream": str(cuda.stream)}
+        first = (name, {"arena_extend_strategy": "kSameAsRequested", **given, **place, **options})
         with self._counted():
             super().__init__(self._path, providers=(first, *self._providers[1:]), **self._opened)
 

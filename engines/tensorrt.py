@@ -47,6 +47,7 @@ class TensorRTEngine(Engine):
         self._loops: OrderedDict[str, GraphLoop] = OrderedDict()
         self._main: Context | None = None
         self._choices = GraphChoices(plan)
+        memory.trim()  # TensorRT takes the weights' memory from the driver
         with memory.cuda.asked(f"{plan.name} does not load"):
             said = logger(trt)
             self._runtime = trt.Runtime(said)

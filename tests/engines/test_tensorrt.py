@@ -3,6 +3,7 @@
 import gc
 import json
 import logging
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,14 +20,14 @@ from tests.engines.simulated_tensorrt import SimulatedTensorRT, write_plan
 from tests.engines.test_onnxruntime import affine_inputs, loop_inputs
 
 STEPS = 5
+PROPS = Path(__file__).parents[2] / "runtime" / "packs" / "props"
 
 
 class Bench:
     """A model, its engine on a simulated GPU, and the same model on ONNX Runtime."""
 
-    def __init__(self, folder, make=models.loop, **axes):
-        self.model = make(folder / "model.onnx")
-        self.plan = write_plan(self.model, **(axes or {"length": (1, 3, 8)}))
+    def __init__(self, model, plan, axes):
+        self.model, self.plan = model, write_plan(model, path=plan, **axes)
         self.cuda = SimulatedCuda()
         self.memory = DeviceMemory(self.cuda)
         self.trt = SimulatedTensorRT(self.cuda)
@@ -49,12 +50,12 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path):
-    return Bench(tmp_path)
+    return Bench(models.loop(tmp_path / "model.onnx"), tmp_path / "model.engine", {"length": (1, 3, 8)})
 
 
 @pytest.fixture
 def affine(tmp_path):
-    return Bench(tmp_path, models.affine, batch=(1, 2, 4))
+    return Bench(models.affine(tmp_path / "model.onnx"), tmp_path / "model.engine", {"batch": (1, 2, 4)})
 
 
 def test_run(affine):
@@ -410,7 +411,7 @@ def test_kernels_that_were_compiled_here_are_kept(bench):
 
 def test_kernels_are_compiled_at_once_for_few_shapes_only(tmp_path, bench):
     bench.open().scan(*loop_inputs())
-    few = Bench(tmp_path, length=(3, 3, 4))
+    few = Bench(bench.model, bench.plan, {"length": (3, 3, 4)})
     few.open().scan(*loop_inputs())
     kinds = bench.trt.DynamicShapesKernelSpecializationStrategy
     strategies = [each.trt.contexts[0].config.dynamic_shapes_kernel_specialization_strategy for each in (bench, few)]
@@ -438,3 +439,44 @@ def test_the_public_door(bench):
         open_engine(bench.model, backend="tensorrt-rtx")
     with pytest.raises(EngineError, match="no weights="):
         open_engine(bench.model, backend="tensorrt-rtx", plan=bench.plan, memory=bench.memory, weights={"one": np.array(2)})
+
+
+@pytest.fixture
+def props(tmp_path):
+    def open_component(kind, **axes):
+        return Bench(PROPS / f"{kind}.onnx", tmp_path / "props.engine", axes)
+
+    return open_component
+
+
+def random_inputs(spec, **axes):
+    rng = np.random.default_rng(0)
+    return {tensor.name: (0.1 * rng.standard_normal(tensor.resolve(axes))).astype(tensor.dtype) for tensor in spec.inputs}
+
+
+def test_the_loop_of_the_text_prior_of_props(props):
+    bench = props("prior_step")
+    inputs = random_inputs(bench.reference.spec)
+    rows = np.stack([inputs.pop("row")] * 3)
+    carry = {name: inputs.pop(name) for name in ("latent", "previous")}
+    per_step = {"row": rows, "noise": np.stack([inputs.pop("noise")] * 3)}
+    with bench.open() as engine:
+        for _ in range(2):
+            bench.check_scan(engine, (carry, per_step, inputs))
+        assert engine.graph_choice.use_graph
+
+
+def test_queries_of_a_field_of_props_in_parts(props):
+    bench = props("field_geometry", points=(1, 100, 100))
+    inputs = random_inputs(bench.reference.spec, points=250)
+    with bench.open() as engine:
+        expected, received = bench.reference.run(inputs), engine.run(inputs)
+        assert bench.cuda.names().count("execute") == 3
+        for name, value in expected.items():
+            np.testing.assert_allclose(received[name], value, rtol=1e-5, atol=1e-5)
+
+
+def test_a_folder_that_cannot_be_written_to_is_no_error(tmp_path):
+    choices = GraphChoices(tmp_path / "gone" / "model.engine")
+    choices.keep("5 steps", GraphChoice(True, 1.0, 2.0))
+    assert choices.all() == {} and not list(tmp_path.iterdir())
