@@ -1,0 +1,160 @@
+"""Builds every component of packs with TensorRT, one at a time, and records seconds, peak memory and the engine's size.
+
+    python -m benchmarks.tensorrt_build --pack DIR [DIR ...] [--backend tensorrt-rtx] [--component KIND ...]
+
+Each build is a process of its own, whose largest resident memory counts, pages of the mapped model included. No GPU is needed
+with tensorrt-rtx. What the JSON holds already of the same model file and product is not built again, so a run that was
+stopped goes on where it was. The engines are thrown away. Figures go to tensorrt_build.json and tensorrt_build.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from meshwright.engines.errors import MeshwrightError
+from meshwright.engines.tensorrt_build import ELSEWHERE, Order, build_to
+from meshwright.engines.tensorrt_products import NAMES, Product, choose
+from meshwright.runtime.build_axes import ranges_of
+from meshwright.runtime.manifest import Component
+from meshwright.runtime.pack import Pack
+
+from . import report
+
+ROOT = Path(__file__).parent
+# Operators that say how attention and normalisation reach the builder, and the rest of most networks' work.
+TELLING = ("Attention", "GroupNormalization", "LayerNormalization", "Conv", "MatMul", "Gemm")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    args = _parse(arguments)
+    if args.one:
+        return _build_one(*args.one)
+    product = choose(args.backend)
+    path = args.out / "tensorrt_build.json"
+    document = json.loads(path.read_text("utf-8")) if path.is_file() else {"machine": report.machine(), "packs": {}}
+    for folder in args.pack:
+        pack = Pack.open(folder)
+        records = document["packs"].setdefault(pack.manifest.name, {})
+        for component in pack.manifest.components.values():
+            if args.component and component.kind not in args.component:
+                continue
+            key = facts(pack, component, product)
+            if key.items() <= records.get(component.name, {}).items() and not args.again:
+                continue
+            print(f"{pack.manifest.name}: {component.name}", file=sys.stderr, flush=True)
+            records[component.name] = {**key, **measure(pack, component, product, args.limit)}
+            report.write(args.out, "tensorrt_build", document, page(document))
+    print(page(document))
+
+
+def facts(pack: Pack, component: Component, product: Product) -> dict[str, Any]:
+    """What a record is of: it counts for no other model file, product or version."""
+    return {"sha256": pack.manifest.files[component.file].sha256, "product": product.name, "version": product.version(),
+            "compute": component.compute, "parameters": component.parameters}
+
+
+def measure(pack: Pack, component: Component, product: Product, limit: float) -> dict[str, Any]:
+    """One build in a fresh process: seconds, peak memory and the engine's bytes, or what went wrong.
+
+    limit : seconds after which it is ended
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        engine = Path(folder) / "engine"
+        command = [sys.executable, "-m", "benchmarks.tensorrt_build", "--one", str(pack.folder), component.name, product.name, str(engine)]
+        began = time.perf_counter()
+        with tempfile.TemporaryFile("w+") as said:
+            seconds, peak, code = _watched(command, said, began + limit)
+            said.seek(0)
+            words = " ".join(said.read().split())
+        found = {"seconds": round(seconds, 2), "peak_bytes": peak, "operators": operators(pack.path(component.file))}
+        if code == 0:
+            return {**found, "bytes": engine.stat().st_size, "failed": None}
+        return {**found, "bytes": None, "failed": words[-400:] or f"the process ended with {code}"}
+
+
+def _watched(command: list[str], said: Any, deadline: float) -> tuple[float, int, int]:
+    """Seconds, the largest resident bytes of the process and of those that it waited for, and its exit code."""
+    began = time.perf_counter()
+    child = subprocess.Popen(command, cwd=ROOT.parent, stdout=said, stderr=subprocess.STDOUT, start_new_session=True)
+    while True:
+        ended, status, used = os.wait4(child.pid, os.WNOHANG)
+        if ended:
+            child.returncode = os.waitstatus_to_exitcode(status)
+            # Linux counts in kilobytes, macOS in bytes.
+            return time.perf_counter() - began, used.ru_maxrss * (1 if sys.platform == "darwin" else 1024), child.returncode
+        if time.perf_counter() > deadline:
+            os.killpg(child.pid, 9)
+            deadline = float("inf")
+        time.sleep(0.05)
+
+
+def _build_one(folder: str, name: str, product: str, engine: str) -> None:
+    """In the process that is measured. The build is a child of it, which it waits for."""
+    pack = Pack.open(folder, verify=False)
+    component = pack.manifest.components[name]
+    order = Order(choose(product), pack.path(component.file), ranges_of(component.spec), ELSEWHERE)
+    try:
+        build_to(order, Path(engine), lambda share: None)
+    except MeshwrightError as error:
+        raise SystemExit(str(error)) from error
+
+
+def operators(model: Path) -> dict[str, int]:
+    """How many nodes of the telling operators the model has, and of all."""
+    import onnx
+
+    kinds = Counter(node.op_type for node in onnx.load(model, load_external_data=False).graph.node)
+    return {"all": kinds.total(), **{kind: kinds[kind] for kind in TELLING if kinds[kind]}}
+
+
+def page(document: dict[str, Any]) -> str:
+    """`document` as `main` keeps it."""
+    where = document["machine"]
+    parts = ["# TensorRT builds", f"`python -m benchmarks.tensorrt_build`, {where['processor']}, {where['cores']} cores, no GPU: the "
+             "engines were built and never run. Peak memory is the largest resident set of the building process, pages of the "
+             "mapped model included. Nodes are those of the ONNX file; an Attention node stays one node."]
+    for name, records in document["packs"].items():
+        products = sorted({f"{r['product']} {r['version']}" for r in records.values()})
+        parts += [f"## {name}", f"{', '.join(products)}.", _table(records), *_failures(records)]
+    return "\n\n".join(parts)
+
+
+def _table(records: dict[str, Any]) -> str:
+    rows = []
+    for name, r in records.items():
+        size = "failed" if r["failed"] else f"{r['bytes'] / 1e6:,.1f}"
+        nodes = r["operators"]
+        rows.append([name, r["compute"], f"{r['parameters']:,}", str(nodes["all"]), str(nodes.get("Attention", 0)), f"{r['seconds']:.1f}",
+                     f"{r['peak_bytes'] / (1 << 30):.2f}", size])
+    return report.table(["component", "calculates in", "parameters", "nodes", "Attention", "build, s", "peak memory, GiB", "engine, MB"],
+                        rows)
+
+
+def _failures(records: dict[str, Any]) -> list[str]:
+    return [f"{name} failed: {re.sub(r'/[^ ]*/', '', r['failed'])}" for name, r in records.items() if r["failed"]]
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pack", nargs="+", default=["props"], help="names or folders of packs")
+    parser.add_argument("--backend", choices=NAMES, default="tensorrt-rtx")
+    parser.add_argument("--component", nargs="+", metavar="KIND", help="only these")
+    parser.add_argument("--limit", type=float, default=1800.0, help="seconds that one build may take")
+    parser.add_argument("--again", action="store_true", help="also what the JSON holds already")
+    parser.add_argument("--out", type=Path, default=ROOT / "results")
+    parser.add_argument("--one", nargs=4, metavar=("PACK", "COMPONENT", "PRODUCT", "ENGINE"), help=argparse.SUPPRESS)
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    main()
