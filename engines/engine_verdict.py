@@ -66,5 +66,11 @@ def write_verdict(entry: Entry, verdict: Verdict) -> bool:
     return True
 
 
+def drop_verdict(entry: Entry) -> None:
+    """Forget it: whoever uses or builds the engine next asks it anew."""
+    with suppress(OSError):
+        _path(entry).unlink(missing_ok=True)
+
+
 def _path(entry: Entry) -> Path:
     return entry.path.with_name(entry.path.name + ENDING)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..engines import DeviceMemory, Engine, open_engine
 from ..engines.cuda_driver import Driver
-from ..engines.errors import BackendUnavailable, DeviceLost, EngineError, InputError, MeshwrightError, OutputError
+from ..engines.errors import BackendUnavailable, DeviceLost, EngineError, InputError, MeshwrightError, ModelFileError, OutputError
 from .manifest import Component
 from .other_weights import checked, open_with
 from .pack import Pack
@@ -130,7 +130,11 @@ class Backends:
         self._hashed.add(way.entry.sha256)
         if weights:
             return open_with(way, self.pack, component, weights, self._device_memory(), self._ways.engines, self.say)
-        engine = open_engine(path, backend=way.backend, plan=way.entry.path, memory=self._device_memory())
+        try:
+            engine = open_engine(path, backend=way.backend, plan=way.entry.path, memory=self._device_memory())
+        except ModelFileError:
+            self._ways.engines.doubt(way.entry)
+            raise
         try:
             if way.verdict is None and not self._passes(engine, way, component):
                 engine.close()

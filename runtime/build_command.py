@@ -104,10 +104,16 @@ class _Build:
     def _one(self, component: Component, say: BuildProgress) -> None:
         """Build and check one; one that cannot be built keeps no other from it, and what is there stays."""
         try:
-            order = order_of(self.pack, component, self.product, workspace_limit(self.hardware))
-            entry, new = self.engines.loader.load(engine_name(self.pack, component), order, files_of(self.pack, component),
-                                                  Teller(say.note, say.start, say.progress))
-            verdict = self._checked(component, entry, say)
+            entry, new = self._built_or_found(component, say)
+            try:
+                verdict = self._checked(component, entry, say)
+            except ModelFileError as error:
+                if new:
+                    raise
+                say.note(f"{component.name}: {error}")  # which says that it is built again
+                self.engines.loader.cache.remove(entry.path)
+                entry, new = self._built_or_found(component, say)
+                verdict = self._checked(component, entry, say)
         except (BackendError, ModelFileError, TensorError, PackError) as error:
             self.failed.append(str(error))
             say.done("failed")
@@ -119,6 +125,11 @@ class _Build:
         self._built += new
         say.done(" ".join(filter(None, (f"{entry.seconds:6.1f} s  {entry.bytes / 1e6:8.1f} MB" if new else "is there",
                                         verdict and f" {verdict}"))))
+
+    def _built_or_found(self, component: Component, say: BuildProgress) -> tuple[Entry, bool]:
+        order = order_of(self.pack, component, self.product, workspace_limit(self.hardware))
+        return self.engines.loader.load(engine_name(self.pack, component), order, files_of(self.pack, component),
+                                        Teller(say.note, say.start, say.progress))
 
     def _checked(self, component: Component, entry: Entry, say: BuildProgress) -> Verdict | None:
         """What the golden inputs say of the engine; None where it cannot run, so that whoever uses it first has to ask."""

@@ -11,7 +11,7 @@ import numpy as np
 from ..engines import Engine
 from ..engines.engine_cache import EngineCache, Entry
 from ..engines.engine_loader import EngineLoader, Teller
-from ..engines.engine_verdict import Verdict, read_verdict, verdict_on, write_verdict
+from ..engines.engine_verdict import Verdict, drop_verdict, read_verdict, verdict_on, write_verdict
 from ..engines.hardware import Hardware
 from ..engines.onnx_weights import weights_hash
 from ..engines.tensorrt_build import Order, workspace_limit
@@ -54,6 +54,10 @@ class PackEngines:
         verdict = verdict_on(entry, golden_hash(self.pack), check.relative, check.tolerance)
         write_verdict(entry, verdict)
         return verdict
+
+    def doubt(self, entry: Entry) -> None:
+        """Forget what the golden inputs said of an engine that does not load, so that `meshwright build` tries it, and builds it anew."""
+        drop_verdict(entry)
 
     def with_weights(self, backend: str, component: Component, weights: Mapping[str, np.ndarray], say: Callable[[str], None]) -> Entry:
         """An engine with other weights than the component's file has, from the cache or built now: it has a key of its own.

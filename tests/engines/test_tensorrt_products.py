@@ -49,7 +49,8 @@ def test_why_it_runs_nothing_here(monkeypatch):
     assert ABSENT.not_here(machine()) == "tensorrt is not installed"
     assert there.not_here(NO_GPU) == "tensorrt-rtx has no GPU to run engines on" and there.not_here(machine()) is None
     monkeypatch.setattr(tensorrt_products, "_has", lambda distribution: False)
-    assert there.not_here(machine()) == "the package cuda-core, which tensorrt-rtx needs, is not installed: pip install cuda-core cuda-bindings"
+    assert there.not_here(machine()) == ("the package cuda-core, which tensorrt-rtx needs, is not installed: "
+                                         "pip install cuda-core cuda-bindings")
 
 
 def test_cards_that_are_not_listed():

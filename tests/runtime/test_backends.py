@@ -188,13 +188,17 @@ def test_engines_of_another_card_are_told_of(built, tiny, monkeypatch, tmp_path)
 
 
 @TENSORRT_RTX
-def test_a_foreign_engine_in_a_file_of_ours(built, tiny, monkeypatch):
-    """TensorRT itself refuses it: another build of the library, say."""
+def test_a_foreign_engine_in_a_file_of_ours(built, tiny, monkeypatch, capsys):
+    """TensorRT itself refuses it: another build of the library, say. It is built again when engines are built."""
     monkeypatch.setattr("tests.engines.simulated_tensorrt.MAGIC", b"another plan")
     with Pipeline.open(tiny, threads=1) as pipe:
         made = pipe.generate("a red chair", seed=3, **FAST)
         assert set(used(pipe).values()) == {f"onnxruntime ({CPU})"}
     assert any("text_encoder does not run on tensorrt-rtx: " in note and "does not load on this machine" in note for note in made.notices)
+    build_missing(Pack.open(tiny), "auto", quiet=False)
+    assert set(built.built) == set(used(pipe)) and "text_encoder-" in capsys.readouterr().err
+    with Pipeline.open(tiny, threads=1) as pipe:
+        assert pipe.generate("a red chair", seed=3, **FAST).provenance["backend"] == "tensorrt-rtx"
 
 
 @TENSORRT_RTX

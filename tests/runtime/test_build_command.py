@@ -129,7 +129,8 @@ sys.exit(cli.main(sys.argv[1:]))
 
 
 @pytest.mark.parametrize(("backend", "message"), [
-    ((), "neither TensorRT nor TensorRT-RTX is installed; pip install 'meshwright[tensorrt]' or pip install tensorrt-cu13 cuda-core cuda-bindings"),
+    ((), "neither TensorRT nor TensorRT-RTX is installed; pip install 'meshwright[tensorrt]' or "
+         "pip install tensorrt-cu13 cuda-core cuda-bindings"),
     (("--backend", "tensorrt"), "the package tensorrt is not installed; pip install tensorrt-cu13 cuda-core cuda-bindings"),
     (("--backend", "tensorrt-rtx"), "the package tensorrt_rtx is not installed; pip install 'meshwright[tensorrt]'"),
 ])
