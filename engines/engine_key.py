@@ -13,7 +13,6 @@ from typing import Any
 from .errors import ModelFileError
 from .hardware import Hardware
 from .tensorrt_build import Order
-from .tensorrt_builder import FLAGS
 
 # Of what we ourselves do between the model file and the engine; raise it when `tensorrt_network` adapts networks otherwise.
 BUILDER = 1
@@ -56,7 +55,7 @@ def make_key(order: Order, files: Mapping[str, str], hardware: Hardware) -> Key:
     gpu = hardware.gpus[0] if hardware.gpus else None
     return Key(dict(files), order.product.name, order.product.version(), gpu and gpu.name or NONE, gpu and gpu.compute_capability or NONE,
                hardware.driver or NONE, f"{platform.system()} {platform.machine()}",
-               {name: str(each) for name, each in sorted(order.axes.items())}, FLAGS)
+               {name: str(each) for name, each in sorted(order.axes.items())}, order.flags)
 
 
 def key_from(document: Mapping[str, Any]) -> Key:

@@ -10,6 +10,7 @@ from .engine_key import Key, make_key
 from .errors import BackendUnavailable
 from .hardware import Hardware
 from .tensorrt_build import Order
+from .tensorrt_builder import REFIT
 from .tensorrt_products import choose
 
 
@@ -47,7 +48,7 @@ def _why(entry: Entry, hardware: Hardware) -> str | None:
 def _differences(key: Key, model: str, hardware: Hardware) -> Iterator[str]:
     """Those that any engine of the product has here. A product that is not installed now may come back with the same version."""
     try:
-        here = make_key(Order(choose(key.product), Path(model), {}), key.files, hardware)
+        here = make_key(Order(choose(key.product), Path(model), {}, refittable=REFIT in key.flags), key.files, hardware)
     except BackendUnavailable:
         return
     yield from Key(**{**vars(here), "axes": key.axes}).differences(key)

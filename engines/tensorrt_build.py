@@ -19,7 +19,7 @@ from . import errors
 from .errors import BackendError
 from .hardware import Hardware
 from .onnx_weights import ModelWeights
-from .tensorrt_builder import OnProgress, failed
+from .tensorrt_builder import FLAGS, REFIT, OnProgress, failed
 from .tensorrt_network import Range
 from .tensorrt_products import Product
 
@@ -35,6 +35,7 @@ class Order:
 
     axes : a range for each open axis of the model; workspace : most bytes of scratch memory, None for TensorRT's own choice
     weights : in place of the model's own, by name; None for those
+    refittable : whether the engine can be given other weights later
     """
 
     product: Product
@@ -42,6 +43,12 @@ class Order:
     axes: Mapping[str, Range]
     workspace: int | None = None
     weights: Mapping[str, np.ndarray] | None = field(default=None, compare=False, repr=False)
+    refittable: bool = False
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Names of TensorRT's builder flags."""
+        return (*FLAGS, REFIT) if self.refittable else FLAGS
 
 
 def workspace_limit(hardware: Hardware) -> int | None:
@@ -79,7 +86,7 @@ def _model(order: Order) -> Iterator[Path]:
 
 def _build(order: Order, model: Path, out: Path, on_progress: OnProgress) -> None:
     request = {"product": order.product.name, "model": str(model), "out": str(out), "workspace": order.workspace,
-               "axes": {name: [each.low, each.best, each.high] for name, each in order.axes.items()}}
+               "flags": order.flags, "axes": {name: [each.low, each.best, each.high] for name, each in order.axes.items()}}
     command = [sys.executable, "-P", "-m", f"{__package__}.tensorrt_worker"]
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True, encoding="utf-8")

@@ -6,7 +6,7 @@ Works for `tensorrt` 10 and 11 and for `tensorrt_rtx`, which needs neither GPU n
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,16 +18,20 @@ from .tensorrt_products import Product
 
 # Device memory then comes from us, which the capture of a CUDA graph needs. TensorRT 10 has no such flag.
 FLAGS = ("REQUIRE_USER_ALLOCATION",)
+# Weights can then be replaced in the engine (`tensorrt_refit`). TensorRT optimises less, and wants a GPU to build it.
+REFIT = "REFIT"
 OUT_OF_MEMORY = re.compile(r"OutOfMemory|[Oo]ut of memory|cudaErrorMemoryAllocation|bad_alloc|insufficient memory", re.ASCII)
 OnProgress = Callable[[float], None]
 
 
-def build(product: Product, model: Path, axes: Mapping[str, Range], workspace: int | None, on_progress: OnProgress) -> memoryview:
+def build(product: Product, model: Path, axes: Mapping[str, Range], workspace: int | None, on_progress: OnProgress,
+          flags: Sequence[str] = FLAGS) -> memoryview:
     """The serialised engine of an ONNX file.
 
     axes : a range for each open axis
     workspace : most bytes of scratch memory that a layer may have; None leaves it to TensorRT
     on_progress : called with the share that is done, in [0, 1]; what it raises ends the build
+    flags : names of TensorRT's builder flags; those that a version does not know are left out
     Raises BackendUnavailable, ModelFileError, EngineError (an axis without range) or BackendError.
     """
     if not model.is_file():
@@ -40,7 +44,7 @@ def build(product: Product, model: Path, axes: Mapping[str, Range], workspace: i
         raise unavailable(f"{product.name} cannot build engines here", f"{error} {logger.last}") from error
     network = Network(trt, builder, model, logger)
     config, monitor = builder.create_builder_config(), _monitor(trt, on_progress)
-    _set_flags(trt, config)
+    _set_flags(trt, config, flags)
     if workspace is not None:
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace)
     network.add_profile(builder, config, axes)
@@ -63,8 +67,8 @@ def failed(name: str, reason: str) -> EngineError:
                         remedy=known[1] if known else "this component runs on ONNX Runtime; the cache is as it was")
 
 
-def _set_flags(trt: ModuleType, config: Any) -> None:
-    for name in FLAGS:
+def _set_flags(trt: ModuleType, config: Any, flags: Sequence[str]) -> None:
+    for name in flags:
         if hasattr(trt.BuilderFlag, name):
             config.set_flag(getattr(trt.BuilderFlag, name))
 

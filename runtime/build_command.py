@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from argparse import Namespace
+from dataclasses import replace
 
 from ..engines import DeviceMemory, open_engine
 from ..engines.engine_cache import EngineCache, Entry
@@ -17,6 +18,7 @@ from ..engines.tensorrt_build import workspace_limit
 from ..engines.tensorrt_products import PRODUCTS, Product, choose
 from .backends import TENSORRT
 from .build_progress import BuildProgress
+from .lora.loras import COMPONENTS as UNETS
 from .manifest import Component
 from .pack import Pack
 from .pack_engines import PackEngines, engine_name, files_of, order_of
@@ -34,7 +36,7 @@ def build(options: Namespace) -> int:
     product = choose(options.backend)
     product.load()
     pack = Pack.open(options.pack)
-    work = _Build(pack, product, look(), options.quiet)
+    work = _Build(pack, product, look(), options.quiet, refit=options.refit)
     work.run(_components(pack, options.component))
     if not options.quiet:
         print(work.summary)
@@ -73,10 +75,13 @@ def _product_here(named: Product | None, hardware: Hardware) -> Product | str:
 
 
 class _Build:
-    """One run over components of one pack. failed : one message for each that has no engine that can be used."""
+    """One run over components of one pack. failed : one message for each that has no engine that can be used.
 
-    def __init__(self, pack: Pack, product: Product, hardware: Hardware, quiet: bool) -> None:
-        self.pack, self.product, self.quiet, self.hardware = pack, product, quiet, hardware
+    refit : the UNets' engines can take other weights, for LoRAs
+    """
+
+    def __init__(self, pack: Pack, product: Product, hardware: Hardware, quiet: bool, *, refit: bool = False) -> None:
+        self.pack, self.product, self.quiet, self.hardware, self.refit = pack, product, quiet, hardware, refit
         self.engines = PackEngines(pack, hardware)
         self.failed: list[str] = []
         self.summary = ""
@@ -128,6 +133,7 @@ class _Build:
 
     def _built_or_found(self, component: Component, say: BuildProgress) -> tuple[Entry, bool]:
         order = order_of(self.pack, component, self.product, workspace_limit(self.hardware))
+        order = replace(order, refittable=self.refit and component.kind in UNETS)
         return self.engines.loader.load(engine_name(self.pack, component), order, files_of(self.pack, component),
                                         Teller(say.note, say.start, say.progress))
 

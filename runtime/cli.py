@@ -181,6 +181,7 @@ def _add_build(parser: argparse.ArgumentParser) -> None:
     add("pack", nargs="?", metavar="PACK", help="name or folder")
     add("--backend", metavar="NAME", help="tensorrt or tensorrt-rtx (default: the one that is installed)")
     add("--component", action="append", default=[], metavar="NAME", help="only this one; may be given again (default: all)")
+    add("--refit", action="store_true", help="build the UNets so that a LoRA needs no further build; somewhat slower, and needs a GPU")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--list", action="store_true", help="list the engines that there are")
     which.add_argument("--prune", action="store_true", help="delete engines that are damaged, of other versions, or without their model")

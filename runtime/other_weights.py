@@ -28,7 +28,8 @@ def open_with(way: Way, pack: Pack, component: Component, weights: Weights, memo
     Raises as `EngineLoader.load` and `open_engine` do; BackendError for an engine that is off.
     """
     path, why = pack.path(component.file), "cannot be refitted"
-    engine = open_engine(path, backend=way.backend, plan=way.entry.path, memory=memory)
+    entry = engines.refittable(way.backend, component) or way.entry
+    engine = open_engine(path, backend=way.backend, plan=entry.path, memory=memory)
     try:
         if engine.refit(weights):
             check_against_cpu(engine, pack, component, weights)

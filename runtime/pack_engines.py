@@ -30,16 +30,22 @@ class PackEngines:
         self.loader = EngineLoader(EngineCache(), hardware)
 
     def find(self, product: Product, component: Component, check: Callable[[Entry], bool]) -> tuple[Entry | None, str]:
-        """The component's engine, if there is one that fits; else why there is none.
+        """The component's engine, if there is one that fits; else why there is none. One that can be refitted comes second,
+        because TensorRT optimises it less.
 
         check : whether an engine's bytes are to be compared with its hash, which takes long for a large one
         Raises OutputError for a cache that cannot be read, PackError for a component that cannot be built.
         """
-        order, files = order_of(self.pack, component, product), files_of(self.pack, component)
-        entry, why = self.loader.find(engine_name(self.pack, component), order, files, check=False)
-        if entry is not None and check(entry):
-            entry, why = self.loader.find(engine_name(self.pack, component), order, files)
+        order = order_of(self.pack, component, product)
+        entry, why = self._find(order, component, check)
+        if entry is None:
+            entry, _ = self._find(replace(order, refittable=True), component, check)
         return entry, why or "no engine is built for it"
+
+    def refittable(self, backend: str, component: Component) -> Entry | None:
+        """The component's engine that can be given other weights, if there is one that fits. Raises as `find`."""
+        order = order_of(self.pack, component, choose(backend))
+        return self._find(replace(order, refittable=True), component, lambda entry: True)[0]
 
     def verdict(self, entry: Entry, component: Component) -> Verdict | None:
         """What the golden inputs said of an engine; None where they have not been replayed on it."""
@@ -68,6 +74,13 @@ class PackEngines:
         files = files_of(self.pack, component) | {"other weights": weights_hash(weights)}
         return self.loader.load(f"{engine_name(self.pack, component)} with other weights", replace(order, weights=weights), files,
                                 Teller(say, lambda seconds: None, lambda share: None))[0]
+
+    def _find(self, order: Order, component: Component, check: Callable[[Entry], bool]) -> tuple[Entry | None, str | None]:
+        name, files = engine_name(self.pack, component), files_of(self.pack, component)
+        entry, why = self.loader.find(name, order, files, check=False)
+        if entry is not None and check(entry):
+            entry, why = self.loader.find(name, order, files)
+        return entry, why
 
     @cached_property
     def _golden(self) -> Golden:

@@ -6,8 +6,10 @@ import numpy as np
 import onnx
 import pytest
 
+from meshwright.engines.engine_cache import EngineCache
 from meshwright.runtime import Pipeline
 from meshwright.runtime.build_command import build_missing
+from meshwright.runtime.cli import main
 from meshwright.runtime.pack import Pack
 from tests.engines.platforms import TENSORRT_RTX
 from tests.runtime.lora import mixing_pack
@@ -123,3 +125,27 @@ def other_network(pack, tmp_path):
     next(node for node in model.graph.node if node.op_type == "Sin").op_type = "Cos"
     onnx.save(model, tmp_path / "refiner_step.onnx")
     return tmp_path / "refiner_step.onnx"
+
+
+def test_engines_built_for_loras_are_refitted(gpu, pack, lora, expected, tmp_path):
+    """`meshwright build --refit` builds the UNet once more; without a LoRA the engine that was there still serves."""
+    assert main(["build", str(pack), "--refit", "--quiet"]) == 0
+    assert gpu.built == ["refiner_step"]
+    flags = [entry.key.flags for entry in EngineCache().entries() if entry.name == "tiny/refiner_step"]
+    assert sorted(flags) == [("REQUIRE_USER_ALLOCATION",), ("REQUIRE_USER_ALLOCATION", "REFIT")]
+    gpu.trt.refittable = True
+    with Pipeline.open(pack, threads=1) as pipe:
+        check(pipe, lora, expected)
+    assert gpu.built == ["refiner_step"] and len(gpu.trt.refitted) == 1
+    assert main(["build", "--prune"]) == 0
+    assert len(list(EngineCache().entries())) == len(list((tmp_path / "cache/engines").glob("*.engine")))
+
+
+def test_an_engine_for_loras_alone_serves_without_one(gpu, pack, tmp_path):
+    for file in (tmp_path / "cache").rglob("*.*"):
+        if file.is_file():
+            file.unlink()
+    assert main(["build", str(pack), "--refit", "--quiet"]) == 0
+    with Pipeline.open(pack, threads=1) as pipe:
+        made(pipe)
+        assert way(pipe) == "tensorrt-rtx"
