@@ -1,5 +1,6 @@
 """`engines.cuda` with the real cuda-core on a driver that is pretended: a library in C, compiled here (`pretend_cuda.c`)."""
 
+import inspect
 import json
 import os
 import shutil
@@ -13,9 +14,11 @@ from meshwright.engines import cuda
 from meshwright.engines.cuda_driver import Driver
 from meshwright.engines.errors import BackendUnavailable
 from tests.engines import cuda_cases
+from tests.engines.simulated_cuda import SimulatedCuda
 
 HERE = Path(__file__).parent
-pytest.importorskip("cuda.core", reason="cuda-core is not installed", exc_type=ImportError)
+# The extra `test` installs cuda-core elsewhere, so that its absence fails instead of leaving the tests out.
+pytestmark = pytest.mark.skipif(sys.platform == "darwin", reason="there is no CUDA for this system")
 
 
 @pytest.fixture(scope="module")
@@ -53,3 +56,10 @@ def test_without_the_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "cuda.core", None)
     with pytest.raises(BackendUnavailable, match=r"the package cuda-core cannot be imported.*pip install 'meshwright\[gpu\]'"):
         cuda.Cuda()
+
+
+def test_the_simulated_gpu_has_the_same_methods():
+    public = {name: function for name, function in vars(cuda.Cuda).items() if not name.startswith("_")}
+    assert len(public) >= 14
+    for name, function in public.items():
+        assert list(inspect.signature(function).parameters) == list(inspect.signature(getattr(SimulatedCuda, name)).parameters), name

@@ -4,9 +4,9 @@ import inspect
 import re
 
 import pytest
-import tensorrt_rtx
 
 from tests.engines import simulated_tensorrt as simulated
+from tests.engines.simulated_tensorrt import tensorrt_rtx
 
 PAIRS = {"Runtime": simulated.SimulatedRuntime, "IRuntimeConfig": simulated.SimulatedConfig, "IRuntimeCache": simulated.SimulatedCache,
          "ICudaEngine": simulated.SimulatedEngine, "IExecutionContext": simulated.SimulatedContext,

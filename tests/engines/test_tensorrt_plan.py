@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tensorrt_rtx
 
 from meshwright.engines.cuda_driver import Driver
 from meshwright.engines.device_memory import DeviceMemory
@@ -18,6 +17,7 @@ from meshwright.engines.tensorrt_network import Network
 from meshwright.engines.tensorrt_plan import DTYPES, logger, read
 from tests.engines.engines_on_disk import affine, machine
 from tests.engines.simulated_cuda import SimulatedCuda
+from tests.engines.simulated_tensorrt import tensorrt_rtx
 
 PROPS = Path(__file__).parents[2] / "runtime" / "packs" / "props"
 
