@@ -35,8 +35,10 @@ def build(options: Namespace) -> int:
         raise InputError("no pack to build was named", expected="meshwright build PACK")
     product = choose(options.backend)
     product.load()
-    pack = Pack.open(options.pack)
-    work = _Build(pack, product, look(), options.quiet, refit=options.refit)
+    pack, hardware = Pack.open(options.pack), look()
+    if options.refit and not hardware.gpus:
+        raise InputError("--refit builds on a GPU only", received=hardware.no_gpu, remedy="leave it out: each LoRA is then built")
+    work = _Build(pack, product, hardware, options.quiet, refit=options.refit)
     work.run(_components(pack, options.component))
     if not options.quiet:
         print(work.summary)

@@ -149,3 +149,10 @@ def test_an_engine_for_loras_alone_serves_without_one(gpu, pack, tmp_path):
     with Pipeline.open(pack, threads=1) as pipe:
         made(pipe)
         assert way(pipe) == "tensorrt-rtx"
+
+
+def test_without_a_gpu_there_is_nothing_to_refit(pack, monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("MESHWRIGHT_CACHE", str(tmp_path / "cache"))
+    assert main(["build", str(pack), "--refit"]) == 2
+    assert "--refit builds on a GPU only; received" in capsys.readouterr().err
+    assert not (tmp_path / "cache").exists()
