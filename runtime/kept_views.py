@@ -71,6 +71,13 @@ def known_views(request: Request, views: Views) -> dict[int, Picture]:
     return known
 
 
+def known_as(request: Request, views: Views) -> list[str]:
+    """For each picture that is kept, where the view that it stands for is seen from: the user may have stood elsewhere."""
+    return [f"the picture at {azimuth:g} degrees is kept as the view at {views.azimuths[number]:g} degrees, "
+            f"{abs(views.elevations[number]):g} {'above' if views.elevations[number] >= 0 else 'below'} the horizon"
+            for (azimuth, _), number in zip(request.views, known_views(request, views), strict=True)]
+
+
 def as_view(crop: Picture, views: Views, guide: np.ndarray | None = None) -> np.ndarray:
     """(size, size, 3) float32 in [0, 1]: an object, cut out and in the middle of a square, as a view shows it.
 

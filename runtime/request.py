@@ -37,7 +37,8 @@ class Request:
     texture : a power of two from 64 to 8192, None for the pack's own. Sides of the baseColor texture, in pixels.
     texture_from : "views" projects the refined views, "field" asks the reconstructed colour field, "blend"
         fills with the field what no view sees; None for the pack's own.
-    image : what to make, as a picture, for packs that take one. The mesh's front is what it shows.
+    image : what to make, as a picture, for packs that take one. On the route "views" the mesh's front is what it shows; on
+        "coarse" the shape has a front of its own.
     views : further pictures of the same object, each with its azimuth in degrees: a mapping, or pairs, at most six pictures
         in all. Azimuths grow as the camera moves to the right around the object, and count from `image`, or, where there is none,
         from the first of these, which then takes its place; kept as pairs (azimuth from 0 to 360, picture).

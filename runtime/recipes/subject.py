@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..events import Cutout, Notice
-from ..kept_views import Kept, as_view, grid_of_known, known_views, tile_mask
+from ..kept_views import Kept, as_view, grid_of_known, known_as, known_views, tile_mask
 from ..matting import cropped
 from ..models import Models
 from ..pictures import Picture
@@ -20,6 +20,8 @@ def cut_out(models: Models, request: Request) -> Stage[list[Picture]]:
 
     Errors: InputError for a picture without an object.
     """
+    for message in known_as(request, models.pack.manifest.views):
+        yield Notice(message)
     pictures = [(0.0, request.image), *request.views]
     crops = []
     for azimuth, picture in pictures:

@@ -131,6 +131,8 @@ def test_known_views_stay_and_the_others_follow(both, route):
 def test_progress_and_files_of_several_pictures(both, tmp_path):
     events = list(both.stream(views={0: RED, 90: BLUE, 270: GREEN}, steps=2, **FAST))
     assert [e for e in events if isinstance(e, Step)] == [Step("views", 1, 2), Step("views", 2, 2)]
+    assert events[-1].generation.notices == ("the picture at 90 degrees is kept as the view at 90 degrees, 10 below the horizon",
+                                             "the picture at 270 degrees is kept as the view at 270 degrees, 20 above the horizon")
     files = {path.name for path in events[-1].generation.encode_stages(tmp_path)}
     assert {"crop.png", "crop_90.png", "crop_270.png", "matte.png", "matte_90.png", "matte_270.png"} <= files
 
