@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from . import report
@@ -45,7 +46,7 @@ def _pack(pack: Mapping[str, Any], peaks: Mapping[str, Any] | None) -> list[str]
         if pack.get(part):
             parts += [f"### {title}", _times(pack[part])]
     for title, made in (("The largest relative error of each component", _errors(pack.get("check", {}))),
-                        ("Shares of the card's rates", _shares(pack, peaks)), ("Stages of the last run, s", _stages(pack.get("run", {}))),
+                        ("Shares of the card's rates", _shares(pack, peaks)), ("Stages, median s", _stages(pack.get("run", {}))),
                         ("Engines", _engines(pack.get("build", {}).get("engines"))), ("Fresh process, memory", _memory(pack))):
         if made:
             parts += [f"### {title}", made]
@@ -104,12 +105,16 @@ def _shares(pack: Mapping[str, Any], peaks: Mapping[str, Any] | None) -> str:
 
 
 def _stages(items: Mapping[str, Mapping[str, Any]]) -> str:
-    runs = {name: found["stages"] for name, found in items.get("prompt", {}).items() if "stages" in found}
-    if not runs:
+    sides = {name: found["runs"] for name, found in items.get("prompt", {}).items() if found.get("runs")}
+    if not sides:
         return ""
-    stages = dict.fromkeys(stage for run in runs.values() for stage in run)
-    return report.table(["stage", *(SIDES[name].title for name in runs)],
-                        [[stage, *(f"{run[stage]:.4f}" if stage in run else "-" for run in runs.values())] for stage in stages])
+    stages = dict.fromkeys(stage for runs in sides.values() for stage in runs[0])
+    return report.table(["stage", *(SIDES[name].title for name in sides)],
+                        [[stage, *(_stage(runs, stage) for runs in sides.values())] for stage in stages])
+
+
+def _stage(runs: list[Mapping[str, float]], stage: str) -> str:
+    return f"{median(run[stage] for run in runs):.4f}" if stage in runs[0] else "-"
 
 
 def _engines(built: Mapping[str, Any] | None) -> str:

@@ -108,12 +108,13 @@ def interleaved(sides: Mapping[str, Asked], request: Mapping[str, Any], *, budge
     request : without "repeat", which is chosen so that an answer holds about `repeat_ms` milliseconds of work; 0 for single ones
     budget : seconds that the rounds may take, about; but at least `fewest` and at most `most` of them
     limit : seconds for one answer
-    Returns for each side {"ms": all, "cold_ms": of the first, ...} with the last answer's other figures, or {"failed": why}.
+    Returns for each side {"ms": all, "runs": the stages of each, "cold_ms": of the first, ...} with the last answer's other
+    figures, or {"failed": why}.
     """
     found, repeats = {}, {}
     for name, side in sides.items():
         first = side.ask(limit, **request, **({"repeat": 1} if repeat_ms else {}))
-        found[name] = first if "failed" in first else {**first, "ms": [], "cold_ms": first["ms"][0]}
+        found[name] = first if "failed" in first else {**first, "ms": [], "runs": [], "cold_ms": first["ms"][0]}
         repeats[name] = 1
     began, rounds = now(), 0
     while rounds < most and (rounds < fewest or now() - began < budget):
@@ -124,7 +125,8 @@ def interleaved(sides: Mapping[str, Asked], request: Mapping[str, Any], *, budge
             if "failed" in answer:
                 found[name] = answer
                 continue
-            found[name] = {**answer, "ms": found[name]["ms"] + answer["ms"], "cold_ms": found[name]["cold_ms"]}
+            runs = [*found[name]["runs"], *([answer["stages"]] if "stages" in answer else [])]
+            found[name] = {**answer, "ms": found[name]["ms"] + answer["ms"], "runs": runs, "cold_ms": found[name]["cold_ms"]}
             if repeat_ms:  # the first of all may have compiled; from the second on it is known how long one takes
                 repeats[name] = max(1, min(50, int(repeat_ms / max(min(answer["ms"]), 1e-3))))
         rounds += 1

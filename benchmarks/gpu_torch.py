@@ -68,6 +68,7 @@ class TorchEngine(Engine):
         self._names, self._outputs = [tensor.name for tensor in component.inputs], component.outputs
         self.module = component.module.eval().requires_grad_(False).to(device)
         self._call = torch.compile(self.module, mode="reduce-overhead") if compiled else self.module
+        self._mark = torch.compiler.cudagraph_mark_step_begin if compiled else lambda: None
         self._kept: dict[int, tuple[np.ndarray, torch.Tensor]] = {}
 
     def ready(self, inputs: Mapping[str, np.ndarray]) -> Callable[[], None]:
@@ -100,8 +101,7 @@ class TorchEngine(Engine):
         return {name: tensor.cpu().numpy() for name, tensor in state.items()}
 
     def _evaluated(self, tensors: list[torch.Tensor]) -> tuple[torch.Tensor, ...]:
-        if self._compiled:
-            torch.compiler.cudagraph_mark_step_begin()
+        self._mark()
         with torch.inference_mode():
             outputs = self._call(*tensors)
         return outputs if isinstance(outputs, tuple) else (outputs,)

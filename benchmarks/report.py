@@ -35,6 +35,8 @@ def shown(value: float | None, unit: str = "") -> str:
         return "-"
     if unit == "share":
         return f"{100 * value:.0f} %"
+    if unit == "PSNR":
+        return f"{value:.1f} dB"
     return f"{value:+.2f} dB" if unit == "dB" else f"{value:.3f}"
 
 

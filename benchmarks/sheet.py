@@ -1,4 +1,4 @@
-"""The contact sheet: the first held-out prompts as they come, none left out and none tried twice."""
+"""The contact sheets: the first held-out prompts, and the first photos, as they come, none left out and none tried twice."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from meshwright.runtime.generation import Generation, to_bytes
 
 ROWS, TILE, TEXT_WIDTH = 20, 96, 168
 HEADINGS = ("prompt", "coarse", "refined views", "mesh")
+PICTURE_HEADINGS = ("photo", "cut out", "views", "mesh")
 
 
 def save_row(folder: Path, index: int, prompt: str, made: Generation) -> None:
@@ -24,24 +25,42 @@ def save_row(folder: Path, index: int, prompt: str, made: Generation) -> None:
     Image.fromarray(strip).save(_row(folder, index))
 
 
-def write_sheet(folder: Path, path: Path, rows: int) -> bool:
+def save_picture_row(folder: Path, index: int, photo: np.ndarray, made: Generation) -> None:
+    """The same for a photo (h, w, 3) uint8."""
+    from PIL import Image
+
+    crop = Image.fromarray(made.stages.cutouts[0].crop)
+    cut = Image.new("RGB", crop.size, "white")
+    cut.paste(crop, mask=crop.getchannel("A") if crop.mode == "RGBA" else None)
+    shown = [Image.fromarray(photo), cut, *(Image.fromarray(to_bytes(view)) for view in made.stages.views)]
+    tiles = [np.asarray(picture.resize((TILE, TILE), Image.Resampling.LANCZOS)) for picture in shown]
+    Image.fromarray(np.concatenate([*tiles, _sides(made)], axis=1)).save(_row(folder, index, "picture-row"))
+
+
+def write_picture_sheet(folder: Path, path: Path, rows: int) -> bool:
+    """As `write_sheet`, of photos."""
+    return write_sheet(folder, path, rows, "picture-row", PICTURE_HEADINGS, TILE)
+
+
+def write_sheet(folder: Path, path: Path, rows: int, name: str = "row", headings: tuple[str, ...] = HEADINGS,
+                first_width: int = TEXT_WIDTH) -> bool:
     """Put the first `rows` rows under each other; False, and nothing written, if one is missing."""
     from PIL import Image
 
     rows = min(rows, ROWS)
-    files = [_row(folder, index) for index in range(rows)]
+    files = [_row(folder, index, name) for index in range(rows)]
     if not rows or not all(file.exists() for file in files):
         return False
     strips = [np.asarray(Image.open(file).convert("RGB")) for file in files]
-    picture = Image.fromarray(np.concatenate([_heading(strips[0].shape[1]), *strips]))
+    picture = Image.fromarray(np.concatenate([_heading(strips[0].shape[1], headings, first_width), *strips]))
     path.parent.mkdir(parents=True, exist_ok=True)
     # A palette keeps the picture of a sheet of plain objects on white well below a megabyte.
     picture.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
     return True
 
 
-def _row(folder: Path, index: int) -> Path:
-    return folder / f"row-{index:04}.png"
+def _row(folder: Path, index: int, name: str = "row") -> Path:
+    return folder / f"{name}-{index:04}.png"
 
 
 def _sides(made: Generation) -> np.ndarray:
@@ -56,10 +75,10 @@ def _text(prompt: str) -> np.ndarray:
     return _drawn("\n".join(textwrap.wrap(prompt, 26)[:5]), TEXT_WIDTH, TILE, top=TILE // 4)
 
 
-def _heading(width: int) -> np.ndarray:
-    starts = (6, TEXT_WIDTH + 6, TEXT_WIDTH + TILE + 6, TEXT_WIDTH + 7 * TILE + 6)
+def _heading(width: int, headings: tuple[str, ...], first_width: int) -> np.ndarray:
+    starts = (6, first_width + 6, first_width + TILE + 6, first_width + 7 * TILE + 6)
     canvas = np.full((24, width, 3), 255, np.uint8)
-    for start, end, text in zip(starts, (*starts[1:], width + 6), HEADINGS, strict=True):
+    for start, end, text in zip(starts, (*starts[1:], width + 6), headings, strict=True):
         canvas[:, start - 6:end - 6] = _drawn(text, end - start, 24, top=4)
     return canvas
 

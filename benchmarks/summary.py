@@ -33,14 +33,14 @@ def bars(objects: list[Record], refined: list[Record], prompts: list[Record], pa
     text, without = (_color_share(refined, f"recolored+{kind}") for kind in TEXTS)
     clear = None if text is None or without is None else text - without
     rows = [
-        ("reconstruction from true views, IoU of the field", 0.80, _mean(objects, _of("iou")), objects, ""),
-        ("reconstruction from true views, IoU of the mesh", 0.80, _mean(objects, _of("mesh_iou")), objects, ""),
-        ("held-out prompts: right family", 0.90, _mean(prompts, _right_family), prompts, "share"),
-        ("held-out prompts: main colour right", 0.90, _mean(named, _right_color), named, "share"),
-        ("paraphrases: right family", 0.75, _mean(paraphrased, _right_family), paraphrased, "share"),
-        ("paraphrases: main colour right", 0.75, _mean(renamed, _right_color), renamed, "share"),
+        ("reconstruction from true views, IoU of the field", 0.80, mean(objects, _of("iou")), objects, ""),
+        ("reconstruction from true views, IoU of the mesh", 0.80, mean(objects, _of("mesh_iou")), objects, ""),
+        ("held-out prompts: right family", 0.90, mean(prompts, _right_family), prompts, "share"),
+        ("held-out prompts: main colour right", 0.90, mean(named, _right_color), named, "share"),
+        ("paraphrases: right family", 0.75, mean(paraphrased, _right_family), paraphrased, "share"),
+        ("paraphrases: main colour right", 0.75, mean(renamed, _right_color), renamed, "share"),
         ("refined views over coarse views, PSNR", 2.0, _gain(refined, "coarse+caption", "coarse"), refined, "dB"),
-        ("watertight meshes", 0.95, _mean(meshes, _of("watertight")), meshes, "share"),
+        ("watertight meshes", 0.95, mean(meshes, _of("watertight")), meshes, "share"),
         # The bar asks for "clearly better": ten points more of the objects in the right colour.
         ("wrongly coloured coarse views made right, with text minus without", 0.10, clear, _naming(refined), "share"),
     ]
@@ -56,7 +56,7 @@ def details(objects: list[Record], refined: list[Record], prompts: list[Record],
         "refiner": _refiner(refined),
         "texture error, true views": texture_errors(objects),
         "texture error, refined views": texture_errors(refined),
-        "IoU of what the refined views are rebuilt to": _mean(refined, _of("iou")),
+        "IoU of what the refined views are rebuilt to": mean(refined, _of("iou")),
         "errors": [record["error"] for record in everything if "error" in record],
     }
 
@@ -80,10 +80,10 @@ def _pipeline(records: list[Record]) -> dict:
     named = _naming(records)
     second = [record for record in records if record.get("second")]
     return {
-        "right family": _mean(records, _right_family), "main colour right": _mean(named, _right_color),
-        "second colour right": _mean(second, lambda r: r["second_color"] == r["second"]),
-        "coarse: right family": _mean(records, lambda r: r["coarse"]["right_family"]),
-        "coarse: main colour right": _mean(named, lambda r: r["coarse"]["main_color"] == r["first"]),
+        "right family": mean(records, _right_family), "main colour right": mean(named, _right_color),
+        "second colour right": mean(second, lambda r: r["second_color"] == r["second"]),
+        "coarse: right family": mean(records, lambda r: r["coarse"]["right_family"]),
+        "coarse: main colour right": mean(named, lambda r: r["coarse"]["main_color"] == r["first"]),
         "wrong family": [f"{r['prompt']} -> {r['family']}" for r in records if "family" in r and not r["right_family"]],
         "wrong main colour": [f"{r['prompt']} -> {r['main_color']}" for r in named
                               if "family" in r and not _right_color(r)],
@@ -92,7 +92,7 @@ def _pipeline(records: list[Record]) -> dict:
 
 def _refiner(records: list[Record]) -> dict:
     names = [name for guide in ("coarse", "recolored") for name in (guide, *(f"{guide}+{text}" for text in TEXTS))]
-    return {name: {"PSNR": _mean(records, lambda r, n=name: r[n]["psnr"], failed=None),
+    return {name: {"PSNR": mean(records, lambda r, n=name: r[n]["psnr"], failed=None),
                    "main colour right": _color_share(records, name)} for name in names}
 
 
@@ -114,14 +114,14 @@ def _right_color(record: Record) -> bool:
 
 
 def _color_share(records: list[Record], name: str) -> float | None:
-    return _mean(_naming(records), lambda r: r[name]["color"] == r["first"])
+    return mean(_naming(records), lambda r: r[name]["color"] == r["first"])
 
 
 def _gain(records: list[Record], one: str, other: str) -> float | None:
-    return _mean(records, lambda r: r[one]["psnr"] - r[other]["psnr"])
+    return mean(records, lambda r: r[one]["psnr"] - r[other]["psnr"])
 
 
-def _mean(records: Iterable[Record], value: Callable[[Record], float], failed: float | None = 0.0) -> float | None:
+def mean(records: Iterable[Record], value: Callable[[Record], float], failed: float | None = 0.0) -> float | None:
     """Mean over the records; one that holds an error counts as `failed`, or not at all."""
     values = [failed if "error" in record else float(value(record)) for record in records]
     values = [v for v in values if v is not None]

