@@ -53,7 +53,7 @@ def test_sides_take_turns_and_the_first_answer_is_cold():
     sides = {"a": Pretended("a", [90, 1, 2, 3], calls), "b": Pretended("b", [80, 4, 5, 6], calls)}
     found = interleaved(sides, {"do": "run"}, budget=0, limit=9, fewest=3, most=9)
     assert [name for name, _ in calls] == ["a", "b"] * 4 and {repeat for _, repeat in calls} == {None}
-    assert found["a"] == {"ms": [1, 2, 3], "cold_ms": 90, "events": True} and found["b"]["ms"] == [4, 5, 6]
+    assert found["a"] == {"ms": [1, 2, 3], "runs": [], "cold_ms": 90, "events": True} and found["b"]["ms"] == [4, 5, 6]
 
 
 def test_a_side_that_fails_is_asked_no_more_and_leaves_the_rest():
@@ -204,7 +204,7 @@ def test_each_way_of_launching_is_measured_by_itself():
 
 def measured(**medians):
     return {name.replace("_", "-"): {"ms": [0.9 * ms, ms, 1.1 * ms], "cold_ms": 9 * ms, "events": True, "host_bytes": 1 << 30,
-                                     "device_bytes": 1 << 31, "stages": {"text": ms / 1000, "total": ms / 1000}}
+                                     "device_bytes": 1 << 31, "runs": [{"text": k * ms / 1000, "total": k * ms / 1000} for k in (1, 3, 2)]}
             for name, ms in medians.items()}
 
 
@@ -267,6 +267,7 @@ def test_the_page_of_a_gpu(tmp_path):
     assert "| refiner_step | 300 (324) | 100 (108), x 0.33 | failed |" in text
     assert "FAILED: loop refiner_step on TensorRT, one graph a loop: no capture" in text
     assert "| refiner_step | ONNX Runtime CPU | 5.0e-01 TOO LARGE | 1.0e-03 |" in text
+    assert "| text | 16.0000 | 5.2000 | 5.0000 |" in text
     assert "| refiner_step | 6000 | 2000 | 12 | 62.5 % | 4.2 % |" in text and "| refiner_step | 8.5 | 2.0 |" in text
     assert "| meshwright generate, a fresh process | 4.20 | 3.00 | - |" in text and "- a; b: no time" in text
     plot(document("NVIDIA H200", {"small": pack}), tmp_path / "gpu.png")
