@@ -54,10 +54,10 @@ class Layer:
         return (self.up.shape[0], *self.down.shape[1:])
 
     def delta(self, scale: float) -> np.ndarray:
-        """What is added to the weight, float64, in the weight's shape."""
+        """What is added to the weight, float32, in the weight's shape."""
         rank = self.down.shape[0]
-        product = self.up.reshape(-1, rank).astype(np.float64) @ self.down.reshape(rank, -1).astype(np.float64)
-        return (scale * self.factor * product).reshape(self.shape)
+        up = self.up.reshape(-1, rank) * (scale * self.factor)
+        return (up.astype(np.float32) @ self.down.reshape(rank, -1).astype(np.float32)).reshape(self.shape)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""LoRAs become weights of one network: found by name in its model file, and added up in float64 before they are rounded."""
+"""LoRAs become weights of one network: found by name in its model file, and added up in float32 before they are rounded."""
 
 from __future__ import annotations
 
@@ -52,12 +52,13 @@ class NetworkWeights:
 
         InputError that lists the layers that the network does not have, or whose weights have another shape.
         """
-        added: dict[str, np.ndarray] = {}
-        for lora, scale in loras:
-            for name, layer in self._found(lora).items():
-                delta = layer.delta(scale).reshape(self.layers[name][0].shape)
-                added[name] = added[name] + delta if name in added else delta
-        return {form.stored.name: _sum(form, delta) for name, delta in added.items() for form in self.layers[name]}
+        found = [(self._found(lora), scale) for lora, scale in loras]
+        merged: dict[str, np.ndarray] = {}
+        # Layer by layer: all changes of a large network at once would be twice its size.
+        for name in dict.fromkeys(name for layers, _ in found for name in layers):
+            change = sum(layers[name].delta(scale) for layers, scale in found if name in layers)
+            merged |= {form.stored.name: _sum(form, change.reshape(form.shape)) for form in self.layers[name]}
+        return merged
 
     def _found(self, lora: Lora) -> Mapping[str, Layer]:
         """The LoRA's layers under the network's names."""
@@ -92,12 +93,11 @@ def _flat(shape: Iterable[int]) -> tuple[int, ...]:
     return shape[:2] if shape[2:] == (1, 1) else shape
 
 
-def _sum(form: Form, delta: np.ndarray) -> np.ndarray:
+def _sum(form: Form, change: np.ndarray) -> np.ndarray:
     stored = form.stored
-    change = delta.T if form.is_transposed else delta
-    with np.errstate(over="ignore"):
-        result = np.ascontiguousarray((stored.read() + change).astype(stored.dtype))
-    if not np.isfinite(result).all():
+    total = np.add(stored.read(), change.T if form.is_transposed else change, order="C")
+    largest = max(total.max(), -total.min())
+    if not largest <= np.finfo(stored.dtype).max:  # true of NaN as well
         raise InputError(f"the LoRA leads beyond the range of {stored.dtype}", received=f"weight {stored.name}",
                          remedy="give a smaller scale")
-    return result
+    return total.astype(stored.dtype, copy=False)
