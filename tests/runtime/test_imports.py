@@ -9,10 +9,10 @@ import pytest
 import meshwright.runtime
 
 PUBLIC = {
-    "Cancelled", "Check", "CoarseMesh", "CoarseViews", "EmptyShape", "Event", "Generation", "InputError", "Mesh",
+    "Cancelled", "Check", "CoarseMesh", "CoarseViews", "Cutout", "EmptyShape", "Event", "Generation", "InputError", "Mesh",
     "MeshwrightError", "Notice", "OutputError", "Pack", "PackCorrupt", "PackError", "PackFormat", "PackNotFound",
     "Picture", "Pipeline", "Request", "Result", "StageDone", "StageStarted", "Stages", "Step", "Surface", "Views",
-    "read_picture", "verify_pack",
+    "read_mesh", "read_picture", "verify_pack",
 }
 # Forbids the training stack, then runs a whole prompt.
 WITHOUT_TORCH = """
