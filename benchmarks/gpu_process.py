@@ -33,26 +33,26 @@ class Process:
     """A process of `gpu_worker`. It starts when it is first asked, and again after an end or a time limit; if it could not start,
     never again.
 
-    log : where its standard error goes
+    log : where its standard error goes; never : what it said when it could not start, else None
     """
 
     def __init__(self, task: Task, log: Path) -> None:
         self._task, self._log = task, log
         self._child: subprocess.Popen | None = None
         self._lines: queue.Queue[str | None] = queue.Queue()
-        self._never: Answer | None = None
+        self.never: Answer | None = None
 
     def ask(self, limit: float, **request: Any) -> Answer:
         """As `Asked.ask`. The time of a start counts."""
         deadline = time.monotonic() + limit
-        if self._never is not None:
-            return self._never
+        if self.never is not None:
+            return self.never
         if self._child is None:
             self._start()
             ready = self._answer(deadline, "start")
             if "failed" in ready:
                 self.close()
-                self._never = ready
+                self.never = ready
                 return ready
         with suppress(OSError):  # one that has ended is told by its answer
             print(json.dumps(request), file=self._child.stdin, flush=True)

@@ -14,7 +14,7 @@ What is measured, and how:
 - Texture sources: mean absolute colour error at 4,096 points of the finished mesh, from true and from refined views.
 - Pictures (`pictured`, with --image, in place of all the others): photos of held-out props from random cameras before textured
   backgrounds, with noise. The matte's IoU; the six views' PSNR and outlines' IoU against the true ones; F-score of the mesh,
-  8,192 points a side, at 0.02 of the prop's longest side. This pack draws a picture's object as it stands in the world,
+  24,000 points a side, at 0.02 of the prop's longest side. This pack draws a picture's object as it stands in the world,
   from wherever the picture was taken, so nothing is aligned. By the coarse route: family and main colour, as for prompts.
 
 Records are kept beside the results, so a stopped run goes on; --stop-after SECONDS ends a run early. Writes

@@ -154,7 +154,7 @@ def test_a_side_that_cannot_start_is_tried_once(started, tmp_path):
                       "starts.write_text(starts.read_text() + '1' if starts.exists() else '1')\n"
                       "print(json.dumps({'failed': 'no GPU'}), flush=True)")
     assert process.ask(30, do="step") == process.ask(30, do="run") == {"failed": "no GPU"}
-    assert (tmp_path / "starts").read_text() == "1"
+    assert (tmp_path / "starts").read_text() == "1" and process.never == {"failed": "no GPU"}
 
 
 def test_a_real_side_answers(tmp_path):
@@ -328,6 +328,19 @@ def test_the_bundled_pack_on_the_cpu_and_on_with_it_where_it_stopped(tmp_path, m
     monkeypatch.setattr(Process, "ask", lambda self, limit, **request: asked.append(request))
     gpu.main([*options, "--seconds", "300"])
     assert asked == [] and json.loads((tmp_path / "out/gpu.json").read_text()) == first
+
+
+def test_a_side_that_cannot_start_here_is_left_out_and_the_rest_is_measured(tmp_path, monkeypatch):
+    """As if there were a GPU: none of its sides starts on this machine, and each says why."""
+    monkeypatch.setenv("MESHWRIGHT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(gpu, "look", lambda: ONE_GPU)
+    gpu.main(["--work", str(tmp_path / "work"), "--out", str(tmp_path / "out"), "--parts", "check", "--sides", "ort", "trt",
+              "--threads", "1", "--rounds", "1"])
+    document = json.loads((tmp_path / "out/gpu.json").read_text())
+    assert "BackendUnavailable" in document["left_out"]["ONNX Runtime CUDA"] and "TensorRT, plain launches" in document["left_out"]
+    found = document["packs"]["props"]["check"]["text_encoder"]
+    assert found["ort-cpu"]["passed"] and "failed" in found["ort"] and "failed" in found["trt"]
+    assert "H200" in (tmp_path / "out/gpu.md").read_text()
 
 
 def test_what_there_is_no_time_for_is_left_out(tmp_path):
