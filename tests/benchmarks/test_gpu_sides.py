@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import gpu_sides, gpu_worker
+from benchmarks import gpu_peaks, gpu_sides, gpu_worker
 from benchmarks.gpu_sides import Always, Task
 from benchmarks.gpu_worker import Worker, answer
 from meshwright.engines.device_memory import DeviceMemory
@@ -81,6 +81,16 @@ def test_golden_tensors_and_a_whole_run(tensorrt, pack):
     assert all(worker.check(component.kind, None)["passed"] for component in pack.manifest.components.values())
     made = worker.run({"prompt": "a red chair", "steps": 2, "prior_steps": 2, "texture": 64, "faces": 500})
     assert made["ms"][0] > 0 and made["stages"]["refined views"] > 0 and made["device_bytes"] > 0
+
+
+def test_the_rate_of_copies_counts_what_is_read_and_what_is_written(monkeypatch):
+    monkeypatch.setattr(gpu_peaks, "COPIED", 1 << 20)
+    cuda = SimulatedCuda()
+    monkeypatch.setattr("meshwright.engines.cuda.Cuda", lambda: cuda)
+    monkeypatch.setattr(SimulatedCuda, "milliseconds", lambda self, first, last: 0.5)
+    found = gpu_peaks.peaks()
+    assert found["copy_bytes"] == 2 * (1 << 20) / 0.5e-3 and found["matrix_flops"] is None and "sees no GPU" in found["why_not"]
+    assert cuda.names().count("copy") == gpu_peaks.WARM_UP + gpu_peaks.ROUNDS and cuda.names().count("free") == 2
 
 
 @pytest.mark.parametrize("graph", [True, False])
