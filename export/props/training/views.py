@@ -31,6 +31,8 @@ from .vae import build as build_vae
 LATENT_GRID, SKETCHED, SEEN = (48, 32), (24, 16), (65, 384)
 LOOKING = Schedule(steps=1000, batch=16, lr=1e-3, matrix_lr=1.5e-3, warmup=50, ema=0.99)
 SCHEDULE = Schedule(steps=3500, batch=8, lr=1e-3, matrix_lr=1e-3, warmup=100, ema=0.997)
+# Pictures that are only sketched, in each step: they cost little.
+SKETCHED_ONLY = 16
 # How often the picture is left out, and how often only the first step is practised.
 DROP_PICTURE, FIRST_STEP = 0.05, 0.75
 
@@ -130,11 +132,13 @@ def train(pairs: Path, out: Path, schedule: Schedule = SCHEDULE, looking: Schedu
         x, v = noised(target[rows], timestep, table)
         with torch.autocast("cpu", torch.bfloat16):
             guess, sketch = model(x, timestep, picture, reference, seen)
+            others, more = batch_of(data, rng, SKETCHED_ONLY)
+            further = F.mse_loss(model.unet.sketch(model.encoder(more)).float(), small[others])
         error = (guess.float() - v).square().mean(dim=(1, 2, 3))
         sketched = (sketch.float() - small[rows]).square().mean(dim=(1, 2, 3))
         first = error.detach()[(timestep == STEPS - 1) & seen]
-        return {"loss": error.mean() + 0.3 * (sketched * seen).mean(), "first": first.mean() if len(first) else error.mean().detach(),
-                "sketch": sketched.detach()[seen].mean()}
+        return {"loss": error.mean() + 0.2 * (sketched * seen).mean() + 0.4 * further, "sketch": further.detach(),
+                "first": first.mean() if len(first) else error.mean().detach()}
 
     return fit(model, loss, schedule, out / "views.pt")
 
