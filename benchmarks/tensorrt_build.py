@@ -42,6 +42,7 @@ def main(arguments: list[str] | None = None) -> None:
     product = choose(args.backend)
     path = args.out / "tensorrt_build.json"
     document = json.loads(path.read_text("utf-8")) if path.is_file() else {"machine": report.machine(), "packs": {}}
+    document["notes"] = [*dict.fromkeys([*document.get("notes", []), *args.note])]
     for folder in args.pack:
         pack = Pack.open(folder)
         records = document["packs"].setdefault(pack.manifest.name, {})
@@ -122,7 +123,7 @@ def page(document: dict[str, Any]) -> str:
     where = document["machine"]
     parts = ["# TensorRT builds", f"`python -m benchmarks.tensorrt_build`, {where['processor']}, {where['cores']} cores, no GPU: the "
              "engines were built and never run. Peak memory is the largest resident set of the building process, pages of the "
-             "mapped model included. Nodes are those of the ONNX file; an Attention node stays one node."]
+             "mapped model included. Nodes are those of the ONNX file; an Attention node stays one node.", *document.get("notes", [])]
     for name, records in document["packs"].items():
         products = sorted({f"{r['product']} {r['version']}" for r in records.values()})
         parts += [f"## {name}", f"{', '.join(products)}.", _table(records), *_failures(records)]
@@ -151,6 +152,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--component", nargs="+", metavar="KIND", help="only these")
     parser.add_argument("--limit", type=float, default=1800.0, help="seconds that one build may take")
     parser.add_argument("--again", action="store_true", help="also what the JSON holds already")
+    parser.add_argument("--note", action="append", default=[], help="a sentence for the page")
     parser.add_argument("--out", type=Path, default=ROOT / "results")
     parser.add_argument("--one", nargs=4, metavar=("PACK", "COMPONENT", "PRODUCT", "ENGINE"), help=argparse.SUPPRESS)
     return parser.parse_args(arguments)
