@@ -70,7 +70,7 @@ def components(checkpoints: Path) -> list[ComponentSpec]:
         reconstructor(rebuilt), *field_decoder(rebuilt.synthesizer, PLANES),
         *views_components(averaged(ViewsModel(), checkpoints / "views.pt")),
         reference_encoder(autoencoder, pictures.SIZE, posterior="mode", scaling=scaling, blank=1.0),
-        steering_component(averaged(picture_prior.build(), checkpoints / "picture_prior.pt")),
+        steering_component(averaged(picture_prior.PictureWords(), checkpoints / "picture_prior.pt")),
     ]
 
 

@@ -169,7 +169,7 @@ def write(pack: Path, out: Path, *, pictures: bool = True) -> None:
         "reconstructor": (planes, lambda scaling: (reconstructor(planes), *field_decoder(planes.synthesizer, sizes.PLANES))),
     }
     if pictures and (pack / "views_step.onnx").exists():
-        drawn, steering = ViewsModel(), picture_prior.build()
+        drawn, steering = ViewsModel(), picture_prior.PictureWords()
         parts["views"] = (drawn, lambda scaling: views_components(drawn))
         parts["picture_prior"] = (steering, lambda scaling: (steering_component(steering),))
     for module, _ in parts.values():

@@ -36,29 +36,21 @@ class _Block(nn.Module):
 
 
 class PictureEncoder(nn.Module):
-    """Pictures (b, 3, 128, 128) in [0, 1] -> states (b, summaries + 64, 384); the summaries see the whole picture.
+    """Pictures (b, 3, 128, 128) in [0, 1] -> states (b, 65, 384): one of the whole picture, and those of its 8 x 8 patches."""
 
-    patches : whether the states of the 8 x 8 patches are given as well
-    even : all states of one length; False for those that must be able to say nothing, as the states behind a text's end
-    """
-
-    def __init__(self, summaries: int = 1, patches: bool = True, even: bool = True, width: int = 160, depth: int = 3, states: int = 384):
+    def __init__(self, width: int = 160, depth: int = 3, states: int = 384):
         super().__init__()
-        self.summaries, self.patches = summaries, patches
         self.stem = nn.Sequential(nn.Conv2d(3, 24, 3, 1, 1), _Conv(24, 32), _Conv(32, 64), _Conv(64, 96), _Conv(96, width))
-        self.position_embed = nn.Parameter(torch.randn(1, summaries + 64, width) * 0.1)
+        self.position_embed = nn.Parameter(torch.randn(1, 1 + 64, width) * 0.1)
         self.blocks = nn.ModuleList(_Block(width, 5) for _ in range(depth))
-        self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, states)
-        self.spread = nn.LayerNorm(states) if even else nn.Identity()
-        if even:
-            nn.init.constant_(self.spread.weight, SPREAD)
+        self.norm, self.head, self.spread = nn.LayerNorm(width), nn.Linear(width, states), nn.LayerNorm(states)
+        nn.init.constant_(self.spread.weight, SPREAD)
         for name, numbers in (("mean", MEAN), ("std", STD)):
             self.register_buffer(name, torch.tensor(numbers).view(1, 3, 1, 1), False)
 
     def forward(self, picture: Tensor) -> Tensor:
         seen = self.stem((picture - self.mean) / self.std).flatten(2).mT
-        x = F.pad(seen, (0, 0, self.summaries, 0)) + self.position_embed
+        x = F.pad(seen, (0, 0, 1, 0)) + self.position_embed
         for block in self.blocks:
             x = block(x)
-        x = x if self.patches else x[:, :self.summaries]
         return self.spread(self.head(self.norm(x)))

@@ -7,9 +7,8 @@ import pytest
 import torch
 
 from meshwright.export.props import pack
-from meshwright.export.props.training import picture_prior, views
+from meshwright.export.props.training import language, picture_prior, views
 from meshwright.export.props.training.picture_pairs import PicturePairs
-from meshwright.export.props.world import make_prop
 
 
 @pytest.fixture(scope="module")
@@ -61,13 +60,18 @@ def test_the_exported_step_is_the_network_that_was_trained(model):
     assert [tensor.name for tensor in step.inputs] == ["latent", "previous", "row", "noise", "states", "reference"]
 
 
-def test_the_priors_states_start_from_what_the_views_encoder_sees(model):
-    steering = picture_prior.start(picture_prior.build(), model)
-    assert torch.equal(steering.stem[1].down.weight, model.encoder.stem[1].down.weight)
-    assert steering(torch.rand(2, 3, 128, 128)).shape == (2, 32, 384)
-    assert sum(p.numel() for p in steering.parameters()) < 1_500_000
+def test_words_for_a_picture_become_the_states_of_their_caption():
+    torch.manual_seed(0)
+    words = picture_prior.PictureWords().eval().requires_grad_(False)
+    assert picture_prior.learn_captions(words) < 0.1
+    family, color = picture_prior.FAMILY_NAMES.index("mug"), picture_prior.NAMES.index
+    chosen = zip(picture_prior.CLASSES, (family, color("red"), color("blue")), strict=True)
+    said = words.caption(*(torch.eye(size)[[k]] for size, k in chosen))
+    captions = ["a red mug with blue handle", "a red mug with white handle", "a green mug with blue handle", "a red barrel with blue hoops"]
+    apart = (language.encode(captions).float() - said).square().mean(dim=(1, 2))
+    assert int(apart.argmin()) == 0
+    assert words(torch.rand(2, 3, 128, 128)).shape == (2, 32, 384)
 
 
 def test_plain_captions_name_family_and_colours():
-    assert picture_prior.plain_caption(make_prop(1, "mug", "red", "red")) == "a red mug"
-    assert picture_prior.plain_caption(make_prop(1, "mug", "red", "blue")) == "a red mug with blue handle"
+    assert picture_prior.plain_caption("mug", "red", "blue") == "a red mug with blue handle"
