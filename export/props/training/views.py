@@ -29,12 +29,12 @@ from .vae import build as build_vae
 
 # Latents of the views, of their sketch; states of a picture.
 LATENT_GRID, SKETCHED, SEEN = (48, 32), (24, 16), (65, 384)
-LOOKING = Schedule(steps=1000, batch=16, lr=1e-3, matrix_lr=1.5e-3, warmup=50, ema=0.99)
-SCHEDULE = Schedule(steps=3500, batch=8, lr=1e-3, matrix_lr=1e-3, warmup=100, ema=0.997)
+LOOKING = Schedule(steps=1500, batch=16, lr=1e-3, matrix_lr=1.5e-3, warmup=50, ema=0.99)
+SCHEDULE = Schedule(steps=3000, batch=8, lr=5e-4, matrix_lr=5e-4, warmup=50, ema=0.99)
 # Pictures that are only sketched, in each step: they cost little.
 SKETCHED_ONLY = 16
 # How often the picture is left out, and how often only the first step is practised.
-DROP_PICTURE, FIRST_STEP = 0.05, 0.75
+DROP_PICTURE, FIRST_STEP = 0.05, 0.9
 
 
 class Sketch(nn.Module):
