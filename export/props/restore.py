@@ -58,7 +58,7 @@ class Graph:
                 values[node.output[0]] = values[node.input[0]].astype(np.float32)
             else:
                 nodes.append(node)
-        self.kinds = [node.op_type for node in nodes]
+        self.kinds = [(node.op_type, len(node.input)) for node in nodes]
         self._uses = [[values.get(name) for name in node.input] for node in nodes]
 
     def numbers(self) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
@@ -160,11 +160,11 @@ def write(pack: Path, out: Path, *, pictures: bool = True) -> None:
     """
     out.mkdir(parents=True, exist_ok=True)
     text, refined = prior.build(), refiner_training.build()
-    pictures, shape, planes = vae.build(), ShapEDecoder(shap_e.CONFIG), Reconstructor(CONFIG)
+    coder, shape, planes = vae.build(), ShapEDecoder(shap_e.CONFIG), Reconstructor(CONFIG)
     parts = {
         "prior": (text, lambda scaling: (shap_e_prior(text, sizes.STATES, sizes.CLAMP),)),
         "refiner": (refined, lambda scaling: (refiner(refined, sizes.LATENT_GRID, sizes.STATES),)),
-        "vae": (pictures, lambda scaling: (vae_encoder(pictures, *sizes.GRID, scaling), vae_decoder(pictures, *sizes.GRID, scaling))),
+        "vae": (coder, lambda scaling: (vae_encoder(coder, *sizes.GRID, scaling), vae_decoder(coder, *sizes.GRID, scaling))),
         "shap_e": (shape, lambda scaling: shap_e_decoder(shape)),
         "reconstructor": (planes, lambda scaling: (reconstructor(planes), *field_decoder(planes.synthesizer, sizes.PLANES))),
     }

@@ -39,7 +39,7 @@ class PictureWords(nn.Module):
         self.encoder = PictureEncoder()
         self.head = nn.Sequential(nn.Linear(2 * 384, 160), nn.GELU(), nn.Linear(160, sum(CLASSES)))
         families, colors, _ = CLASSES
-        self.weights = nn.Linear(families * (1 + 2 * colors), COMPONENTS)
+        self.weights = nn.Linear(families * (1 + 2 * colors), COMPONENTS, bias=False)
         self.basis = nn.Linear(COMPONENTS, language.LENGTH * 384)
 
     def forward(self, picture: Tensor) -> Tensor:
@@ -81,7 +81,6 @@ def learn_captions(model: PictureWords) -> float:
     solution = torch.linalg.lstsq(known, coordinates, driver="gelsd").solution
     with torch.no_grad():
         model.weights.weight.copy_(solution.T)
-        model.weights.bias.zero_()
         model.basis.weight.copy_(components)
         model.basis.bias.copy_(mean)
         told = model.basis(model.weights(known))
