@@ -52,6 +52,11 @@ def measure_steered(bench: Workbench, index: int) -> dict:
             "timings": dict(made.timings)}
 
 
+def photo_of(index: int) -> np.ndarray:
+    """The photo (256, 256, 3) uint8 that the record of that number is about."""
+    return random_photo(FIRST_SEED + index, SIZE)[0]
+
+
 def silhouettes(views: np.ndarray) -> np.ndarray:
     """(n, h, w) bool: where views (n, h, w, 3) on white show anything."""
     return np.abs(1 - views).max(axis=-1) > SEEN

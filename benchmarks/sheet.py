@@ -37,6 +37,15 @@ def save_picture_row(folder: Path, index: int, photo: np.ndarray, made: Generati
     Image.fromarray(np.concatenate([*tiles, _sides(made)], axis=1)).save(_row(folder, index, "picture-row"))
 
 
+def save_refused_row(folder: Path, index: int, photo: np.ndarray, why: str) -> None:
+    """The same where nothing was made of the photo: why."""
+    from PIL import Image
+
+    tile = Image.fromarray(photo).resize((TILE, TILE), Image.Resampling.LANCZOS)
+    words = _drawn("\n".join(textwrap.wrap(why, 100)[:5]), 9 * TILE, TILE, top=TILE // 4)
+    Image.fromarray(np.concatenate([np.asarray(tile), words], axis=1)).save(_row(folder, index, "picture-row"))
+
+
 def write_picture_sheet(folder: Path, path: Path, rows: int) -> bool:
     """As `write_sheet`, of photos."""
     return write_sheet(folder, path, rows, "picture-row", PICTURE_HEADINGS, TILE)

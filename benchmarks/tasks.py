@@ -21,7 +21,7 @@ from meshwright.engines.errors import MeshwrightError
 from . import sheet
 from .generation import measure_prompt
 from .objects import measure_object
-from .pictured import measure_picture, measure_steered
+from .pictured import measure_picture, measure_steered, photo_of
 from .prompts import held_out, paraphrases
 from .refinement import measure_refinement
 from .workbench import Setup, Workbench
@@ -94,6 +94,18 @@ def _measure(task: Task, folder: Path, deadline: float) -> bool:
     return True
 
 
+def _pictured(bench: Workbench, index: int, folder: Path) -> dict:
+    try:
+        record, photo, made = measure_picture(bench, index)
+    except MeshwrightError as error:
+        if index < sheet.ROWS:
+            sheet.save_refused_row(folder, index, photo_of(index), str(error))
+        raise
+    if index < sheet.ROWS:
+        sheet.save_picture_row(folder, index, photo, made)
+    return record
+
+
 def _record(bench: Workbench, task: Task, folder: Path) -> dict:
     if task.kind == "object":
         return measure_object(bench, task.index)
@@ -104,10 +116,7 @@ def _record(bench: Workbench, task: Task, folder: Path) -> dict:
     if task.kind == "steered":
         return measure_steered(bench, task.index)
     if task.kind == "picture":
-        record, photo, made = measure_picture(bench, task.index)
-        if task.index < sheet.ROWS:
-            sheet.save_picture_row(folder, task.index, photo, made)
-        return record
+        return _pictured(bench, task.index, folder)
     record, made = measure_prompt(bench, held_out(task.index + 1)[-1], task.index)
     if task.index < sheet.ROWS:
         sheet.save_row(folder, task.index, record["prompt"], made)
