@@ -25,11 +25,11 @@ class Timed:
     def __init__(self, kind: str, engine, seconds: dict[str, float]) -> None:
         self._kind, self._engine, self._seconds = kind, engine, seconds
 
-    def run(self, inputs: Mapping) -> dict:
-        return self._timed(lambda: self._engine.run(inputs))
+    def run(self, inputs: Mapping, **options) -> dict:
+        return self._timed(lambda: self._engine.run(inputs, **options))
 
-    def scan(self, *tensors: Mapping, on_step: Callable | None = None) -> dict:
-        return self._timed(lambda: self._engine.scan(*tensors, on_step=on_step))
+    def scan(self, *tensors: Mapping, **options) -> dict:
+        return self._timed(lambda: self._engine.scan(*tensors, **options))
 
     def close(self) -> None:
         self._engine.close()

@@ -53,15 +53,24 @@ def test_time_of_a_component_adds_up_even_when_it_fails():
         def run(self, inputs):
             raise ValueError(inputs)
 
-        def scan(self, carry, per_step, constants, *, on_step=None):
-            return {"carry": (carry, per_step, constants, on_step)}
+        def scan(self, carry, per_step, constants, *, keep=False, on_step=None):
+            return {"carry": (carry, per_step, constants, keep, on_step)}
 
     seconds = {"x": 0.0}
     engine = timed.Timed("x", Broken(), seconds)
     with pytest.raises(ValueError):
         engine.run({})
     before = seconds["x"]
-    assert before > 0 and engine.scan(1, 2, 3, on_step=4) == {"carry": (1, 2, 3, 4)} and seconds["x"] > before
+    assert before > 0 and engine.scan(1, 2, 3, on_step=4, keep=True) == {"carry": (1, 2, 3, True, 4)} and seconds["x"] > before
+
+
+def test_a_run_of_the_bundled_pack_is_timed():
+    pipeline, seconds = timed.open_pipeline("runtime", "props", 1, None)
+    with pipeline:
+        found = timed.run(pipeline, seconds, "a red crate", 0)
+    assert found["glb_bytes"] > 10_000 and set(found["stages"]) >= {"text", "refined views", "texture", "write GLB"}
+    assert found["networks"].keys() >= {"text_encoder", "prior_step", "refiner_step", "reconstructor", "field_geometry"}
+    assert all(spent > 0 for spent in found["networks"].values()) and sum(found["networks"].values()) < found["total"]
 
 
 def test_memory_of_this_process_is_plausible():
