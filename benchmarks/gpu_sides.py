@@ -117,7 +117,7 @@ def _onnxruntime(task: Task, pack: Pack, side: Side) -> Opened:
 
 def _launch_steps(graph: bool, engine: Engine) -> None:
     """The session captures steps in its first scan, and goes on in the faster way: here each way is measured by itself."""
-    for loop in engine._loops.values():
+    for loop in engine._loops:
         if loop.choice is not None and loop.choice.why_not is None:
             loop._in_use = loop._captured if graph else loop._plain
 

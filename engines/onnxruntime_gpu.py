@@ -7,7 +7,6 @@ not be captured by somebody else, and ONNX Runtime captures its own runs without
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -20,15 +19,13 @@ from .base import NEXT, Array, OnStep, Tensors
 from .device_array import DeviceArray
 from .device_memory import DeviceMemory
 from .errors import BackendError, BackendUnavailable, DeviceLost
-from .graph_choice import describe
-from .loop_buffers import len_of
+from .kept_loops import KeptLoops, key_of
 from .onnx_spec import spec_in_file
 from .onnxruntime import OnnxRuntimeEngine, Provider, run_options, split_provider
 from .onnxruntime_loop import NO_GRAPH, StepLoop
 from .spec import Axes
 
 LOG = logging.getLogger("meshwright.engines")
-KEPT_LOOPS = 4
 
 
 class OnnxRuntimeGpuEngine(OnnxRuntimeEngine):
@@ -38,7 +35,7 @@ class OnnxRuntimeGpuEngine(OnnxRuntimeEngine):
                  map_weights: bool = False, weights: Mapping[str, np.ndarray] | None = None) -> None:
         """providers : the first is CUDAExecutionProvider. The rest, and what is raised, as `OnnxRuntimeEngine`."""
         self.memory = memory
-        self._loops: OrderedDict[str, StepLoop] = OrderedDict()
+        self._loops: KeptLoops[StepLoop] = KeptLoops()
         self._graphs_made = 0
         self._held = 0
         self._no_graph: str | None = "the model is no step of a loop"
@@ -109,14 +106,9 @@ class OnnxRuntimeGpuEngine(OnnxRuntimeEngine):
                     self._reopen()
 
     def _loop(self, carry: Tensors, per_step: Tensors, constants: Tensors, axes: Axes) -> StepLoop:
-        shapes = {name: value.shape for name, value in {**carry, **constants}.items()}
-        shapes |= {name: value.shape[1:] for name, value in per_step.items()}
-        key = f"{describe(shapes, len_of(per_step))}; carries {' '.join(sorted(carry))}; each step {' '.join(sorted(per_step))}"
-        if key in self._loops:
-            self._loops.move_to_end(key)
-            return self._loops[key]
-        while len(self._loops) >= KEPT_LOOPS:
-            self._loops.popitem(last=False)[1].close()
+        return self._loops.get(key_of(carry, per_step, constants), lambda: self._new_loop(carry, per_step, constants, axes))
+
+    def _new_loop(self, carry: Tensors, per_step: Tensors, constants: Tensors, axes: Axes) -> StepLoop:
         carried = {name + NEXT for name in carry}
         others = [tensor for tensor in self.spec.outputs if tensor.name not in carried]
         unknown = [tensor.name for tensor in others if tensor.resolve(axes) is None]
@@ -126,12 +118,11 @@ class OnnxRuntimeGpuEngine(OnnxRuntimeEngine):
         with self.memory.cuda.asked("the scan did not start"):
             empty = {tensor.name: None if tensor.name in unknown else self.memory.empty(tensor.resolve(axes), tensor.dtype)
                      for tensor in others}
-            self._loops[key] = StepLoop(self._session, self.memory, self._options, (carry, per_step, constants), empty, graphs, no_graph)
-        return self._loops[key]
+            return StepLoop(self._session, self.memory, self._options, (carry, per_step, constants), empty, graphs, no_graph)
 
     def _reopen(self) -> None:
         """After a capture that failed ONNX Runtime goes on with a session that knows no graphs."""
-        self._drop_loops()
+        self._loops.clear()
         self._session = None
         self._no_graph = "a capture failed"
         self._open_with()
@@ -165,12 +156,8 @@ class OnnxRuntimeGpuEngine(OnnxRuntimeEngine):
                 self._held += taken
                 self.memory.count_weights(taken)
 
-    def _drop_loops(self) -> None:
-        while self._loops:
-            self._loops.popitem()[1].close()
-
     def _close(self) -> None:
-        self._thread.submit(self._drop_loops).result()
+        self._thread.submit(self._loops.clear).result()
         self._thread.shutdown()
         super()._close()
         self.memory.count_weights(-self._held)

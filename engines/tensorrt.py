@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -16,9 +15,10 @@ from .base import NEXT, Array, Engine, OnStep, Tensors
 from .device_array import DeviceArray
 from .device_memory import DeviceMemory
 from .errors import BackendError, TensorError
-from .graph_choice import GraphChoice, GraphChoices, describe
+from .graph_choice import GraphChoice, GraphChoices
 from .graph_loop import GraphLoop
-from .loop_buffers import LoopBuffers, len_of
+from .kept_loops import KeptLoops, key_of, shapes_of
+from .loop_buffers import LoopBuffers
 from .onnx_spec import spec_in_file
 from .onnxruntime import read_spec
 from .spec import Axes
@@ -27,9 +27,6 @@ from .tensorrt_context import Context, Contexts
 from .tensorrt_plan import check, load, logger, ranges
 from .tensorrt_products import Product
 from .tensorrt_refit import refit
-
-# Shapes and numbers of steps of which buffers and graphs are kept; who asks for more of them pays for new ones.
-KEPT_LOOPS = 4
 
 
 class TensorRTEngine(Engine):
@@ -44,7 +41,7 @@ class TensorRTEngine(Engine):
         plan = self._plan = Path(plan)
         trt = self._trt = product.load()
         self.spec, self.memory = spec_in_file(Path(model)) or read_spec(model), memory
-        self._loops: OrderedDict[str, GraphLoop] = OrderedDict()
+        self._loops: KeptLoops[GraphLoop] = KeptLoops()
         self._main: Context | None = None
         self._choices = GraphChoices(plan)
         memory.trim()  # TensorRT takes the weights' memory from the driver
@@ -74,8 +71,7 @@ class TensorRTEngine(Engine):
 
     def refitted(self) -> None:
         """Drop all graphs, whose launches would use the weights that were there before."""
-        while self._loops:
-            self._loops.popitem()[1].close()
+        self._loops.clear()
 
     def _run(self, inputs: Tensors, axes: Axes, keep: frozenset[str]) -> dict[str, Array]:
         long = next((axis for axis, length in axes.items() if length > self._ranges.get(axis, (0, length))[1]), None)
@@ -110,24 +106,18 @@ class TensorRTEngine(Engine):
 
     def _loop(self, carry: Tensors, per_step: Tensors, constants: Tensors, axes: Axes) -> GraphLoop:
         """The loop of those shapes, made where there is none."""
-        shapes = {name: value.shape for name, value in {**carry, **constants}.items()}
-        shapes |= {name: value.shape[1:] for name, value in per_step.items()}
-        # Two loops of the same shapes may still carry other tensors.
-        key = f"{describe(shapes, len_of(per_step))}; carries {' '.join(sorted(carry))}; each step {' '.join(sorted(per_step))}"
-        if key in self._loops:
-            self._loops.move_to_end(key)
-            return self._loops[key]
-        while len(self._loops) >= KEPT_LOOPS:
-            self._loops.popitem(last=False)[1].close()
+        key = key_of(carry, per_step, constants)
+        return self._loops.get(key, lambda: self._new_loop(key, carry, per_step, constants, axes))
+
+    def _new_loop(self, key: str, carry: Tensors, per_step: Tensors, constants: Tensors, axes: Axes) -> GraphLoop:
         context = self._contexts.make()
-        context.shape(shapes)
+        context.shape(shapes_of(carry, per_step, constants))
         outputs = self._empty_outputs(context, axes, frozenset(name + NEXT for name in carry))
         buffers = LoopBuffers(self.memory, carry, per_step, constants, outputs)
         # Its address is in the graph: it stays the loop's.
         scratch = self.memory.empty((context.scratch_bytes,), np.uint8)
-        self._loops[key] = GraphLoop(self.memory.cuda, buffers, lambda addresses: context.launch(addresses, scratch),
-                                     context.why_not_capturable, self._choices.find(key), lambda choice: self._made(key, choice))
-        return self._loops[key]
+        return GraphLoop(self.memory.cuda, buffers, lambda addresses: context.launch(addresses, scratch), context.why_not_capturable,
+                         self._choices.find(key), lambda choice: self._made(key, choice))
 
     def _made(self, key: str, choice: GraphChoice) -> None:
         self._contexts.save()

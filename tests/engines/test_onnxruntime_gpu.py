@@ -11,8 +11,9 @@ from meshwright.engines import DeviceArray, open_engine
 from meshwright.engines.device_memory import DeviceMemory
 from meshwright.engines.errors import BackendError, Cancelled, DeviceLost
 from meshwright.engines.graph_choice import GraphChoice
+from meshwright.engines.kept_loops import MOST
 from meshwright.engines.onnxruntime import OnnxRuntimeEngine
-from meshwright.engines.onnxruntime_gpu import KEPT_LOOPS, OnnxRuntimeGpuEngine
+from meshwright.engines.onnxruntime_gpu import OnnxRuntimeGpuEngine
 from tests.engines import models
 from tests.engines import simulated_onnxruntime as simulated
 from tests.engines.simulated_cuda import SimulatedCuda
@@ -175,10 +176,10 @@ def test_no_growth_over_a_hundred_scans(bench):
 
 def test_loops_give_their_buffers_and_graphs_back(bench):
     with bench.open() as engine:
-        for length in range(1, KEPT_LOOPS + 1):
+        for length in range(1, MOST + 1):
             engine.scan(*loop_inputs(length=length))
         held = bench.memory.held_bytes
-        engine.scan(*loop_inputs(length=KEPT_LOOPS + 1))
+        engine.scan(*loop_inputs(length=MOST + 1))
         assert bench.memory.held_bytes == held and engine._session.released == [1, 2]
     bench.memory.trim()
     assert bench.memory.held_bytes == 0 and not bench.cuda.blocks

@@ -12,8 +12,9 @@ from meshwright.engines import DeviceArray, open_engine
 from meshwright.engines.device_memory import DeviceMemory
 from meshwright.engines.errors import BackendError, Cancelled, DeviceLost, EngineError, ModelFileError, TensorError
 from meshwright.engines.graph_choice import GraphChoice, GraphChoices
+from meshwright.engines.kept_loops import MOST
 from meshwright.engines.onnxruntime import OnnxRuntimeEngine
-from meshwright.engines.tensorrt import KEPT_LOOPS, TensorRTEngine
+from meshwright.engines.tensorrt import TensorRTEngine
 from tests.engines import models
 from tests.engines.simulated_cuda import SimulatedCuda
 from tests.engines.simulated_tensorrt import SimulatedTensorRT, write_plan
@@ -204,10 +205,10 @@ def test_each_shape_has_its_own_graph_and_context(bench):
 
 def test_the_loop_that_was_used_longest_ago_gives_its_buffers_back(bench):
     with bench.open() as engine:
-        for length in range(1, KEPT_LOOPS + 1):
+        for length in range(1, MOST + 1):
             engine.scan(*loop_inputs(length=length))
         full = bench.memory.held_bytes
-        engine.scan(*loop_inputs(length=KEPT_LOOPS + 1))
+        engine.scan(*loop_inputs(length=MOST + 1))
         assert bench.cuda.names().count("close graph") == 1 and bench.memory.held_bytes == full
         bench.check_scan(engine, loop_inputs(length=1))
 
