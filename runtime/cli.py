@@ -58,13 +58,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code = _guarded(_command(sys.argv[1:] if arguments is None else arguments))
             sys.stdout.flush()
         # A library that is interrupted while it loads may report that as an error of its own.
-        return _fail("stopped", INTERRUPTED) if code and interrupt.came else code
+        return _stopped() if code and interrupt.came else code
     except KeyboardInterrupt:
-        return _fail("stopped", INTERRUPTED)
+        return _stopped()
     except BrokenPipeError:
         # Whoever read our output has gone; there is nobody left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
+
+
+def _stopped() -> int:
+    # `python -m` ends by a signal, whatever we return, if Ctrl-C came while a string was executed, as dataclasses do when a
+    # module is imported. Python notes it, and forgets it when the next string is.
+    exec("")
+    return _fail("stopped", INTERRUPTED)
 
 
 def _command(arguments: Sequence[str]) -> Callable[[], int]:

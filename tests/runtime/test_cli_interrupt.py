@@ -43,6 +43,15 @@ def test_ctrl_c_after_each_stage(tiny, tmp_path, stage):
     assert os.listdir(tmp_path) == []
 
 
+def test_ctrl_c_while_a_dataclass_is_made(tmp_path):
+    """Python marks an interrupted string, and `-m` then ends by a signal unless the mark is taken away."""
+    (tmp_path / "interrupted.py").write_text(
+        "import sys\nfrom meshwright.runtime import cli\n"
+        "cli._command = lambda arguments: lambda: exec('raise KeyboardInterrupt')\nsys.exit(cli.main([]))\n")
+    ended = subprocess.run([sys.executable, "-m", "interrupted"], cwd=tmp_path, capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (130, "meshwright: stopped\n")
+
+
 def test_ctrl_c_while_writing(tiny, tmp_path):
     """The last stage has ended; the preview and the files are being made."""
     with start(tiny, tmp_path, "--texture", "2048") as process:

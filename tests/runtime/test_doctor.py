@@ -87,7 +87,7 @@ def test_the_command_says_that_the_bundled_pack_can_run_here():
     assert ended.stderr == "" and ended.stdout.endswith("Everything that is installed works.\n")
     for title in ("Machine", "Backends", "Packs", "Disk"):
         assert f"\n{title}\n" in ended.stdout
-    assert re.search(r"^  props +1, recipe sharp-it, \d+ MB, every hash fits, ", ended.stdout, re.MULTILINE)
+    assert re.search(r"^  props +2, recipe sharp-it, \d+ MB, every hash fits, ", ended.stdout, re.MULTILINE)
     assert "  backend       onnxruntime, CPUExecutionProvider: every component; there is no GPU\n" in ended.stdout
 
 
@@ -100,7 +100,7 @@ def test_json_has_the_same_keys_everywhere():
     assert all(set(backend) == BACKEND for backend in told["backends"])
     (props,) = told["packs"]
     assert set(props) == PACK and props["bundled"] and props["license"] == "Apache-2.0" and props["commercial_use"] == "yes"
-    assert len(props["components"]) == 11 and all(set(component) == COMPONENT for component in props["components"])
+    assert len(props["components"]) == 15 and all(set(component) == COMPONENT for component in props["components"])
     assert set(props["memory"]) == {"normal", "low", "lowest", "advice", "largest_file"} and props["memory"]["advice"] == "normal"
     assert {row["what"] for row in told["disk"]} >= {"packs"} and told["disk"][0]["free_bytes"] > 0
 
@@ -126,7 +126,7 @@ def test_a_broken_pack_is_reported_and_stops_nothing(broken):
     assert ended.returncode == 1 and ended.stderr == ""
     text = " ".join(ended.stdout.split())
     assert "cut BROKEN: vae_decoder.onnx of pack" in text and "nonsense BROKEN: pack.json is not JSON" in text
-    assert "tiny 1, recipe sharp-it" in text and "props 1, recipe sharp-it" in text
+    assert "tiny 1, recipe sharp-it" in text and "props 2, recipe sharp-it" in text
     assert "Something is broken: see Problems." in text
 
 
