@@ -8,41 +8,28 @@ import onnxruntime
 import pytest
 
 from meshwright.engines import DeviceArray, open_engine
-from meshwright.engines.device_memory import DeviceMemory
 from meshwright.engines.errors import BackendError, Cancelled, DeviceLost
 from meshwright.engines.graph_choice import GraphChoice
 from meshwright.engines.kept_loops import MOST
-from meshwright.engines.onnxruntime import OnnxRuntimeEngine
 from meshwright.engines.onnxruntime_gpu import OnnxRuntimeGpuEngine
 from tests.engines import models
 from tests.engines import simulated_onnxruntime as simulated
-from tests.engines.simulated_cuda import SimulatedCuda
+from tests.engines.gpu_bench import GpuBench
 from tests.engines.test_onnxruntime import affine_inputs, loop_inputs
 
 CUDA = "CUDAExecutionProvider"
 
 
-class Bench:
-    """A model on a simulated GPU, and on the CPU."""
+class Bench(GpuBench):
+    """With a provider that `open` finds."""
 
     def __init__(self, model, monkeypatch):
-        self.model = model
-        self.reference = OnnxRuntimeEngine(model, threads=1)
-        self.cuda = SimulatedCuda()
-        self.memory = DeviceMemory(self.cuda)
+        super().__init__(model)
         self.provider = simulated.SimulatedProvider(self.cuda)
         monkeypatch.setattr("meshwright.engines.onnxruntime._open", self.provider.open)
 
     def open(self):
         return open_engine(self.model, providers=(CUDA, "CPUExecutionProvider"), memory=self.memory)
-
-    def check_scan(self, engine, arguments, **options):
-        expected, received = self.reference.scan(*arguments), engine.scan(*arguments, **options)
-        assert list(received) == list(expected)
-        for name, value in expected.items():
-            host = received[name].numpy() if isinstance(received[name], DeviceArray) else received[name]
-            assert host.dtype == value.dtype and host.shape == value.shape
-            np.testing.assert_allclose(host, value, rtol=1e-6, atol=1e-6)
 
     def graphs(self):
         return [graph for graph, _ in self.provider.runs]
@@ -102,13 +89,9 @@ def test_every_scan_of_one_shape_uses_the_same_two_graphs(bench):
 
 
 def test_device_arrays_as_arguments_of_a_scan(bench):
-    carry, per_step, constants = loop_inputs()
     with bench.open() as engine:
-        arguments = [{name: bench.memory.upload(value) for name, value in each.items()} for each in (carry, per_step, constants)]
-        expected = bench.reference.scan(carry, per_step, constants)
         for _ in range(2):
-            for name, value in engine.scan(*arguments).items():
-                np.testing.assert_allclose(value, expected[name], rtol=1e-6, atol=1e-6)
+            bench.check_scan_of_device_arrays(engine, loop_inputs())
 
 
 def test_on_step_follows_each_step_and_may_stop_the_scan(bench):
