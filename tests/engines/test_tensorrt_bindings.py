@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from meshwright.engines.tensorrt_plan import logger
+from meshwright.engines.tensorrt_logger import logger
 from tests.engines import simulated_tensorrt as simulated
 from tests.engines.simulated_tensorrt import tensorrt_rtx
 

@@ -3,7 +3,7 @@
 import pytest
 from onnx import helper
 
-from meshwright.engines.tensorrt_builder import _logger
+from meshwright.engines.tensorrt_logger import logger
 from meshwright.engines.tensorrt_network import KEYS, Network
 from meshwright.engines.tensorrt_products import choose
 from tests.engines import models
@@ -24,8 +24,8 @@ def two_attentions(path, second_keys, length=3):
 def parsed():
     """A function from a file to its network's layers and the attentions among them."""
     trt = choose("tensorrt-rtx").load()
-    logger = _logger(trt)
-    builder = trt.Builder(logger)
+    said = logger(trt)
+    builder = trt.Builder(said)
     alive = []
 
     def parse(path):

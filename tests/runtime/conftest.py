@@ -1,4 +1,4 @@
-"""A tiny pack that every test shares, and the real command line on it."""
+"""What every test shares: a tiny pack, the real command line on it, what the doctor finds of this machine's packages."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from meshwright.runtime import Pipeline
+from meshwright.engines.packages import PACKAGES, Found, Trial
+from meshwright.runtime import Pipeline, doctor, doctor_packs
 from tests.runtime.tiny_pack import build
 
 Cli = Callable[..., subprocess.CompletedProcess]
@@ -54,3 +56,18 @@ def main(tiny: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
         return subprocess.CompletedProcess(arguments, code, *capsys.readouterr())
 
     return run
+
+
+@pytest.fixture(scope="session")
+def tried() -> dict[str, Found]:
+    """What the trials of the packages find on this machine, tried once."""
+    return {trial.package.name: trial.end() for trial in [Trial(package, doctor_packs.smallest_model()) for package in PACKAGES]}
+
+
+@pytest.fixture
+def again(tried: dict[str, Found], monkeypatch: pytest.MonkeyPatch) -> dict[str, Found]:
+    """Lets a report take these results over, so that a test of the rest need not wait for them. Change them at will."""
+    results = dict(tried)
+    monkeypatch.setattr(doctor, "Trial", lambda package, model: SimpleNamespace(
+        package=package, end=lambda: results[package.name], stop=lambda: None))
+    return results
