@@ -114,12 +114,12 @@ def _request(options: Namespace) -> Request:
 
 def _view(statement: str) -> tuple[float, Picture]:
     """The azimuth and the picture that AZIMUTH=FILE names."""
-    azimuth, separator, file = statement.partition("=")
+    azimuth, _, file = statement.partition("=")
     try:
         degrees = float(azimuth)
     except ValueError:
-        degrees = None
-    if not separator or not file or degrees is None:
+        file = ""
+    if not file:
         raise InputError("a view is not AZIMUTH=FILE", received=repr(statement), expected="such as 90=side.png")
     return degrees, read_picture(file)
 

@@ -13,6 +13,8 @@ import numpy as np
 
 from ..engines.errors import InputError
 from .manifest import Manifest, Resize, Views
+from .matting.crop import bounds
+from .matting.foreground import SOLID
 from .pictures import Picture, prepared
 from .render import grid
 from .request import Request
@@ -84,7 +86,7 @@ def as_view(crop: Picture, views: Views, guide: np.ndarray | None = None) -> np.
     guide : (size, size, 3), the coarse shape in that view; the object is laid over it, and else fills the view as it fills `crop`
     """
     box = None if guide is None or crop.pixels.shape[2] == 3 else _box(np.abs(guide - views.background).max(axis=-1) > BARE)
-    solid = _box(crop.pixels[..., 3] > 127) if box is not None else None
+    solid = _box(crop.pixels[..., 3] >= SOLID) if box is not None else None
     if box is None or solid is None:
         return prepared(crop, views.background, Resize(views.size, "bicubic"))[0].transpose(1, 2, 0)
     scale = max(box[1] - box[0], box[3] - box[2]) / max(solid[1] - solid[0], solid[3] - solid[2])
@@ -92,13 +94,20 @@ def as_view(crop: Picture, views: Views, guide: np.ndarray | None = None) -> np.
     return _laid(crop, scale, corner, views)
 
 
-def grid_of_known(known: Mapping[int, np.ndarray], views: Views, others: np.ndarray | None = None) -> np.ndarray:
-    """(rows * size, columns * size, 3) float32: the known views in their places, `others` (n, size, size, 3) or nothing between."""
-    shape = (views.rows * views.columns, views.size, views.size, 3)
-    tiles = np.full(shape, views.background, np.float32) if others is None else others.copy()
-    for index, image in known.items():
-        tiles[index] = image
-    return grid(tiles, views.rows, views.columns)
+def put_back(views: np.ndarray, known: Mapping[int, np.ndarray]) -> np.ndarray:
+    """The views (n, size, size, 3) that were drawn, the known ones exactly as they are known."""
+    if not known:
+        return views
+    whole = views.copy()
+    for number, image in known.items():
+        whole[number] = image
+    return whole
+
+
+def grid_of_known(known: Mapping[int, np.ndarray], views: Views) -> np.ndarray:
+    """(rows * size, columns * size, 3) float32: the known views in their places, and nothing between."""
+    nothing = np.full((views.rows * views.columns, views.size, views.size, 3), views.background, np.float32)
+    return grid(put_back(nothing, known), views.rows, views.columns)
 
 
 def tile_mask(known: Mapping[int, np.ndarray], views: Views, latent: tuple[int, ...]) -> np.ndarray:
@@ -110,8 +119,7 @@ def tile_mask(known: Mapping[int, np.ndarray], views: Views, latent: tuple[int, 
 
 def _box(solid: np.ndarray) -> tuple[int, int, int, int] | None:
     """Top, bottom, left, right of what is True in (h, w); None if nothing is."""
-    rows, columns = np.flatnonzero(solid.any(axis=1)), np.flatnonzero(solid.any(axis=0))
-    return (int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1) if len(rows) else None
+    return bounds(solid) if solid.any() else None
 
 
 def _laid(crop: Picture, scale: float, corner: list[int], views: Views) -> np.ndarray:

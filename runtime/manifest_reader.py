@@ -137,7 +137,7 @@ def _diffusion(entry: Entry) -> Diffusion:
 
 
 def _picture(entry: Entry) -> PictureInput:
-    ratio = _fraction(entry, "ratio") if "ratio" in entry else 0.85
+    ratio = _fraction(entry, "ratio") if "ratio" in entry else PictureInput.ratio
     if ratio < 0.1:
         raise PackFormat(f"{entry.where}: ratio is out of range", received=str(ratio), expected="0.1 to 1")
     return PictureInput(_fraction(entry, "background"), _resize(entry["encoder"]),

@@ -19,8 +19,7 @@ def choose_route(request: Request, pack: Manifest) -> str:
     """"text", "coarse", "views" or "refine". InputError if the pack has no use for something that the request holds, or
     cannot do without what it lacks."""
     route = _route(request, pack)
-    step = pack.find("views_step") if route == "views" else None
-    if request.control is not None and not (step and step.takes("control")):
+    if request.control is not None and not (route == "views" and _has_control(pack)):
         raise InputError(f"pack {pack.name} has no ControlNet", received="a control picture", expected="none",
                          remedy="leave the prompt and the route out" if _has_control(pack) else None)
     if route in ("views", "refine") and (request.prior_steps, request.prior_guidance) != (None, None):

@@ -1,6 +1,6 @@
 """Pictures of props as people take them: any camera, any light, a background, noise. Seeded, with the true mask."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numba import njit
@@ -56,8 +56,7 @@ def random_photo(seed: int, size: int = 256) -> tuple[np.ndarray, np.ndarray, Sh
     if rng.random() < 0.6:
         behind = behind * (1 - rng.uniform(0.1, 0.5) * _shadow(cover, rng))
     picture = developed(seen[..., :3] + (1 - cover) * behind, rng)
-    shot = Shot(shot.azimuth, shot.elevation, shot.radius, shot.fov, shift)
-    return (picture * 255 + 0.5).astype(np.uint8), cover[..., 0] > 0.5, shot, prop
+    return (picture * 255 + 0.5).astype(np.uint8), cover[..., 0] > 0.5, replace(shot, shift=shift), prop
 
 
 def developed(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:

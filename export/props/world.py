@@ -1,13 +1,12 @@
 """One seeded prop with its truth: primitives, colours, captions, surface points, distances, views."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from . import families, sdf
 from .captions import caption
 from .palette import NAMES, RGB, jittered
-from .shapes import turn
 
 DETAILS = np.array([[0.13, 0.13, 0.15], [0.85, 0.90, 0.95], [0.62, 0.36, 0.16]])
 
@@ -60,13 +59,6 @@ class Prop:
     def views(self, c2w: np.ndarray, size: int) -> np.ndarray:
         """Views (n, size, size, 3) float32 in [0, 1] on white; c2w (n, 4, 4) in OpenGL axes."""
         return sdf.render(self.primitives, c2w, size)
-
-    def turned(self, degrees: float) -> "Prop":
-        """The same prop turned about the vertical, so that what was seen from azimuth `degrees` is seen from 0."""
-        back, primitives = turn("z", -degrees).astype(np.float32), self.primitives.copy()
-        primitives[:, 1:10] = (back @ primitives[:, 1:10].reshape(-1, 3, 3)).reshape(-1, 9)
-        primitives[:, 10:13] = primitives[:, 10:13] @ back.T
-        return replace(self, primitives=primitives)
 
 
 def make_prop(seed: int, family: str | None = None, first: str | None = None, second: str | None = None) -> Prop:

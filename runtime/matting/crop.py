@@ -17,15 +17,15 @@ def cropped(foreground: Foreground, ratio: float = RATIO) -> Picture:
     """
     if foreground.source == "none":
         return Picture.of(foreground.rgba)
-    top, bottom, left, right = bounds(foreground.matte)
-    side = max(round(max(bottom - top, right - left) / ratio), bottom - top, right - left)
+    top, bottom, left, right = bounds(foreground.matte >= SOLID)
+    side = round(max(bottom - top, right - left) / ratio)
     square = np.zeros((side, side, 4), np.uint8)
     y, x = (side - (bottom - top)) // 2, (side - (right - left)) // 2
     square[y:y + bottom - top, x:x + right - left] = foreground.rgba[top:bottom, left:right]
     return Picture.of(square)
 
 
-def bounds(matte: np.ndarray) -> tuple[int, int, int, int]:
-    """Top, bottom, left, right of the object in a matte (h, w) that holds one; bottom and right are exclusive."""
-    rows, columns = (np.flatnonzero((matte >= SOLID).any(axis)) for axis in (1, 0))
+def bounds(mask: np.ndarray) -> tuple[int, int, int, int]:
+    """Top, bottom, left, right of what is True in (h, w), which must be something; bottom and right are exclusive."""
+    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
     return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1

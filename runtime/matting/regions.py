@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..meshes.checks import connected
+
 
 def regions(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Number the connected regions of a mask (h, w) bool; pixels that touch at a corner are connected.
@@ -15,7 +17,7 @@ def regions(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     rows, starts, ends = _runs(mask)
     above, below = _touching(rows, starts, ends, mask.shape[1] + 2)
-    roots = _join(len(rows), above, below)
+    roots = connected(len(rows), above, below)
     numbers = np.unique(roots, return_inverse=True)[1] + 1
     labels = np.zeros(mask.shape, np.int64)
     labels[mask] = np.repeat(numbers, ends - starts)
@@ -37,15 +39,3 @@ def _touching(rows: np.ndarray, starts: np.ndarray, ends: np.ndarray, width: int
     counts = np.maximum(last - first, 0)
     below = np.repeat(np.arange(len(rows)), counts)
     return np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts) + np.repeat(first, counts), below
-
-
-def _join(count: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(count,) the smallest item of each item's group, where a[i] and b[i] belong together."""
-    roots = np.arange(count)
-    while True:
-        low, before = np.minimum(roots[a], roots[b]), roots.copy()
-        for ends in (roots[a], roots[b]):
-            np.minimum.at(roots, ends, low)
-        roots = roots[roots]
-        if (roots == before).all():
-            return roots

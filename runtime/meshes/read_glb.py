@@ -15,7 +15,7 @@ import numpy as np
 
 from ...engines.errors import InputError
 from ..pictures import picture_of
-from .surfaces import WHITE, Material, Part
+from .surfaces import MOST_FACES, WHITE, Material, Part, check_corners
 
 DTYPES = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
@@ -23,7 +23,6 @@ TRIANGLES, STRIP, FAN = 4, 5, 6
 # Extensions that a file may require: what they change is understood here, or does not matter to colour and shape.
 KNOWN = {"KHR_materials_unlit", "KHR_mesh_quantization", "EXT_texture_webp", "KHR_materials_emissive_strength"}
 MOST_NODES = 100_000
-MOST_CORNERS = 12_000_000
 
 
 def read_glb(data: bytes) -> tuple[list[Part], str]:
@@ -40,9 +39,7 @@ def read_glb(data: bytes) -> tuple[list[Part], str]:
             part = file.part(primitive, matrix)
             if part is not None:
                 corners += part.faces.size
-                if corners > MOST_CORNERS:
-                    raise InputError("the mesh has too many triangles", received=f"more than {MOST_CORNERS // 3:,}",
-                                     remedy="decimate it first")
+                check_corners(corners)
                 parts.append(part)
     return parts, str(document.get("asset", {}).get("generator", ""))
 
@@ -80,7 +77,7 @@ def _placed(document: dict) -> Iterator[tuple[dict, np.ndarray]]:
         index, above = waiting.pop()
         met += 1
         if met > min(len(nodes), MOST_NODES):  # a tree reaches each node once
-            raise ValueError("its nodes are no tree")
+            raise ValueError(f"its nodes are no tree, or more than {MOST_NODES}")
         node = nodes[index]
         matrix = above @ _matrix(node)
         yield node, np.eye(4) if "skin" in node else matrix
@@ -158,7 +155,7 @@ class _File:
         if "sparse" in entry:
             raise ValueError("its accessors are sparse, which is not read here")
         dtype, width, count = np.dtype(DTYPES[entry["componentType"]]), WIDTHS[entry["type"]], int(entry["count"])
-        if count < 0 or count > MOST_CORNERS:
+        if count < 0 or count > 3 * MOST_FACES:
             raise ValueError(f"an accessor of {count} elements")
         if "bufferView" not in entry:
             return np.zeros((count, width), dtype)

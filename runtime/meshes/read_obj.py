@@ -8,13 +8,10 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from ...engines.errors import InputError
 from ..pictures import read_picture
 from ..shading import to_linear
 from .gltf import GENERATOR
-from .surfaces import WHITE, Material, Part
-
-MOST_CORNERS = 12_000_000
+from .surfaces import WHITE, Material, Part, check_corners
 
 
 @dataclass
@@ -71,13 +68,12 @@ def _lines(text: str) -> _Read:
                 corners += len(added)
         except (ValueError, IndexError) as error:
             raise ValueError(f"line {number}: {error}") from error
-        if corners > MOST_CORNERS:
-            raise InputError("the mesh has too many triangles", received=f"more than {MOST_CORNERS // 3:,}", remedy="decimate it first")
+        check_corners(corners)
     return read
 
 
 def _numbers(words: list[str], least: int, most: int) -> list[float]:
-    if not least <= len(words):
+    if len(words) < least:
         raise ValueError(f"{len(words)} numbers where {least} are needed")
     return [float(word) for word in words[:most]]
 

@@ -16,7 +16,6 @@ from .surfaces import Part, joined
 
 ENDINGS = (".glb", ".obj")
 MOST_BYTES = 512 << 20
-MOST_FACES = 4_000_000
 # What the objects that the bundled pack learnt from fill, of a sphere of radius 1.035 that the views show whole.
 RADIUS = 0.97
 # A file of ours is left where it is if the views show all of it.
@@ -28,7 +27,7 @@ SMALLEST, LARGEST = 1e-12, 1e12
 def read_mesh(path: str | os.PathLike[str]) -> Mesh:
     """A mesh in world axes (z up, front +x), with normals, and a texture or vertex colours.
 
-    .glb : glTF 2.0, triangles of all scenes' nodes, base colours (factor, picture, vertex colours); no animation, no compression
+    .glb : glTF 2.0, triangles of the scene that is shown, base colours (factor, picture, vertex colours); no animation, no compression
     .obj : with the materials beside it, if they are there: Kd and map_Kd
     Both have +Y up and the front towards +Z. A file that Meshwright wrote stays where it is, so that what was made from it lies
     over it; any other mesh is put in the middle and made as large as the views show whole.
@@ -68,12 +67,8 @@ def _into_world(vectors: np.ndarray) -> np.ndarray:
 
 
 def _checked(parts: list[Part], path: Path) -> list[Part]:
-    """The parts without their stray vertices' faults. InputError if no triangle has an area, or there are too many."""
+    """Those of the parts that have triangles. InputError if none of them has an area."""
     parts = [part for part in parts if len(part.faces)]
-    count = sum(len(part.faces) for part in parts)
-    if count > MOST_FACES:
-        raise InputError(f"the mesh {path} has too many triangles", received=f"{count:,}", expected=f"at most {MOST_FACES:,}",
-                         remedy="decimate it first")
     fault = _fault(np.concatenate([part.vertices[part.faces.ravel()] for part in parts])) if parts else "no triangles"
     if fault:
         raise InputError(f"the mesh {path} has no surface", received=fault, expected="triangles")

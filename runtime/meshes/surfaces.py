@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...engines.errors import InputError
 from ..shading import to_linear, to_srgb
 from .mesh import Mesh, area_vectors, normalized
 
+MOST_FACES = 4_000_000
 # Sides in pixels: of the picture of one material as it goes into the common texture, and of a material without one.
 MOST_TILE, PLAIN_TILE = 1024, 4
 # A picture that repeats more often than this over one part is shown as its mean colour: a repeat would have few pixels left.
@@ -47,6 +49,13 @@ class Part:
     normals: np.ndarray | None = None
     uvs: np.ndarray | None = None
     colors: np.ndarray | None = None
+
+
+def check_corners(count: int) -> None:
+    """InputError if that many corners of triangles are more than are read."""
+    if count > 3 * MOST_FACES:
+        raise InputError("the mesh has too many triangles", received=f"more than {MOST_FACES:,}", expected=f"at most {MOST_FACES:,}",
+                         remedy="decimate it first")
 
 
 def joined(parts: Sequence[Part]) -> Mesh:

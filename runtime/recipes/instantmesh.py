@@ -11,6 +11,7 @@ import numpy as np
 
 from ...engines.base import Array
 from ..cameras import orbit
+from ..kept_views import put_back
 from ..loop_options import guidance_of, steps_of
 from ..meshes.mesh import Mesh
 from ..models import Models
@@ -78,4 +79,4 @@ def draw_views(models: Models, condition: Mapping[str, Array], known: Mapping[in
     latent = yield from denoise(models, "views_step", loop, stage="views", stream="views", seed=request.seed,
                                 steps=steps_of(request, loop), guidance=guidance_of(request, loop), constants=condition,
                                 noises={"reference_noise": "reference/step"}, kept=subject.kept(models, known, request.seed))
-    return subject.put_back(rebuild.decode_views(models, latent), known)
+    return put_back(rebuild.decode_views(models, latent), known)

@@ -14,6 +14,7 @@ from ...engines.base import Array
 from ..cameras import Cameras, orbit
 from ..events import CoarseMesh, CoarseViews, Notice
 from ..isosurface import extract
+from ..kept_views import put_back
 from ..loop_options import guidance_of, steps_of
 from ..manifest import Coarse, Diffusion, Manifest
 from ..meshes.mesh import Mesh
@@ -78,7 +79,7 @@ def redraw(models: Models, coarse: Mesh, states: np.ndarray, crops: list[Picture
     guide = yield from run_stage(models, "coarse views", lambda: coarse_views(pack, coarse, cameras))
     # The refiner sees the known views in place of the coarse ones as well.
     known = subject.views_of(models, request, crops, guide)
-    guide = subject.put_back(guide, known)
+    guide = put_back(guide, known)
     yield CoarseViews(guide)
     views = yield from run_stage(models, "refined views", refine_views(models, guide, states, known, request))
     return (yield from rebuild.rebuild(models, views, cameras, request))
@@ -167,7 +168,7 @@ def refine_views(models: Models, guide: np.ndarray, states: np.ndarray, known: M
     latent = yield from denoise(models, "refiner_step", loop, stage="refined views", stream="refiner", seed=request.seed,
                                 steps=steps_of(request, loop), guidance=guidance_of(request, loop),
                                 constants={"states": states, "coarse": coarse}, kept=subject.kept(models, known, request.seed))
-    return subject.put_back(rebuild.decode_views(models, latent), known)
+    return put_back(rebuild.decode_views(models, latent), known)
 
 
 def encode_coarse(models: Models, picture: np.ndarray, seed: int) -> Array:

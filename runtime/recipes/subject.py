@@ -53,13 +53,3 @@ def kept(models: Models, known: Mapping[int, np.ndarray], seed: int) -> Kept | N
     image = np.ascontiguousarray(grid_of_known(known, views).transpose(2, 0, 1)[None], np.float32)
     latent = encode_image(models, "vae_encoder", image, seed=seed, stream="kept-views")["latent"]
     return Kept(latent, tile_mask(known, views, latent.shape))
-
-
-def put_back(views: np.ndarray, known: Mapping[int, np.ndarray]) -> np.ndarray:
-    """The views (n, size, size, 3) that were drawn, the known ones exactly as they are known."""
-    if not known:
-        return views
-    whole = views.copy()
-    for number, image in known.items():
-        whole[number] = image
-    return whole

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
+import numba
 import numpy as np
 import torch
 
+from ....engines.errors import ExportError
 from ..cameras import view_poses
 from ..dataset import VIEW_SIZE, to_bytes
 from ..pictures import random_picture
@@ -71,6 +73,7 @@ def write_shard(path: Path, seeds: range, vae) -> None:
 
 def _work(out: Path, checkpoints: Path, shards: list[int], first_seed: int) -> None:
     torch.set_num_threads(1)
+    numba.set_num_threads(1)
     vae = averaged(build_vae(), checkpoints / "vae.pt")
     for number in shards:
         path, start = out / f"shard-{number:05}.npz", first_seed + number * SHARD
@@ -80,15 +83,17 @@ def _work(out: Path, checkpoints: Path, shards: list[int], first_seed: int) -> N
 
 
 def write(out: Path, checkpoints: Path, count: int = COUNT, first_seed: int = 0, jobs: int = 2) -> None:
-    """Every shard that is not there yet, by `jobs` processes."""
+    """Every shard that is not there yet, by `jobs` processes with a core each. ExportError if one of them did not finish."""
     out.mkdir(parents=True, exist_ok=True)
     numbers, context = list(range(-(-count // SHARD))), get_context("spawn")
-    os.environ["NUMBA_NUM_THREADS"] = "1"  # in the processes: each has a core of its own
     workers = [context.Process(target=_work, args=(out, checkpoints, numbers[k::jobs], first_seed)) for k in range(jobs)]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
+    if any(worker.exitcode for worker in workers):
+        raise ExportError("pictures are missing", received=f"processes that ended with {[worker.exitcode for worker in workers]}",
+                          remedy="run it again: it goes on where it was stopped")
 
 
 if __name__ == "__main__":

@@ -86,7 +86,7 @@ def train(data: Dataset, out) -> nn.ModuleDict:
         miss = torch.nn.functional.huber_loss(off, torch.zeros_like(off), delta=0.5)
         return {"loss": miss + 0.02 * apart.mean() / cell**2, "miss": miss.detach(), "cells_off": off.detach().abs().median()}
 
-    return fit(heads, loss, SCHEDULE, out / "surface.pt", log_every=20)
+    return fit(heads, loss, SCHEDULE, out / "surface.pt")
 
 
 if __name__ == "__main__":
