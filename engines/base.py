@@ -73,7 +73,7 @@ class Engine(ABC):
         stacked = {name: self._placed(axes.check(_stacked(self.spec.input(name), steps), value)) for name, value in per_step.items()}
         if steps == 0:
             return {name: self._copied(value, keep) for name, value in checked.items()}
-        return self._scan(checked, stacked, fixed, axes.lengths, steps, on_step or _ignore, keep)
+        return self._scan(checked, stacked, fixed, axes.lengths, steps, on_step or ignore, keep)
 
     def close(self) -> None:
         """Give the model's memory back. Closing twice does nothing; using a closed engine raises EngineError."""
@@ -134,5 +134,5 @@ def _stacked(spec: TensorSpec, steps: int) -> TensorSpec:
     return TensorSpec(spec.name, spec.dtype, (steps, *spec.shape))
 
 
-def _ignore(step: int, steps: int) -> None:
-    pass
+def ignore(step: int, steps: int) -> None:
+    """An `OnStep` for who need not know."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import secrets
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from .engine_cache import Entry
+from .side_file import write_whole
 
 ENDING = ".verdict"
 
@@ -55,15 +54,7 @@ def read_verdict(entry: Entry, inputs: str, tolerance: float) -> Verdict | None:
 
 def write_verdict(entry: Entry, verdict: Verdict) -> bool:
     """Keep it; False where the cache's folder cannot be written, so that the next process has to judge again."""
-    part = entry.path.with_name(f".{secrets.token_hex(8)}.part")
-    try:
-        part.write_text(json.dumps(asdict(verdict)), "utf-8")
-        os.replace(part, _path(entry))
-    except OSError:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
-        return False
-    return True
+    return write_whole(_path(entry), json.dumps(asdict(verdict)).encode())
 
 
 def drop_verdict(entry: Entry) -> None:

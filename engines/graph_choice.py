@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import secrets
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from .side_file import write_whole
 
 ENDING = ".graphs"
 
@@ -31,7 +30,7 @@ class GraphChoices:
     """The choices of one engine, by the shapes and number of steps of a loop."""
 
     def __init__(self, plan: Path) -> None:
-        self._path = path_of(plan)
+        self._path = plan.with_name(plan.name + ENDING)
 
     def find(self, loop: str) -> GraphChoice | None:
         """What was measured for that loop, if it was."""
@@ -48,18 +47,7 @@ class GraphChoices:
     def keep(self, loop: str, choice: GraphChoice) -> None:
         """Write one down. A folder that cannot be written to is no error: the next process measures again."""
         document = {name: asdict(each) for name, each in {**self.all(), loop: choice}.items()}
-        part = self._path.with_name(f".{secrets.token_hex(8)}.part")
-        with suppress(OSError):
-            try:
-                part.write_text(json.dumps(document, indent=1), encoding="utf-8")
-                os.replace(part, self._path)
-            finally:
-                part.unlink(missing_ok=True)
-
-
-def path_of(plan: Path) -> Path:
-    """The file in which the choices for an engine lie."""
-    return plan.with_name(plan.name + ENDING)
+        write_whole(self._path, json.dumps(document, indent=1).encode())
 
 
 def describe(shapes: Mapping[str, tuple[int, ...]], steps: int) -> str:

@@ -8,12 +8,13 @@ from statistics import median
 
 import numpy as np
 
-from .base import Array, OnStep, Tensors
+from .base import Array, OnStep, Tensors, ignore
 from .cuda import Cuda, Graph
 from .device_array import DeviceArray
 from .errors import BackendError, DeviceLost
 from .graph_choice import GraphChoice
 from .loop_buffers import LoopBuffers
+from .step_by_step import launch_steps
 
 LOG = logging.getLogger("meshwright.engines")
 LOG.addHandler(logging.NullHandler())  # a library prints nothing by itself
@@ -75,16 +76,7 @@ class GraphLoop:
         self._buffers.refill(carry)
 
     def _launch_steps(self, on_step: OnStep) -> None:
-        """All steps one by one. The host waits for each only when the next is queued, so that the GPU never waits."""
-        done = None
-        for i in range(self._buffers.steps):
-            self._step(self._buffers.addresses(i))
-            before, done = done, self._cuda.record()
-            if before is not None:
-                self._cuda.wait(before)
-                on_step(i, self._buffers.steps)
-        self._cuda.wait(done)
-        on_step(self._buffers.steps, self._buffers.steps)
+        launch_steps(self._cuda, self._buffers.steps, lambda i: self._step(self._buffers.addresses(i)), on_step)
 
     def _enqueue_steps(self) -> None:
         for i in range(self._buffers.steps):
@@ -122,7 +114,7 @@ class GraphLoop:
         """Milliseconds of the whole loop as a graph and step by step: medians of interleaved runs."""
         times: tuple[list[float], list[float]] = ([], [])
         while len(times[0]) < ROUNDS and (not times[0] or times[1][0] < SHORT_MS):
-            for way, launch in enumerate((self._graph.launch, lambda: self._launch_steps(_ignore))):
+            for way, launch in enumerate((self._graph.launch, lambda: self._launch_steps(ignore))):
                 self._buffers.refill(carry)
                 first = self._cuda.record()
                 launch()
@@ -155,7 +147,3 @@ def alike(a: np.ndarray, b: np.ndarray) -> bool:
     a, b = a.astype(np.float64), b.astype(np.float64)
     scale = np.abs(a[np.isfinite(a)]).max(initial=0.0)
     return np.allclose(a, b, rtol=0.0, atol=TOLERANCE * scale, equal_nan=True)
-
-
-def _ignore(step: int, steps: int) -> None:
-    pass

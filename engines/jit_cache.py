@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from .side_file import write_whole
 
 ENDING = ".kernels"
 
@@ -18,7 +18,7 @@ class JitCache:
     """
 
     def __init__(self, config: Any, plan: Path) -> None:
-        self._path = path_of(plan)
+        self._path = plan.with_name(plan.name + ENDING)
         self.cache = config.create_runtime_cache()
         self._kept = b""
         with suppress(OSError):
@@ -30,18 +30,5 @@ class JitCache:
     def save(self) -> None:
         """Write down what was compiled since. A folder that cannot be written to is no error: it is compiled again."""
         content = bytes(self.cache.serialize() or b"")
-        if not content or content == self._kept:
-            return
-        part = self._path.with_name(f".{secrets.token_hex(8)}.part")
-        with suppress(OSError):
-            try:
-                part.write_bytes(content)
-                os.replace(part, self._path)
-                self._kept = content
-            finally:
-                part.unlink(missing_ok=True)
-
-
-def path_of(plan: Path) -> Path:
-    """The file in which the kernels for an engine lie."""
-    return plan.with_name(plan.name + ENDING)
+        if content and content != self._kept and write_whole(self._path, content):
+            self._kept = content

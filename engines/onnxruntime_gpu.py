@@ -47,6 +47,7 @@ class OnnxRuntimeGpuEngine(OnnxRuntimeEngine):
             self._thread.submit(self._open_session).result()
         except BaseException:
             self._thread.shutdown()
+            memory.count_weights(-self._held)
             raise
 
     def _open_session(self) -> None:

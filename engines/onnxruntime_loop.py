@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from .base import NEXT, Array, OnStep, Tensors
+from .base import NEXT, Array, OnStep, Tensors, ignore
 from .device_array import DeviceArray
 from .device_memory import DeviceMemory
 from .errors import BackendError, DeviceLost
 from .graph_choice import GraphChoice
 from .graph_loop import ROUNDS, alike
 from .loop_buffers import LoopBuffers
+from .step_by_step import launch_steps
 
 LOG = logging.getLogger("meshwright.engines")
 LOG.addHandler(logging.NullHandler())  # a library prints nothing by itself
@@ -75,23 +76,14 @@ class StepLoop:
             array.close()
 
     def _launch(self, options: list[Any], steps: int, on_step: OnStep) -> None:
-        """The host waits for each step only when the next is queued, so that the GPU never waits."""
-        done = None
-        for i in range(steps):
-            with self._cuda.asked(f"step {i + 1} of {self._buffers.steps} did not run"):
-                self._step(i, options[i % 2])
-            before, done = done, self._cuda.record()
-            if before is not None:
-                self._cuda.wait(before)
-                on_step(i, self._buffers.steps)
-        self._cuda.wait(done)
-        on_step(steps, self._buffers.steps)
+        launch_steps(self._cuda, steps, lambda i: self._step(i, options[i % 2]), on_step)
 
     def _step(self, i: int, options: Any) -> None:
-        addresses = self._buffers.addresses(i)
-        for name, slot in self._slots.items():
-            self._cuda.copy(addresses[name], slot.address, slot.nbytes)
-        self._session.run_with_iobinding(self._bindings[i % 2], options)
+        with self._cuda.asked(f"step {i + 1} of {self._buffers.steps} did not run"):
+            addresses = self._buffers.addresses(i)
+            for name, slot in self._slots.items():
+                self._cuda.copy(addresses[name], slot.address, slot.nbytes)
+            self._session.run_with_iobinding(self._bindings[i % 2], options)
 
     def _choose(self, carry: Tensors) -> None:
         """Time the first steps both ways, and keep the faster one."""
@@ -128,7 +120,7 @@ class StepLoop:
             for way, options in enumerate((self._captured, self._plain)):
                 self._buffers.refill(carry)
                 first = self._cuda.record()
-                self._launch(options, self._few, _ignore)
+                self._launch(options, self._few, ignore)
                 times[way].append(self._cuda.milliseconds(first, self._cuda.record()))
         return median(times[0]), median(times[1])
 
@@ -138,7 +130,7 @@ class StepLoop:
 
     def _first_steps(self, options: list[Any], carry: Tensors) -> dict[str, np.ndarray]:
         self._buffers.refill(carry)
-        self._launch(options, self._few, _ignore)
+        self._launch(options, self._few, ignore)
         return self._buffers.carry_after(self._few)
 
     def _bind(self, parity: int, carry: Tensors, others: Mapping[str, DeviceArray | None]) -> Any:
@@ -154,7 +146,3 @@ class StepLoop:
             else:
                 binding.bind_output(name, "cuda", device, array.dtype, array.shape, array.address)
         return binding
-
-
-def _ignore(step: int, steps: int) -> None:
-    pass

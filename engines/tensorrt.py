@@ -24,7 +24,8 @@ from .onnxruntime import read_spec
 from .spec import Axes
 from .split import along, parts
 from .tensorrt_context import Context, Contexts
-from .tensorrt_plan import check, load, logger, ranges
+from .tensorrt_logger import logger
+from .tensorrt_plan import check, load, ranges
 from .tensorrt_products import Product
 from .tensorrt_refit import refit
 
@@ -65,13 +66,9 @@ class TensorRTEngine(Engine):
             return False
         with self.memory.cuda.asked(f"{self._plan.name} cannot be refitted"):
             self.memory.cuda.synchronise()
-            self.refitted()
+            self._loops.clear()  # their graphs would use the weights that were there before
             refit(self._trt, engine, self._contexts.said, weights, self._plan.name)
         return True
-
-    def refitted(self) -> None:
-        """Drop all graphs, whose launches would use the weights that were there before."""
-        self._loops.clear()
 
     def _run(self, inputs: Tensors, axes: Axes, keep: frozenset[str]) -> dict[str, Array]:
         long = next((axis for axis, length in axes.items() if length > self._ranges.get(axis, (0, length))[1]), None)
@@ -152,7 +149,7 @@ class TensorRTEngine(Engine):
     def _close(self) -> None:
         with suppress(BackendError):
             self.memory.cuda.synchronise()
-        self.refitted()
+        self._loops.clear()
         self._main = self._contexts = self._runtime = None
         self.memory.count_weights(-self._weights)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from .errors import BackendError, EngineError, ModelFileError
 from .remedies import explain, unavailable
+from .tensorrt_logger import logger
 from .tensorrt_network import Network, Range
 from .tensorrt_products import Product
 
@@ -37,12 +38,12 @@ def build(product: Product, model: Path, axes: Mapping[str, Range], workspace: i
     if not model.is_file():
         raise ModelFileError("the model file is missing", received=str(model))
     trt = product.load()
-    logger = _logger(trt)
+    said = logger(trt)
     try:
-        builder = trt.Builder(logger)
+        builder = trt.Builder(said)
     except Exception as error:  # the binding raises TypeErrors where the library gave no object
-        raise unavailable(f"{product.name} cannot build engines here", f"{error} {logger.last}") from error
-    network = Network(trt, builder, model, logger)
+        raise unavailable(f"{product.name} cannot build engines here", f"{error} {said.taken()}") from error
+    network = Network(trt, builder, model, said)
     config, monitor = builder.create_builder_config(), _monitor(trt, on_progress)
     _set_flags(trt, config, flags)
     if workspace is not None:
@@ -53,7 +54,7 @@ def build(product: Product, model: Path, axes: Mapping[str, Range], workspace: i
     if monitor.raised is not None:
         raise monitor.raised
     if engine is None:
-        raise failed(model.name, logger.last or "no reason from TensorRT")
+        raise failed(model.name, said.taken())
     return memoryview(engine)
 
 
@@ -71,25 +72,6 @@ def _set_flags(trt: ModuleType, config: Any, flags: Sequence[str]) -> None:
     for name in flags:
         if hasattr(trt.BuilderFlag, name):
             config.set_flag(getattr(trt.BuilderFlag, name))
-
-
-def _logger(trt: ModuleType) -> Any:
-    """Keeps what TensorRT says of errors. Made here, because its base class is the vendor's."""
-
-    class Logger(trt.ILogger):
-        def __init__(self) -> None:
-            trt.ILogger.__init__(self)
-            self.errors: list[str] = []
-
-        @property
-        def last(self) -> str:
-            return " | ".join(dict.fromkeys(self.errors[-3:]))
-
-        def log(self, severity: Any, message: str) -> None:
-            if severity in (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR):
-                self.errors.append(" ".join(message.split()))
-
-    return Logger()
 
 
 def _monitor(trt: ModuleType, on_progress: OnProgress) -> Any:

@@ -19,26 +19,6 @@ REMEDY = "it is built again by: meshwright build"
 DTYPES = {"float32": "FLOAT", "float16": "HALF", "int64": "INT64", "int32": "INT32", "int8": "INT8", "uint8": "UINT8", "bool": "BOOL"}
 
 
-def logger(trt: ModuleType) -> Any:
-    """Keeps what TensorRT says of errors, the last few. Made here, because its base class is the vendor's."""
-
-    class Logger(trt.ILogger):
-        def __init__(self) -> None:
-            trt.ILogger.__init__(self)
-            self._errors: list[str] = []
-
-        def log(self, severity: Any, message: str) -> None:
-            if severity in (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR):
-                self._errors = [*self._errors[-2:], " ".join(message.split())]
-
-        def taken(self) -> str:
-            """What was said since the last time."""
-            said, self._errors = " | ".join(dict.fromkeys(self._errors)), []
-            return said or "no reason from TensorRT"
-
-    return Logger()
-
-
 def load(trt: ModuleType, runtime: Any, said: Any, plan: Path, product: Product) -> Any:
     """TensorRT's engine. ModelFileError names what built the file, and what this is, where they do not fit; BackendError
     for a GPU without enough memory.

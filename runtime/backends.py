@@ -9,7 +9,7 @@ import numpy as np
 
 from ..engines import DeviceMemory, Engine, open_engine
 from ..engines.cuda_driver import Driver
-from ..engines.errors import BackendUnavailable, DeviceLost, EngineError, InputError, MeshwrightError, ModelFileError, OutputError
+from ..engines.errors import BackendUnavailable, DeviceLost, EngineError, InputError, MeshwrightError, OutputError
 from .manifest import Component
 from .other_weights import checked, open_with
 from .pack import Pack
@@ -121,20 +121,15 @@ class Backends:
     def _open(self, way: Way, component: Component, threads: int | None, map_weights: bool,
               weights: Weights | None) -> Engine | None:
         """The engine, or None for one of TensorRT that is off."""
-        path = self.pack.path(component.file)
         if way.entry is None:
             memory = self._spare_memory() if way.providers[:1] == (CUDA,) else None
-            engine = open_engine(path, backend=way.backend, providers=way.providers, threads=threads, map_weights=map_weights,
-                                 memory=memory, weights=weights)
+            engine = open_engine(self.pack.path(component.file), backend=way.backend, providers=way.providers, threads=threads,
+                                 map_weights=map_weights, memory=memory, weights=weights)
             return checked(engine, self.pack, component, weights) if weights and _is_elsewhere(way) else engine
         self._hashed.add(way.entry.sha256)
         if weights:
             return open_with(way, self.pack, component, weights, self._device_memory(), self._ways.engines, self.say)
-        try:
-            engine = open_engine(path, backend=way.backend, plan=way.entry.path, memory=self._device_memory())
-        except ModelFileError:
-            self._ways.engines.doubt(way.entry)
-            raise
+        engine = self._ways.engines.open(way.entry, component, self._device_memory())
         try:
             if way.verdict is None and not self._passes(engine, way, component):
                 engine.close()

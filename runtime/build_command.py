@@ -7,7 +7,7 @@ import time
 from argparse import Namespace
 from dataclasses import replace
 
-from ..engines import DeviceMemory, open_engine
+from ..engines import DeviceMemory
 from ..engines.engine_cache import EngineCache, Entry
 from ..engines.engine_loader import Teller
 from ..engines.engine_prune import prune
@@ -153,8 +153,7 @@ class _Build:
             self._unchecked = str(error)
             say.note(f"the engines are checked when they are first used: {error}")
             return None
-        with open_engine(order_of(self.pack, component, self.product).model, backend=self.product.name, plan=entry.path,
-                         memory=self._memory) as engine:
+        with self.engines.open(entry, component, self._memory) as engine:
             return self.engines.judge(entry, engine, component)
 
 

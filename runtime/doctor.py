@@ -11,12 +11,11 @@ import platform
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
-from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ..engines.errors import MeshwrightError
+from ..engines import engine_cache
 from ..engines.hardware import Hardware, look
 from ..engines.packages import PACKAGES, Found, Trial
 from ..engines.tensorrt_products import PRODUCTS
@@ -43,7 +42,7 @@ def examine(packs: Sequence[str] = ()) -> dict[str, Any]:
             trial.stop()
     machine = machine_of(hardware, founds)
     rows = [pack_row(folder, founds["onnxruntime"], machine) for folder in folders]
-    cache = _cache()
+    cache = engine_cache.describe()
     report = {
         "meshwright": version("meshwright"), "python": platform.python_version(), "host": asdict(hardware.host),
         "driver": {"version": hardware.driver, "cuda": hardware.cuda, "why_not": dict(hardware.why_not)},
@@ -84,9 +83,9 @@ def _idle(found: Found, hardware: Hardware) -> str | None:
     return next(product for product in PRODUCTS if product.module == found.package.name).not_listed(hardware)
 
 
-def _disks(folders: Sequence[Path], cache: dict[str, Any] | None) -> list[dict[str, Any]]:
+def _disks(folders: Sequence[Path], cache: dict[str, Any]) -> list[dict[str, Any]]:
     """Free space of each file system with packs or the cache on it."""
-    places = [("packs", folder) for folder in folders] + ([("cache", Path(cache["folder"]))] if cache and cache.get("folder") else [])
+    places = [("packs", folder) for folder in folders] + ([("cache", Path(cache["folder"]))] if cache["folder"] else [])
     rows: dict[tuple[str, Any], dict[str, Any]] = {}
     for what, folder in places:
         there = next((parent for parent in [folder, *folder.absolute().parents] if parent.exists()), folder)
@@ -99,17 +98,7 @@ def _disks(folders: Sequence[Path], cache: dict[str, Any] | None) -> list[dict[s
     return list(rows.values())
 
 
-def _cache() -> dict[str, Any] | None:
-    """What built engines there are; None in a release that builds none."""
-    try:
-        return {"why_not": None, **import_module("..engines.engine_cache", __package__).describe()}
-    except ImportError:
-        return None
-    except (MeshwrightError, OSError) as error:
-        return {"folder": None, "count": None, "bytes": None, "damaged": None, "why_not": str(error)}
-
-
-def _notes(founds: dict[str, Found], hardware: Hardware, cache: dict[str, Any] | None) -> list[str]:
+def _notes(founds: dict[str, Found], hardware: Hardware, cache: dict[str, Any]) -> list[str]:
     """What the user should know, though nothing is broken."""
     notes = [hardware.old_driver] if hardware.old_driver and hardware.gpus else []
     together = founds["onnxruntime"].distributions
@@ -119,7 +108,7 @@ def _notes(founds: dict[str, Found], hardware: Hardware, cache: dict[str, Any] |
     for part in filter(None, os.environ.get(VARIABLE, "").split(os.pathsep)):
         if not Path(part).is_dir():
             notes.append(f"${VARIABLE} names {part}, which is no folder")
-    if cache and cache["damaged"]:
+    if cache["damaged"]:
         notes.append(f"{cache['damaged']} engines in {cache['folder']} are damaged; they are built again when they are needed")
     return notes
 

@@ -128,9 +128,7 @@ def _disk(report: dict[str, Any]) -> Iterator[str]:
     for row in report["disk"]:
         yield _line(row["what"], f"{_told_free(row)}, {row['folder']}")
     cache = report["cache"]
-    if cache is None:
-        yield _line("engine cache", "none: this release builds no engines")
-    elif cache["why_not"]:
+    if cache["why_not"]:
         yield _line("engine cache", f"unknown ({cache['why_not']})")
     else:
         yield _line("engine cache", f"{cache['count']} engines, {gigabytes(cache['bytes'])}, {cache['folder']}")

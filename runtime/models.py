@@ -105,7 +105,7 @@ class Models:
 
     def notices(self) -> list[str]:
         """What the user should know of the backends and has not been told yet."""
-        for kind, engine in self._engines.items():
+        for kind, engine in list(self._engines.items()):  # `prewarm` may be adding some on another thread
             if engine.graph_choice is not None and engine.graph_choice.why_not is not None:
                 self.backends.say(f"{kind} is launched step by step, without a CUDA graph: {engine.graph_choice.why_not}")
         return self.backends.notices()

@@ -27,9 +27,8 @@ def open_with(way: Way, pack: Pack, component: Component, weights: Weights, memo
     A refitted engine may calculate wrongly (TensorRT's documentation warns of it), so it is checked before it counts.
     Raises as `EngineLoader.load` and `open_engine` do; BackendError for an engine that is off.
     """
-    path, why = pack.path(component.file), "cannot be refitted"
-    entry = engines.refittable(way.backend, component) or way.entry
-    engine = open_engine(path, backend=way.backend, plan=entry.path, memory=memory)
+    why = "cannot be refitted"
+    engine = engines.open(engines.refittable(way.backend, component) or way.entry, component, memory)
     try:
         if engine.refit(weights):
             check_against_cpu(engine, pack, component, weights)
@@ -45,7 +44,7 @@ def open_with(way: Way, pack: Pack, component: Component, weights: Weights, memo
     engine.close()
     say(f"the engine of {component.name} on {way.backend} {why}; one with the new weights is built, or taken from the cache")
     entry = engines.with_weights(way.backend, component, weights, say)
-    return checked(open_engine(path, backend=way.backend, plan=entry.path, memory=memory), pack, component, weights)
+    return checked(engines.open(entry, component, memory), pack, component, weights)
 
 
 def checked(engine: Engine, pack: Pack, component: Component, weights: Weights) -> Engine:

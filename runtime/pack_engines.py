@@ -8,10 +8,11 @@ from functools import cached_property
 
 import numpy as np
 
-from ..engines import Engine
+from ..engines import DeviceMemory, Engine, open_engine
 from ..engines.engine_cache import EngineCache, Entry
 from ..engines.engine_loader import EngineLoader, Teller
 from ..engines.engine_verdict import Verdict, drop_verdict, read_verdict, verdict_on, write_verdict
+from ..engines.errors import ModelFileError
 from ..engines.hardware import Hardware
 from ..engines.onnx_weights import weights_hash
 from ..engines.tensorrt_build import Order, workspace_limit
@@ -61,9 +62,16 @@ class PackEngines:
         write_verdict(entry, verdict)
         return verdict
 
-    def doubt(self, entry: Entry) -> None:
-        """Forget what the golden inputs said of an engine that does not load, so that `meshwright build` tries it, and builds it anew."""
-        drop_verdict(entry)
+    def open(self, entry: Entry, component: Component, memory: DeviceMemory) -> Engine:
+        """A built engine, ready to run. Raises as `open_engine`.
+
+        What the golden inputs said of one that does not load is forgotten, so that `meshwright build` tries it, and builds it anew.
+        """
+        try:
+            return open_engine(self.pack.path(component.file), backend=entry.key.product, plan=entry.path, memory=memory)
+        except ModelFileError:
+            drop_verdict(entry)
+            raise
 
     def with_weights(self, backend: str, component: Component, weights: Mapping[str, np.ndarray], say: Callable[[str], None]) -> Entry:
         """An engine with other weights than the component's file has, from the cache or built now: it has a key of its own.

@@ -2,7 +2,7 @@
 
 import pytest
 
-from meshwright.engines import engine_verdict
+from meshwright.engines import engine_verdict, side_file
 from meshwright.engines.engine_cache import EngineCache
 from meshwright.engines.engine_key import make_key
 from meshwright.engines.engine_verdict import Verdict, read_verdict, verdict_on, write_verdict
@@ -57,7 +57,7 @@ def test_a_folder_that_cannot_be_written_is_no_error_and_stays_clean(cache, monk
     def refuse(*arguments):
         raise PermissionError("read-only")
 
-    monkeypatch.setattr(engine_verdict.os, "replace", refuse)
+    monkeypatch.setattr(side_file.os, "replace", refuse)
     assert not write_verdict(entry, Verdict(entry.sha256, "golden", 0.0, 0.02))
     assert [path.name for path in cache.folder.iterdir()] == [entry.path.name]
 

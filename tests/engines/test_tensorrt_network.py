@@ -29,7 +29,7 @@ def parsed():
     alive = []
 
     def parse(path):
-        alive.append(Network(trt, builder, path, logger))
+        alive.append(Network(trt, builder, path, said))
         layers = [alive[-1].definition.get_layer(i) for i in range(alive[-1].definition.num_layers)]
         return layers, [layer for layer in layers if layer.type == trt.LayerType.ATTENTION_INPUT]
     return parse

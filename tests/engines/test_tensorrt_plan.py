@@ -13,8 +13,9 @@ from meshwright.engines.errors import BackendError, BackendUnavailable, EngineEr
 from meshwright.engines.onnx_spec import spec_in_file
 from meshwright.engines.tensorrt import TensorRTEngine
 from meshwright.engines.tensorrt_build import build_to
+from meshwright.engines.tensorrt_logger import logger
 from meshwright.engines.tensorrt_network import Network
-from meshwright.engines.tensorrt_plan import DTYPES, logger, read
+from meshwright.engines.tensorrt_plan import DTYPES, read
 from tests.engines.engines_on_disk import affine, machine
 from tests.engines.simulated_cuda import SimulatedCuda
 from tests.engines.simulated_tensorrt import tensorrt_rtx

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from meshwright.engines import DeviceArray, engine_verdict
+from meshwright.engines import DeviceArray, side_file
 from meshwright.engines.errors import BackendError, DeviceLost
 from meshwright.runtime import InputError, Notice, Pipeline, StageDone, backends
 from meshwright.runtime.build_command import build_missing
@@ -293,7 +293,7 @@ def test_a_cache_that_can_only_be_read_serves_and_is_asked_again(built, tiny, mo
     def refuse(*arguments):
         raise PermissionError("read-only")
 
-    monkeypatch.setattr(engine_verdict.os, "replace", refuse)
+    monkeypatch.setattr(side_file.os, "replace", refuse)
     with Pipeline.open(tiny, threads=1) as pipe:
         pipe.generate("a red chair", seed=3, **FAST)
         assert set(used(pipe).values()) == {"tensorrt-rtx"}

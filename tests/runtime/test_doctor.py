@@ -206,7 +206,7 @@ def test_an_engine_cache_that_cannot_be_read(again, monkeypatch):
     def refuse():
         raise OutputError("the engine cache cannot be read")
 
-    monkeypatch.setattr(cache, "describe", refuse)
+    monkeypatch.setattr(cache, "default_folder", refuse)
     told = examine(["props"])
     assert told["ok"] and set(told["cache"]) == {"folder", "count", "bytes", "damaged", "why_not"}
     assert "engine cache unknown (the engine cache cannot be read)" in " ".join(page(told).split())

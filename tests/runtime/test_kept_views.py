@@ -8,8 +8,11 @@ from meshwright.runtime.kept_views import Kept, as_view, grid_of_known, known_vi
 from meshwright.runtime.manifest import Views
 from meshwright.runtime.noise import normal
 from meshwright.runtime.request import Request
+from meshwright.runtime.schedules import make_table
+from meshwright.runtime.stages import denoise
 from tests.runtime.test_pack import edit
 from tests.runtime.test_routes import BLOCK, BLUE, FAST, RED, cut
+from tests.runtime.test_steered import drained
 from tests.runtime.tiny_pictures import build_both, build_instantmesh, build_steered
 
 GREEN = cut((20, 160, 40))
@@ -137,16 +140,28 @@ def test_progress_and_files_of_several_pictures(both, tmp_path):
     assert {"crop.png", "crop_90.png", "crop_270.png", "matte.png", "matte_90.png", "matte_270.png"} <= files
 
 
-def test_the_loop_without_known_views_is_the_loop_of_one_scan(both):
-    """Steps of one with nothing kept give what the scan gives, whose table says with how much noise each starts."""
-    from meshwright.runtime.schedules import make_table
+@pytest.mark.parametrize("kind", ["views_step", "refiner_step"])
+def test_steps_around_known_views_that_are_none_are_the_loop_of_one_scan(both, kind):
+    """Other latents come out as soon as anything is kept."""
+    pack = both.pack
+    loop = {"views_step": pack.manifest.multiview, "refiner_step": pack.manifest.refiner}[kind]
+    component, latent = pack.component(kind), np.full(loop.latent_shape, 0.5, np.float32)
+    shapes = {each.name: [side if isinstance(side, int) else 4 for side in each.shape] for each in component.spec.inputs}
+    constants = {name: np.ones(shape, np.float32) for name, shape in shapes.items() if name not in {"latent", "previous", "row", "noise"}}
 
+    def drawn(kept):
+        return drained(denoise(both.models, kind, loop, stage="views", stream="a", seed=0, steps=3, guidance=2.0, constants=constants,
+                               kept=kept))
+
+    nothing = tile_mask({}, SIX, loop.latent_shape)
+    plain, none, some = drawn(None), drawn(Kept(latent, nothing)), drawn(Kept(latent, tile_mask({0: latent}, SIX, loop.latent_shape)))
+    np.testing.assert_allclose(none, plain, rtol=1e-6, atol=1e-6)
+    assert (some[..., :4, :4] == 0.5).all() and np.abs(plain[..., :4, :4] - 0.5).max() > 0.01
+
+
+def test_the_first_step_takes_known_views_at_the_loops_noise(both):
     loop = both.pack.manifest.multiview
-    table = make_table(dict(loop.schedule), 3, 2.0)
-    noise = normal(0, "a", loop.latent_shape)
-    kept = Kept(np.zeros(loop.latent_shape, np.float32), np.zeros((1, 1, *loop.latent_shape[2:]), bool))
-    carry = kept.into({"latent": noise, "previous": noise}, table.levels[0], noise)
-    np.testing.assert_array_equal(carry["latent"], noise)
+    table, noise = make_table(dict(loop.schedule), 3, 2.0), normal(0, "a", loop.latent_shape)
     known = Kept(np.zeros(loop.latent_shape, np.float32), np.ones((1, 1, *loop.latent_shape[2:]), bool))
     first = known.into({"latent": noise, "previous": noise}, table.levels[0], noise)["latent"]
     np.testing.assert_allclose(first, table.initial_scale * noise, rtol=1e-6)

@@ -1,0 +1,26 @@
+"""What TensorRT says of errors, kept for our messages."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+
+def logger(trt: ModuleType) -> Any:
+    """Keeps the last few errors. Made here, because its base class is the vendor's."""
+
+    class Logger(trt.ILogger):
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+            self._errors: list[str] = []
+
+        def log(self, severity: Any, message: str) -> None:
+            if severity in (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR):
+                self._errors = [*self._errors[-2:], " ".join(message.split())]
+
+        def taken(self) -> str:
+            """What was said since the last time."""
+            said, self._errors = " | ".join(dict.fromkeys(self._errors)), []
+            return said or "no reason from TensorRT"
+
+    return Logger()
