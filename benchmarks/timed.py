@@ -2,8 +2,8 @@
 
     python -m benchmarks.timed SIDE PACK THREADS [CHECKPOINTS]
 
-SIDE is "runtime" or "eager". Says on standard output, one JSON object a line, how long the start took; then reads
-"SEED PROMPT" a line and answers with the run's figures; at "verify" it replays the pack's golden inputs.
+SIDE is "runtime" or "eager". Says on standard output, one JSON object a line, how long the start took; then reads the options
+of a generation as a JSON object a line and answers with the run's figures; at "verify" it replays the pack's golden inputs.
 """
 
 from __future__ import annotations
@@ -67,13 +67,19 @@ def open_pipeline(side: str, pack_name: str, threads: int, checkpoints: Path | N
     return Pipeline(TimedModels()), seconds
 
 
-def run(pipeline, seconds: dict[str, float], prompt: str, seed: int) -> dict:
-    """One prompt to a GLB: seconds and peak memory of each stage, seconds of each component."""
+def run(pipeline, seconds: dict[str, float], **options) -> dict:
+    """One prompt or picture to a GLB: seconds and peak memory of each stage, seconds of each component and of the matting.
+
+    options : of `Pipeline.stream`, a picture by its file, which is read within the time that is measured
+    """
+    from meshwright.runtime import read_picture
     from meshwright.runtime.events import Result, StageDone, StageStarted
 
     seconds.clear()
     began, stages, memory = time.perf_counter(), {}, {}
-    for event in pipeline.stream(prompt, seed=seed):
+    if "image" in options:
+        options["image"] = read_picture(options["image"])
+    for event in pipeline.stream(**options):
         if isinstance(event, StageStarted):
             forget_peak()
         elif isinstance(event, StageDone):
@@ -88,7 +94,7 @@ def run(pipeline, seconds: dict[str, float], prompt: str, seed: int) -> dict:
         size = path.stat().st_size
     stages["write GLB"], memory["write GLB"] = time.perf_counter() - saving, peak_memory()
     return {"total": time.perf_counter() - began, "stages": stages, "memory": memory, "networks": dict(seconds),
-            "glb_bytes": size, "notices": list(made.notices)}
+            "matting": sum(cutout.seconds for cutout in made.stages.cutouts), "glb_bytes": size, "notices": list(made.notices)}
 
 
 def peak_memory() -> float:
@@ -126,8 +132,7 @@ def _answers(arguments: list[str]) -> Iterator[dict]:
         if line.strip() == "verify":
             yield _verified(pipeline)
         else:
-            seed, prompt = line.strip().split(" ", 1)
-            yield run(pipeline, seconds, prompt, int(seed))
+            yield run(pipeline, seconds, **json.loads(line))
 
 
 if __name__ == "__main__":

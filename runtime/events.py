@@ -59,12 +59,14 @@ class Cutout:
     matte : (h, w) uint8, 255 where the object is
     crop : (k, k, 4) uint8 sRGB with alpha, the square that the networks look at
     source : where the matte came from: "alpha", "network", "file" or "none"
+    seconds : that the matte took
     """
 
     azimuth: float
     matte: np.ndarray = field(repr=False)
     crop: np.ndarray = field(repr=False)
     source: str
+    seconds: float
 
 
 @dataclass(frozen=True, eq=False)

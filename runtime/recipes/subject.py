@@ -29,7 +29,7 @@ def cut_out(models: Models, request: Request) -> Stage[list[Picture]]:
             yield Notice(notice)
         found = models.matting.foreground(picture, request.matte)
         crop = cropped(found, models.pack.manifest.picture.ratio)
-        yield Cutout(azimuth, found.matte, crop.pixels, found.source)
+        yield Cutout(azimuth, found.matte, crop.pixels, found.source, found.seconds)
         crops.append(crop)
     return crops
 
