@@ -10,13 +10,10 @@ from typing import Any
 
 from ..engines.errors import InputError, OutputError, PackError
 from .generation import Generation
-from .matting import MATTES
 from .meshes.checks import is_watertight
 from .meshes.formats import check_output, write_files
 from .meshes.gltf import png_bytes
-from .meshes.reader import read_mesh
 from .pack import Pack, candidates
-from .pictures import Picture, read_picture
 from .pipeline import Pipeline
 from .progress import Progress
 from .request import Request
@@ -102,18 +99,11 @@ def _lines(row: dict[str, Any]) -> str:
 def _request(options: Namespace) -> Request:
     """What the options ask for; the files are read here."""
     given = {name: value for name in Request.__dataclass_fields__ if (value := getattr(options, name, None)) is not None}
-    read = {name: read_picture(given[name]) for name in ("image", "control") if name in given}
-    if "views" in given:
-        read["views"] = [_view(statement) for statement in given["views"]]
-    if given.get("matte") not in (None, *MATTES):
-        read["matte"] = read_picture(given["matte"])
-    if "mesh" in given:
-        read["mesh"] = read_mesh(given["mesh"])
-    return Request(**given | read)
+    return Request(**given | {"views": [_view(statement) for statement in given.get("views", ())]})
 
 
-def _view(statement: str) -> tuple[float, Picture]:
-    """The azimuth and the picture that AZIMUTH=FILE names."""
+def _view(statement: str) -> tuple[float, str]:
+    """The azimuth and the file that AZIMUTH=FILE names."""
     azimuth, _, file = statement.partition("=")
     try:
         degrees = float(azimuth)
@@ -121,7 +111,7 @@ def _view(statement: str) -> tuple[float, Picture]:
         file = ""
     if not file:
         raise InputError("a view is not AZIMUTH=FILE", received=repr(statement), expected="such as 90=side.png")
-    return degrees, read_picture(file)
+    return degrees, file
 
 
 def _load_lora(pipe: Pipeline, request: Request, options: Namespace) -> None:

@@ -20,7 +20,7 @@ def steps_of(request: Request, loop: Diffusion) -> int:
 def guidance_of(request: Request, loop: Diffusion) -> float:
     """The guidance scale; 1 is no guidance."""
     if request.guidance is not None:
-        return float(request.guidance)
+        return request.guidance
     return loop.edit.guidance if loop.edit is not None and is_edit(request) else loop.guidance
 
 

@@ -17,7 +17,6 @@ from .generation import Generation, Stages
 from .loop_options import guidance_of, steps_of
 from .lora import Loras
 from .meshes.mesh import Mesh
-from .meshes.reader import read_mesh
 from .models import Models
 from .origin import given
 from .pack import Pack
@@ -84,7 +83,7 @@ class Pipeline:
 
     def generate(self, prompt: str | Request = "", *, on_event: Callable[[Event], None] | None = None,
                  **options: Any) -> Generation:
-        """Make one mesh. Options are the fields of `Request`: image, seed, steps, guidance, faces, texture, ...
+        """Make one mesh. Options are the fields of `Request`: image (a path, or what `read_picture` gives), seed, steps, guidance, ...
 
         on_event : called with every event of `stream`; what it raises (`Cancelled`, say) ends the run
         """
@@ -102,8 +101,9 @@ class Pipeline:
 
         mesh : in world axes and within a sphere of radius 1 or so, or a GLB or OBJ file, which `read_mesh` brings there
         """
-        found = mesh if isinstance(mesh, Mesh) else read_mesh(mesh)
-        return self.generate(prompt, on_event=on_event, mesh=found, **options)
+        if mesh is None:
+            raise InputError("there is no mesh to refine", expected="a mesh, or the path of one")
+        return self.generate(prompt, on_event=on_event, mesh=mesh, **options)
 
     def stream(self, prompt: str | Request = "", **options: Any) -> Generator[Event, None, None]:
         """Yield progress and early results; the last event is a `Result`.

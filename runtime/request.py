@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from numbers import Real
+from numbers import Integral, Real
 
 from ..engines.errors import InputError
 from .manifest import TEXTURE_SOURCES
-from .matting import check_matte
+from .matting import MATTES, check_matte
 from .meshes.mesh import Mesh
-from .pictures import Picture
+from .meshes.reader import read_mesh
+from .pictures import STANDARD_INPUT, Picture, read_picture
 from .text import check_prompt
 
 ROUTES = ("views", "coarse")
@@ -20,11 +22,15 @@ MOST_GUIDANCE = 100.0
 MOST_CONTROL = 10.0
 MOST_FACES = 1_000_000
 TEXTURES = (64, 128, 256, 512, 1024, 2048, 4096, 8192)
+# Pictures and meshes may be given as files; a request holds what was in them.
+File = str | os.PathLike
 
 
 @dataclass(frozen=True)
 class Request:
     """One object to make; checked when it is made (InputError names the option, what came, what may come).
+
+    Wherever a picture is taken, so is the path of its file, which `read_picture` reads at once.
 
     prompt : what to make, in words. Cut, with a notice, to the length that the pack's text encoder reads. May be
         empty where a picture says it; some packs read no prompt at all.
@@ -43,10 +49,12 @@ class Request:
         in all. Azimuths grow as the camera moves to the right around the object, and count from `image`, or, where there is none,
         from the first of these, which then takes its place; kept as pairs (azimuth from 0 to 360, picture).
     matte : how the object is told from its background: "auto" by the picture's alpha if that is a real matte, else by a
-        network; "alpha" by its alpha; "none" takes the picture as it is; or the matte of `image` as a picture.
+        network; "alpha" by its alpha; "none" takes the picture as it is; or the matte of `image` as a picture, white (or opaque)
+        where the object is.
     route : how a picture becomes a mesh: "views" draws its six views, "coarse" draws a coarse shape first, and can follow
         a prompt too; None for "coarse" with a prompt and else for the first of these that the pack has.
-    mesh : a mesh to be redrawn as the prompt says, in world axes and within a sphere of radius 1 or so (`reader.read_mesh`).
+    mesh : a mesh to be redrawn as the prompt says, in world axes and within a sphere of radius 1 or so; or the path of a GLB
+        or OBJ file, which `read_mesh` brings there.
     control : a picture over the whole grid of views, such as their depths, for packs with a ControlNet.
     control_scale : 0 to 10, None for 1. How strongly the views follow `control`.
     """
@@ -60,49 +68,52 @@ class Request:
     faces: int | None = None
     texture: int | None = None
     texture_from: str | None = None
-    image: Picture | None = None
-    views: tuple[tuple[float, Picture], ...] = ()
-    matte: str | Picture = "auto"
+    image: Picture | File | None = None
+    views: Mapping[float, Picture | File] | Iterable[tuple[float, Picture | File]] = ()
+    matte: Picture | File = "auto"
     route: str | None = None
-    mesh: Mesh | None = None
-    control: Picture | None = None
+    mesh: Mesh | File | None = None
+    control: Picture | File | None = None
     control_scale: float | None = None
 
     def __post_init__(self) -> None:
-        self._settle_pictures()
-        if self.image is None and not self.prompt:
-            raise InputError("the prompt is empty", remedy='say what to make, such as "a red chair", or give a picture')
-        if self.prompt != "":
-            check_prompt(self.prompt)
-        _whole("seed", self.seed, 0, 2**64 - 1)
-        for name in ("steps", "prior_steps"):
-            if getattr(self, name) is not None:
-                _whole(name, getattr(self, name), 1, MOST_STEPS)
-        for name in ("guidance", "prior_guidance"):
-            if getattr(self, name) is not None:
-                _real(name, getattr(self, name), 0.0, MOST_GUIDANCE)
-        if self.faces is not None:
-            _whole("faces", self.faces, 4, MOST_FACES)
-        if self.texture is not None and self.texture not in TEXTURES:
-            raise InputError("texture is out of range", received=repr(self.texture),
-                             expected="a power of two from 64 to 8192")
+        self._settle_numbers()
         if self.texture_from is not None and self.texture_from not in TEXTURE_SOURCES:
             raise InputError("texture_from is unknown", received=repr(self.texture_from),
                              expected=", ".join(TEXTURE_SOURCES))
-        _picture("control", self.control)
+        if self.route is not None and self.route not in ROUTES:
+            raise InputError("the route is unknown", received=repr(self.route), expected=" or ".join(ROUTES))
+        self._settle(image=_picture("image", self.image), control=_picture("control", self.control), matte=_matte(self.matte),
+                     mesh=_mesh(self.mesh))
+        self._settle_views()
+        self._check_prompt()
         self._check_source()
-        if self.control_scale is not None:
-            _real("control_scale", self.control_scale, 0.0, MOST_CONTROL)
-            if self.control is None:
-                raise InputError("control_scale is there without a control picture", remedy="give one, or leave it out")
 
-    def _settle_pictures(self) -> None:
+    def _settle(self, **values: object) -> None:
+        """Replace what was given by what is kept."""
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    def _settle_numbers(self) -> None:
+        """Every number in its range, and one of Python's own: a result says them in JSON."""
+        self._settle(seed=_whole("seed", self.seed, 0, 2**64 - 1))
+        for name, low, high in (("steps", 1, MOST_STEPS), ("prior_steps", 1, MOST_STEPS), ("faces", 4, MOST_FACES)):
+            if getattr(self, name) is not None:
+                self._settle(**{name: _whole(name, getattr(self, name), low, high)})
+        for name, high in (("guidance", MOST_GUIDANCE), ("prior_guidance", MOST_GUIDANCE), ("control_scale", MOST_CONTROL)):
+            if getattr(self, name) is not None:
+                self._settle(**{name: _real(name, getattr(self, name), 0.0, high)})
+        if self.texture is not None:
+            if not isinstance(self.texture, Integral) or self.texture not in TEXTURES:
+                raise InputError("texture is out of range", received=repr(self.texture), expected="a power of two from 64 to 8192")
+            self._settle(texture=int(self.texture))
+
+    def _settle_views(self) -> None:
         """The first picture is `image`; the others are `views`, with azimuths from it."""
-        _picture("image", self.image)
         pairs = _pairs(self.views)
         if self.image is None and pairs:
             first, image = pairs.pop(0)
-            object.__setattr__(self, "image", image)
+            self._settle(image=image)
             pairs = [(azimuth - first, picture) for azimuth, picture in pairs]
         turned = tuple((float(azimuth) % 360.0, picture) for azimuth, picture in pairs)
         if len(turned) >= MOST_PICTURES:
@@ -112,49 +123,82 @@ class Request:
         if twice is not None:
             raise InputError("two pictures have the same azimuth", received=f"{twice:g} degrees from the first picture, twice",
                              expected="one picture for each azimuth")
-        object.__setattr__(self, "views", turned)
+        self._settle(views=turned)
+
+    def _check_prompt(self) -> None:
+        if self.mesh is not None and not self.prompt:
+            raise InputError("the prompt is empty", remedy='say what the mesh is to look like, such as "a blue chair"')
+        if self.image is None and not self.prompt:
+            raise InputError("the prompt is empty", remedy='say what to make, such as "a red chair", or give a picture')
+        if self.prompt != "":
+            check_prompt(self.prompt)
 
     def _check_source(self) -> None:
         """What the mesh is made from must be one thing."""
-        check_matte(self.matte)
-        if self.route is not None and self.route not in ROUTES:
-            raise InputError("the route is unknown", received=repr(self.route), expected=" or ".join(ROUTES))
         if isinstance(self.matte, Picture) and self.views:
             raise InputError("one matte cannot serve several pictures", remedy="give pictures with alpha")
-        if not isinstance(self.mesh, Mesh | None):
-            raise InputError("mesh is no mesh", received=type(self.mesh).__name__, expected="what read_mesh gives")
         if self.image is None and (self.route is not None or self.matte != "auto"):
             raise InputError("route and matte are about pictures, and there is none", remedy="give one, or leave them out")
         if self.mesh is not None and self.image is not None:
             raise InputError("a mesh is redrawn from its own views", received="a picture beside it", expected="a prompt alone")
+        if self.control_scale is not None and self.control is None:
+            raise InputError("control_scale is there without a control picture", remedy="give one, or leave it out")
 
 
-def _pairs(views: Mapping[float, Picture] | Iterable[tuple[float, Picture]]) -> list[tuple[float, Picture]]:
+def _pairs(views: Mapping[float, Picture | File] | Iterable[tuple[float, Picture | File]]) -> list[tuple[float, Picture]]:
     """(azimuth, picture), the azimuths checked but as given."""
     try:
         pairs = [(azimuth, picture) for azimuth, picture in (views.items() if isinstance(views, Mapping) else views)]
     except (TypeError, ValueError) as error:
         raise InputError("views is no list of azimuths and pictures", received=type(views).__name__,
                          expected="{azimuth: picture, ...}") from error
-    for azimuth, picture in pairs:
-        _real("the azimuth of a view", azimuth, -360.0, 360.0)
-        if picture is None:
-            raise InputError(f"the view at {azimuth:g} has no picture")
-        _picture(f"the view at {azimuth:g}", picture)
-    return pairs
+    return [_pair(azimuth, picture) for azimuth, picture in pairs]
 
 
-def _picture(name: str, value: object) -> None:
+def _pair(azimuth: object, picture: object) -> tuple[float, Picture]:
+    degrees = _real("the azimuth of a view", azimuth, -360.0, 360.0)
+    found = _picture(f"the view at {degrees:g}", picture)
+    if found is None:
+        raise InputError(f"the view at {degrees:g} has no picture")
+    return degrees, found
+
+
+def _picture(name: str, value: object) -> Picture | None:
+    if isinstance(value, File):
+        return read_picture(value)
     if not isinstance(value, Picture | None):
-        raise InputError(f"{name} is no picture", received=type(value).__name__, expected="what read_picture or Picture.of gives")
+        raise InputError(f"{name} is no picture", received=type(value).__name__,
+                         expected="a path, or what read_picture or Picture.of gives")
+    return value
 
 
-def _whole(name: str, value: object, low: int, high: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+def _matte(value: object) -> str | Picture:
+    """One of `MATTES`, or a picture. What is no file is taken for a word with a slip in it."""
+    if not isinstance(value, File) or value in MATTES:
+        check_matte(value)
+        return value
+    if value != STANDARD_INPUT and not os.path.exists(value):
+        raise InputError("the matte is unknown", received=repr(os.fspath(value)),
+                         expected=f"{', '.join(MATTES)}, or a file that is there")
+    return read_picture(value)
+
+
+def _mesh(value: object) -> Mesh | None:
+    if isinstance(value, File):
+        return read_mesh(value)
+    if not isinstance(value, Mesh | None):
+        raise InputError("mesh is no mesh", received=type(value).__name__, expected="a path, or what read_mesh gives")
+    return value
+
+
+def _whole(name: str, value: object, low: int, high: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, Integral) or not low <= value <= high:
         raise InputError(f"{name} is out of range", received=repr(value), expected=f"a whole number, {low} to {high}")
+    return int(value)
 
 
-def _real(name: str, value: object, low: float, high: float) -> None:
+def _real(name: str, value: object, low: float, high: float) -> float:
     # NaN fails every comparison, so it is refused here as well.
-    if isinstance(value, bool) or not isinstance(value, Real) or not low <= float(value) <= high:
+    if isinstance(value, bool) or not isinstance(value, Real) or not low <= value <= high:
         raise InputError(f"{name} is out of range", received=repr(value), expected=f"a number, {low:g} to {high:g}")
+    return float(value)

@@ -84,7 +84,7 @@ def test_refused(main, pack, pictures, tmp_path, picture, message):
 
 @pytest.mark.parametrize(("matte", "message"), [
     ("alpha", "the picture has no alpha"),
-    ("magic", "the picture magic cannot be read"),
+    ("magic", "the matte is unknown; received 'magic'; expected auto, alpha, none, or a file that is there"),
     ("black.png", "no foreground; received a matte that is black nearly everywhere"),
     ("one.png", "the matte does not fit over the picture; received 1 by 1 pixels; expected 60 by 80"),
 ])

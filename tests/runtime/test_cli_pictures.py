@@ -167,7 +167,7 @@ def test_a_matte_of_ones_own(main, both, mug, tmp_path):
     ([part for azimuth in range(0, 350, 50) for part in ("--view", f"{azimuth}=MUG")], "too many pictures; received 7; expected at most 6"),
     (("--image", "MUG", "--route", "scenic"), "the route is unknown"),
     (("--image", "MUG", "a red chair", "--route", "views"), "the route views reads no prompts"),
-    (("--image", "MUG", "--matte", "nowhere.png"), "nowhere.png cannot be read"),
+    (("--image", "MUG", "--matte", "nowhere.png"), "the matte is unknown; received 'nowhere.png'"),
     (("a red chair", "--matte", "none"), "route and matte are about pictures"),
 ], ids=str)
 def test_views_routes_and_mattes_that_do_not_fit(main, both, mug, tmp_path, arguments, message):

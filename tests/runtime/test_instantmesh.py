@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from meshwright.runtime import InputError, Picture, Pipeline, Result, StageDone, StageStarted, Step, Surface, Views
 from meshwright.runtime.matting import Matting, cropped
@@ -155,7 +156,7 @@ def test_a_density_field_has_the_same_surface(open_pack, made):
     ({"image": PICTURE, "control": CONTROL}, "has no ControlNet"),
     ({"image": PICTURE, "prior_steps": 3}, "draws no coarse shape"),
     ({"image": PICTURE, "prior_guidance": 3.0}, "draws no coarse shape"),
-    ({"image": "mug.png"}, "image is no picture; received str"),
+    ({"image": "mug.png"}, "the picture mug.png cannot be read"),
     ({}, "the prompt is empty; say what to make, .* or give a picture"),
 ], ids=["prompt", "both", "control", "prior-steps", "prior-guidance", "path", "nothing"])
 def test_requests_that_do_not_fit(open_pack, options, message):
@@ -169,3 +170,10 @@ def test_a_prompt_pack_takes_no_picture(pipe):
         pipe.stream("a red chair", image=PICTURE)
     with pytest.raises(InputError, match="has no ControlNet"):
         pipe.stream("a red chair", control=CONTROL)
+
+
+def test_a_picture_may_be_a_file(open_pack, made, tmp_path):
+    Image.fromarray(PICTURE.pixels).save(tmp_path / "mug.png")
+    for path in (tmp_path / "mug.png", str(tmp_path / "mug.png")):
+        again = open_pack().generate(image=path, seed=3, **FAST)
+        np.testing.assert_array_equal(again.stages.views, made.stages.views)

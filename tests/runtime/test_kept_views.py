@@ -51,7 +51,7 @@ def test_azimuths_that_are_refused(both, views, message):
     ({"views": [(0, RED), (90, BLUE), (90.0, RED)]}, "the same azimuth; received 90 degrees"),
     ({"views": [(0, RED), (360, BLUE)]}, "the same azimuth"),
     ({"image": RED, "views": {0: BLUE}}, "the same azimuth; received 0 degrees"),
-    ({"views": {0: "front.png"}}, "the view at 0 is no picture; received str"),
+    ({"views": {0: 5}}, "the view at 0 is no picture; received int; expected a path"),
     ({"views": {0: None}}, "the view at 0 has no picture"),
     ({"views": {"front": RED}}, "the azimuth of a view is out of range; received 'front'"),
     ({"views": {float("nan"): RED}}, "azimuth of a view is out of range"),

@@ -73,8 +73,8 @@ def test_an_edit_has_steps_and_guidance_of_its_own(tmp_path):
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    ({"mesh": "block.glb", "prompt": "a red chair"}, "mesh is no mesh; received str"),
-    ({"mesh": BLOCK}, "the prompt is empty"),
+    ({"mesh": 5, "prompt": "a red chair"}, "mesh is no mesh; received int; expected a path, or what read_mesh gives"),
+    ({"mesh": BLOCK}, "the prompt is empty; say what the mesh is to look like"),
     ({"mesh": BLOCK, "prompt": "a red chair", "image": RED}, "a mesh is redrawn from its own views"),
     ({"mesh": BLOCK, "prompt": "a red chair", "route": "coarse"}, "route and matte are about pictures"),
     ({"prompt": "a red chair", "matte": "none"}, "route and matte are about pictures"),
@@ -108,3 +108,9 @@ def test_the_command(main, block, tmp_path):
 def test_bad_input(main, block, tmp_path, mesh, prompt, message):
     mesh = block if mesh == "BLOCK" else mesh
     refused(main("refine", mesh, prompt, "--pack", "tiny", *QUICK, "-o", tmp_path / "c.glb"), message, tmp_path)
+
+
+def test_without_a_mesh_there_is_nothing_to_refine(pipe):
+    """Not a mesh made from the prompt alone."""
+    with pytest.raises(InputError, match="there is no mesh to refine"):
+        pipe.refine(None, "a red chair", **FAST)

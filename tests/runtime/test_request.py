@@ -1,9 +1,13 @@
-"""Options out of range are refused when the request is made."""
+"""Options out of range are refused when the request is made; files are read then."""
+
+import json
+from fractions import Fraction
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from meshwright.runtime import InputError, Picture, Request
+from meshwright.runtime import InputError, Picture, Request, read_picture
 
 PICTURE = Picture(np.zeros((2, 2, 3), np.uint8), "0" * 64)
 
@@ -25,10 +29,10 @@ def test_limits_are_accepted(options):
 @pytest.mark.parametrize("options", [
     {"seed": -1}, {"seed": 2**64}, {"seed": 1.5}, {"seed": True}, {"seed": None}, {"steps": 0}, {"steps": -3},
     {"steps": 1001}, {"steps": 10**12}, {"steps": "8"}, {"prior_steps": 0}, {"guidance": float("nan")},
-    {"guidance": float("inf")}, {"guidance": -0.1}, {"guidance": 101}, {"guidance": "3"},
+    {"guidance": float("inf")}, {"guidance": -0.1}, {"guidance": 101}, {"guidance": "3"}, {"guidance": 10**400},
     {"prior_guidance": float("nan")},
-    {"faces": 3}, {"faces": 0}, {"faces": 10**9}, {"texture": 0}, {"texture": 1000}, {"texture": 16384},
-    {"texture_from": "air"}, {"texture_from": 3}, {"image": "a.png"}, {"control": b"\x89PNG"},
+    {"faces": 3}, {"faces": 0}, {"faces": 10**9}, {"texture": 0}, {"texture": 1000}, {"texture": 16384}, {"texture": 512.0},
+    {"texture_from": "air"}, {"texture_from": 3}, {"image": 5}, {"image": PICTURE.pixels}, {"control": b"\x89PNG"}, {"mesh": 5},
     {"control_scale": -0.1, "control": PICTURE}, {"control_scale": 10.1, "control": PICTURE}, {"control_scale": 1.0},
 ], ids=str)
 def test_out_of_range(options):
@@ -48,3 +52,49 @@ def test_a_picture_may_stand_for_the_prompt():
         Request()
     with pytest.raises(InputError, match="control character"):
         Request("a\tb", image=PICTURE)
+
+
+def test_numbers_of_other_packages_become_pythons_own():
+    """A result says them in JSON, which knows no others."""
+    request = Request("a red chair", seed=np.uint64(2**64 - 1), steps=np.int32(3), guidance=np.float32(1.5), prior_guidance=Fraction(3, 2),
+                      faces=np.int64(500), texture=np.int16(64), control=PICTURE, control_scale=np.float16(0.5))
+    said = {name: getattr(request, name) for name in ("seed", "steps", "guidance", "prior_guidance", "faces", "texture", "control_scale")}
+    assert json.loads(json.dumps(said)) == {"seed": 2**64 - 1, "steps": 3, "guidance": 1.5, "prior_guidance": 1.5, "faces": 500,
+                                            "texture": 64, "control_scale": 0.5}
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "mug.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (9, 8, 3), np.uint8)).save(path)
+    return path
+
+
+@pytest.mark.parametrize("kind", [lambda path: path, str], ids=["path", "str"])
+def test_pictures_may_be_files(file, kind):
+    read, path = read_picture(file), kind(file)
+    request = Request(image=path, control=path, matte=path)
+    assert request.image == request.control == request.matte == read
+    np.testing.assert_array_equal(request.image.pixels, read.pixels)
+    assert Request(views={0: path, 90: PICTURE, 30.0: path}).views == ((90.0, PICTURE), (30.0, read))
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"image": "nowhere.png"}, "the picture nowhere.png cannot be read; received No such file"),
+    ({"image": PICTURE, "control": "nowhere.png"}, "the picture nowhere.png cannot be read"),
+    ({"views": {0: PICTURE, 90: "nowhere.png"}}, "the picture nowhere.png cannot be read"),
+    ({"image": PICTURE, "matte": "nowhere.png"}, "the matte is unknown; received 'nowhere.png'; expected auto, .*, or a file that is there"),
+    ({"image": PICTURE, "matte": "a\0b"}, "the matte is unknown"),
+    ({"image": PICTURE, "matte": "."}, "the picture . cannot be read; received Is a directory"),
+    ({"mesh": "nowhere.glb", "prompt": "a red chair"}, "the mesh nowhere.glb cannot be read"),
+], ids=str)
+def test_files_that_cannot_be_read(options, message):
+    with pytest.raises(InputError, match=message):
+        Request(**options)
+
+
+def test_a_file_called_like_a_word_needs_its_folder(file, monkeypatch):
+    monkeypatch.chdir(file.parent)
+    file.rename("none")
+    assert Request(image=PICTURE, matte="none").matte == "none"
+    assert Request(image=PICTURE, matte="./none").matte == read_picture("none")
