@@ -83,7 +83,7 @@ def test_pictures_may_be_files(file, kind):
     ({"image": "nowhere.png"}, "the picture nowhere.png cannot be read; received No such file"),
     ({"image": PICTURE, "control": "nowhere.png"}, "the picture nowhere.png cannot be read"),
     ({"views": {0: PICTURE, 90: "nowhere.png"}}, "the picture nowhere.png cannot be read"),
-    ({"image": PICTURE, "matte": "nowhere.png"}, "the matte is unknown; received 'nowhere.png'; expected auto, .*, or a file that is there"),
+    ({"image": PICTURE, "matte": "nowhere.png"}, "the matte is unknown; received 'nowhere.png'; expected auto.*or a file that is there"),
     ({"image": PICTURE, "matte": "a\0b"}, "the matte is unknown"),
     ({"image": PICTURE, "matte": "."}, "the picture . cannot be read; received Is a directory"),
     ({"mesh": "nowhere.glb", "prompt": "a red chair"}, "the mesh nowhere.glb cannot be read"),
