@@ -8,16 +8,17 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from ..engines.errors import InputError, OutputError, PackError
+from ..engines.errors import InputError, PackError
 from .generation import Generation
+from .matting import MATTES
 from .meshes.checks import is_watertight
-from .meshes.formats import check_output, write_files
-from .meshes.gltf import png_bytes
 from .pack import Pack, candidates
+from .pictures import STANDARD_INPUT
 from .pipeline import Pipeline
 from .progress import Progress
 from .request import Request
 from .routes import choose_route
+from .targets import Targets
 from .verify import verify_pack
 from .ways import CPU
 
@@ -27,7 +28,7 @@ def generate(options: Namespace) -> int:
     if options.commercial:
         Pack.open(options.pack, verify=False).require_commercial_use()
     request = _request(options)
-    output, preview, kept = _targets(options)
+    targets = _targets(options)
     with _open(options, options.pack) as pipe:
         progress = Progress(sys.stderr, pipe.stages_of(request), quiet=options.quiet)
         _load_lora(pipe, request, options)
@@ -35,11 +36,11 @@ def generate(options: Namespace) -> int:
             made = pipe.generate(request, on_event=progress)
         finally:
             progress.clear()
-        written = _write(made, output, preview, kept)
+        written = targets.write(made)
     if options.json:
         print(json.dumps(_report(made, written), indent=2))
     elif not options.quiet:
-        print(f"{output}: {len(made.mesh.faces):,} triangles in {made.timings['total']:.1f} s")
+        print(f"{targets.output}: {len(made.mesh.faces):,} triangles in {made.timings['total']:.1f} s")
     return 0
 
 
@@ -123,22 +124,19 @@ def _load_lora(pipe: Pipeline, request: Request, options: Namespace) -> None:
         raise InputError("lora-scale is there without a LoRA", remedy="give one with --lora, or leave it out")
 
 
-def _targets(options: Namespace) -> tuple[Path, Path | None, Path | None]:
+def _targets(options: Namespace) -> Targets:
     """Where to write the mesh, the picture and the stages; OutputError where that is not possible."""
-    preview = Path(options.preview) if options.preview else None
-    if preview is not None:
-        if preview.suffix.lower() != ".png":
-            raise OutputError(f"preview {preview}", expected="a name that ends in .png")
-        _check_place(preview)
-    kept = Path(options.keep_stages) if options.keep_stages else None
-    if kept is not None and not kept.is_dir():
-        _check_place(kept)
-    return check_output(options.output), preview, kept
+    preview, stages = (Path(name) if name else None for name in (options.preview, options.keep_stages))
+    targets = Targets(Path(options.output), preview, stages)
+    targets.check(_sources(options))
+    return targets
 
 
-def _check_place(path: Path) -> None:
-    if path.exists() and not path.is_file() or not path.parent.is_dir():
-        raise OutputError(f"{path} cannot be written", expected="a name in a folder that is there")
+def _sources(options: Namespace) -> list[Path]:
+    """The files that the mesh is made from."""
+    named = [getattr(options, name, None) for name in ("image", "matte", "control", "mesh")]
+    named += [file for _, file in map(_view, getattr(options, "views", ()))]
+    return [Path(name) for name in named if name not in (None, STANDARD_INPUT, *MATTES)]
 
 
 def _open(options: Namespace, pack: str) -> Pipeline:
@@ -148,25 +146,6 @@ def _open(options: Namespace, pack: str) -> Pipeline:
         build_missing(Pack.open(pack), options.backend, quiet=getattr(options, "quiet", False))
     providers = None if options.providers is None else tuple(name for name in options.providers.split(",") if name)
     return Pipeline.open(pack, backend=options.backend, threads=options.threads, providers=providers, memory=options.memory)
-
-
-def _write(made: Generation, output: Path, preview: Path | None, kept: Path | None) -> list[Path]:
-    """All files of the run, or none."""
-    files = made.encode(output)
-    if preview is not None:
-        files[preview] = png_bytes(made.preview())
-    new_folder = kept is not None and not kept.is_dir()
-    if kept is not None:
-        files |= made.encode_stages(kept)
-    try:
-        if new_folder:
-            kept.mkdir()
-        write_files(files)
-    except BaseException:
-        if new_folder and kept.is_dir():
-            kept.rmdir()
-        raise
-    return list(files)
 
 
 def _report(made: Generation, written: list[Path]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,9 @@ from .meshes.formats import check_output, encode, write_files
 from .meshes.gltf import png_bytes
 from .meshes.mesh import Mesh
 from .render import preview
+
+# The files that `Generation.encode_stages` makes.
+STAGE_NAME = re.compile(r"(matte|crop)(_[\d.e-]+)?\.png|(coarse_)?view_\d+\.png|coarse\.glb|surface\.ply")
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +92,11 @@ class Generation:
             files |= {folder / f"{name}_{i}.png": png_bytes(to_bytes(image))
                       for i, image in enumerate(() if images is None else images)}
         return files
+
+
+def is_stage_name(name: str) -> bool:
+    """Whether an early result may be written under that name."""
+    return STAGE_NAME.fullmatch(name) is not None
 
 
 def to_bytes(image: np.ndarray) -> np.ndarray:

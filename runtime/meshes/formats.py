@@ -58,6 +58,11 @@ def check_output(path: str | os.PathLike) -> Path:
     return path
 
 
+def companions(path: Path) -> tuple[Path, ...]:
+    """The files that a mesh with a texture has beside `path`: the material and the picture of an OBJ."""
+    return (path.with_suffix(".mtl"), path.with_suffix(".png")) if path.suffix.lower() == ".obj" else ()
+
+
 def encode(
     mesh: Mesh, path: Path, extras: Mapping[str, Any] | None, metres_per_unit: float,
 ) -> dict[Path, bytes]:
@@ -72,7 +77,7 @@ def encode(
         return {path: stl_bytes(scaled)}
     if mesh.texture is None or mesh.uvs is None:
         return {path: obj_text(scaled, None)}
-    material, texture = path.with_suffix(".mtl"), path.with_suffix(".png")
+    material, texture = companions(path)
     return {path: obj_text(scaled, material.name), material: mtl_text(texture.name), texture: png_bytes(mesh.texture)}
 
 
