@@ -81,11 +81,11 @@ def known_as(request: Request, views: Views) -> list[str]:
 
 
 def as_view(crop: Picture, views: Views, guide: np.ndarray | None = None) -> np.ndarray:
-    """(size, size, 3) float32 in [0, 1]: an object, cut out and in the middle of a square, as a view shows it.
+    """(size, size, 3) float32 in [0, 1]: an object, cut out and in the middle of a square with alpha, as a view shows it.
 
     guide : (size, size, 3), the coarse shape in that view; the object is laid over it, and else fills the view as it fills `crop`
     """
-    box = None if guide is None or crop.pixels.shape[2] == 3 else _box(np.abs(guide - views.background).max(axis=-1) > BARE)
+    box = None if guide is None else _box(np.abs(guide - views.background).max(axis=-1) > BARE)
     solid = _box(crop.pixels[..., 3] >= SOLID) if box is not None else None
     if box is None or solid is None:
         return prepared(crop, views.background, Resize(views.size, "bicubic"))[0].transpose(1, 2, 0)

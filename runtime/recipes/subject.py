@@ -37,8 +37,11 @@ def cut_out(models: Models, request: Request) -> Stage[list[Picture]]:
 def views_of(models: Models, request: Request, crops: list[Picture], guide: np.ndarray | None = None) -> dict[int, np.ndarray]:
     """The known views (size, size, 3) float32 in [0, 1] by their number. crops : of `request.views`.
 
-    guide : (n, size, size, 3), views of the coarse shape, where there are any: they say how large the object is in each
+    guide : (n, size, size, 3), views of the coarse shape, where there are any: they say how large the object is in each, but
+        for pictures that are taken as they are
     """
+    if request.matte == "none":
+        guide = None
     views = models.pack.manifest.views
     numbers = known_views(request, views)
     return {number: as_view(crop, views, None if guide is None else guide[number])

@@ -174,8 +174,10 @@ def test_noise_of_the_encoder_is_seeded(tmp_path):
     np.testing.assert_array_equal(first.stages.views, second.stages.views)
 
 
-def test_a_picture_of_pixels_alone_is_a_view(both):
-    """Taken as it is: background and all."""
-    tile = Picture.of(np.full((16, 16, 3), 128, np.uint8))
-    made = both.generate(views={0: RED, 90: tile}, matte="none", **FAST)
+@pytest.mark.parametrize("route", ["views", "coarse"])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_a_picture_that_is_taken_as_it_is_is_a_view(both, route, channels):
+    """Background and all, wherever a coarse shape lies."""
+    tile = Picture.of(np.full((16, 16, 4), (128, 128, 128, 255), np.uint8)[..., :channels].copy())
+    made = both.generate(views={0: RED, 90: tile}, matte="none", route=route, **FAST)
     np.testing.assert_allclose(made.stages.views[1], 128 / 255, atol=1e-6)
