@@ -107,7 +107,7 @@ class _File:
         self._pictures: dict[int, np.ndarray] = {}
 
     def part(self, primitive: dict, matrix: np.ndarray) -> Part | None:
-        """The triangles of a primitive in the scene's axes; None for points and lines."""
+        """The triangles of a primitive in the scene's axes; None where there are none, as in points and lines."""
         mode = primitive.get("mode", TRIANGLES)
         if mode not in (TRIANGLES, STRIP, FAN):
             return None
@@ -115,14 +115,18 @@ class _File:
         positions = self.floats(attributes["POSITION"])[:, :3] @ matrix[:3, :3].T + matrix[:3, 3]
         order = self._indices(primitive["indices"]) if "indices" in primitive else np.arange(len(positions))
         faces = _triangles(order, mode)
-        if len(faces) and faces.max() >= len(positions):
+        if not len(faces):
+            return None
+        if faces.max() >= len(positions):
             raise IndexError(f"a face asks for vertex {faces.max()} of {len(positions)}")
         if np.linalg.det(matrix[:3, :3]) < 0:  # a mirror turns the faces' fronts to the back
             faces = faces[:, ::-1]
         texcoord = self._material_entry(primitive).get("baseColorTexture", {}).get("texCoord", 0)
-        return Part(positions.astype(np.float32), np.ascontiguousarray(faces, np.int32), self.material(primitive),
+        part = Part(positions.astype(np.float32), np.ascontiguousarray(faces, np.int32), self.material(primitive),
                     self._normals(attributes, matrix, len(positions)), self._rows(attributes, f"TEXCOORD_{texcoord}", 2, len(positions)),
                     self._rows(attributes, "COLOR_0", 3, len(positions)))
+        # Many primitives may share one long list of vertices, of which each needs few.
+        return part if len(positions) <= faces.size else part.expanded()
 
     def material(self, primitive: dict) -> Material:
         """The primitive's base colour."""

@@ -34,7 +34,10 @@ def read_obj(data: bytes, folder: Path) -> tuple[list[Part], str]:
     read = _lines(text)
     if not read.faces:
         raise ValueError("it has no faces")
-    materials = {name: material for library in read.libraries for name, material in _materials(library, folder).items()}
+    seen: dict[Path, np.ndarray] = {}
+    materials: dict[str, Material] = {}
+    for library in dict.fromkeys(read.libraries):
+        materials |= _materials(library, folder, seen)
     positions = np.array([row[:3] for row in read.positions], np.float32)
     tints = _tints(read.positions)
     uvs, normals = np.array(read.uvs, np.float32).reshape(-1, 2), np.array(read.normals, np.float32).reshape(-1, 3)
@@ -59,9 +62,9 @@ def _lines(text: str) -> _Read:
             elif kind == "vn":
                 read.normals.append(_numbers(values, 3, 3))
             elif kind == "usemtl":
-                material = line.split(maxsplit=1)[1].strip()
+                material = _name(line)
             elif kind == "mtllib":
-                read.libraries.append(line.split(maxsplit=1)[1].strip())
+                read.libraries.append(_name(line))
             elif kind == "f":
                 added = _face(values, read)
                 read.faces.setdefault(material, []).extend(added)
@@ -70,6 +73,11 @@ def _lines(text: str) -> _Read:
             raise ValueError(f"line {number}: {error}") from error
         check_corners(corners)
     return read
+
+
+def _name(line: str) -> str:
+    """What follows the first word of a line, spaces and all; "" if nothing does."""
+    return "".join(line.split(maxsplit=1)[1:]).strip()
 
 
 def _numbers(words: list[str], least: int, most: int) -> list[float]:
@@ -118,8 +126,8 @@ def _part(corners: np.ndarray, positions: np.ndarray, tints: np.ndarray | None, 
                 None if tints is None else tints[corners[:, 0]])
 
 
-def _materials(library: str, folder: Path) -> dict[str, Material]:
-    """The materials of an MTL file by name; none if it is not in the folder."""
+def _materials(library: str, folder: Path, seen: dict[Path, np.ndarray]) -> dict[str, Material]:
+    """The materials of an MTL file by name; none if it is not in the folder. seen : the pictures that have been read"""
     path = _inside(library, folder)
     if path is None:
         return {}
@@ -136,7 +144,7 @@ def _materials(library: str, folder: Path) -> dict[str, Material]:
                 colors[name] = np.array([float(word) for word in words[1].split()[:3]], np.float32).clip(0, 1)
             elif words[0] == "map_Kd":
                 pictures[name] = words[1].strip()
-    return {name: Material(_linear(color), _picture(pictures.get(name), folder)) for name, color in colors.items()}
+    return {name: Material(_linear(color), _picture(pictures.get(name), folder, seen)) for name, color in colors.items()}
 
 
 def _linear(color: np.ndarray) -> np.ndarray:
@@ -146,12 +154,14 @@ def _linear(color: np.ndarray) -> np.ndarray:
     return to_linear(np.broadcast_to(color, 3) if color.size == 1 else color[:3])
 
 
-def _picture(statement: str | None, folder: Path) -> np.ndarray | None:
+def _picture(statement: str | None, folder: Path, seen: dict[Path, np.ndarray]) -> np.ndarray | None:
     """(h, w, 3) uint8 of a map's picture; None where there is no such file in the folder. Its options come before its name."""
     if statement is None:
         return None
     path = _inside(statement, folder) or _inside(statement.split()[-1], folder)
-    return None if path is None else np.ascontiguousarray(read_picture(path).pixels[..., :3])
+    if path is not None and path not in seen:
+        seen[path] = np.ascontiguousarray(read_picture(path).pixels[..., :3])
+    return seen.get(path)
 
 
 def _inside(name: str, folder: Path) -> Path | None:
@@ -160,4 +170,7 @@ def _inside(name: str, folder: Path) -> Path | None:
     if parts.is_absolute() or ".." in parts.parts or "\0" in name or ":" in name:
         return None
     path = folder / parts
-    return path if path.is_file() and path.resolve().is_relative_to(folder.resolve()) else None
+    try:
+        return path if path.is_file() and path.resolve().is_relative_to(folder.resolve()) else None
+    except OSError:  # a name that is too long for any file
+        return None

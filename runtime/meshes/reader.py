@@ -42,7 +42,7 @@ def read_mesh(path: str | os.PathLike[str]) -> Mesh:
             parts, generator = read_glb(data) if path.suffix.lower() == ".glb" else read_obj(data, path.parent)
             mesh = joined(_checked(parts, path))
     # What broken files lead to is not one class.
-    except (ValueError, LookupError, TypeError, OverflowError, AttributeError, RecursionError) as error:
+    except (ValueError, LookupError, TypeError, OverflowError, AttributeError, RecursionError, OSError) as error:
         raise InputError(f"{path} is no mesh that can be read", received=f"{len(data)} bytes, {error}",
                          expected=f"a whole {path.suffix.upper()[1:]} file") from error
     world = mesh.replace(vertices=_into_world(mesh.vertices), normals=_into_world(mesh.normals))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from .mesh import Mesh, area_vectors, normalized
 MOST_FACES = 4_000_000
 # Sides in pixels: of the picture of one material as it goes into the common texture, and of a material without one.
 MOST_TILE, PLAIN_TILE = 1024, 4
+# Of the common texture. Where many materials have pictures, each gets a smaller tile.
+MOST_TEXELS = 1 << 26
 # A picture that repeats more often than this over one part is shown as its mean colour: a repeat would have few pixels left.
 MOST_REPEATS = 64
 
@@ -50,6 +53,12 @@ class Part:
     uvs: np.ndarray | None = None
     colors: np.ndarray | None = None
 
+    def expanded(self) -> Part:
+        """The part with three vertices for each face, none of them shared, and none left over."""
+        rows = self.faces.ravel()
+        normals, uvs, colors = (None if values is None else values[rows] for values in (self.normals, self.uvs, self.colors))
+        return Part(self.vertices[rows], np.arange(len(rows), dtype=np.int32).reshape(-1, 3), self.material, normals, uvs, colors)
+
 
 def check_corners(count: int) -> None:
     """InputError if that many corners of triangles are more than are read."""
@@ -76,17 +85,13 @@ def joined(parts: Sequence[Part]) -> Mesh:
 
 def _corners(part: Part) -> Part:
     """The part with three vertices a face and with normals."""
-    rows = part.faces.ravel()
-    vertices = part.vertices[rows]
+    part = part.expanded()
     flat = np.repeat(normalized(area_vectors(part.vertices, part.faces)), 3, axis=0)
     if part.normals is None:
-        normals = flat
-    else:
-        given = normalized(part.normals[rows])
-        usable = np.isfinite(given).all(axis=1, keepdims=True) & (given != 0).any(axis=1, keepdims=True)
-        normals = np.where(usable, given, flat)
-    return Part(vertices, np.arange(len(rows), dtype=np.int32).reshape(-1, 3), part.material, normals,
-                None if part.uvs is None else part.uvs[rows], None if part.colors is None else part.colors[rows])
+        return replace(part, normals=flat)
+    given = normalized(part.normals)
+    usable = np.isfinite(given).all(axis=1, keepdims=True) & (given != 0).any(axis=1, keepdims=True)
+    return replace(part, normals=np.where(usable, given, flat))
 
 
 def _vertex_colors(part: Part) -> np.ndarray:
@@ -99,35 +104,59 @@ def _bytes(linear: np.ndarray) -> np.ndarray:
     return np.rint(255 * to_srgb(np.nan_to_num(linear).clip(0, 1))).astype(np.uint8)
 
 
+@dataclass(frozen=True)
+class _Look:
+    """What a tile of the common texture shows: one colour (red, green, blue, 0 to 255), or a material's picture so many times
+    (across, down). Parts that look the same share a tile."""
+
+    color: tuple[int, int, int] | None = None
+    material: Material | None = None
+    repeats: tuple[int, int] = (1, 1)
+
+
 def _atlas(parts: Sequence[Part]) -> tuple[np.ndarray, np.ndarray]:
     """The parts' pictures side by side: uvs (n, 2) float32 in [0, 1], texture (h, w, 3) uint8."""
-    placed = [_tile(part) for part in parts]
-    height = max(tile.shape[0] for tile, _ in placed)
-    width = sum(tile.shape[1] for tile, _ in placed)
-    texture, uvs, left = np.zeros((height, width, 3), np.uint8), [], 0
-    for tile, local in placed:
-        texture[:tile.shape[0], left:left + tile.shape[1]] = tile
+    looks = [_look(part) for part in parts]
+    different = dict.fromkeys(look for look, _ in looks)
+    most = min(MOST_TILE, math.isqrt(MOST_TEXELS // len(different)))
+    tiles = {look: _tile(look, most) for look in different}
+    lefts = dict(zip(tiles, np.cumsum([0, *(tile.shape[1] for tile in tiles.values())]), strict=False))
+    texture = np.zeros((max(tile.shape[0] for tile in tiles.values()), sum(tile.shape[1] for tile in tiles.values()), 3), np.uint8)
+    for look, tile in tiles.items():
+        texture[:tile.shape[0], lefts[look]:lefts[look] + tile.shape[1]] = tile
+    uvs = []
+    for look, local in looks:
+        size = np.array(tiles[look].shape[1::-1])
         # Half a pixel inside of the tile, so that the next one does not bleed in.
-        inside = np.clip(local * tile.shape[1::-1], 0.5, np.array(tile.shape[1::-1]) - 0.5)
-        uvs.append((inside + [left, 0]) / [width, height])
-        left += tile.shape[1]
+        uvs.append((np.clip(local * size, 0.5, size - 0.5) + [lefts[look], 0]) / texture.shape[1::-1])
     return np.concatenate(uvs).astype(np.float32), texture
 
 
-def _tile(part: Part) -> tuple[np.ndarray, np.ndarray]:
-    """A picture (h, w, 3) uint8 that shows the part's colours, and the place of each vertex in it, (n, 2) in [0, 1]."""
+def _look(part: Part) -> tuple[_Look, np.ndarray]:
+    """What the part shows, and the place of each vertex in a picture of that, (n, 2) in [0, 1]."""
     picture = part.material.picture
     middle = np.full((len(part.vertices), 2), 0.5)
     if part.uvs is None or picture is None:
-        color = _vertex_colors(part).reshape(-1, 3).mean(axis=0) if len(part.vertices) else np.zeros(3)
-        return np.full((PLAIN_TILE, PLAIN_TILE, 3), np.rint(color), np.uint8), middle
+        return _plain(_vertex_colors(part)), middle
     uvs = _wrapped(part.uvs)
     repeats = np.maximum(np.ceil(np.nan_to_num(uvs).max(axis=0, initial=0.0) - 1e-6), 1).clip(0, MOST_REPEATS + 1).astype(int)
     if not np.isfinite(uvs).all() or repeats.max() > MOST_REPEATS:
-        color = _tinted(picture.reshape(-1, 1, 3).mean(axis=0, keepdims=True), part.material)
-        return np.tile(color, (PLAIN_TILE, PLAIN_TILE, 1)), middle
-    once = _small(_tinted(picture, part.material), MOST_TILE // int(repeats.max()))
-    return np.tile(once, (repeats[1], repeats[0], 1)), uvs / repeats
+        return _plain(_tinted(picture.reshape(-1, 1, 3).mean(axis=0, keepdims=True), part.material)), middle
+    return _Look(material=part.material, repeats=(int(repeats[0]), int(repeats[1]))), uvs / repeats
+
+
+def _plain(colors: np.ndarray) -> _Look:
+    """The mean of (..., 3)."""
+    red, green, blue = np.rint(colors.reshape(-1, 3).mean(axis=0)).astype(int).tolist()
+    return _Look((red, green, blue))
+
+
+def _tile(look: _Look, most: int) -> np.ndarray:
+    """(h, w, 3) uint8: the picture of it, each side at most `most` pixels, but for one that repeats more often than that."""
+    if look.material is None:
+        return np.full((PLAIN_TILE, PLAIN_TILE, 3), look.color, np.uint8)
+    once = _tinted(_small(look.material.picture, max(1, most // max(look.repeats))), look.material)
+    return np.tile(once, (look.repeats[1], look.repeats[0], 1))
 
 
 def _wrapped(uvs: np.ndarray) -> np.ndarray:

@@ -11,10 +11,13 @@ from PIL import Image
 
 from meshwright.engines.errors import InputError
 from meshwright.runtime.cameras import orbit
+from meshwright.runtime.meshes import read_obj, surfaces
 from meshwright.runtime.meshes.formats import save
 from meshwright.runtime.meshes.mesh import Mesh
+from meshwright.runtime.meshes.read_glb import read_glb
 from meshwright.runtime.meshes.reader import RADIUS, read_mesh
 from meshwright.runtime.meshes.surfaces import Material, Part, joined
+from meshwright.runtime.pictures import read_picture
 from meshwright.runtime.render import render_views
 
 # Four corners, each another colour; sRGB.
@@ -124,6 +127,33 @@ def test_pictures_repeat_as_their_coordinates_say():
     assert abs(int(mean.texture[0, 0, 0]) - 127) <= 1 and np.ptp(mean.texture) == 0
 
 
+def panels(materials, uvs):
+    """Triangles side by side, one a material."""
+    corners, faces = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0]], np.float32), np.array([[0, 1, 2]], np.int32)
+    return [Part(corners + np.float32([i, 0, 0]), faces, material, uvs=uvs) for i, material in enumerate(materials)]
+
+
+def test_parts_that_look_the_same_share_a_tile():
+    """Of one material's picture, as often as it repeats, and of one plain colour."""
+    uvs = np.array([[0, 0], [1, 0], [0, 1]], np.float32)
+    picture, plain = Material(np.ones(3, np.float32), np.full((32, 16, 3), 200, np.uint8)), Material(np.float32([1, 0, 0]))
+    mesh = joined([*panels([picture] * 50, uvs), *panels([picture], 2 * uvs), *panels([plain] * 50, uvs)])
+    assert mesh.texture.shape == (64, 16 + 2 * 16 + 4, 3) and len(mesh.faces) == 101
+    np.testing.assert_array_equal(mesh.uvs[:3], mesh.uvs[147:150])
+    assert {tuple(each) for each in mesh.texture[:4, -4:].reshape(-1, 3).tolist()} == {(255, 0, 0)}
+
+
+def test_many_pictures_get_smaller_tiles():
+    """The common texture has a bound, however many materials a file names."""
+    uvs = np.array([[0, 0], [1, 0], [0, 1]], np.float32)
+    pictures = [Material(np.ones(3, np.float32), np.full((256, 256, 3), level, np.uint8)) for level in range(200)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(surfaces, "MOST_TEXELS", 1 << 16)
+        mesh = joined(panels(pictures, uvs))
+    assert mesh.texture.shape == (18, 200 * 18, 3)  # 200 * 18**2 = 64,800 of 65,536
+    assert [int(mesh.texture[9, 9 + 18 * i, 0]) for i in (0, 77, 199)] == [0, 77, 199]
+
+
 OBJ = """# by hand
 mtllib colours.mtl
 v 0 0 0
@@ -160,6 +190,26 @@ def test_obj_materials_outside_of_its_folder_are_not_opened(tmp_path):
         assert (read_mesh(tmp_path / "in" / "pyramid.obj").colors == 255).all()
 
 
+@pytest.mark.parametrize(("obj", "mtl"), [
+    ("mtllib " + "x" * 300 + ".mtl", ""), ("mtllib m.mtl", "map_Kd " + "y" * 300 + ".png"), ("mtllib m.mtl", "map_Kd"),
+    ("mtllib", ""), ("usemtl", ""), ("mtllib m.mtl\nusemtl", "Kd"),
+], ids=lambda value: value[:12])
+def test_obj_materials_that_name_nothing_are_left_out(tmp_path, obj, mtl):
+    (tmp_path / "pyramid.obj").write_text(OBJ.replace("mtllib colours.mtl", obj))
+    (tmp_path / "m.mtl").write_text(f"newmtl red\n{mtl}\n")
+    assert (read_mesh(tmp_path / "pyramid.obj").colors == 255).all()
+
+
+def test_an_obj_reads_a_picture_once(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(read_obj, "read_picture", lambda path: calls.append(path) or read_picture(path))
+    Image.new("RGB", (4, 4), (250, 10, 10)).save(tmp_path / "red.png")
+    (tmp_path / "colours.mtl").write_text("newmtl red\nmap_Kd red.png\nnewmtl unknown\nmap_Kd red.png\n")
+    (tmp_path / "pyramid.obj").write_text(OBJ.replace("v 0 0 0", "vt 0 0\nv 0 0 0"))
+    read_mesh(tmp_path / "pyramid.obj")
+    assert len(calls) == 1
+
+
 def glb(document, binary=b""):
     text = json.dumps(document).encode()
     text += b" " * (-len(text) % 4)
@@ -181,6 +231,15 @@ def test_a_triangle_without_anything_else(tmp_path):
     mesh = read_mesh(tmp_path / "a.glb")
     assert len(mesh.faces) == 1 and (mesh.colors == 255).all()
     np.testing.assert_allclose(mesh.normals, np.tile([1, 0, 0], (3, 1)), atol=1e-6)  # the file's +Z
+
+
+def test_primitives_that_share_a_long_list_of_vertices_keep_what_they_need():
+    """Here a list without bytes of its own: a million vertices at the origin, of which each primitive asks for one triangle."""
+    indices = {"componentType": 5125, "count": 3, "type": "SCALAR"}
+    document = {"accessors": [{"componentType": 5126, "count": 10**6, "type": "VEC3"}, indices, indices | {"count": 0}],
+                "meshes": [{"primitives": [{"attributes": {"POSITION": 0}, "indices": each} for each in (1, 2, 1)]}]}
+    parts, _ = read_glb(small(**document))
+    assert [part.vertices.shape for part in parts] == [(3, 3), (3, 3)]
 
 
 @pytest.mark.parametrize(("name", "data", "message"), [
