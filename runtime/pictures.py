@@ -143,9 +143,11 @@ def shrunk(picture: Picture, side: int) -> Picture:
 def _file_bytes(path: str | os.PathLike[str], name: str) -> bytes:
     """All of a file; InputError if it cannot be read or has no end."""
     try:
+        if path == STANDARD_INPUT and sys.stdin is None:
+            raise ValueError("it is closed")
         with nullcontext(sys.stdin.buffer) if path == STANDARD_INPUT else open(path, "rb") as file:
             data = file.read(MOST_BYTES + 1)
-    except (OSError, ValueError, AttributeError) as error:  # a name with a zero byte is a ValueError; a closed input is None
+    except (OSError, ValueError) as error:  # a name with a zero byte is a ValueError
         raise InputError(f"the picture {name} cannot be read", received=getattr(error, "strerror", None) or str(error),
                          expected="a file") from error
     if len(data) > MOST_BYTES:

@@ -11,7 +11,7 @@ from ..engines.errors import InputError
 from .manifest import TEXTURE_SOURCES
 from .matting import MATTES, check_matte
 from .meshes.mesh import Mesh
-from .meshes.reader import read_mesh
+from .meshes.reader import check_mesh, read_mesh
 from .pictures import STANDARD_INPUT, Picture, read_picture
 from .text import check_prompt
 
@@ -188,6 +188,8 @@ def _mesh(value: object) -> Mesh | None:
         return read_mesh(value)
     if not isinstance(value, Mesh | None):
         raise InputError("mesh is no mesh", received=type(value).__name__, expected="a path, or what read_mesh gives")
+    if value is not None:
+        check_mesh(value)
     return value
 
 

@@ -49,6 +49,23 @@ def read_mesh(path: str | os.PathLike[str]) -> Mesh:
     return world if generator.startswith(GENERATOR) and _is_seen(world) else centred(world)
 
 
+def check_mesh(mesh: Mesh) -> None:
+    """InputError unless the arrays of a mesh are as `Mesh` says, but for floats of any size, and something of it can be seen."""
+    count = np.shape(mesh.vertices)[:1]
+    columns = {"vertices": (count, 3, "f"), "faces": (np.shape(mesh.faces)[:1], 3, "iu"), "normals": (count, 3, "f"),
+               "uvs": (count, 2, "f"), "colors": (count, 3, "u")}
+    for name, (rows, width, kinds) in columns.items():
+        values = getattr(mesh, name)
+        if name not in ("vertices", "faces") and values is None:
+            continue
+        if not isinstance(values, np.ndarray) or values.shape != (*rows, width) or values.dtype.kind not in kinds:
+            received = f"{values.dtype} {values.shape}" if isinstance(values, np.ndarray) else type(values).__name__
+            raise InputError(f"the mesh has no usable {name}", received=received, expected="arrays as `Mesh` says")
+    fault = _face_fault(mesh.faces, *count) or _fault(mesh.vertices[mesh.faces.ravel()])
+    if fault:
+        raise InputError("the mesh has no surface", received=fault, expected="triangles")
+
+
 def centred(mesh: Mesh) -> Mesh:
     """The mesh with the middle of its box at the origin and its farthest vertex at the distance `RADIUS` from there."""
     low, high = mesh.bounds.astype(np.float64)
@@ -73,6 +90,13 @@ def _checked(parts: list[Part], path: Path) -> list[Part]:
     if fault:
         raise InputError(f"the mesh {path} has no surface", received=fault, expected="triangles")
     return parts
+
+
+def _face_fault(faces: np.ndarray, vertices: int) -> str | None:
+    """What is wrong with faces (m, 3) of so many vertices."""
+    if not len(faces):
+        return "no triangles"
+    return None if faces.min() >= 0 and faces.max() < vertices else "faces of vertices that there are not"
 
 
 def _fault(corners: np.ndarray) -> str | None:

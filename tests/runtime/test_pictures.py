@@ -139,7 +139,7 @@ def test_from_standard_input(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="standard input is no picture that can be read; received 10 bytes"):
         read_picture("-")
     monkeypatch.setattr("sys.stdin", None)  # as it is where a program has no standard input
-    with pytest.raises(InputError, match="the picture standard input cannot be read"):
+    with pytest.raises(InputError, match="the picture standard input cannot be read; received it is closed"):
         read_picture("-")
 
 

@@ -110,6 +110,26 @@ def test_bad_input(main, block, tmp_path, mesh, prompt, message):
     refused(main("refine", mesh, prompt, "--pack", "tiny", *QUICK, "-o", tmp_path / "c.glb"), message, tmp_path)
 
 
+@pytest.mark.parametrize(("changes", "message"), [
+    ({"vertices": np.zeros((0, 3), np.float32), "colors": None}, "the mesh has no surface; received faces of vertices that there are not"),
+    ({"vertices": BLOCK.vertices.tolist()}, "the mesh has no usable vertices; received list"),
+    ({"vertices": BLOCK.vertices[:, :2]}, r"no usable vertices; received float32 \(4, 2\)"),
+    ({"vertices": BLOCK.vertices * np.float32("nan")}, "received positions that are not finite"),
+    ({"vertices": np.ones((4, 3), np.float32)}, "received a point"),
+    ({"faces": np.zeros((0, 3), np.int32)}, "the mesh has no surface; received no triangles"),
+    ({"faces": BLOCK.faces + 1}, "received faces of vertices that there are not"),
+    ({"faces": BLOCK.faces - 1}, "received faces of vertices that there are not"),
+    ({"faces": None}, "no usable faces; received NoneType"),
+    ({"faces": BLOCK.faces.astype(np.float32)}, "no usable faces; received float32"),
+    ({"colors": BLOCK.colors[:3]}, r"no usable colors; received uint8 \(3, 3\)"),
+    ({"colors": BLOCK.colors / 255}, "no usable colors; received float64"),
+    ({"uvs": np.zeros((3, 2), np.float32)}, "no usable uvs"),
+], ids=str)
+def test_meshes_that_cannot_be_redrawn(pipe, changes, message):
+    with pytest.raises(InputError, match=message):
+        pipe.refine(BLOCK.replace(**changes), "a red chair", **FAST)
+
+
 def test_without_a_mesh_there_is_nothing_to_refine(pipe):
     """Not a mesh made from the prompt alone."""
     with pytest.raises(InputError, match="there is no mesh to refine"):
