@@ -54,10 +54,11 @@ class Layer:
         return (self.up.shape[0], *self.down.shape[1:])
 
     def delta(self, scale: float) -> np.ndarray:
-        """What is added to the weight, float32, in the weight's shape."""
+        """What is added to the weight, float32, in the weight's shape. Not finite where that is beyond float32."""
         rank = self.down.shape[0]
-        up = self.up.reshape(-1, rank) * (scale * self.factor)
-        return (up.astype(np.float32) @ self.down.reshape(rank, -1).astype(np.float32)).reshape(self.shape)
+        with np.errstate(over="ignore", invalid="ignore"):
+            up = self.up.reshape(-1, rank) * (scale * self.factor)
+            return (up.astype(np.float32) @ self.down.reshape(rank, -1).astype(np.float32)).reshape(self.shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +95,7 @@ def listed(names: list[str]) -> str:
 
 
 def _sorted(tensors: Mapping[str, np.ndarray]) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, float], list[str]]:
-    """Matrices by layer and part, alphas by layer, and the names of what is neither."""
+    """Matrices by layer and part, alphas by layer, and the names of what is neither, or there twice."""
     parts: dict[str, dict[str, np.ndarray]] = {}
     alphas: dict[str, float] = {}
     others = []
@@ -104,7 +105,8 @@ def _sorted(tensors: Mapping[str, np.ndarray]) -> tuple[dict[str, dict[str, np.n
             name = name.replace(old, new)
         if found := MATRIX.match(name):
             part = found["plain"] or found["under"] or {"A": "down", "B": "up"}[found["peft"]]
-            parts.setdefault(found["layer"], {})[part] = tensor
+            if parts.setdefault(found["layer"], {}).setdefault(part, tensor) is not tensor:
+                others.append(key)
         elif (found := ALPHA.match(name)) and tensor.size == 1:
             alphas[found["layer"]] = float(tensor.reshape(()))
         else:
@@ -117,7 +119,7 @@ def _layers(path: Path, parts: Mapping[str, Mapping[str, np.ndarray]], alphas: M
     """All layers, whole; InputError that lists what is not."""
     others += [f"{name}.alpha" for name in alphas.keys() - parts.keys()]
     if others:
-        raise InputError(f"the LoRA {path.name} holds what is not known here", received=listed(sorted(others)),
+        raise InputError(f"the LoRA {path.name} holds what is not known here, or there twice", received=listed(sorted(others)),
                          expected="LoRA matrices of a UNet: LAYER.lora_A.weight and LAYER.lora_B.weight")
     if not parts:
         raise InputError(f"the LoRA {path.name} is empty")

@@ -56,8 +56,9 @@ class NetworkWeights:
         merged: dict[str, np.ndarray] = {}
         # Layer by layer: all changes of a large network at once would be twice its size.
         for name in dict.fromkeys(name for layers, _ in found for name in layers):
-            change = sum(layers[name].delta(scale) for layers, scale in found if name in layers)
-            merged |= {form.stored.name: _sum(form, change.reshape(form.shape)) for form in self.layers[name]}
+            with np.errstate(over="ignore", invalid="ignore"):  # looked for afterwards
+                change = sum(layers[name].delta(scale) for layers, scale in found if name in layers)
+                merged |= {form.stored.name: _sum(form, change.reshape(form.shape)) for form in self.layers[name]}
         return merged
 
     def _found(self, lora: Lora) -> Mapping[str, Layer]:
@@ -68,6 +69,8 @@ class NetworkWeights:
         if unknown:
             raise InputError(f"the LoRA {lora.name} is for layers that {self.model.stem} does not have", received=listed(unknown),
                              expected=listed(list(self.layers)), remedy=AGAIN if self.has_nameless else None)
+        if len(set(names.values())) < len(names):
+            raise InputError(f"the LoRA {lora.name} has a layer twice", received="names with dots and with underscores for the same one")
         self._check_shapes(lora, names)
         return {names[name]: layer for name, layer in lora.layers.items()}
 

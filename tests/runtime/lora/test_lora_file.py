@@ -70,10 +70,12 @@ def test_other_precisions(tmp_path, dtype):
 
 
 @pytest.mark.parametrize("tensors, message", [
-    ({"text_encoder.layers.0.q_proj.lora_B.bias": UP[0]}, r"not known here; received text_encoder\.layers\.0\.q_proj\.lora_B\.bias"),
-    ({f"{LAYER}.lora_magnitude_vector": UP[0]}, r"not known here; received .*lora_magnitude_vector"),
-    ({f"{LAYER}.alpha": np.ones(3, np.float32)}, r"not known here; received .*to_q\.alpha"),
-    ({"other.alpha": np.float32(1)}, r"not known here; received other\.alpha"),
+    ({f"unet.{LAYER}.lora_A.weight": 2 * DOWN}, r"or there twice; received (unet\.)?down_blocks.*lora_A\.weight; expected"),
+    ({f"{LAYER}.lora.up.weight": 2 * UP}, r"or there twice; received down_blocks.*to_q\.lora"),
+    ({"text_encoder.layers.0.q_proj.lora_B.bias": UP[0]}, r"there twice; received text_encoder\.layers\.0\.q_proj\.lora_B\.bias"),
+    ({f"{LAYER}.lora_magnitude_vector": UP[0]}, r"not known here, or there twice; received .*lora_magnitude_vector"),
+    ({f"{LAYER}.alpha": np.ones(3, np.float32)}, r"not known here, or there twice; received .*to_q\.alpha"),
+    ({"other.alpha": np.float32(1)}, r"not known here, or there twice; received other\.alpha"),
     ({"other.lora_A.weight": DOWN}, "do not fit each other, or are not finite; received other"),
     ({"other.lora_A.weight": DOWN, "other.lora_B.weight": UP[:, :1]}, "do not fit each other, or are not finite; received other"),
     ({"other.lora_A.weight": DOWN, "other.lora_B.weight": UP * np.nan}, "not finite; received other"),

@@ -87,3 +87,20 @@ def test_weights_beyond_half_precision_are_refused(tmp_path):
     assert net.merged([(lora, 1.0)])["module.net.a.weight.half"].dtype == np.float16
     with pytest.raises(InputError, match="beyond the range of float16; received weight module.net.a.weight.half; .*smaller scale"):
         net.merged([(lora, 1e6)])
+
+
+@pytest.mark.parametrize("alpha", [1e38, 1e300])
+def test_weights_beyond_single_precision_are_refused(tmp_path, alpha):
+    """Without a warning before it."""
+    tensors = {f"mid.to_q.lora_{part}.weight": 10 * each for part, each in zip("AB", matrices((5, 6)), strict=True)}
+    lora = read_lora(write(tmp_path / "a.safetensors", tensors | {"mid.to_q.alpha": np.array(alpha)}))
+    with pytest.raises(InputError, match="beyond the range of float32"):
+        network(tmp_path / "net.onnx").merged([(lora, 100.0)])
+
+
+def test_a_layer_under_two_names_is_refused(tmp_path):
+    down, up = matrices((5, 6))
+    file = write(tmp_path / "a.safetensors", {"lora_unet_mid_to_q.lora_down.weight": down, "lora_unet_mid_to_q.lora_up.weight": up,
+                                              "mid.to_q.lora_A.weight": down, "mid.to_q.lora_B.weight": up})
+    with pytest.raises(InputError, match="has a layer twice"):
+        network(tmp_path / "net.onnx").merged([(read_lora(file), 1.0)])
