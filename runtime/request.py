@@ -115,7 +115,8 @@ class Request:
             first, image = pairs.pop(0)
             self._settle(image=image)
             pairs = [(azimuth - first, picture) for azimuth, picture in pairs]
-        turned = tuple((float(azimuth) % 360.0, picture) for azimuth, picture in pairs)
+        # Twice, because a little less than zero becomes 360 by rounding.
+        turned = tuple((azimuth % 360.0 % 360.0, picture) for azimuth, picture in pairs)
         if len(turned) >= MOST_PICTURES:
             raise InputError("there are too many pictures", received=f"{len(turned) + 1}", expected=f"at most {MOST_PICTURES}")
         seen = [0.0, *(azimuth for azimuth, _ in turned)]

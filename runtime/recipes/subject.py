@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ...engines.errors import InputError
 from ..events import Cutout, Notice
 from ..kept_views import Kept, as_view, grid_of_known, known_as, known_views, tile_mask
-from ..matting import cropped
+from ..matting import Foreground, cropped
 from ..models import Models
 from ..pictures import Picture
 from ..request import Request
@@ -18,7 +19,7 @@ from ..stages import Stage, encode_image
 def cut_out(models: Models, request: Request) -> Stage[list[Picture]]:
     """The object of each picture as a square with alpha, the first picture first.
 
-    Errors: InputError for a picture without an object.
+    Errors: InputError for a picture without an object; where there are several, it says which.
     """
     for message in known_as(request, models.pack.manifest.views):
         yield Notice(message)
@@ -27,11 +28,22 @@ def cut_out(models: Models, request: Request) -> Stage[list[Picture]]:
     for azimuth, picture in pictures:
         for notice in picture.notices:
             yield Notice(notice)
-        found = models.matting.foreground(picture, request.matte)
+        found = _found(models, request, azimuth, picture)
         crop = cropped(found, models.pack.manifest.picture.ratio)
         yield Cutout(azimuth, found.matte, crop.pixels, found.source, found.seconds)
         crops.append(crop)
     return crops
+
+
+def _found(models: Models, request: Request, azimuth: float, picture: Picture) -> Foreground:
+    try:
+        return models.matting.foreground(picture, request.matte)
+    except InputError as error:
+        if not request.views:
+            raise
+        which = f"at {azimuth:g} degrees" if azimuth else "first picture"
+        raise InputError(f"{which}: {error.subject}", received=error.received, expected=error.expected,
+                         remedy="give a picture with alpha") from error
 
 
 def views_of(models: Models, request: Request, crops: list[Picture], guide: np.ndarray | None = None) -> dict[int, np.ndarray]:

@@ -16,6 +16,7 @@ from tests.runtime.test_steered import drained
 from tests.runtime.tiny_pictures import build_both, build_instantmesh, build_steered
 
 GREEN = cut((20, 160, 40))
+EMPTY = Picture.of(np.full((40, 40, 3), 7, np.uint8))
 SIX = Views(32, 3, 2, (30.0, 90.0, 150.0, 210.0, 270.0, 330.0), (20.0, -10.0) * 3, 30.0, 4.0, 1.0)
 
 
@@ -51,6 +52,7 @@ def test_azimuths_that_are_refused(both, views, message):
     ({"views": [(0, RED), (90, BLUE), (90.0, RED)]}, "the same azimuth; received 90 degrees"),
     ({"views": [(0, RED), (360, BLUE)]}, "the same azimuth"),
     ({"image": RED, "views": {0: BLUE}}, "the same azimuth; received 0 degrees"),
+    ({"image": RED, "views": {-1e-20: BLUE}}, "the same azimuth; received 0 degrees"),
     ({"views": {0: 5}}, "the view at 0 is no picture; received int; expected a path"),
     ({"views": {0: None}}, "the view at 0 has no picture"),
     ({"views": {"front": RED}}, "the azimuth of a view is out of range; received 'front'"),
@@ -172,6 +174,15 @@ def test_noise_of_the_encoder_is_seeded(tmp_path):
     with Pipeline.open(build_steered(tmp_path / "tiny"), threads=1) as pipe:
         first, second = (pipe.generate(views={0: RED, 90: BLUE}, **FAST) for _ in range(2))
     np.testing.assert_array_equal(first.stages.views, second.stages.views)
+
+
+@pytest.mark.parametrize(("views", "message"), [
+    ({0: EMPTY, 90: RED}, "^first picture: the picture has no foreground; .*; give a picture with alpha$"),
+    ({10: RED, 100: EMPTY}, "^at 90 degrees: the picture has no foreground"),
+])
+def test_of_several_pictures_the_one_without_an_object_is_named(both, views, message):
+    with pytest.raises(InputError, match=message):
+        both.generate(views=views, **FAST)
 
 
 @pytest.mark.parametrize("route", ["views", "coarse"])

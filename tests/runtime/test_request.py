@@ -23,7 +23,8 @@ def test_defaults_are_accepted():
     {"texture_from": "blend"}, {"control": PICTURE}, {"control": PICTURE, "control_scale": 10}, {"image": PICTURE},
 ], ids=str)
 def test_limits_are_accepted(options):
-    Request("a red chair", **options)
+    request = Request("a red chair", **options)
+    assert {name: getattr(request, name) for name in options} == options
 
 
 @pytest.mark.parametrize("options", [
