@@ -25,7 +25,7 @@ def save(
     """Write a mesh in world axes (z up, front +x), in the format that the ending names; overwrites.
 
     .glb : everything, `extras` in asset.extras
-    .obj : with an .mtl and a .png of the same name beside it if there is a texture
+    .obj : if there is a texture, with NAME.mtl and NAME_color.png beside it
     .ply : vertex colours; .stl : triangles alone
     -> the files written, `path` first
 
@@ -59,8 +59,11 @@ def check_output(path: str | os.PathLike) -> Path:
 
 
 def companions(path: Path) -> tuple[Path, ...]:
-    """The files that a mesh with a texture has beside `path`: the material and the picture of an OBJ."""
-    return (path.with_suffix(".mtl"), path.with_suffix(".png")) if path.suffix.lower() == ".obj" else ()
+    """The files that a mesh with a texture has beside `path`: the material and the picture of an OBJ.
+
+    The picture has a name of its own: a mesh is often called after the picture that it is made from.
+    """
+    return (path.with_suffix(".mtl"), path.with_name(f"{path.stem}_color.png")) if path.suffix.lower() == ".obj" else ()
 
 
 def encode(

@@ -29,7 +29,7 @@ def test_formats_by_ending(cli, tmp_path, ending):
     assert ended.returncode == 0 and ended.stdout == ended.stderr == ""
     assert path.stat().st_size > 1000
     assert sorted(os.listdir(tmp_path)) == sorted(
-        ["chair.obj", "chair.mtl", "chair.png"] if ending == "obj" else [path.name])
+        ["chair.obj", "chair.mtl", "chair_color.png"] if ending == "obj" else [path.name])
 
 
 def test_json_is_one_object(cli, tmp_path):

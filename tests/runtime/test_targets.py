@@ -1,6 +1,7 @@
 """Nothing of a run is written over what it was made from, or over another of its files."""
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "kept").mkdir()
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 4), np.uint8)).save("mug.png")
+    shutil.copy("mug.png", "mug_color.png")
     Image.new("L", (40, 40), 255).save("kept/matte.png")
     for name in ("block.glb", "kept/coarse.glb"):
         save(BLOCK, name)
@@ -40,13 +42,13 @@ def contents(folder):
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    (("generate", "--image", "mug.png", "-o", "mug.obj"), "mug.png would be overwritten, and the mesh is made from it"),
-    (("generate", "--image", "mug.png", "-o", "kept/../mug.obj"), "mug.png would be overwritten"),
-    (("generate", "--view", "0=mug.png", "-o", "mug.obj"), "mug.png would be overwritten"),
+    (("generate", "--image", "mug_color.png", "-o", "mug.obj"), "mug_color.png would be overwritten, and the mesh is made from it"),
+    (("generate", "--image", "mug_color.png", "-o", "kept/../mug.obj"), "mug_color.png would be overwritten"),
+    (("generate", "--view", "0=mug_color.png", "-o", "mug.obj"), "mug_color.png would be overwritten"),
     (("generate", "--image", "mug.png", "-o", "m.glb", "--preview", "mug.png"), "mug.png would be overwritten"),
     (("generate", "--image", "mug.png", "--matte", "kept/matte.png", "-o", "m.glb", "--keep-stages", "kept"), "kept/matte.png would be"),
     (("refine", "kept/coarse.glb", "a red chair", "-o", "m.glb", "--keep-stages", "kept"), "kept/coarse.glb would be overwritten"),
-    (("generate", "a red chair", "-o", "m.obj", "--preview", "m.png"), "preview m.png; received the name of the mesh's texture"),
+    (("generate", "a red chair", "-o", "m.obj", "--preview", "m_color.png"), "m_color.png; received the name of the mesh's texture"),
     (("generate", "a red chair", "-o", "kept/coarse.glb", "--keep-stages", "kept"), "kept/coarse.glb would be written twice"),
     (("generate", "a red chair", "-o", "m.glb", "--preview", "view_3.png", "--keep-stages", "."), "view_3.png would be written twice"),
 ], ids=" ".join)
@@ -55,6 +57,16 @@ def test_nothing_is_overwritten_by_accident(main, both, here, arguments, message
     ended = main(*arguments, "--pack", both, *QUICK)
     assert ended.returncode == 2 and message in ended.stderr, ended.stderr
     assert contents(here) == before
+
+
+def test_a_mesh_may_be_called_after_its_picture(main, both, here):
+    os.remove("mug_color.png")
+    before = contents(here)
+    ended = main("generate", "--image", "mug.png", "-o", "mug.obj", "--preview", "seen.png", "--pack", both, *QUICK)
+    assert ended.returncode == 0, ended.stderr
+    after = contents(here)
+    assert before.items() <= after.items()
+    assert {str(path) for path in after.keys() - before.keys()} == {"mug.obj", "mug.mtl", "mug_color.png", "seen.png"}
 
 
 def test_a_mesh_may_take_the_place_of_the_one_it_was_made_from(main, both, here):
@@ -83,7 +95,7 @@ def test_places_that_take_no_files(main, both, here, options):
 
 def test_links_are_places_of_their_own(here):
     """What is written replaces a link; what that leads to stays."""
-    os.symlink("mug.png", "linked.png")
+    os.symlink("mug.png", "linked_color.png")
     Targets(Path("linked.obj")).check([Path("mug.png")])
-    with pytest.raises(OutputError, match="linked.png would be overwritten"):
-        Targets(Path("linked.obj")).check([here / "linked.png"])
+    with pytest.raises(OutputError, match="linked_color.png would be overwritten"):
+        Targets(Path("linked.obj")).check([here / "linked_color.png"])

@@ -38,7 +38,7 @@ def same_triangles(loaded, expected):
 
 def test_obj(mesh, tmp_path):
     written = save(mesh, tmp_path / "letter.obj")
-    assert written == [tmp_path / f"letter.{ending}" for ending in ("obj", "mtl", "png")]
+    assert written == [tmp_path / f"letter{ending}" for ending in (".obj", ".mtl", "_color.png")]
     assert sorted(tmp_path.iterdir()) == sorted(written)
     loaded = trimesh.load(written[0], process=False)
     same_triangles(loaded, mesh.vertices[:, [1, 2, 0]][mesh.faces])
