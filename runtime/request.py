@@ -110,15 +110,17 @@ class Request:
 
     def _settle_views(self) -> None:
         """The first picture is `image`; the others are `views`, with azimuths from it."""
-        pairs = _pairs(self.views)
+        given = _pairs(self.views)
+        count = len(given) + (self.image is not None)
+        if count > MOST_PICTURES:
+            raise InputError("there are too many pictures", received=str(count), expected=f"at most {MOST_PICTURES}")
+        pairs = [_view(azimuth, picture) for azimuth, picture in given]
         if self.image is None and pairs:
             first, image = pairs.pop(0)
             self._settle(image=image)
             pairs = [(azimuth - first, picture) for azimuth, picture in pairs]
         # Twice, because a little less than zero becomes 360 by rounding.
         turned = tuple((azimuth % 360.0 % 360.0, picture) for azimuth, picture in pairs)
-        if len(turned) >= MOST_PICTURES:
-            raise InputError("there are too many pictures", received=f"{len(turned) + 1}", expected=f"at most {MOST_PICTURES}")
         seen = [0.0, *(azimuth for azimuth, _ in turned)]
         twice = next((azimuth for azimuth in seen if seen.count(azimuth) > 1), None)
         if twice is not None:
@@ -146,17 +148,16 @@ class Request:
             raise InputError("control_scale is there without a control picture", remedy="give one, or leave it out")
 
 
-def _pairs(views: Mapping[float, Picture | File] | Iterable[tuple[float, Picture | File]]) -> list[tuple[float, Picture]]:
-    """(azimuth, picture), the azimuths checked but as given."""
+def _pairs(views: Mapping[float, Picture | File] | Iterable[tuple[float, Picture | File]]) -> list[tuple[float, Picture | File]]:
+    """(azimuth, picture), neither of them checked."""
     try:
-        pairs = [(azimuth, picture) for azimuth, picture in (views.items() if isinstance(views, Mapping) else views)]
+        return [(azimuth, picture) for azimuth, picture in (views.items() if isinstance(views, Mapping) else views)]
     except (TypeError, ValueError) as error:
         raise InputError("views is no list of azimuths and pictures", received=type(views).__name__,
                          expected="{azimuth: picture, ...}") from error
-    return [_pair(azimuth, picture) for azimuth, picture in pairs]
 
 
-def _pair(azimuth: object, picture: object) -> tuple[float, Picture]:
+def _view(azimuth: object, picture: object) -> tuple[float, Picture]:
     degrees = _real("the azimuth of a view", azimuth, -360.0, 360.0)
     found = _picture(f"the view at {degrees:g}", picture)
     if found is None:

@@ -83,6 +83,7 @@ def test_pictures_may_be_files(file, kind):
 @pytest.mark.parametrize(("options", "message"), [
     ({"image": "nowhere.png"}, "the picture nowhere.png cannot be read; received No such file"),
     ({"image": PICTURE, "control": "nowhere.png"}, "the picture nowhere.png cannot be read"),
+    ({"views": {azimuth: "nowhere.png" for azimuth in range(7)}}, "too many pictures; received 7"),
     ({"views": {0: PICTURE, 90: "nowhere.png"}}, "the picture nowhere.png cannot be read"),
     ({"image": PICTURE, "matte": "nowhere.png"}, "the matte is unknown; received 'nowhere.png'; expected auto.*or a file that is there"),
     ({"image": PICTURE, "matte": "a\0b"}, "the matte is unknown"),
