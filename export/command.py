@@ -7,6 +7,7 @@ have been read. Exit codes: 0 done; 1 a component could not be exported; 2 bad i
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
 BAD_INPUT, FAILED = 2, 1
 PRECISIONS = ("fp32", "fp16", "fp16-compute")
+# What `generate` takes: a pack's own defaults must not be beyond it.
+MOST_STEPS, MOST_GUIDANCE = 1000, 100.0
+PLACES = "What is no path on this machine is looked for on the Hugging Face hub, as ORG/NAME or ORG/NAME/FILE."
 # What the extra `export` installs, and what they are imported as.
 PACKAGES = ("torch", "diffusers", "transformers", "safetensors", "onnx", "onnxscript", "onnx_ir")
 
@@ -58,8 +62,9 @@ def build_parser() -> argparse.ArgumentParser:
     """The options of both recipes; their defaults are those of the choices' dataclasses."""
     parser = _Parser(prog="meshwright export", description="Make a pack from published checkpoints.")
     recipes = parser.add_subparsers(dest="recipe", required=True, metavar="RECIPE", parser_class=_Parser)
-    _add_sharp_it(recipes.add_parser("sharp-it", help="text, or a picture, to a mesh by Shap-E, Sharp-It and InstantMesh"))
-    _add_instantmesh(recipes.add_parser("instantmesh", help="a picture to a mesh by Zero123++ and InstantMesh"))
+    for name, add, what in (("sharp-it", _add_sharp_it, "text, or a picture, to a mesh by Shap-E, Sharp-It and InstantMesh"),
+                            ("instantmesh", _add_instantmesh, "a picture to a mesh by Zero123++ and InstantMesh")):
+        add(recipes.add_parser(name, help=what, description=f"A pack for {what}.", epilog=PLACES))
     return parser
 
 
@@ -72,8 +77,8 @@ def _add_sharp_it(parser: argparse.ArgumentParser) -> None:
     _add_output(parser)
     group = parser.add_argument_group("defaults of `generate`")
     _add_loop(group, default)
-    group.add_argument("--prior-steps", type=_whole(1), default=default.prior_steps, help="of the coarse shape (default %(default)s)")
-    group.add_argument("--prior-guidance", type=float, help="of the coarse shape (default 15 from a text, 3 from a picture)")
+    group.add_argument("--prior-steps", type=_steps, default=default.prior_steps, help="of the coarse shape (default %(default)s)")
+    group.add_argument("--prior-guidance", type=_guidance, help="of the coarse shape (default 15 from a text, 3 from a picture)")
     add = parser.add_argument_group("what the published files do not tell").add_argument
     _add_shared(add, default)
     add("--sampler", choices=SAMPLERS, default=default.sampler, help="of Shap-E: its own, or that of diffusers (default %(default)s)")
@@ -118,7 +123,7 @@ def _add_reconstructor(parser: argparse.ArgumentParser) -> None:
 
 def _add_output(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("-o", "--output", metavar="DIR", required=True, type=Path, help="the new pack; a pack that is there is replaced")
+    add("-o", "--output", metavar="DIR", required=True, type=_folder, help="the new pack; a pack that is there is replaced")
     add("--name", help="of the pack (default: that of the folder)")
     add("--precision", choices=PRECISIONS, default="fp16",
         help="fp32; fp16: stored in half precision and calculated in single, for any machine; fp16-compute: calculated in half"
@@ -128,8 +133,8 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_loop(group: argparse._ArgumentGroup, default: SharpItChoices | InstantMeshChoices) -> None:
-    group.add_argument("--steps", type=_whole(1), default=default.steps, help="of the loop that draws the views (default %(default)s)")
-    group.add_argument("--guidance", type=float, default=default.guidance, help="of the same (default %(default)s)")
+    group.add_argument("--steps", type=_steps, default=default.steps, help="of the loop that draws the views (default %(default)s)")
+    group.add_argument("--guidance", type=_guidance, default=default.guidance, help="of the same (default %(default)s)")
     group.add_argument("--texture-from", choices=TEXTURE_SOURCES, default=default.texture_from, help="(default %(default)s)")
 
 
@@ -137,7 +142,7 @@ def _add_shared(add: Any, default: SharpItChoices | InstantMeshChoices) -> None:
     add("--view-size", type=_multiple_of_16, default=default.view_size, metavar="PIXELS", help="along a view (default %(default)s)")
     add("--spacing", choices=SPACINGS, default=default.spacing,
         help="of the timesteps: trailing, as all official scripts have it, or as the scheduler's file says (default %(default)s)")
-    add("--grid-resolution", type=_whole(2), metavar="N", help="of the final field (default 128 cells for a mesh, 256 points for a NeRF)")
+    add("--grid-resolution", type=_whole(3), metavar="N", help="of the final field (default 128 cells for a mesh, 256 points for a NeRF)")
 
 
 def _export(options: argparse.Namespace) -> int:
@@ -168,14 +173,13 @@ def _plan(options: argparse.Namespace) -> Plan:
     from .published.sharp_it import SharpItPaths, sharp_it
     from .published.sources import resolve
 
-    variant = "mesh" if options.instantmesh else "nerf"
-    shared = {"zero123plus": resolve(options.zero123plus), "reconstructor": resolve(options.instantmesh or options.instantnerf),
-              "variant": variant}
+    variant, file = ("nerf", options.instantnerf) if options.instantmesh is None else ("mesh", options.instantmesh)
+    shared = {"zero123plus": resolve(options.zero123plus), "reconstructor": resolve(file), "variant": variant}
     precision = _precision(options.precision)
     if options.recipe == "sharp-it":
         paths = SharpItPaths(refiner=resolve(options.refiner), shap_e=resolve(options.shap_e), **shared)
         return sharp_it(paths, _choices(SharpItChoices, options), precision)
-    optional = {name: resolve(value) for name in ("unet", "controlnet") if (value := getattr(options, name))}
+    optional = {name: resolve(value) for name in ("unet", "controlnet") if (value := getattr(options, name)) is not None}
     return instantmesh(InstantMeshPaths(**optional, **shared), _choices(InstantMeshChoices, options), precision)
 
 
@@ -189,18 +193,34 @@ def _precision(name: str) -> Precision:
     return {"fp32": FP32, "fp16": FP16_STORED, "fp16-compute": FP16}[name]
 
 
-def _whole(least: int) -> Any:
+def _folder(text: str) -> Path:
+    return Path(os.path.expanduser(text))
+
+
+def _whole(least: int, most: int | None = None) -> Any:
     def whole(text: str) -> int:
-        number = int(text)
+        number = _number(int, text)
         if number < least:
             raise argparse.ArgumentTypeError(f"{number} is less than {least}")
+        if most is not None and number > most:
+            raise argparse.ArgumentTypeError(f"{number} is more than {most}")
         return number
 
     return whole
 
 
+_steps = _whole(1, MOST_STEPS)
+
+
+def _guidance(text: str) -> float:
+    number = _number(float, text)
+    if not 0 <= number <= MOST_GUIDANCE:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and {MOST_GUIDANCE:g}")
+    return number
+
+
 def _positive(text: str) -> float:
-    number = float(text)
+    number = _number(float, text)
     if not 0 < number < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is not above zero")
     return number
@@ -208,17 +228,24 @@ def _positive(text: str) -> float:
 
 def _multiple_of_16(text: str) -> int:
     """The autoencoder halves a view three times, and the reconstructor cuts it into patches of 16 pixels."""
-    number = int(text)
+    number = _number(int, text)
     if number < 16 or number % 16:
         raise argparse.ArgumentTypeError(f"{number} is not a multiple of 16")
     return number
 
 
 def _angles(text: str) -> tuple[float, ...]:
-    angles = tuple(float(part) for part in text.split(","))
+    angles = tuple(_number(float, part) for part in text.split(","))
     if len(angles) not in (1, 2, 3, 6) or not all(-90 <= angle <= 90 for angle in angles):
         raise argparse.ArgumentTypeError(f"{text} is not 1, 2, 3 or 6 angles between -90 and 90")
     return angles
+
+
+def _number(kind: Any, text: str) -> Any:
+    try:
+        return kind(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no {'whole number' if kind is int else 'number'}") from None
 
 
 def _say(options: argparse.Namespace, message: str) -> None:

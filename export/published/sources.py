@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +17,22 @@ HUB_ID = re.compile(r"([\w.-]+/[\w.-]+)(?:/([\w.-]+(?:/[\w.-]+)*))?\Z")
 INSTALL = "pip install huggingface_hub, or download it and give its path"
 
 
-def resolve(text: str, patterns: Sequence[str] | None = None) -> Path:
+def resolve(text: str) -> Path:
     """An existing path, or else the local copy of what the hub has under ORG/NAME or ORG/NAME/FILE.
 
-    patterns : of the files that are wanted from a whole repository, such as ["unet/*"]
     Nothing is downloaded but what `text` names. Raises CheckpointError if there is neither.
     """
-    path = Path(text).expanduser()
-    if text and path.exists():
-        return path
+    path = Path(os.path.expanduser(text))
+    try:
+        if text and path.exists():
+            return path
+    except OSError as error:  # a name that is too long, a folder that may not be entered
+        raise CheckpointError(f"{text} cannot be read", received=str(error)) from error
     found = HUB_ID.match(text)
     # "./a/b" and "../a" match the pattern of an id, but nobody means one by them.
     if found is None or text.startswith("."):
         raise CheckpointError(f"{text!r} does not exist", expected="a path, or ORG/NAME of the Hugging Face hub")
-    return _download(text, found[1], found[2], patterns)
+    return _download(text, found[1], found[2])
 
 
 def describe(name: str, files: Iterable[str | os.PathLike[str]], licence: Licence) -> list[dict[str, Any]]:
@@ -46,7 +48,7 @@ def describe(name: str, files: Iterable[str | os.PathLike[str]], licence: Licenc
     return entries
 
 
-def _download(text: str, repository: str, file: str | None, patterns: Sequence[str] | None) -> Path:
+def _download(text: str, repository: str, file: str | None) -> Path:
     try:
         import huggingface_hub
     except ImportError as error:
@@ -54,7 +56,7 @@ def _download(text: str, repository: str, file: str | None, patterns: Sequence[s
     try:
         if file is not None:
             return Path(huggingface_hub.hf_hub_download(repository, file))
-        return Path(huggingface_hub.snapshot_download(repository, allow_patterns=list(patterns) if patterns else None))
+        return Path(huggingface_hub.snapshot_download(repository))
     # No network, no such repository, no permission: the client has a class of its own for each.
     except Exception as error:
         raise CheckpointError(f"{text} does not exist, and could not be had from the Hugging Face hub",

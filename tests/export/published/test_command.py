@@ -184,6 +184,22 @@ def test_another_pipeline_than_the_one_meant(small, tmp_path, capsys):
     assert "is not of Zero123++; received ShapEPipeline" in said
 
 
+@pytest.mark.parametrize("option", ["unet", "controlnet", "instantmesh"])
+def test_an_option_that_is_empty_is_not_left_out(small, tmp_path, capsys, option):
+    given = {"zero123plus": small / "zero123plus-v1.2", "instantmesh": small / "instant_mesh_large.ckpt", option: ""}
+    arguments = ["instantmesh", *(part for name, value in given.items() for part in (f"--{name}", str(value)))]
+    assert "'' does not exist" in refused(capsys, tmp_path / "pack", arguments)
+
+
+def test_a_place_where_no_pack_can_be(small, tmp_path, capsys):
+    (tmp_path / "file").write_text("precious")
+    for name, message in (("file/pack", "file is no folder"), ("x" * 300, "no folder can be made"), ("a\0b", "no folder can be made")):
+        assert command.main([*sharp_it(small), "-o", str(tmp_path / name)]) == 2
+        said = capsys.readouterr().err
+        assert message in said and said.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 def test_weights_that_were_cut_short(small, tmp_path, capsys):
     shutil.copytree(small / "Sharp-It", tmp_path / "cut" / "Sharp-It")
     weights = tmp_path / "cut" / "Sharp-It" / "diffusion_pytorch_model.safetensors"
@@ -207,6 +223,13 @@ def test_a_folder_in_the_way(small, tmp_path, capsys):
     (["sharp-it", "--view-size", "100"], "argument --view-size: 100 is not a multiple of 16"),
     (["sharp-it", "--elevations", "20,100"], "argument --elevations: 20,100 is not 1, 2, 3 or 6 angles between -90 and 90"),
     (["sharp-it", "--coarse-distance", "0"], "argument --coarse-distance: 0 is not above zero"),
+    (["sharp-it", "--coarse-distance", "far"], "argument --coarse-distance: 'far' is no number"),
+    (["sharp-it", "--view-size", "1.5"], "argument --view-size: '1.5' is no whole number"),
+    (["instantmesh", "--elevations", "up"], "argument --elevations: 'up' is no number"),
+    (["instantmesh", "--guidance", "nan"], "argument --guidance: nan is not between 0 and 100"),
+    (["sharp-it", "--prior-guidance", "101"], "argument --prior-guidance: 101 is not between 0 and 100"),
+    (["sharp-it", "--prior-steps", "1001"], "argument --prior-steps: 1001 is more than 1000"),
+    (["sharp-it", "--grid-resolution", "2"], "argument --grid-resolution: 2 is less than 3"),
     (["instantmesh", "--instantmesh", "a", "--instantnerf", "b"], "not allowed with argument")])
 def test_options_that_make_no_sense(arguments, message, capsys):
     with pytest.raises(SystemExit) as caught:

@@ -32,11 +32,18 @@ def test_the_home_folder_is_understood(tmp_path, monkeypatch):
     assert resolve("~") == tmp_path
 
 
-@pytest.mark.parametrize("text", ["/no/such/folder", "./no/folder", "../none", "none.ckpt", "a b/c", "", "org/"])
+@pytest.mark.parametrize("text", [
+    "/no/such/folder", "./no/folder", "../none", "none.ckpt", "a b/c", "", "org/", "~nobody-of-that-name",
+    "a\0b"])
 def test_what_is_neither_a_path_nor_an_id(tmp_path, monkeypatch, text):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(CheckpointError, match="does not exist; expected a path, or ORG/NAME"):
         resolve(text)
+
+
+def test_a_name_that_no_file_can_have():
+    with pytest.raises(CheckpointError, match="xxx cannot be read; received .*too long"):
+        resolve("x" * 300)
 
 
 def test_sources_are_described_by_their_hashes(tmp_path):
