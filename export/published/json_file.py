@@ -20,7 +20,7 @@ def read_json(path: str | os.PathLike[str]) -> tuple[Any, tuple[str, ...]]:
     Raises CheckpointError for a file that is missing or no JSON.
     """
     path = Path(path)
-    text = _text(path)
+    text = read_text(path)
     try:
         return json.loads(text), ()
     except ValueError as error:
@@ -41,11 +41,12 @@ def read_object(path: str | os.PathLike[str]) -> tuple[dict[str, Any], tuple[str
     return document, notices
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """The text of a UTF-8 file. Raises CheckpointError if it is missing, no text, or a pointer of Git LFS."""
     try:
         text = path.read_text("utf-8-sig")
     except FileNotFoundError as error:
-        raise CheckpointError(f"{path} does not exist", expected="the JSON file of a published checkpoint",
+        raise CheckpointError(f"{path} does not exist", expected="the file of a published checkpoint",
                               remedy="give the folder as it was published") from error
     except (OSError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{path} cannot be read", received=str(error)) from error

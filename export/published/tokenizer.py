@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ...engines.errors import CheckpointError
-from .json_file import read_object
+from .checkpoint import AGAIN, listing
+from .json_file import read_object, read_text
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 WORD_END = "</w>"
@@ -23,10 +24,19 @@ def tokenizer_document(folder: Path, *, padding: int | None = None) -> dict[str,
     Otherwise it is that of the token that the folder names, as in transformers: "!" (0) in the encoder of Stable
     Diffusion 2, the end of the text in CLIP itself. As there, a token that is named is one wherever it stands, so
     that "chair!" ends with id 0 in the one, and in the other with the id of the word "!".
-    Raises CheckpointError for a folder without a CLIP tokenizer.
+    Raises CheckpointError for a folder without a CLIP tokenizer, or with one that was cut short.
     """
     if not folder.is_dir():
         raise CheckpointError(f"{folder} is no folder with a tokenizer")
+    try:
+        return _read(folder, padding)
+    # The files are JSON of any form: a list where an object belongs, a text where an id does.
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{folder} holds no CLIP tokenizer", received=f"{type(error).__name__}: {error}",
+                              expected="its files as they were published") from error
+
+
+def _read(folder: Path, padding: int | None) -> dict[str, Any]:
     config, named = _optional(folder / "tokenizer_config.json"), _optional(folder / "special_tokens_map.json")
     vocabulary, merges, added = _pieces(folder)
     for text in (START, END):
@@ -38,6 +48,7 @@ def tokenizer_document(folder: Path, *, padding: int | None = None) -> dict[str,
     for token in special.values():
         if token["content"] not in declared:
             added[token["content"]] = _entry(token, {**vocabulary, **_ids(added)}, folder)
+    _check_pieces(vocabulary, merges, added, folder)
     if padding is None:
         padding = _id(special["pad_token"]["content"], vocabulary, added) if "pad_token" in special else vocabulary[END]
     unknown = special["unk_token"]["content"] if "unk_token" in special else END
@@ -71,12 +82,26 @@ def _pieces(folder: Path) -> tuple[dict[str, int], list[str], dict[str, dict]]:
 
 def _merges(path: Path) -> list[str]:
     """The lines of `merges.txt` after its version; pieces hold no white space, so a line has one space."""
-    lines = path.read_text("utf-8").replace("\r\n", "\n").split("\n")
+    lines = read_text(path).split("\n")
     merges = [line for line in lines[lines[0].startswith("#version"):] if line]
     wrong = next((line for line in merges if line.count(" ") != 1), None)
     if wrong is not None:
         raise CheckpointError(f"{path} has a line that is no merge", received=repr(wrong), expected="two pieces and a space between them")
     return merges
+
+
+def _check_pieces(vocabulary: Mapping[str, int], merges: Sequence[str], added: Iterable[str], folder: Path) -> None:
+    """In a byte-pair vocabulary every longer piece comes of a merge, and nothing else does: one file cut short shows."""
+    made = {merge.replace(" ", "") for merge in merges}
+    needed = {piece for merge in merges for piece in merge.split(" ")} | made
+    absent = sorted(needed - vocabulary.keys())
+    if absent:
+        raise CheckpointError(f"{folder}: the vocabulary lacks pieces of the merges", received=listing(absent, "missing", 5), remedy=AGAIN)
+    known = {START, END, *made, *added}
+    unmade = sorted(piece for piece in vocabulary if len(piece.removesuffix(WORD_END)) > 1 and piece not in known)
+    if unmade:
+        raise CheckpointError(f"{folder}: the merges do not make all pieces of the vocabulary", received=listing(unmade, "left over", 5),
+                              remedy=AGAIN)
 
 
 def _declared(config: Mapping[str, Any]) -> dict[str, dict]:

@@ -96,11 +96,26 @@ def test_the_empty_prompt_is_that_of_the_runtime(tmp_path):
     assert empty_prompt(document, 77) == ours.input_ids[0].tolist()
 
 
+def cut_in_half(path):
+    """As a download that stopped, at the end of a line."""
+    lines = path.read_text("utf-8").splitlines(keepends=True)
+    path.write_text("".join(lines[:len(lines) // 2]), "utf-8")
+
+
 @pytest.mark.parametrize(("spoil", "message"), [
     (lambda folder: (folder / "merges.txt").unlink(), "no merges.txt"),
     (lambda folder: (folder / "vocab.json").write_text('{"a": 0}'), r"lacks <\|startoftext\|>"),
     (lambda folder: (folder / "vocab.json").write_text("{"), "not JSON"),
     (lambda folder: (folder / "merges.txt").write_text("#version: 0.2\na b c\n"), "'a b c'"),
+    (lambda folder: (folder / "merges.txt").write_bytes(b"\xff\xfe"), "merges.txt cannot be read"),
+    (lambda folder: (folder / "merges.txt").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n"), "git lfs pull"),
+    (lambda folder: (folder / "merges.txt").write_text("version https://example.org\n"), "lacks pieces of the merges; received 3 missing"),
+    (lambda folder: (folder / "merges.txt").write_text(""), "do not make all pieces of the vocabulary; received 30 left over"),
+    (lambda folder: cut_in_half(folder / "merges.txt"), "do not make all pieces of the vocabulary; received 16 left over: !!</w>, "),
+    (lambda folder: (folder / "tokenizer_config.json").write_text('{"added_tokens_decoder": {"x": 3}}'), "received TypeError"),
+    (lambda folder: (folder / "special_tokens_map.json").write_text('{"pad_token": [1]}'), "holds no CLIP tokenizer; received TypeError"),
+    (lambda folder: (folder / "tokenizer.json").write_text('{"model": 3}'), "received AttributeError.*; expected its files as"),
+    (lambda folder: (folder / "tokenizer.json").write_text('{"model": {"type": "BPE", "end_of_word_suffix": "</w>"}}'), "KeyError"),
     (lambda folder: (folder / "special_tokens_map.json").write_text('{"pad_token": "[PAD]"}'), r"no id; received '\[PAD\]'"),
     (lambda folder: (folder / "tokenizer.json").write_text('{"model": {"type": "WordPiece"}}'), "no CLIP tokenizer; received .*WordPiece"),
 ])
