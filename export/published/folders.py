@@ -199,9 +199,10 @@ def existing_folder(folder: StrPath) -> Path:
 def _config(what: str, folder: Path, kind: str) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The folder's config.json, which must be of that class, if it says of which it is."""
     config, notices = read_object(existing_folder(folder) / "config.json")
-    found = config.get("_class_name") or next(iter(config.get("architectures") or []), kind)
+    named = config.get("_class_name") or config.get("architectures") or kind
+    found = named[0] if isinstance(named, list) else named
     if found != kind:
-        raise CheckpointError(f"{what} in {folder} is of another class", received=found, expected=kind)
+        raise CheckpointError(f"{what} in {folder} is of another class", received=str(found), expected=kind)
     return config, notices
 
 

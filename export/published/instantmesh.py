@@ -21,6 +21,7 @@ from .choices import BACKGROUNDS, ELEVATIONS, ELEVATIONS_1_1, InstantMeshChoices
 from .model_index import ImageProcessor, check_zero123plus, image_processor, ramping_coefficients
 from .plan import Plan, Source
 from .reconstruction import FIELDS, field_entries, views_to_field
+from .schedules import Sampling
 from .tokenizer import empty_prompt, tokenizer_document
 from .zero123plus import CHANNELS, autoencoder_precision, grid_of, latents_of, length_of, unet_sampling, views_entry
 
@@ -70,7 +71,7 @@ class _Parts:
         self.reference = _reference_processor(root / "feature_extractor_vae")
         self.tokenizer = tokenizer_document(root / "tokenizer")
         self.ramp = ramping_coefficients(root, length_of(self.text))
-        self.sampling = unet_sampling(root, choices.spacing)
+        self.sampling = _views_sampling(root, choices.spacing)
         # The ramp of 1.1 starts at zero and that of 1.2 does not, which is all that tells the versions apart.
         default = ELEVATIONS_1_1 if self.ramp[0] == 0 else ELEVATIONS
         self.elevations = default if choices.elevations is None else choices.elevations
@@ -117,6 +118,16 @@ def _entries(parts: _Parts, choices: InstantMeshChoices) -> dict[str, Any]:
 
 def _resize(looks: ImageProcessor) -> dict[str, Any]:
     return {"size": looks.size, "resample": looks.resample}
+
+
+def _views_sampling(root: Path, spacing: str) -> Sampling:
+    """The sampler, which must be one that `components.views_step` calculates."""
+    found = unet_sampling(root, spacing)
+    if found.clamp or found.schedule["prediction"] == "sample":
+        raise CheckpointError(f"{root / 'scheduler'} asks for what the step of Zero123++ does not do",
+                              received="clip_sample" if found.clamp else "prediction_type sample",
+                              expected="v_prediction or epsilon, not clipped", remedy="give it as Zero123++ publishes it")
+    return found
 
 
 def _reference_processor(folder: Path) -> ImageProcessor:

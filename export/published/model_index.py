@@ -16,15 +16,15 @@ from .json_file import read_object
 StrPath = str | os.PathLike[str]
 SHAP_E = {"ShapEPipeline": "text", "ShapEImg2ImgPipeline": "image"}
 ZERO123PLUS = "Zero123PlusPipeline"
-# PIL's numbers, which the files hold.
-RESAMPLING = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
+# PIL's numbers, which the files hold, of what the runtime can do.
+RESAMPLING = {2: "bilinear", 3: "bicubic"}
 
 
 @dataclass(frozen=True)
 class ImageProcessor:
     """Resize the short side to `size` pixels, cut a square of `size` from the centre, then (rgb - mean) / std, rgb in [0, 1].
 
-    resample : "bicubic", "bilinear", ... as PIL calls it
+    resample : "bicubic" or "bilinear", as PIL calls it
     """
 
     mean: tuple[float, float, float]
@@ -37,7 +37,7 @@ def kind_of_shap_e(root: StrPath) -> str:
     """"text" or "image": what the Shap-E pipeline in that folder starts from. Raises CheckpointError."""
     index, where = _index(root)
     kind = index.get("_class_name")
-    if kind not in SHAP_E:
+    if not isinstance(kind, str) or kind not in SHAP_E:
         raise CheckpointError(f"{where} is not of Shap-E", received=str(kind), expected=" or ".join(SHAP_E))
     return SHAP_E[kind]
 
@@ -66,13 +66,17 @@ def image_processor(folder: StrPath) -> ImageProcessor:
     config, _ = read_object(path)
     off = [step for step in ("do_resize", "do_center_crop", "do_normalize", "do_rescale") if config.get(step, True) is not True]
     size, crop = _side(config.get("size")), _side(config.get("crop_size"))
-    resample = RESAMPLING.get(config.get("resample", 3))
-    scale = config.get("rescale_factor", 1 / 255)
-    if off or size is None or crop != size or resample is None or not math.isclose(scale, 1 / 255, rel_tol=1e-4):
-        raise CheckpointError(f"{path} prepares pictures in another way", expected="resize, square crop to the same size, normalise",
+    number, scale = config.get("resample", 3), config.get("rescale_factor", 1 / 255)
+    resample = RESAMPLING.get(number) if isinstance(number, int) else None
+    if off or size is None or crop != size or resample is None or not (_is_finite(scale) and math.isclose(scale, 1 / 255, rel_tol=1e-4)):
+        raise CheckpointError(f"{path} prepares pictures in another way",
+                              expected="resize, bilinear or bicubic, square crop to the same size, normalise",
                               received=f"size {config.get('size')}, crop_size {config.get('crop_size')}, "
                                        f"resample {config.get('resample')}, rescale_factor {scale}, off: {', '.join(off) or 'nothing'}")
-    return ImageProcessor(_channels(config, "image_mean", path), _channels(config, "image_std", path), size, resample)
+    mean, std = _channels(config, "image_mean", path), _channels(config, "image_std", path)
+    if min(std) <= 0:
+        raise CheckpointError(f"{path}: image_std is not above zero", received=str(std))
+    return ImageProcessor(mean, std, size, resample)
 
 
 def _index(root: StrPath) -> tuple[dict[str, Any], Path]:
@@ -82,8 +86,8 @@ def _index(root: StrPath) -> tuple[dict[str, Any], Path]:
 
 def _side(entry: Any) -> int | None:
     """A length as the files write it: 224, {"shortest_edge": 224} or {"height": 224, "width": 224}."""
-    lengths = set(entry.values()) if isinstance(entry, dict) else {entry}
-    side = lengths.pop() if len(lengths) == 1 else None
+    lengths = list(entry.values()) if isinstance(entry, dict) else [entry]
+    side = lengths[0] if lengths and all(length == lengths[0] for length in lengths) else None
     return side if isinstance(side, int) and not isinstance(side, bool) and side > 0 else None
 
 

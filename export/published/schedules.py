@@ -63,7 +63,7 @@ def sampling(folder: str | os.PathLike[str], spacing: str | None = None) -> Samp
     Raises CheckpointError for a scheduler that no table of ours expresses.
     """
     config, where, notices = _read(folder)
-    found = _CLASSES.get(config.get("_class_name", ""))
+    found = _CLASSES.get(str(config.get("_class_name")))
     if found is None:
         raise CheckpointError(f"{where} asks for a sampler that is not known here", received=str(config.get("_class_name")),
                               expected=", ".join(_CLASSES))
@@ -127,7 +127,7 @@ def _clamp(config: Mapping[str, Any], where: str) -> Clamp:
 
 
 def _renamed(config: Mapping[str, Any], key: str, names: Mapping[str, str], where: str) -> str:
-    if config[key] not in names:
+    if not isinstance(config[key], str) or config[key] not in names:
         raise CheckpointError(f"{where}: {key} is not known here", received=repr(config[key]), expected=", ".join(names))
     return names[config[key]]
 
@@ -139,7 +139,8 @@ def _checked(schedule: dict[str, Any], where: str) -> dict[str, Any]:
         "train_steps": not _is_whole(schedule["train_steps"]) or schedule["train_steps"] < 2,
         "beta_start": not isinstance(start, float), "beta_end": not isinstance(end, float),
         "spacing": schedule.get("spacing", "trailing") not in SPACINGS,
-        "steps_offset": not _is_whole(schedule.get("steps_offset", 0))}
+        "steps_offset": not _is_whole(schedule.get("steps_offset", 0)),
+        "set_alpha_to_one": not isinstance(schedule.get("set_alpha_to_one", True), bool)}
     for name in (name for name, is_wrong in wrong.items() if is_wrong):
         raise CheckpointError(f"{where} describes no sampler", received=f"{name} {schedule[name]!r}")
     if not 0 < start <= end < 1:

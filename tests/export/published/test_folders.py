@@ -147,6 +147,13 @@ def test_a_folder_of_another_class(published):
         folders.text_encoder(published("shap-e") / "text_encoder")
 
 
+@pytest.mark.parametrize("named, found", [(3, "3"), ("AutoencoderTiny", "AutoencoderTiny"), (["AutoencoderTiny"], "AutoencoderTiny")])
+def test_a_class_that_is_written_in_another_way(tmp_path, named, found):
+    (tmp_path / "config.json").write_text(json.dumps({"architectures": named}))
+    with pytest.raises(CheckpointError, match=f"of another class; received {found}; expected AutoencoderKL"):
+        folders.vae(tmp_path)
+
+
 def test_folders_that_are_not_there(published, tmp_path):
     with pytest.raises(CheckpointError, match="none does not exist; expected a folder as it was published"):
         folders.vae(tmp_path / "none")

@@ -36,6 +36,11 @@ def test_kinds_of_pipelines(published):
         check_zero123plus(published("shap-e"))
 
 
+def test_a_kind_that_is_no_name(write):
+    with pytest.raises(CheckpointError, match=r"is not of Shap-E; received \['ShapEPipeline'\]"):
+        kind_of_shap_e(write({"_class_name": ["ShapEPipeline"]}, "model_index.json"))
+
+
 @pytest.mark.parametrize("version, first", [("1.1", (0.0, 0.2060058)), ("1.2", (0.0030183, 0.2204633, 0.2152784))])
 def test_ramps_start_as_published(published, version, first):
     ramp = ramping_coefficients(published(f"zero123plus-v{version}"), 77)
@@ -57,7 +62,8 @@ def test_image_processors_as_published(write):
 
 @pytest.mark.parametrize("change", [
     {"do_center_crop": False}, {"do_normalize": False}, {"resample": 9}, {"size": {"height": 224, "width": 200}}, {"crop_size": 200},
-    {"size": None}, {"rescale_factor": 1.0}])
+    {"size": None}, {"size": {"shortest_edge": [224]}}, {"size": {}}, {"rescale_factor": 1.0}, {"rescale_factor": "1/255"},
+    {"resample": [3]}, {"resample": 1}])
 def test_another_way_of_preparing_pictures_is_refused(write, change):
     with pytest.raises(CheckpointError, match="preprocessor_config.json prepares pictures in another way; received size"):
         image_processor(write(CLIP | change))
@@ -66,3 +72,5 @@ def test_another_way_of_preparing_pictures_is_refused(write, change):
 def test_channels_that_are_not_three_numbers(write):
     with pytest.raises(CheckpointError, match="image_std is not one number or three"):
         image_processor(write(CLIP | {"image_std": [0.5, 0.5]}))
+    with pytest.raises(CheckpointError, match="image_std is not above zero"):
+        image_processor(write(CLIP | {"image_std": [0.5, 0.5, 0]}))

@@ -1,6 +1,8 @@
 """What the exports of the published models say and hold, before any weight is read: the facts, as literals."""
 
 import dataclasses
+import json
+import shutil
 
 import pytest
 
@@ -96,6 +98,17 @@ def test_the_loop_of_instantmesh(small):
         "schedule": {"kind": "euler-ancestral", "betas": "linear", "beta_start": 0.00085, "beta_end": 0.012, "train_steps": 1000,
                      "prediction": "v", "spacing": "trailing"}}
     assert instantmesh_plan(small, spacing="file").entries["multiview"]["schedule"]["spacing"] == "linspace"
+
+
+@pytest.mark.parametrize("change, received", [
+    ({"prediction_type": "sample"}, "prediction_type sample"),
+    ({"_class_name": "DDIMScheduler", "clip_sample": True}, "clip_sample")])
+def test_a_sampler_that_the_step_of_zero123plus_does_not_calculate(small, tmp_path, change, received):
+    root = shutil.copytree(small / "zero123plus-v1.2", tmp_path / "zero123plus-v1.2")
+    path = root / "scheduler" / "scheduler_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(CheckpointError, match=f"scheduler asks for what the step of Zero123.. does not do; received {received}; expected v_pred"):
+        instantmesh(InstantMeshPaths(root, small / "instant_mesh_large.ckpt", "mesh"), InstantMeshChoices(view_size=64), FP32)
 
 
 # Pictures

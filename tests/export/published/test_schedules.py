@@ -83,6 +83,9 @@ def test_dpm_solver(scheduler):
     ("DDIMScheduler", {"num_train_timesteps": 1000.5}, "describes no sampler; received train_steps 1000.5"),
     ("DDIMScheduler", {"steps_offset": None}, "describes no sampler; received steps_offset None"),
     ("DDIMScheduler", {"timestep_spacing": "random"}, "describes no sampler; received spacing 'random'"),
+    ("DDIMScheduler", {"set_alpha_to_one": "yes"}, "describes no sampler; received set_alpha_to_one 'yes'"),
+    ("DDIMScheduler", {"beta_schedule": ["linear"]}, "beta_schedule is not known here; received ..linear"),
+    (["DDIMScheduler"], {}, "a sampler that is not known here; received ..DDIMScheduler"),
     ("DDIMScheduler", {"clip_sample_range": "wide"}, "clip_sample_range is no length; received 'wide'")])
 def test_what_no_table_expresses(scheduler, kind, change, words):
     folder = scheduler(kind, **change)
