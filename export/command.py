@@ -1,7 +1,8 @@
 """The command line: `meshwright export sharp-it` and `meshwright export instantmesh`.
 
 Thin, like runtime.cli: it reads options, calls the library and prints. Nothing heavy is imported until the options
-have been read. Exit codes: 0 done; 1 a component could not be exported; 2 bad input or a missing package.
+have been read. Exit codes: 0 done; 1 a component could not be exported, or the pack not be written; 2 bad input
+or a missing package.
 """
 
 from __future__ import annotations

@@ -72,6 +72,10 @@ def _check(components: Iterable[ComponentSpec], manifest: Mapping[str, Any],
     missing = [key for key in needed if key not in manifest]
     if missing:
         raise ExportError("the pack's manifest lacks entries", expected=", ".join(missing))
+    try:
+        json.dumps(dict(manifest), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ExportError("the pack's manifest is not JSON", received=str(error)) from error
     absent = [str(source) for source in files.values() if not Path(source).is_file()]
     if absent:
         raise ExportError("a file of the pack is missing", received=", ".join(absent))

@@ -19,8 +19,8 @@ class InHalf(nn.Module):
         super().__init__()
         self.module = half_copy(module)
 
-    def forward(self, *tensors: Tensor, **options: Any) -> Any:
-        result = self.module(*(_cast(t, torch.float16) for t in tensors), **options)
+    def forward(self, *tensors: Tensor) -> Tensor | tuple[Tensor, ...]:
+        result = self.module(*(_cast(t, torch.float16) for t in tensors))
         return tuple(_cast(t, torch.float32) for t in result) if isinstance(result, tuple) else _cast(result, torch.float32)
 
 

@@ -104,6 +104,9 @@ def test_missing_entries_files_and_doubled_components_are_refused_first(tmp_path
     lacking = {key: value for key, value in manifest().items() if key not in ("license", "views")}
     with pytest.raises(ExportError, match="expected license, views"):
         write_pack(tmp_path / "p", components(), lacking, tokenizer)
+    for value in (float("nan"), {"a", "set"}):
+        with pytest.raises(ExportError, match="the pack's manifest is not JSON; received "):
+            write_pack(tmp_path / "p", components(), manifest() | {"choices": value}, tokenizer)
     with pytest.raises(ExportError, match="no-such-file"):
         write_pack(tmp_path / "p", components(), manifest(), {"tokenizer.json": tmp_path / "no-such-file"})
     with pytest.raises(ExportError, match="more than once; received one"):
