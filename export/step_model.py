@@ -12,7 +12,6 @@ from ..engines.errors import ExportError
 # How a network takes the text: "cross-attention" as `encoder_hidden_states` (diffusers' UNet2DConditionModel),
 # "prefix" as `proj_embedding`, tokens ahead of the latent rows (diffusers' PriorTransformer, as in Shap-E).
 CONDITIONINGS = ("cross-attention", "prefix")
-INPUTS = ("latent", "previous", "row", "noise", "states", "coarse")
 OUTPUTS = ("latent_next", "previous_next")
 
 # ("after", low, high) clamps the guided prediction, ("before", low, high) each half before guidance.

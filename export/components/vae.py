@@ -32,7 +32,6 @@ class Scaling:
     gain: float = 1.0
 
 
-STABLE_DIFFUSION = Scaling(factor=0.18215)
 # The latents that Zero123++ and Sharp-It denoise.
 ZERO123PLUS = Scaling(picture=1.25, factor=0.18215, shift=0.22, gain=0.75)
 # The reference latents of Zero123++, which Sharp-It may also use for its coarse views.

@@ -14,7 +14,7 @@ from meshwright.export.components.reconstructor import reconstructor
 from meshwright.export.components.refiner import refiner
 from meshwright.export.components.shap_e_decoder import shap_e_decoder
 from meshwright.export.components.text_encoder import pooled_text_encoder, text_encoder
-from meshwright.export.components.vae import STABLE_DIFFUSION, ZERO123PLUS, Scaling, vae_decoder, vae_encoder
+from meshwright.export.components.vae import ZERO123PLUS, Scaling, vae_decoder, vae_encoder
 from meshwright.export.models.field import FieldDecoder
 from meshwright.export.models.nerf import DensityDecoder
 from meshwright.export.models.reconstructor import Reconstructor, ReconstructorConfig
@@ -73,7 +73,7 @@ def test_the_pooled_text_is_one_token_of_length_root_width():
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("scaling", [STABLE_DIFFUSION, ZERO123PLUS, Scaling(shift=(0.1, 0.2, -0.3, 0.0), gain=2.0)])
+@pytest.mark.parametrize("scaling", [Scaling(factor=0.18215), ZERO123PLUS, Scaling(shift=(0.1, 0.2, -0.3, 0.0), gain=2.0)])
 def test_pictures_and_latents_are_scaled_as_the_option_says(scaling):
     model = vae()
     image = torch.rand(1, 3, 32, 16)

@@ -9,13 +9,14 @@ from meshwright.engines import open_engine
 from meshwright.engines.errors import ExportError
 from meshwright.export.onnx_file import write_onnx
 from meshwright.export.spec import ComponentSpec, Input
-from meshwright.export.step_model import INPUTS, OUTPUTS, StepModel
+from meshwright.export.step_model import OUTPUTS, StepModel
 from meshwright.runtime.noise import normal
 from meshwright.runtime.schedules import Table, make_table
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 WIDTH, GUIDANCE, TOLERANCE = 8, 2.5, 1e-4
+INPUTS = ("latent", "previous", "row", "noise", "states", "coarse")
 
 
 def unet():
