@@ -67,7 +67,7 @@ class _Parts:
         self.unet = folders.unet(root / "unet", in_channels=CHANNELS, weights=paths.unet)
         self.controlnet = folders.controlnet(paths.controlnet) if paths.controlnet else None
         self.reconstructor = folders.instant_mesh(paths.reconstructor, paths.variant, view_size=choices.view_size)
-        self.looks = image_processor(root / "feature_extractor_clip")
+        self.looks = image_processor(root / "feature_extractor_clip", self.vision.config["image_size"])
         self.reference = _reference_processor(root / "feature_extractor_vae")
         self.tokenizer = tokenizer_document(root / "tokenizer")
         self.ramp = ramping_coefficients(root, length_of(self.text))

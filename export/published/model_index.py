@@ -60,8 +60,12 @@ def ramping_coefficients(root: StrPath, length: int) -> tuple[float, ...]:
     return tuple(map(float, ramp))
 
 
-def image_processor(folder: StrPath) -> ImageProcessor:
-    """What preprocessor_config.json asks for. Raises CheckpointError for steps that are not those of ImageProcessor."""
+def image_processor(folder: StrPath, seen: int | None = None) -> ImageProcessor:
+    """What preprocessor_config.json asks for.
+
+    seen : pixels along the picture that the network takes, if it takes one size only
+    Raises CheckpointError for steps that are not those of ImageProcessor, or for another size.
+    """
     path = existing_folder(folder) / "preprocessor_config.json"
     config, _ = read_object(path)
     off = [step for step in ("do_resize", "do_center_crop", "do_normalize", "do_rescale") if config.get(step, True) is not True]
@@ -73,6 +77,8 @@ def image_processor(folder: StrPath) -> ImageProcessor:
                               expected="resize, bilinear or bicubic, square crop to the same size, normalise",
                               received=f"size {config.get('size')}, crop_size {config.get('crop_size')}, "
                                        f"resample {config.get('resample')}, rescale_factor {scale}, off: {', '.join(off) or 'nothing'}")
+    if seen not in (None, size):
+        raise CheckpointError(f"{path} does not belong to its encoder", received=f"pictures of {size} pixels", expected=f"{seen} pixels")
     mean, std = _channels(config, "image_mean", path), _channels(config, "image_std", path)
     if min(std) <= 0:
         raise CheckpointError(f"{path}: image_std is not above zero", received=str(std))

@@ -71,7 +71,8 @@ class _Parts:
         self.text = folders.text_encoder(paths.zero123plus / "text_encoder")
         self.condition = (folders.projected_text_encoder(paths.shap_e / "text_encoder") if self.kind == "text"
                           else folders.image_encoder(paths.shap_e / "image_encoder"))
-        self.looks = None if self.kind == "text" else image_processor(paths.shap_e / "image_processor")
+        self.looks = (None if self.kind == "text"
+                      else image_processor(paths.shap_e / "image_processor", self.condition.config["image_size"]))
         self.prior = folders.prior(paths.shap_e / "prior")
         self.decoder = folders.shap_e_decoder(paths.shap_e)
         self.vae = folders.vae(paths.zero123plus / "vae")

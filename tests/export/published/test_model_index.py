@@ -60,6 +60,12 @@ def test_image_processors_as_published(write):
     assert image_processor(write(VAE)) == ImageProcessor((0.5, 0.5, 0.5), (0.8, 0.8, 0.8), 512, "bilinear")
 
 
+def test_pictures_of_another_size_than_the_encoder_sees(write):
+    assert image_processor(write(CLIP), 224).size == 224
+    with pytest.raises(CheckpointError, match="does not belong to its encoder; received pictures of 224 pixels; expected 336 pixels"):
+        image_processor(write(CLIP), 336)
+
+
 @pytest.mark.parametrize("change", [
     {"do_center_crop": False}, {"do_normalize": False}, {"resample": 9}, {"size": {"height": 224, "width": 200}}, {"crop_size": 200},
     {"size": None}, {"size": {"shortest_edge": [224]}}, {"size": {}}, {"rescale_factor": 1.0}, {"rescale_factor": "1/255"},
