@@ -1,10 +1,11 @@
-"""Takes the trained weights back out of a pack: its ONNX files become checkpoints that `pack` and further training read.
+"""Takes the trained weights back out of a pack: its ONNX files become checkpoints.
 
     python -m meshwright.export.props.restore --pack runtime/packs/props --out CHECKPOINTS
 
 A module whose parameters hold numbers that occur once is exported as the pack was. Where one of them turns up in that graph, at
 the same place of the pack's graph stand the trained numbers. No name is looked at: exporters fold and rename weights.
-The encoder of the Shap-E autoencoder is in no pack, and stays lost.
+`pack` reads them, and so does the training of other networks. That of their own cannot be resumed: no pack holds the state of an
+optimiser. The encoder of the Shap-E autoencoder is in no pack either, and stays lost.
 """
 
 import argparse
@@ -157,7 +158,11 @@ def _latent_scaling(spec: ComponentSpec, pack: Path) -> tuple[Tensor, float]:
 def write(pack: Path, out: Path, *, pictures: bool = True) -> None:
     """shap_e.pt (the decoder only), vae.pt, prior.pt, refiner.pt, reconstructor.pt, surface.pt, pairs.pt (statistics only); and, of a
     pack that takes pictures, views.pt and picture_prior.pt, unless `pictures` is false.
+
+    Errors: ExportError as `restore` and `check`, or if `pack` is no folder of a pack.
     """
+    if not (pack / "pack.json").is_file():
+        raise ExportError(f"{pack} is no pack", expected="a folder with pack.json")
     out.mkdir(parents=True, exist_ok=True)
     text, refined = prior.build(), refiner_training.build()
     coder, shape, planes = vae.build(), ShapEDecoder(shap_e.CONFIG), Reconstructor(CONFIG)

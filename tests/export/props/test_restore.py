@@ -63,6 +63,12 @@ def test_a_weight_that_no_file_holds_is_named(tmp_path):
         restore.restore(larger, (spec_of(larger),), tmp_path)
 
 
+def test_a_folder_without_a_pack_is_refused_first(tmp_path):
+    with pytest.raises(ExportError, match="none is no pack; expected a folder with pack.json"):
+        restore.write(tmp_path / "none", tmp_path / "out")
+    assert not list(tmp_path.iterdir())
+
+
 def test_axes_are_put_back():
     values = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
     moved = values.transpose(2, 0, 1)
