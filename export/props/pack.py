@@ -36,7 +36,7 @@ from .training.reconstructor import CONFIG, Reconstructor
 from .training.surface import EXTENT, RESOLUTION
 from .training.views import SEEN, ViewsModel
 
-VERSION = "2"
+VERSION = "3"
 SEEN_AT = {"size": pictures.SIZE, "resample": "bicubic"}
 PICTURE = (1, 3, pictures.SIZE, pictures.SIZE)
 SCHEDULE = {"kind": "ddim", "prediction": "v", "betas": "cosine", "train_steps": 1000, "spacing": "trailing"}

@@ -100,7 +100,7 @@ def test_a_broken_pack_is_reported_and_stops_nothing(broken):
     assert ended.returncode == 1 and ended.stderr == ""
     text = " ".join(ended.stdout.split())
     assert "cut BROKEN: vae_decoder.onnx of pack" in text and "nonsense BROKEN: pack.json is not JSON" in text
-    assert "tiny 1, recipe sharp-it" in text and "props 2, recipe sharp-it" in text
+    assert "tiny 1, recipe sharp-it" in text and "props 3, recipe sharp-it" in text
     assert "Something is broken: see Problems." in text
 
 

@@ -22,7 +22,9 @@ class _Conv(nn.Module):
         return x + self.conv(F.silu(self.norm(x)))
 
 
-class _Block(nn.Module):
+class Block(nn.Module):
+    """One layer of a transformer: states (b, n, width), each of which sees all."""
+
     def __init__(self, width: int, heads: int):
         super().__init__()
         self.norm1, self.norm2, self.heads = nn.LayerNorm(width), nn.LayerNorm(width), heads
@@ -42,7 +44,7 @@ class PictureEncoder(nn.Module):
         super().__init__()
         self.stem = nn.Sequential(nn.Conv2d(3, 24, 3, 1, 1), _Conv(24, 32), _Conv(32, 64), _Conv(64, 96), _Conv(96, width))
         self.position_embed = nn.Parameter(torch.randn(1, 1 + 64, width) * 0.1)
-        self.blocks = nn.ModuleList(_Block(width, 5) for _ in range(depth))
+        self.blocks = nn.ModuleList(Block(width, 5) for _ in range(depth))
         self.norm, self.head, self.spread = nn.LayerNorm(width), nn.Linear(width, states), nn.LayerNorm(states)
         nn.init.constant_(self.spread.weight, SPREAD)
         for name, numbers in (("mean", MEAN), ("std", STD)):

@@ -27,7 +27,7 @@ from .loop import averaged
 from .pairs import grid
 from .vae import build as build_vae
 
-COUNT, SHARD, PICTURES = 4000, 50, 4
+COUNT, SHARD, PICTURES = 10_000, 50, 4
 
 
 @dataclass(frozen=True)

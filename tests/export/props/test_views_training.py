@@ -26,7 +26,7 @@ def test_views_are_drawn_from_the_picture_its_latents_and_the_sketch(model):
     noisy, timestep, picture, reference = batch(1)
     seen = torch.ones(1, dtype=torch.bool)
     drawn, sketch = model(noisy, timestep, picture, reference, seen)
-    assert drawn.shape == (1, 4, 48, 32) and sketch.shape == (1, 4, 24, 16)
+    assert drawn.shape == (1, 4, 48, 32) and sketch.shape == (1, 4, 48, 32)
     for other in ((noisy, timestep, 1 - picture, reference, seen), (noisy, timestep, picture, -reference, seen)):
         assert (model(*other)[0] - drawn).abs().max() > 1e-4
     unseen = model(noisy, timestep, picture, reference, ~seen)[1]
