@@ -47,9 +47,7 @@ class GraphLoop:
         self._buffers.fill(carry, per_step, constants)
         if not self._is_warm:
             self._warm_up(carry)
-        if self._graph is not None:
-            self._graph.launch()
-        else:
+        if self._graph is None or not self._launch_graph():
             self._launch_steps(on_step)
         result = self._buffers.result(keep)
         self._cuda.synchronise()
@@ -75,6 +73,19 @@ class GraphLoop:
         self._is_warm = True
         self._buffers.refill(carry)
 
+    def _launch_graph(self) -> bool:
+        """Whether the graph started. One that does not, for want of memory say, has done nothing: the steps take its place."""
+        try:
+            self._graph.launch()
+        except DeviceLost:
+            raise
+        except BackendError as error:
+            LOG.warning("the CUDA graph of a loop of %d steps is not used any more: %s", self._buffers.steps, error)
+            self._drop_graph()
+            self.choice = GraphChoice(False, None, None, str(error))
+            return False
+        return True
+
     def _launch_steps(self, on_step: OnStep) -> None:
         launch_steps(self._cuda, self._buffers.steps, lambda i: self._step(self._buffers.addresses(i)), on_step)
 
@@ -98,17 +109,32 @@ class GraphLoop:
 
     def _choose(self, carry: Tensors, result: dict[str, Array]) -> None:
         """Time both ways on the last scan's arguments, and keep the faster one. result : of that scan, step by step."""
-        why_not = self._capture() or self._difference(carry, result)
-        if why_not is not None:
-            self._drop_graph()
+        try:
+            why_not, times = self._tried(carry, result)
+        except BaseException:
+            self._drop_graph()  # the next scan must not take it for one that was compared
+            raise
+        if times is None:
             self.choice = GraphChoice(False, None, None, why_not)
         else:
-            graph_ms, plain_ms = self._timed(carry)
+            graph_ms, plain_ms = times
             self.choice = GraphChoice(graph_ms <= plain_ms, round(graph_ms, 3), round(plain_ms, 3))
             LOG.info("a loop of %d steps: %.3f ms as one CUDA graph, %.3f ms step by step", self._buffers.steps, graph_ms, plain_ms)
-            if not self.choice.use_graph:
-                self._drop_graph()
+        if not self.choice.use_graph:
+            self._drop_graph()
         self._on_choice(self.choice)
+
+    def _tried(self, carry: Tensors, result: dict[str, Array]) -> tuple[str | None, tuple[float, float] | None]:
+        """Why a graph cannot be used, or the times of both ways. What refuses the graph leaves `result` as good as it was."""
+        why_not = self._capture()
+        try:
+            why_not = why_not or self._difference(carry, result)
+            return why_not, self._timed(carry) if why_not is None else None
+        except DeviceLost:
+            raise
+        except BackendError as error:
+            LOG.warning("a CUDA graph of %d steps does not run; it is not used: %s", self._buffers.steps, error)
+            return str(error), None
 
     def _timed(self, carry: Tensors) -> tuple[float, float]:
         """Milliseconds of the whole loop as a graph and step by step: medians of interleaved runs."""

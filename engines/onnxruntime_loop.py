@@ -87,32 +87,32 @@ class StepLoop:
 
     def _choose(self, carry: Tensors) -> None:
         """Time the first steps both ways, and keep the faster one."""
-        why_not = self._try_graphs(carry)
-        if why_not is not None:
+        why_not, times = self._try_graphs(carry)
+        if times is None:
             LOG.warning("no CUDA graph for the steps of a loop: %s", why_not)
             self.choice = GraphChoice(False, None, None, why_not)
             return
-        graph_ms, plain_ms = self._timed(carry)
+        graph_ms, plain_ms = times
         self.choice = GraphChoice(graph_ms <= plain_ms, round(graph_ms, 3), round(plain_ms, 3))
         LOG.info("%d steps: %.3f ms as CUDA graphs, %.3f ms without", self._few, graph_ms, plain_ms)
         if self.choice.use_graph:
             self._in_use = self._captured
 
-    def _try_graphs(self, carry: Tensors) -> str | None:
-        """Why graphs cannot be used: a capture that fails, or results that differ."""
+    def _try_graphs(self, carry: Tensors) -> tuple[str | None, tuple[float, float] | None]:
+        """Why graphs cannot be used (a capture or a launch that fails, or results that differ), or the times of both ways."""
         expected = self._first_steps(self._plain, carry)
         try:
             self._first_steps(self._captured, carry)  # a step's first run with a graph captures it
             self._has_graphs = True
             received = self._first_steps(self._captured, carry)
+            wrong = [name for name, value in expected.items() if not alike(value, received[name])]
+            return (f"its {', '.join(wrong)} differs from that of the steps", None) if wrong else (None, self._timed(carry))
         except DeviceLost:
             raise
         except BackendError as error:
             self.is_broken = True
             self._cuda.end_capture()
-            return str(error)
-        wrong = [name for name, value in expected.items() if not alike(value, received[name])]
-        return f"its {', '.join(wrong)} differs from that of the steps" if wrong else None
+            return str(error), None
 
     def _timed(self, carry: Tensors) -> tuple[float, float]:
         times: tuple[list[float], list[float]] = ([], [])

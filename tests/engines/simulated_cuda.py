@@ -25,8 +25,9 @@ class SimulatedGraph:
     closed: bool = False
 
     def launch(self):
-        self.cuda.call("launch")
         assert not self.closed
+        with self.cuda.asked("the CUDA graph did not start"):
+            self.cuda.call("launch")
         self.cuda.clock += self.cuda.graph_ms
         for each in self.work:
             each()

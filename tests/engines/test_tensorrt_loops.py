@@ -8,6 +8,7 @@ import pytest
 
 from meshwright.engines.errors import Cancelled, DeviceLost, TensorError
 from meshwright.engines.graph_choice import GraphChoice, GraphChoices
+from meshwright.engines.graph_loop import GraphLoop
 from meshwright.engines.kept_loops import MOST
 from tests.engines import models
 from tests.engines.gpu_bench import PROPS, TensorRTBench, random_inputs
@@ -178,6 +179,47 @@ def test_a_graph_with_another_result_is_not_used(bench, caplog):
             bench.check_scan(engine, loop_inputs())
         assert engine.graph_choice.why_not == "its x, count differs from that of the steps"
     assert "gives another x, count than the steps" in caplog.text
+
+
+def test_a_graph_that_does_not_start_leaves_the_steps(bench, caplog):
+    """At its first launch, whose result nobody has compared yet."""
+    bench.cuda.refuses.add("launch")
+    with bench.open() as engine:
+        bench.check_scan(engine, loop_inputs())
+        assert "simulated failure of launch" in engine.graph_choice.why_not and "does not run; it is not used" in caplog.text
+        bench.cuda.refuses.clear()
+        bench.cuda.calls.clear()
+        bench.check_scan(engine, loop_inputs())
+        assert "launch" not in bench.cuda.names() and len(bench.executed()) == STEPS
+    assert GraphChoices(bench.plan).all() == {}
+
+
+def test_a_graph_that_starts_no_more_leaves_the_steps(bench, caplog):
+    with bench.open() as engine:
+        engine.scan(*loop_inputs())
+        bench.cuda.refuses.add("launch")
+        seen = []
+        bench.check_scan(engine, loop_inputs(), on_step=lambda *step: seen.append(step))
+        assert seen == [(i + 1, STEPS) for i in range(STEPS)] and not engine.graph_choice.use_graph
+        assert "is not used any more" in caplog.text and bench.cuda.names().count("close graph") == 1
+        bench.check_scan(engine, loop_inputs())
+    assert [choice.use_graph for choice in GraphChoices(bench.plan).all().values()] == [True]  # it is tried again next time
+
+
+def test_a_graph_that_was_not_compared_is_not_launched_again(bench, monkeypatch):
+    """The user stops the program, or a test its run, while the first scan compares."""
+    with bench.open() as engine:
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(GraphLoop, "_difference", interrupt)
+            engine.scan(*loop_inputs())
+        bench.cuda.calls.clear()
+        bench.check_scan(engine, loop_inputs())
+        assert bench.cuda.names().index("execute") < bench.cuda.names().index("launch")
+        assert bench.cuda.names().count("begin capture") == 1
+
+
+def interrupt(*arguments):
+    raise KeyboardInterrupt
 
 
 def test_refitting_drops_the_graphs(bench):
