@@ -90,7 +90,8 @@ class EngineCache:
                 yield path, error
 
     def store(self, name: str, key: Key, model: Path, build: Callable[[Path], float]) -> Entry:
-        """Let `build` write an engine to a new file, and put it in place when it is whole.
+        """Let `build` write an engine to a new file, and put it in place when it is whole. What was noted beside the engine that
+        was there goes with it: loops that were timed and compared on that one say nothing of the new one.
 
         build : gets the path, returns the seconds it took; what it raises leaves the cache as it was.
         OutputError if the folder cannot be written.
@@ -103,6 +104,7 @@ class EngineCache:
                 header = {"key": asdict(key), "name": name, "model": str(model), "bytes": engine.stat().st_size,
                           "sha256": _hash(engine, 0), "seconds": round(seconds, 2)}
                 _assemble(part, header, engine)
+                self._forget(path)
                 os.replace(part, path)
         finally:
             for file in (part, engine):
@@ -125,12 +127,16 @@ class EngineCache:
     def remove(self, path: Path) -> None:
         """Delete one file and what is noted beside it. OutputError if it stays."""
         with self._writing():
-            for file in (path, *self.folder.glob(f"{glob.escape(path.name)}.*")):
-                file.unlink(missing_ok=True)
+            self._forget(path)
+            path.unlink(missing_ok=True)
 
     def leftovers(self) -> list[Path]:
         """What builds that were ended by force have left. Ask only while the lock is held."""
         return self._files(PART)
+
+    def _forget(self, path: Path) -> None:
+        for file in self.folder.glob(f"{glob.escape(path.name)}.*"):
+            file.unlink(missing_ok=True)
 
     def _files(self, ending: str) -> list[Path]:
         try:
@@ -179,7 +185,7 @@ def read_header(path: Path) -> Entry:
             length = int.from_bytes(file.read(LENGTH), "little")
             header = json.loads(file.read(length)) if 0 < length <= LONGEST_HEADER else None
             return _entry(path, header, file.tell())
-    except (ValueError, TypeError, KeyError, OSError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError, OSError) as error:
         raise DamagedEngine(f"{path.name} is damaged", received=str(error)) from error
 
 
@@ -194,8 +200,8 @@ def check_engine(entry: Entry) -> None:
 
 
 def _entry(path: Path, header: Mapping[str, Any], offset: int) -> Entry:
-    entry = Entry(path, key_from(header["key"]), header["name"], header["model"], header["bytes"], header["sha256"],
-                  float(header["seconds"]), offset)
+    name, model, sha256 = (str(header[part]) for part in ("name", "model", "sha256"))
+    entry = Entry(path, key_from(header["key"]), name, model, int(header["bytes"]), sha256, float(header["seconds"]), offset)
     size = path.stat().st_size - offset
     if size != entry.bytes:
         raise DamagedEngine(f"{path.name} is truncated", received=f"{size} bytes", expected=f"{entry.bytes} bytes")

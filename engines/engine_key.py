@@ -59,17 +59,21 @@ def make_key(order: Order, files: Mapping[str, str], hardware: Hardware) -> Key:
 
 
 def key_from(document: Mapping[str, Any]) -> Key:
-    """A key as `dataclasses.asdict` and JSON left it. Raises TypeError or KeyError for anything else."""
-    return Key(**{**document, "flags": tuple(document["flags"])})
+    """A key as `dataclasses.asdict` and JSON left it. Raises TypeError, ValueError or KeyError for anything else."""
+    return Key(**{**document, "files": dict(document["files"]), "axes": dict(document["axes"]), "flags": tuple(document["flags"])})
 
 
 def model_hashes(model: Path) -> dict[str, str]:
-    """SHA-256 of a model file, and of its weights in `MODEL.data` where there are any. ModelFileError if it is missing."""
+    """SHA-256 of a model file, and of its weights in `MODEL.data` where there are any. ModelFileError if it is missing
+    or cannot be read."""
     hashes = {}
     for path in (model, model.with_name(f"{model.name}.data")):
         if path.is_file():
-            with path.open("rb") as stream:
-                hashes[path.name] = hashlib.file_digest(stream, "sha256").hexdigest()
+            try:
+                with path.open("rb") as stream:
+                    hashes[path.name] = hashlib.file_digest(stream, "sha256").hexdigest()
+            except OSError as error:
+                raise ModelFileError("the model file cannot be read", received=str(error)) from error
     if model.name not in hashes:
         raise ModelFileError("the model file is missing", received=str(model))
     return hashes

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache as remembered
 from pathlib import Path
 
 from .engine_cache import EngineCache, Entry
-from .engine_key import Key, make_key
-from .errors import BackendUnavailable
+from .engine_key import Key, make_key, model_hashes
+from .errors import BackendUnavailable, ModelFileError
 from .hardware import Hardware
 from .tensorrt_build import Order
 from .tensorrt_builder import REFIT
 from .tensorrt_products import choose
 
 
-def prune(cache: EngineCache, hardware: Hardware) -> list[tuple[Path, str]]:
-    """Delete engines that are damaged, were built for another GPU, driver or version, or whose model is gone.
+def prune(cache: EngineCache, hardware: Hardware, on_wait: Callable[[str], None] = lambda holder: None) -> list[tuple[Path, str]]:
+    """Delete engines that are damaged, were built for another GPU, driver or version, or whose model is gone or another one now.
 
-    Waits for a build that is under way. -> each file that was deleted, and why. OutputError if one cannot be.
+    A machine that sees no GPU keeps the engines of every GPU: it may see one again. Models of engines that fit are read whole.
+    Waits for a build that is under way; on_wait : as `EngineCache.lock`.
+    -> each file that was deleted, and why. OutputError if one cannot be.
     """
     if not cache.folder.is_dir():
         return []
     gone = []
-    with cache.lock(lambda holder: None):
+    with cache.lock(on_wait):
         for path, why in [*_useless(cache, hardware), *((path, "left by a build that was stopped") for path in cache.leftovers())]:
             cache.remove(path)
             gone.append((path, why))
@@ -30,19 +33,30 @@ def prune(cache: EngineCache, hardware: Hardware) -> list[tuple[Path, str]]:
 
 
 def _useless(cache: EngineCache, hardware: Hardware) -> list[tuple[Path, str]]:
-    found = []
+    found, hashes = [], remembered(model_hashes)
     for path, entry in cache.files():
-        why = _why(entry, hardware) if isinstance(entry, Entry) else str(entry)
+        why = _why(entry, hardware, hashes) if isinstance(entry, Entry) else str(entry)
         found += [(path, why)] if why else []
     return found
 
 
-def _why(entry: Entry, hardware: Hardware) -> str | None:
-    """Why an engine is of no use here; None for one that is."""
+def _why(entry: Entry, hardware: Hardware, hashes: Callable[[Path], dict[str, str]]) -> str | None:
+    """Why an engine is of no use here; None for one that is. hashes : of a model's files, by name"""
     if not Path(entry.model).is_file():
         return f"its model {entry.model} is gone"
     differences = list(_differences(entry.key, entry.model, hardware))
+    if not differences and _is_another(entry, hashes):
+        differences = [f"its model {entry.model} is another one now"]
     return ", ".join(differences) or None
+
+
+def _is_another(entry: Entry, hashes: Callable[[Path], dict[str, str]]) -> bool:
+    """Whether the files that the engine was built from have changed since: by a new version of the pack, say."""
+    try:
+        here = hashes(Path(entry.model))
+    except ModelFileError:  # what cannot be read now says nothing
+        return False
+    return any(here.get(name, digest) != digest for name, digest in entry.key.files.items())
 
 
 def _differences(key: Key, model: str, hardware: Hardware) -> Iterator[str]:
@@ -51,4 +65,5 @@ def _differences(key: Key, model: str, hardware: Hardware) -> Iterator[str]:
         here = make_key(Order(choose(key.product), Path(model), {}, refittable=REFIT in key.flags), key.files, hardware)
     except BackendUnavailable:
         return
-    yield from Key(**{**vars(here), "axes": key.axes}).differences(key)
+    kept = ("axes",) if hardware.gpus else ("axes", "device", "capability", "driver")
+    yield from Key(**{**vars(here), **{name: getattr(key, name) for name in kept}}).differences(key)

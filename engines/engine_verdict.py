@@ -48,7 +48,7 @@ def read_verdict(entry: Entry, inputs: str, tolerance: float) -> Verdict | None:
         found = Verdict(**json.loads(_path(entry).read_text("utf-8")))
         asked = (found.engine, found.inputs, found.tolerance) == (entry.sha256, inputs, tolerance)
         return found if asked and isinstance(found.relative, float | None) else None
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
 
 

@@ -25,6 +25,13 @@ class GraphChoice:
     plain_ms: float | None = None
     why_not: str | None = None
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether every value is of its type, which a file that was altered may not give."""
+        times = (self.graph_ms, self.plain_ms)
+        return isinstance(self.use_graph, bool) and isinstance(self.why_not, str | None) and all(
+            isinstance(each, int | float | None) for each in times)
+
 
 class GraphChoices:
     """The choices of one engine, by the shapes and number of steps of a loop."""
@@ -40,9 +47,10 @@ class GraphChoices:
         """All of them; none from a file that cannot be read, which costs no more than measuring again."""
         try:
             document = json.loads(self._path.read_text(encoding="utf-8"))
-            return {loop: GraphChoice(**choice) for loop, choice in document.items()}
-        except (OSError, ValueError, TypeError, AttributeError):
+            choices = {loop: GraphChoice(**choice) for loop, choice in document.items()}
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError):
             return {}
+        return {loop: choice for loop, choice in choices.items() if choice.is_whole}
 
     def keep(self, loop: str, choice: GraphChoice) -> None:
         """Write one down. A folder that cannot be written to is no error: the next process measures again."""

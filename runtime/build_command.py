@@ -171,8 +171,9 @@ def _list() -> int:
     found = list(cache.entries())
     for entry in found:
         print(_line(entry) if isinstance(entry, Entry) else f"damaged: {entry}")
-    total = sum(entry.bytes for entry in found if isinstance(entry, Entry))
-    print(f"{len(found)} engines, {total / 1e6:.1f} MB in {cache.folder}")
+    whole = [entry for entry in found if isinstance(entry, Entry)]
+    damaged = f", {len(found) - len(whole)} damaged" if len(found) > len(whole) else ""
+    print(f"{len(whole)} engines, {sum(entry.bytes for entry in whole) / 1e6:.1f} MB{damaged} in {cache.folder}")
     return 0
 
 
@@ -184,7 +185,7 @@ def _line(entry: Entry) -> str:
 
 def _prune() -> int:
     cache = EngineCache()
-    gone = prune(cache, look())
+    gone = prune(cache, look(), lambda holder: print(f"waiting for {holder}, which builds into {cache.folder}", file=sys.stderr))
     for path, why in gone:
         print(f"{path.name}: {why}")
     print(f"{len(gone)} files deleted from {cache.folder}")

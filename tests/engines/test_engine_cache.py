@@ -9,12 +9,12 @@ import pytest
 
 from meshwright.engines import engine_cache, tensorrt_products
 from meshwright.engines.engine_cache import DamagedEngine, EngineCache, default_folder
-from meshwright.engines.engine_key import make_key
+from meshwright.engines.engine_key import make_key, model_hashes
 from meshwright.engines.engine_prune import prune
 from meshwright.engines.errors import BackendError, InputError, OutputError
 from meshwright.engines.tensorrt_build import Order
 from meshwright.engines.tensorrt_products import Product
-from tests.engines.engines_on_disk import machine
+from tests.engines.engines_on_disk import NO_GPU, machine
 from tests.without_rights import without_rights
 
 PRODUCT = Product("tensorrt", "json", ("numpy",), "")
@@ -40,7 +40,7 @@ def products(monkeypatch):
 
 
 def key(model, **changes):
-    return make_key(Order(PRODUCT, model, {}), {"a.onnx": "0" * 64}, machine(**changes))
+    return make_key(Order(PRODUCT, model, {}), model_hashes(model), machine(**changes))
 
 
 def store(cache, model, data=b"an engine", **changes):
@@ -75,7 +75,10 @@ def test_engines_for_two_machines_lie_side_by_side(cache, model):
     (lambda data: data[:-1] + b"!", "was altered"),
     (lambda data: data.replace(b'"name"', b'"eman"'), "is damaged"),
     (lambda data: data.replace(b"RTX 4090", b"RTX 4080"), "is an engine for something else"),
-], ids=["a-byte-short", "header-cut", "empty", "raw-engine", "altered", "other-header", "other-card"])
+    (lambda data: data.replace(b'"axes": {}', b'"axes": 10'), "is damaged"),
+    (lambda data: data.replace(b'"bytes": 9', b'"bytes": ]'), "is damaged"),
+    (lambda data: data[:20] + (1 << 19).to_bytes(8, "little") + b"[" * (1 << 19), "is damaged"),
+], ids=["a-byte-short", "header-cut", "empty", "raw-engine", "altered", "other-header", "other-card", "other-type", "no-json", "too-deep"])
 def test_a_damaged_file_says_what_is_wrong(cache, model, spoil, said):
     entry = store(cache, model)
     entry.path.write_bytes(spoil(entry.path.read_bytes()))
@@ -83,6 +86,23 @@ def test_a_damaged_file_says_what_is_wrong(cache, model, spoil, said):
         cache.find("p/a", key(model))
     store(cache, model)
     assert cache.find("p/a", key(model)) is not None
+
+
+def test_what_was_noted_beside_an_engine_goes_when_another_takes_its_place(cache, model):
+    """Verdicts, and loops that were timed and compared: nobody has done that with the new one."""
+    entry = store(cache, model)
+    notes = [cache.folder / f"{entry.path.name}.{ending}" for ending in ("verdict", "graphs", "kernels")]
+    for file in notes:
+        file.write_bytes(b"{}")
+
+    def fail(path):
+        raise BackendError("out of memory")
+
+    with pytest.raises(BackendError):
+        cache.store("p/a", key(model), model, fail)
+    assert all(file.is_file() for file in notes)
+    store(cache, model, b"another")
+    assert list(cache.folder.iterdir()) == [entry.path]
 
 
 @pytest.mark.parametrize("error", [BackendError("out of memory"), KeyboardInterrupt(), OSError(28, "No space left on device")],
@@ -167,6 +187,22 @@ def test_pruning_keeps_what_can_be_used(cache, model, tmp_path):
     assert [why for _, why in prune(cache, machine())] == [f"its model {model} is gone"]
 
 
+def test_an_engine_of_a_model_that_has_changed_is_pruned(cache, model):
+    """As after an update of Meshwright: the file has the same place."""
+    old = store(cache, model).path
+    model.write_bytes(b"a newer model")
+    new = store(cache, model).path
+    assert prune(cache, machine()) == [(old, f"its model {model} is another one now")]
+    assert [entry.path for entry in cache.entries()] == [new]
+
+
+def test_a_machine_that_sees_no_gpu_keeps_the_engines_of_every_one(cache, model):
+    store(cache, model)
+    store(cache, model, device="L4", driver="1")
+    (cache.folder / "b.engine").write_bytes(b"")
+    assert [path.name for path, _ in prune(cache, NO_GPU)] == ["b.engine"] and len(list(cache.entries())) == 2
+
+
 def test_engines_of_a_product_that_is_gone_are_kept(cache, model, monkeypatch):
     store(cache, model)
     monkeypatch.setattr(tensorrt_products, "PRODUCTS", (replace(PRODUCT, module="no_such", distributions=()),))
@@ -197,6 +233,7 @@ def test_one_build_at_a_time(cache, end):
 
         with cache.lock(let_go):
             assert waited == [f"process {holder.pid}"]
+        prune(cache, machine(), waited.append)
         with cache.lock(waited.append):
             assert len(waited) == 1
     finally:

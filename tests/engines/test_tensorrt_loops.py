@@ -134,7 +134,7 @@ def test_the_choice_is_kept_for_the_next_process(bench):
 
 def test_choices_that_cannot_be_read_are_made_again(bench):
     path = bench.plan.with_name("model.engine.graphs")
-    for content in ("", "[]", '{"a": 3}', '{"a": {"b": 1}}'):
+    for content in ("", "[]", '{"a": 3}', '{"a": {"b": 1}}', '{"a": {"use_graph": "no"}}', '{"a": {"use_graph": true, "graph_ms": "1"}}'):
         path.write_text(content)
         assert GraphChoices(bench.plan).all() == {}
     with bench.open() as engine:
