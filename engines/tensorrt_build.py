@@ -120,10 +120,7 @@ def _converse(process: subprocess.Popen, request: dict[str, Any], on_progress: O
 
 
 def _received(parts: list[Any]) -> Exception:
-    kind, *rest = parts
-    if kind == "MemoryError":
-        return MemoryError()
-    subject, received, expected, remedy = rest
+    kind, subject, received, expected, remedy = parts
     return getattr(errors, kind, BackendError)(subject, received=received, expected=expected, remedy=remedy)
 
 

@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any, TextIO
 
-from .errors import EngineError
-from .tensorrt_builder import build
+from .errors import EngineError, MeshwrightError, OutputError
+from .tensorrt_builder import build, failed
 from .tensorrt_network import Range
 from .tensorrt_products import choose
 
@@ -29,12 +29,12 @@ def main() -> None:
         _work(request, answers)
         _say(answers, done=True)
     except EngineError as error:
-        _say(answers, error=[type(error).__name__, error.subject, error.received, error.expected, error.remedy])
+        _refuse(answers, error)
     except OSError as error:  # of the engine's file
-        _say(answers, error=["OutputError", f"{request['out']} cannot be written", str(error), None,
-                             "make room, or set MESHWRIGHT_CACHE to a folder on another disk; the cache is as it was"])
+        _refuse(answers, OutputError(f"{request['out']} cannot be written", received=str(error), remedy=(
+            "make room, or set MESHWRIGHT_CACHE to a folder on another disk; the cache is as it was")))
     except MemoryError:
-        _say(answers, error=["MemoryError"])
+        _refuse(answers, failed(Path(request["model"]).name, "out of memory"))
 
 
 def _work(request: dict[str, Any], answers: TextIO) -> None:
@@ -59,6 +59,10 @@ def _private_output() -> TextIO:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     return answers
+
+
+def _refuse(answers: TextIO, error: MeshwrightError) -> None:
+    _say(answers, error=[type(error).__name__, error.subject, error.received, error.expected, error.remedy])
 
 
 def _say(answers: TextIO, **answer: Any) -> None:

@@ -12,7 +12,7 @@ from ..engines.engine_cache import EngineCache, Entry
 from ..engines.engine_loader import Teller
 from ..engines.engine_prune import prune
 from ..engines.engine_verdict import Verdict
-from ..engines.errors import BackendError, BackendUnavailable, InputError, ModelFileError, PackError, TensorError
+from ..engines.errors import BackendUnavailable, DeviceLost, EngineError, InputError, ModelFileError, OutputError, PackError
 from ..engines.hardware import Hardware, look
 from ..engines.tensorrt_build import workspace_limit
 from ..engines.tensorrt_products import PRODUCTS, Product, choose
@@ -28,8 +28,8 @@ from .ways import off
 def build(options: Namespace) -> int:
     """Build what is asked for, or list or prune the cache; 1 if a component could not be built."""
     if options.list or options.prune:
-        if options.pack is not None or options.component or options.backend is not None:
-            raise InputError("--list and --prune are about the whole cache", expected="no pack, component or backend")
+        if options.pack is not None or options.component or options.backend is not None or options.refit:
+            raise InputError("--list and --prune are about the whole cache", expected="no pack, component, backend or --refit")
         return _list() if options.list else _prune()
     if options.pack is None:
         raise InputError("no pack to build was named", expected="meshwright build PACK")
@@ -48,8 +48,9 @@ def build(options: Namespace) -> int:
 def build_missing(pack: Pack, wanted: str, *, quiet: bool) -> None:
     """What `generate --build` does first: build the engines that the pack lacks here, and say on standard error what came of it.
 
-    wanted : a backend as `Backends` knows it. What cannot be built runs elsewhere, so it stops nothing.
-    Errors: InputError for a backend that has no engines; BackendUnavailable where none that has is installed.
+    wanted : a backend as `Backends` knows it. What cannot be built runs elsewhere, so it stops nothing, nor does a cache that
+        cannot be written.
+    Errors: InputError for a backend that has no engines; BackendUnavailable where none that has is installed, or none works.
     """
     if wanted not in ("auto", *TENSORRT):
         raise InputError("--build builds engines for TensorRT", received=f"backend {wanted}", expected=", ".join(("auto", *TENSORRT)))
@@ -59,8 +60,12 @@ def build_missing(pack: Pack, wanted: str, *, quiet: bool) -> None:
         print(f"note: no engines are built: {product}", file=sys.stderr)
         return
     product.load()
-    work = _Build(pack, product, hardware, quiet)
-    work.run(list(pack.manifest.components.values()))
+    try:
+        work = _Build(pack, product, hardware, quiet)
+        work.run(list(pack.manifest.components.values()))
+    except OutputError as error:
+        print(f"note: engines are missing: {error}", file=sys.stderr)
+        return
     if not quiet:
         print(work.summary, file=sys.stderr)
 
@@ -92,6 +97,8 @@ class _Build:
         self._unchecked: str | None = None if hardware.gpus else "there is no GPU here"
 
     def run(self, components: list[Component]) -> None:
+        """Build those that are missing, and say which failed. OutputError for a cache that cannot be written, BackendUnavailable
+        for a product that builds nothing here: both end it."""
         started, say = time.perf_counter(), BuildProgress(sys.stderr, [c.name for c in components], quiet=self.quiet)
         try:
             for component in components:
@@ -101,8 +108,8 @@ class _Build:
             say.clear()
             if self._memory is not None:
                 self._memory.close()
-        for message in self.failed:
-            print(f"meshwright: {message}", file=sys.stderr)
+            for message in self.failed:
+                print(f"meshwright: {message}", file=sys.stderr)
         there = len(components) - self._built - len(self.failed)
         self.summary = (f"{self.pack.manifest.name}: {self._built} of {len(components)} engines built for {self.product.name} "
                         f"{self.product.version()} in {time.perf_counter() - started:.1f} s, {there} were there, "
@@ -121,7 +128,9 @@ class _Build:
                 self.engines.loader.cache.remove(entry.path)
                 entry, new = self._built_or_found(component, say)
                 verdict = self._checked(component, entry, say)
-        except (BackendError, ModelFileError, TensorError, PackError) as error:
+        except BackendUnavailable:  # as it would be for every other one
+            raise
+        except (EngineError, PackError) as error:
             self.failed.append(str(error))
             say.done("failed")
             return
@@ -153,8 +162,12 @@ class _Build:
             self._unchecked = str(error)
             say.note(f"the engines are checked when they are first used: {error}")
             return None
-        with self.engines.open(entry, component, self._memory) as engine:
-            return self.engines.judge(entry, engine, component)
+        try:
+            with self.engines.open(entry, component, self._memory) as engine:
+                return self.engines.judge(entry, engine, component)
+        except DeviceLost as error:  # the engines of the others can still be built
+            self._unchecked = str(error)
+            raise
 
 
 def _components(pack: Pack, names: list[str]) -> list[Component]:

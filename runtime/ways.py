@@ -98,7 +98,9 @@ class Ways:
 
     def how_to_build(self, backend: str) -> str:
         """The command that builds what is missing."""
-        return f"meshwright build {_name(self.pack)} --backend {backend}"
+        name = _name(self.pack)
+        quoted = f'"{name}"' if " " in name else name
+        return f"meshwright build {quoted} --backend {backend}"
 
     @cached_property
     def engines(self) -> PackEngines:

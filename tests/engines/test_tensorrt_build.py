@@ -1,5 +1,7 @@
 """Building with TensorRT-RTX, which needs no GPU: what it takes, what it refuses, and what the user is told."""
 
+import io
+import json
 import os
 import signal
 import subprocess
@@ -141,6 +143,20 @@ def test_a_process_that_the_system_ends_was_out_of_memory(tmp_path, monkeypatch)
     monkeypatch.setattr(tensorrt_build.subprocess, "Popen", doomed)
     said = refused(affine(tmp_path), tmp_path, BackendError)
     assert said.startswith("there was not enough memory to build affine.onnx") and "--component; the cache is as it was" in said
+
+
+def test_a_process_that_gets_no_memory_says_so(tmp_path, monkeypatch, capfd):
+    def full(*arguments):
+        raise MemoryError
+
+    request = {"product": "tensorrt-rtx", "model": "big.onnx", "out": str(tmp_path / "engine"), "workspace": None, "flags": [], "axes": {}}
+    monkeypatch.setattr(tensorrt_worker, "build", full)
+    monkeypatch.setattr(tensorrt_worker, "_private_output", lambda: sys.stdout)
+    monkeypatch.setattr(tensorrt_worker.signal, "signal", lambda *arguments: None)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(request)))
+    tensorrt_worker.main()
+    error = tensorrt_build._received(json.loads(capfd.readouterr().out)["error"])
+    assert type(error) is BackendError and "not enough memory to build big.onnx" in str(error)
 
 
 def test_a_library_that_crashes_is_quoted(tmp_path, monkeypatch):

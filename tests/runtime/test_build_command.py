@@ -99,6 +99,7 @@ def test_quiet_says_nothing(main, cache):
     (("tiny", "--backend", "abacus"), "there is no backend 'abacus' that builds engines; expected tensorrt or tensorrt-rtx"),
     ((), "no pack to build was named; expected meshwright build PACK"),
     (("tiny", "--list"), "--list and --prune are about the whole cache"),
+    (("--list", "--refit"), "--list and --prune are about the whole cache"),
     (("--list", "--prune"), "not allowed with argument"),
 ])
 def test_what_is_refused(main, cache, arguments, message):
