@@ -43,11 +43,12 @@ class Product:
         return None
 
     def not_listed(self, hardware: Hardware) -> str | None:
-        """Why it is not for this machine's cards, though it may be tried; None where one of them is listed."""
-        others = [gpu.compute_capability for gpu in hardware.gpus if gpu.compute_capability not in self.capabilities]
-        if not self.capabilities or len(others) < len(hardware.gpus) or not others:
+        """Why it is not for this machine's first card, which engines run on, though it may be tried; None where it is listed,
+        or does not tell its compute capability."""
+        capability = hardware.gpus[0].compute_capability if hardware.gpus else None
+        if not self.capabilities or capability is None or capability in self.capabilities:
             return None
-        return f"compute capability {others[0]} is not among those it lists: use {PRODUCTS[0].name}"
+        return f"compute capability {capability} is not among those it lists: use {PRODUCTS[0].name}"
 
     def load(self) -> ModuleType:
         """Import it. BackendUnavailable where the package or one of its libraries is missing."""

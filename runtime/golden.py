@@ -64,6 +64,9 @@ class Golden:
 
 def compared(outputs: Tensors, expected: Tensors, component: Component) -> Check:
     """How far a component's outputs are from those that were expected."""
+    lacking = [name for name in expected if name not in outputs]
+    if lacking:
+        return Check(component.name, np.inf, np.inf, component.tolerance, f"{FILE} has an output that the model lacks: {lacking[0]}")
     errors = [_errors(outputs[name], reference) for name, reference in expected.items()]
     return Check(component.name, max(e[0] for e in errors), max(e[1] for e in errors), component.tolerance)
 
@@ -77,8 +80,8 @@ def _readable() -> Iterator[None]:
 
 
 def _errors(output: np.ndarray, reference: np.ndarray) -> tuple[float, float]:
-    """Relative and absolute error; infinite where shapes differ or a value is not a number."""
-    if output.shape != reference.shape or not np.isfinite(output).all():
+    """Relative and absolute error; infinite where shapes differ or a value is not a number. reference : of any dtype"""
+    if output.shape != reference.shape or reference.dtype.kind not in "fiub" or not np.isfinite(output).all():
         return np.inf, np.inf
     absolute = float(np.abs(output.astype(np.float64) - reference).max(initial=0.0))
     largest = float(np.abs(reference).max(initial=0.0))

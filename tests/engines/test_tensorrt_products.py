@@ -1,5 +1,7 @@
 """Which product is used, and what is said where it is not there."""
 
+from dataclasses import replace
+
 import pytest
 
 from meshwright.engines import tensorrt_products
@@ -57,4 +59,10 @@ def test_cards_that_are_not_listed():
     tensorrt, rtx = PRODUCTS
     assert rtx.not_listed(machine(capability="8.9")) is None and tensorrt.not_listed(machine(capability="9.0")) is None
     assert rtx.not_listed(machine(capability="9.0")) == "compute capability 9.0 is not among those it lists: use tensorrt"
-    assert rtx.not_listed(NO_GPU) is None
+    assert rtx.not_listed(NO_GPU) is None and rtx.not_listed(machine(capability=None)) is None
+
+
+def test_engines_run_on_the_first_card():
+    listed, other = machine(capability="8.9"), machine(capability="9.0")
+    first, second = (replace(other, gpus=gpus) for gpus in (other.gpus + listed.gpus, listed.gpus + other.gpus))
+    assert PRODUCTS[1].not_listed(first).startswith("compute capability 9.0") and PRODUCTS[1].not_listed(second) is None

@@ -52,6 +52,19 @@ def test_missing_arrays_fail(spoil, name):
     assert not check.passed and check.problem
 
 
+@pytest.mark.parametrize(("name", "value", "problem"), [
+    ("vae_encoder/out/another", np.zeros(3, np.float32), "golden.npz has an output that the model lacks: another"),
+    ("vae_encoder/out/latent", None, ""),
+])
+def test_foreign_outputs_fail(spoil, name, value, problem):
+    """One that no network has, and text of the right shape."""
+    def change(arrays):
+        arrays[name] = np.full(arrays["vae_encoder/out/latent"].shape, "text") if value is None else value
+
+    checks = spoil(change)
+    assert not checks["vae_encoder"].passed and checks["vae_encoder"].problem == problem and checks["vae_decoder"].passed
+
+
 def test_nan_fails(spoil):
     def change(arrays):
         arrays["vae_encoder/in/image"][:] = np.nan
