@@ -37,8 +37,8 @@ class DeviceArray:
 
     @property
     def address(self) -> int:
-        """Of the first element. EngineError if the array is closed."""
-        if not self._finalizer.alive:
+        """Of the first element. EngineError if the array is closed, or the memory that it lies in."""
+        if not self._finalizer.alive or self.memory.is_closed:
             raise EngineError("the device array is closed")
         return self._block.address
 

@@ -60,6 +60,11 @@ class DeviceMemory:
         with self._lock:
             return self._peak
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether the driver has everything back."""
+        return self._closed
+
     def reset_peak(self) -> None:
         """Start the mark anew from what is held now."""
         with self._lock:
@@ -104,7 +109,7 @@ class DeviceMemory:
             self._release()
 
     def close(self) -> None:
-        """Give everything back, arrays that are still referred to included: they must not be used any more."""
+        """Give everything back, arrays that are still referred to included: using one of them raises EngineError."""
         with self._lock:
             if not self._closed:
                 self._closed = True

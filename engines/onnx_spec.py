@@ -62,7 +62,8 @@ def _axis(view: memoryview, start: int, end: int) -> int | str | None:
     """A length, a name, or None for an axis without either."""
     for number, *span in fields(view, start, end):
         if number == DIM_VALUE:
-            return varint(view, *span)[0]
+            length = varint(view, *span)[0]
+            return length if length < 1 << 63 else None  # -1 in two's complement, as some write for any length
         if number == DIM_NAME:
             return text(view, *span) or None
     return None

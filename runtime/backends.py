@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -56,13 +57,13 @@ class Backends:
         """
         *better, last = self._ways_of(component)
         for way in better:
+            self.used[component.name] = way
             try:
                 engine = self._open(way, component, threads, map_weights, weights)
             except (EngineError, OutputError) as error:  # the latter of a cache that cannot be written
                 self._give_up(way, component, error)
                 continue
             if engine is not None:
-                self.used[component.name] = way
                 return engine
             self._given_up.add((str(way), component.name))
         self.used[component.name] = last
@@ -128,7 +129,9 @@ class Backends:
             return checked(engine, self.pack, component, weights) if weights and _is_elsewhere(way) else engine
         self._hashed.add(way.entry.sha256)
         if weights:
-            return open_with(way, self.pack, component, weights, self._device_memory(), self._ways.engines, self.say)
+            engine, entry = open_with(way, self.pack, component, weights, self._device_memory(), self._ways.engines, self.say)
+            self.used[component.name] = replace(way, entry=entry)
+            return engine
         engine = self._ways.engines.open(way.entry, component, self._device_memory())
         try:
             if way.verdict is None and not self._passes(engine, way, component):

@@ -15,24 +15,27 @@ from .pack import Pack
 from .ways import Way
 
 if TYPE_CHECKING:
+    from ..engines.engine_cache import Entry
     from .pack_engines import PackEngines
 
 Weights = Mapping[str, np.ndarray]
 
 
 def open_with(way: Way, pack: Pack, component: Component, weights: Weights, memory: DeviceMemory, engines: PackEngines,
-              say: Callable[[str], None]) -> Engine:
-    """TensorRT's engine with these weights: refitted where it was built for that, else built anew, which `say` is told.
+              say: Callable[[str], None]) -> tuple[Engine, Entry]:
+    """TensorRT's engine with these weights: refitted where it was built for that, else built anew, which `say` is told. With it,
+    what it is in the cache.
 
     A refitted engine may calculate wrongly (TensorRT's documentation warns of it), so it is checked before it counts.
     Raises as `EngineLoader.load` and `open_engine` do; BackendError for an engine that is off.
     """
     why = "cannot be refitted"
-    engine = engines.open(engines.refittable(way.backend, component) or way.entry, component, memory)
+    entry = engines.refittable(way.backend, component) or way.entry
+    engine = engines.open(entry, component, memory)
     try:
         if engine.refit(weights):
             check_against_cpu(engine, pack, component, weights)
-            return engine
+            return engine, entry
     except DeviceLost:
         engine.close()
         raise
@@ -44,7 +47,7 @@ def open_with(way: Way, pack: Pack, component: Component, weights: Weights, memo
     engine.close()
     say(f"the engine of {component.name} on {way.backend} {why}; one with the new weights is built, or taken from the cache")
     entry = engines.with_weights(way.backend, component, weights, say)
-    return checked(engines.open(entry, component, memory), pack, component, weights)
+    return checked(engines.open(entry, component, memory), pack, component, weights), entry
 
 
 def checked(engine: Engine, pack: Pack, component: Component, weights: Weights) -> Engine:

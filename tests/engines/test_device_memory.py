@@ -107,6 +107,8 @@ def test_closing(memory):
     memory.close()
     memory.close()
     assert memory.held_bytes == 0 and not memory.cuda.blocks
+    with pytest.raises(EngineError, match="the device array is closed"):
+        kept.numpy()
     kept.close()
     with pytest.raises(EngineError, match="the device memory is closed"):
         memory.empty((1,), "uint8")

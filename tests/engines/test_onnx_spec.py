@@ -34,6 +34,12 @@ def test_axes_without_a_name_and_weights_among_the_inputs(tmp_path):
     assert [tensor.name for tensor in spec_in_file(path).inputs] == ["x"] and spec_in_file(path).inputs[0].shape == ("x_0", 2)
 
 
+def test_an_axis_of_length_minus_one_is_open(tmp_path):
+    path = models.save(tmp_path / "model.onnx", [helper.make_node("Neg", ["x"], ["y"])], [models.tensor("x", [-1, 2])],
+                       [models.tensor("y", [-1, 2])])
+    assert spec_in_file(path) == read_spec(path) and spec_in_file(path).inputs[0].shape == ("x_0", 2)
+
+
 def test_what_has_to_be_inferred_is_left_to_onnx_runtime(tmp_path):
     model = onnx.load(models.affine(tmp_path / "model.onnx"))
     model.graph.output[0].type.tensor_type.ClearField("shape")

@@ -80,6 +80,9 @@ def test_an_engine_that_cannot_be_refitted_is_built_anew_and_kept(gpu, pack, lor
     with Pipeline.open(pack, threads=1) as pipe:
         first = check(pipe, lora, expected)
         assert first.provenance["backend"] == "tensorrt-rtx"
+        (entry,) = (entry for entry in EngineCache().entries() if entry.name.endswith("with other weights"))
+        assert first.provenance["engines"]["refiner_step"]["sha256"] == entry.sha256
+        assert made(pipe).provenance["engines"]["refiner_step"]["sha256"] != entry.sha256
         assert [note for note in first.notices if WITH in note] == [
             f"the engine of refiner_step on tensorrt-rtx cannot be refitted; {WITH}"]
     assert gpu.built == ["refiner_step"]
