@@ -19,7 +19,7 @@ class AxisLengths:
         self._seen_in: dict[str, str] = {}
 
     def check(self, spec: TensorSpec, value: np.ndarray | DeviceArray) -> np.ndarray | DeviceArray:
-        """`value` in C order. Raises TensorError if its dtype or shape is not that of `spec`."""
+        """`value` in C order and this machine's byte order. Raises TensorError if its dtype or shape is not that of `spec`."""
         array = value if isinstance(value, DeviceArray) else np.asarray(value)
         fits = array.dtype.name == spec.dtype and array.ndim == len(spec.shape)
         fixed = zip(spec.shape, array.shape, strict=False)
@@ -30,7 +30,7 @@ class AxisLengths:
                 self._learn(spec, axis, length)
         if isinstance(array, DeviceArray):
             return array
-        return np.ascontiguousarray(array).reshape(array.shape)  # without it a scalar would gain an axis
+        return np.ascontiguousarray(array, spec.dtype).reshape(array.shape)  # without it a scalar would gain an axis
 
     def _learn(self, spec: TensorSpec, axis: str, length: int) -> None:
         known = self.lengths.setdefault(axis, length)

@@ -183,8 +183,9 @@ def read_header(path: Path) -> Entry:
             if file.read(len(MAGIC)) != MAGIC:
                 raise DamagedEngine(f"{path.name} is no engine of this release")
             length = int.from_bytes(file.read(LENGTH), "little")
-            header = json.loads(file.read(length)) if 0 < length <= LONGEST_HEADER else None
-            return _entry(path, header, file.tell())
+            if not 0 < length <= LONGEST_HEADER:
+                raise DamagedEngine(f"{path.name} is damaged", received=f"a header of {length} bytes")
+            return _entry(path, json.loads(file.read(length)), file.tell())
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError, OSError) as error:
         raise DamagedEngine(f"{path.name} is damaged", received=str(error)) from error
 

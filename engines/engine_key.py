@@ -68,12 +68,12 @@ def model_hashes(model: Path) -> dict[str, str]:
     or cannot be read."""
     hashes = {}
     for path in (model, model.with_name(f"{model.name}.data")):
-        if path.is_file():
-            try:
+        try:
+            if path.is_file():
                 with path.open("rb") as stream:
                     hashes[path.name] = hashlib.file_digest(stream, "sha256").hexdigest()
-            except OSError as error:
-                raise ModelFileError("the model file cannot be read", received=str(error)) from error
+        except OSError as error:
+            raise ModelFileError("the model file cannot be read", received=str(error)) from error
     if model.name not in hashes:
         raise ModelFileError("the model file is missing", received=str(model))
     return hashes

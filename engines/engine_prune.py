@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from functools import cache as remembered
 from pathlib import Path
@@ -22,7 +23,7 @@ def prune(cache: EngineCache, hardware: Hardware, on_wait: Callable[[str], None]
     Waits for a build that is under way; on_wait : as `EngineCache.lock`.
     -> each file that was deleted, and why. OutputError if one cannot be.
     """
-    if not cache.folder.is_dir():
+    if not os.path.isdir(cache.folder):  # not `Path.is_dir`, which raises for one that may not be looked into
         return []
     gone = []
     with cache.lock(on_wait):
@@ -42,12 +43,20 @@ def _useless(cache: EngineCache, hardware: Hardware) -> list[tuple[Path, str]]:
 
 def _why(entry: Entry, hardware: Hardware, hashes: Callable[[Path], dict[str, str]]) -> str | None:
     """Why an engine is of no use here; None for one that is. hashes : of a model's files, by name"""
-    if not Path(entry.model).is_file():
+    if _is_gone(Path(entry.model)):
         return f"its model {entry.model} is gone"
     differences = list(_differences(entry.key, entry.model, hardware))
     if not differences and _is_another(entry, hashes):
         differences = [f"its model {entry.model} is another one now"]
     return ", ".join(differences) or None
+
+
+def _is_gone(model: Path) -> bool:
+    """Whether there is no such file; one that this user may not see is still there for somebody."""
+    try:
+        return not model.is_file()
+    except OSError:
+        return False
 
 
 def _is_another(entry: Entry, hashes: Callable[[Path], dict[str, str]]) -> bool:

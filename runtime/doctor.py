@@ -88,7 +88,8 @@ def _disks(folders: Sequence[Path], cache: dict[str, Any]) -> list[dict[str, Any
     places = [("packs", folder) for folder in folders] + ([("cache", Path(cache["folder"]))] if cache["folder"] else [])
     rows: dict[tuple[str, Any], dict[str, Any]] = {}
     for what, folder in places:
-        there = next((parent for parent in [folder, *folder.absolute().parents] if parent.exists()), folder)
+        # Not `Path.exists`, which raises for a folder that may not be looked into.
+        there = next((parent for parent in [folder, *folder.absolute().parents] if os.path.exists(parent)), folder)
         try:
             usage, device = shutil.disk_usage(there), os.stat(there).st_dev
             row = {"what": what, "folder": str(folder), "free_bytes": usage.free, "total_bytes": usage.total, "why_not": None}
@@ -106,7 +107,7 @@ def _notes(founds: dict[str, Found], hardware: Hardware, cache: dict[str, Any]) 
         notes.append(f"{' and '.join(together)} are installed into one folder, where the last one wins; uninstall all but one, "
                      "then install that one again")
     for part in filter(None, os.environ.get(VARIABLE, "").split(os.pathsep)):
-        if not Path(part).is_dir():
+        if not os.path.isdir(part):
             notes.append(f"${VARIABLE} names {part}, which is no folder")
     if cache["damaged"]:
         notes.append(f"{cache['damaged']} engines in {cache['folder']} are damaged; they are built again when they are needed")

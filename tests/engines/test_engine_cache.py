@@ -77,8 +77,10 @@ def test_engines_for_two_machines_lie_side_by_side(cache, model):
     (lambda data: data.replace(b"RTX 4090", b"RTX 4080"), "is an engine for something else"),
     (lambda data: data.replace(b'"axes": {}', b'"axes": 10'), "is damaged"),
     (lambda data: data.replace(b'"bytes": 9', b'"bytes": ]'), "is damaged"),
+    (lambda data: data[:20] + b"\xff" * 8, "is damaged; received a header of 18446744073709551615 bytes"),
     (lambda data: data[:20] + (1 << 19).to_bytes(8, "little") + b"[" * (1 << 19), "is damaged"),
-], ids=["a-byte-short", "header-cut", "empty", "raw-engine", "altered", "other-header", "other-card", "other-type", "no-json", "too-deep"])
+], ids=["a-byte-short", "header-cut", "empty", "raw-engine", "altered", "other-header", "other-card",
+        "other-type", "no-json", "no-length", "too-deep"])
 def test_a_damaged_file_says_what_is_wrong(cache, model, spoil, said):
     entry = store(cache, model)
     entry.path.write_bytes(spoil(entry.path.read_bytes()))
@@ -194,6 +196,20 @@ def test_an_engine_of_a_model_that_has_changed_is_pruned(cache, model):
     new = store(cache, model).path
     assert prune(cache, machine()) == [(old, f"its model {model} is another one now")]
     assert [entry.path for entry in cache.entries()] == [new]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="folders are not closed by their mode there")
+def test_an_engine_whose_model_may_not_be_seen_is_kept(cache, tmp_path):
+    (tmp_path / "closed").mkdir()
+    model = tmp_path / "closed/a.onnx"
+    model.write_bytes(b"a model")
+    store(cache, model)
+    model.parent.chmod(0)
+    try:
+        with without_rights(tmp_path, cache.folder, *cache.folder.iterdir()):
+            assert prune(cache, machine()) == [] and len(list(cache.entries())) == 1
+    finally:
+        model.parent.chmod(0o755)
 
 
 def test_a_machine_that_sees_no_gpu_keeps_the_engines_of_every_one(cache, model):

@@ -65,6 +65,16 @@ def test_run(affine):
         np.testing.assert_array_equal(outputs["y"], affine_inputs(batch)["x"] * 2 + 0.5)
 
 
+def test_arrays_of_the_other_byte_order(affine, loop):
+    """As some file formats give them."""
+    def swapped(arrays):
+        return {name: value.astype(value.dtype.newbyteorder("S")) for name, value in arrays.items()}
+
+    np.testing.assert_array_equal(affine.run(swapped(affine_inputs()))["y"], affine.run(affine_inputs())["y"])
+    received = loop.scan(*map(swapped, loop_inputs()))["x"]
+    np.testing.assert_array_equal(received, loop.scan(*loop_inputs())["x"])
+
+
 def test_outputs_belong_to_the_caller(affine):
     first = affine.run(affine_inputs())["y"]
     kept = first.copy()

@@ -10,10 +10,13 @@ import sys
 import pytest
 
 from meshwright.engines import hardware
+from meshwright.engines.packages import PACKAGES, Found
 from meshwright.runtime import OutputError, PackNotFound, doctor, doctor_packs
 from meshwright.runtime.doctor import examine
 from meshwright.runtime.doctor_page import WIDTH, gigabytes, page
 from meshwright.runtime.pack import Pack
+from tests.engines.engines_on_disk import NO_GPU
+from tests.without_rights import without_rights
 
 KEYS = {"meshwright", "python", "host", "driver", "gpus", "no_gpu", "backends", "packs", "disk", "cache", "notes", "problems", "ok"}
 HOST = {"system", "processor", "cores", "total_bytes", "available_bytes", "why_not"}
@@ -210,6 +213,19 @@ def test_an_engine_cache_that_cannot_be_read(again, monkeypatch):
     told = examine(["props"])
     assert told["ok"] and set(told["cache"]) == {"folder", "count", "bytes", "damaged", "why_not"}
     assert "engine cache unknown (the engine cache cannot be read)" in " ".join(page(told).split())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="folders are not closed by their mode there")
+def test_folders_that_may_not_be_looked_into(tmp_path, monkeypatch):
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0)
+    monkeypatch.setenv("MESHWRIGHT_PACKS", str(closed / "packs"))
+    founds = {"onnxruntime": Found(PACKAGES[0], ("onnxruntime",))}
+    with without_rights(tmp_path):
+        (row,) = doctor._disks([], {"folder": str(closed / "cache/engines")})
+        assert row["free_bytes"] > 0 and row["why_not"] is None
+        (note,) = doctor._notes(founds, NO_GPU, {"damaged": 0})
+    assert note.endswith(f"names {closed / 'packs'}, which is no folder")
 
 
 def test_lines_fit_a_terminal(report):
