@@ -21,9 +21,10 @@ def prune(cache: EngineCache, hardware: Hardware, on_wait: Callable[[str], None]
 
     A machine that sees no GPU keeps the engines of every GPU: it may see one again. Models of engines that fit are read whole.
     Waits for a build that is under way; on_wait : as `EngineCache.lock`.
-    -> each file that was deleted, and why. OutputError if one cannot be.
+    -> each file that was deleted, and why. OutputError if one cannot be, or for a cache that cannot be read.
     """
     if not os.path.isdir(cache.folder):  # not `Path.is_dir`, which raises for one that may not be looked into
+        next(cache.entries(), None)  # OutputError for that one
         return []
     gone = []
     with cache.lock(on_wait):

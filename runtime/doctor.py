@@ -51,7 +51,7 @@ def examine(packs: Sequence[str] = ()) -> dict[str, Any]:
         "disk": _disks(folders, cache), "cache": cache, "notes": _notes(founds, hardware, cache),
     }
     problems = _problems(founds, hardware, rows) + ([unreadable] if unreadable else [])
-    if not packs and not any(map(is_bundled, folders)):
+    if not packs and unreadable is None and not any(map(is_bundled, folders)):
         problems.append(f"the bundled pack is missing from {BUNDLED}; install meshwright again")
     return report | {"problems": problems, "ok": not problems}
 

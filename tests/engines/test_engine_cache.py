@@ -199,6 +199,13 @@ def test_an_engine_of_a_model_that_has_changed_is_pruned(cache, model):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="folders are not closed by their mode there")
+def test_a_cache_that_may_not_be_looked_into_is_no_empty_one(tmp_path):
+    (tmp_path / "closed").mkdir(mode=0)
+    with without_rights(tmp_path), pytest.raises(OutputError, match="cannot be read; received .*Permission denied"):
+        prune(EngineCache(tmp_path / "closed/engines"), machine())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="folders are not closed by their mode there")
 def test_an_engine_whose_model_may_not_be_seen_is_kept(cache, tmp_path):
     (tmp_path / "closed").mkdir()
     model = tmp_path / "closed/a.onnx"
