@@ -92,7 +92,7 @@ def find(name_or_path: str | os.PathLike[str]) -> Path:
             if folder.name == text:
                 return folder
     folder = Path(text)
-    if (folder / MANIFEST).is_file():
+    if _is_pack(folder):
         return folder
     known = ", ".join(sorted({folder.name for folder in candidates()})) or "none"
     raise PackNotFound("there is no such pack", received=text, expected=f"a folder with {MANIFEST}, or one of: {known}",
@@ -100,13 +100,25 @@ def find(name_or_path: str | os.PathLike[str]) -> Path:
 
 
 def candidates() -> list[Path]:
-    """Every folder with a `pack.json`: those of $MESHWRIGHT_PACKS (packs, or folders of packs), then the bundled."""
+    """Every folder with a `pack.json`, but for those closed to the user: of $MESHWRIGHT_PACKS (packs, or folders of packs),
+    then the bundled."""
     named = [Path(part) for part in os.environ.get(VARIABLE, "").split(os.pathsep) if part]
     found: list[Path] = []
     for root in [*named, BUNDLED]:
-        inside = sorted(root.iterdir()) if root.is_dir() else []
-        found += [folder for folder in [root, *inside] if (folder / MANIFEST).is_file() and folder not in found]
+        found += [folder for folder in [root, *_inside(root)] if _is_pack(folder) and folder not in found]
     return found
+
+
+def _inside(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
+
+
+def _is_pack(folder: Path) -> bool:
+    # Unlike Path.is_file, this is False where the folder may not be looked into.
+    return os.path.isfile(folder / MANIFEST)
 
 
 def file_hash(path: Path) -> str:

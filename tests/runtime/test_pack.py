@@ -10,6 +10,7 @@ import pytest
 from meshwright.engines import TensorSpec
 from meshwright.runtime import Pack, PackCorrupt, PackError, PackFormat, PackNotFound
 from meshwright.runtime.pack import candidates
+from tests.without_rights import without_rights
 
 
 @pytest.fixture
@@ -53,6 +54,18 @@ def test_is_found_by_name_and_by_path(tiny, tmp_path, monkeypatch):
         monkeypatch.setenv("MESHWRIGHT_PACKS", str(value))
         assert Pack.open("tiny").folder == tiny
         assert tiny in candidates()
+
+
+def test_folders_of_packs_that_are_closed_to_the_user_hold_none(tmp_path, monkeypatch):
+    closed = tmp_path / "closed"
+    (closed / "inner").mkdir(parents=True)
+    closed.chmod(0)
+    monkeypatch.setenv("MESHWRIGHT_PACKS", os.pathsep.join(map(str, [closed, closed / "inner"])))
+    with without_rights(closed):
+        assert [folder.name for folder in candidates()] == ["props"]
+        with pytest.raises(PackNotFound):
+            Pack.open("closed")
+    closed.chmod(0o700)
 
 
 @pytest.mark.parametrize("name", ["", "nothing-of-that-name", "/nowhere/at/all", "a\0b", "../tiny"])
