@@ -6,9 +6,11 @@
 Some hours on two cores, and 6 GB in DIR. With --from-pack, what prompts need comes out of a pack, and only the networks that
 look at pictures are trained.
 
-The networks of version 2 that look at pictures were trained so, with --from-pack, but on 2,200 props and by the clock, in pieces,
-on a machine that others used: about 1,400 steps of the encoder alone and 900 of everything (`views.LOOKING`, `views.SCHEDULE`
-ask for 1,500 and 3,000). The same command gives networks like them or better, and not the same numbers.
+The networks of version 3 that look at pictures were trained with --from-pack on 10,200 props, by the clock, on a machine that others
+used: encoder and UNet started from those of version 2 (2,200 props; about 1,400 steps of the encoder, 900 of everything), the sketch
+from nothing. Encoder and sketch then had 3,125 steps, everything together about 700 at half the rate of `views.SCHEDULE`, in 103
+minutes; the head of `picture_prior` had 800 steps on 3,500 of the props. The command asks for as much or more, starts from the
+refiner, and gives networks like them, not the same numbers.
 """
 
 import argparse
