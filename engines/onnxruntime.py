@@ -55,17 +55,18 @@ class OnnxRuntimeEngine(Engine):
     """One .onnx file in one session."""
 
     def __init__(self, path: str | Path, *, providers: Sequence[Provider] = ("CPUExecutionProvider",),
-                 threads: int | None = None, map_weights: bool = False, weights: Mapping[str, np.ndarray] | None = None) -> None:
+                 threads: int | None = None, map_weights: bool = False, keep_scratch: bool = False,
+                 weights: Mapping[str, np.ndarray] | None = None) -> None:
         """providers : in order of preference, names or (name, options); threads : of one operator, None for all cores.
 
-        map_weights, weights : see `open_engine`. Raises ModelFileError, BackendUnavailable or BackendError.
+        map_weights, keep_scratch, weights : see `open_engine`. Raises ModelFileError, BackendUnavailable or BackendError.
         """
         # The session reads those that replace weights beside the model where they lie.
         self._weights = {name: np.ascontiguousarray(value) for name, value in (weights or {}).items()}
         self._session = _open(Path(path), providers, threads, MAPPED if map_weights else FASTEST, self._weights)
         self.spec = _read_spec(self._session, Path(path))
         self._device, self._device_id = _device(providers[0])
-        self._last_run = _last_run()
+        self._last_run = run_options({} if keep_scratch else {"memory.enable_memory_arena_shrinkage": "cpu:0"})
 
     def _run(self, inputs: Tensors, axes: Axes, keep: frozenset[str]) -> dict[str, np.ndarray]:
         with _vendor_errors("the model did not run"):
@@ -241,11 +242,6 @@ def _session_options(ort: ModuleType, threads: int | None, plan: Plan) -> Any:
     options.log_severity_level = 4
     options.add_session_config_entry("session.force_spinning_stop", "1")
     return options
-
-
-def _last_run() -> Any:
-    """Run options that give scratch memory back afterwards, which the session would keep for a next run."""
-    return run_options({"memory.enable_memory_arena_shrinkage": "cpu:0"})
 
 
 def run_options(entries: Mapping[str, str]) -> Any:

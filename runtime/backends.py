@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -48,18 +48,19 @@ class Backends:
         self._said: dict[str, bool] = {}
         self._told_of: set[str] = set()
 
-    def open(self, component: Component, *, threads: int | None = None, map_weights: bool = False,
+    def open(self, component: Component, *, threads: int | None = None, map_weights: bool = False, keep_scratch: bool = False,
              weights: Weights | None = None) -> Engine:
         """The component's engine on the best of what works.
 
-        threads, map_weights, weights : as `open_engine`. With weights the results on a GPU are compared with the processor's.
+        threads, map_weights, keep_scratch, weights : as `open_engine`. With weights the results on a GPU are compared with the processor's.
         Raises what the last way there is raises; for the others there are `notices`.
         """
         *better, last = self._ways_of(component)
+        options = {"threads": threads, "map_weights": map_weights, "keep_scratch": keep_scratch}
         for way in better:
             self.used[component.name] = way
             try:
-                engine = self._open(way, component, threads, map_weights, weights)
+                engine = self._open(way, component, weights, options)
             except (EngineError, OutputError) as error:  # the latter of a cache that cannot be written
                 self._give_up(way, component, error)
                 continue
@@ -67,7 +68,7 @@ class Backends:
                 return engine
             self._given_up.add((str(way), component.name))
         self.used[component.name] = last
-        return self._open(last, component, threads, map_weights, weights)
+        return self._open(last, component, weights, options)
 
     def say(self, message: str) -> None:
         """Let the user know, once."""
@@ -119,13 +120,12 @@ class Backends:
         """Whether this process has not compared the engine's bytes with its hash yet."""
         return entry.sha256 not in self._hashed
 
-    def _open(self, way: Way, component: Component, threads: int | None, map_weights: bool,
-              weights: Weights | None) -> Engine | None:
-        """The engine, or None for one of TensorRT that is off."""
+    def _open(self, way: Way, component: Component, weights: Weights | None, options: dict[str, Any]) -> Engine | None:
+        """The engine, or None for one of TensorRT that is off. options : of ONNX Runtime."""
         if way.entry is None:
             memory = self._spare_memory() if way.providers[:1] == (CUDA,) else None
-            engine = open_engine(self.pack.path(component.file), backend=way.backend, providers=way.providers, threads=threads,
-                                 map_weights=map_weights, memory=memory, weights=weights)
+            engine = open_engine(self.pack.path(component.file), backend=way.backend, providers=way.providers,
+                                 memory=memory, weights=weights, **options)
             return checked(engine, self.pack, component, weights) if weights and _is_elsewhere(way) else engine
         self._hashed.add(way.entry.sha256)
         if weights:

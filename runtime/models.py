@@ -55,8 +55,9 @@ class Models:
                 if self.memory != "normal" and large:
                     self._close_large()
                 started = time.perf_counter()
-                self._engines[kind] = self.backends.open(self.pack.component(kind), threads=self.threads,
-                                                         map_weights=large and self.memory == "lowest", weights=self._weights.get(kind))
+                self._engines[kind] = self.backends.open(
+                    self.pack.component(kind), threads=self.threads, map_weights=large and self.memory == "lowest",
+                    keep_scratch=not large and self.memory == "normal", weights=self._weights.get(kind))
                 self.loading += time.perf_counter() - started
             return self._engines[kind]
 
@@ -86,7 +87,7 @@ class Models:
     def matting(self) -> Matting:
         """What cuts the objects out of pictures; its network is opened when first needed, and kept."""
         if self._matting is None:
-            self._matting = Matting(threads=self.threads)
+            self._matting = Matting(threads=self.threads, keep_scratch=self.memory == "normal")
         return self._matting
 
     def prewarm(self, kinds: Iterable[str] | None = None) -> None:

@@ -20,9 +20,10 @@ MOST_SIDE = 1536
 class Matting:
     """Finds the object in a picture. The network is opened when first needed, and kept. Not for two threads at once."""
 
-    def __init__(self, *, providers: Sequence[str] = ("CPUExecutionProvider",), threads: int | None = None) -> None:
-        """providers, threads : of the network, as of `open_engine`."""
-        self._options = {"providers": tuple(providers), "threads": threads}
+    def __init__(self, *, providers: Sequence[str] = ("CPUExecutionProvider",), threads: int | None = None,
+                 keep_scratch: bool = False) -> None:
+        """providers, threads, keep_scratch : of the network, as of `open_engine`."""
+        self._options = {"providers": tuple(providers), "threads": threads, "keep_scratch": keep_scratch}
         self._network: SaliencyNetwork | None = None
 
     def foreground(self, picture: Picture, matte: str | Picture = "auto") -> Foreground:

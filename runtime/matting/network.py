@@ -24,10 +24,11 @@ SCALE = np.array([0.229, 0.224, 0.225], np.float32)
 class SaliencyNetwork:
     """The network, open."""
 
-    def __init__(self, *, providers: Sequence[str] = ("CPUExecutionProvider",), threads: int | None = None) -> None:
-        """providers, threads : as of `open_engine`. Errors: ModelFileError if the file is missing or altered."""
+    def __init__(self, *, providers: Sequence[str] = ("CPUExecutionProvider",), threads: int | None = None,
+                 keep_scratch: bool = False) -> None:
+        """providers, threads, keep_scratch : as of `open_engine`. Errors: ModelFileError if the file is missing or altered."""
         _verify(FILE)
-        self._engine = open_engine(FILE, providers=providers, threads=threads)
+        self._engine = open_engine(FILE, providers=providers, threads=threads, keep_scratch=keep_scratch)
         self._input, self._output = self._engine.spec.inputs[0], self._engine.spec.outputs[0]
 
     @property

@@ -63,6 +63,21 @@ def test_lowest_memory_maps_the_large_files_alone(tiny, pipe, large, monkeypatch
     np.testing.assert_allclose(low, high, atol=1e-3)
 
 
+@pytest.mark.parametrize("memory, keeps", [("normal", {"text_encoder"}), ("low", set()), ("lowest", set())])
+def test_scratch_is_kept_by_small_networks_where_memory_need_not_be_saved(tiny, large, monkeypatch, memory, keeps):
+    kept = set()
+    open_engine = backends.open_engine
+
+    def watch(path, *, keep_scratch, **options):
+        kept.update({path.stem} if keep_scratch else ())
+        return open_engine(path, keep_scratch=keep_scratch, **options)
+
+    monkeypatch.setattr(backends, "open_engine", watch)
+    with Pipeline.open(tiny, threads=1, memory=memory) as pipe:
+        pipe.prewarm(["text_encoder", HELD[0]])
+    assert kept == keeps
+
+
 def test_low_memory_closes_what_it_drops(tiny, large):
     with Pipeline.open(tiny, threads=1, memory="low") as low:
         first = low.models.engine("vae_encoder")
