@@ -64,7 +64,7 @@ def test_the_command_says_that_the_bundled_pack_can_run_here():
     assert ended.stderr == "" and ended.stdout.endswith("Everything that is installed works.\n")
     for title in ("Machine", "Backends", "Packs", "Disk"):
         assert f"\n{title}\n" in ended.stdout
-    assert re.search(r"^  props +2, recipe sharp-it, \d+ MB, every hash fits, ", ended.stdout, re.MULTILINE)
+    assert re.search(r"^  props +3, recipe sharp-it, \d+ MB, every hash fits, ", ended.stdout, re.MULTILINE)
     assert "  backend       onnxruntime, CPUExecutionProvider: every component; there is no GPU\n" in ended.stdout
 
 
