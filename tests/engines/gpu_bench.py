@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from meshwright.engines import DeviceArray
 from meshwright.engines.device_memory import DeviceMemory
+from meshwright.engines.errors import Cancelled
 from meshwright.engines.onnxruntime import OnnxRuntimeEngine
 from meshwright.engines.tensorrt import TensorRTEngine
 from tests.engines.simulated_cuda import SimulatedCuda
@@ -31,6 +33,20 @@ class GpuBench:
             host = received[name].numpy() if isinstance(received[name], DeviceArray) else received[name]
             assert host.dtype == value.dtype and host.shape == value.shape
             np.testing.assert_allclose(host, value, rtol=1e-6, atol=1e-6)
+
+    def check_stopped_scan(self, engine, arguments):
+        """`on_step` counts the five steps, and ends the scan by raising after the third; the next scan is right."""
+        seen = []
+
+        def on_step(done, steps):
+            seen.append((done, steps))
+            if len(seen) == 3:
+                raise Cancelled("enough")
+
+        with pytest.raises(Cancelled):
+            engine.scan(*arguments, on_step=on_step)
+        assert seen == [(1, 5), (2, 5), (3, 5)]
+        self.check_scan(engine, arguments)
 
     def check_scan_of_device_arrays(self, engine, arguments):
         """The same with arguments on the GPU, none of which may be written to."""

@@ -14,7 +14,7 @@ from meshwright.engines.packages import PACKAGES, Found
 from meshwright.runtime import OutputError, PackNotFound, doctor, doctor_packs
 from meshwright.runtime.doctor import examine
 from meshwright.runtime.doctor_page import WIDTH, gigabytes, page
-from meshwright.runtime.pack import Pack
+from meshwright.runtime.pack import BUNDLED, Pack
 from tests.engines.engines_on_disk import NO_GPU
 from tests.without_rights import without_rights
 
@@ -25,6 +25,8 @@ PACK = {"name", "folder", "bundled", "error", "version", "recipe", "sha256", "by
         "notes", "sources", "memory", "components"}
 COMPONENT = {"name", "kind", "bytes", "precision", "compute", "parameters", "large", "backend", "provider", "why",
              "engine"}
+# Of the bundled pack.
+VERSION = json.loads((BUNDLED / "props" / "pack.json").read_text())["version"]
 # Forbids what the doctor must not load into its own process, then runs it.
 LIGHT = """
 import sys
@@ -64,7 +66,7 @@ def test_the_command_says_that_the_bundled_pack_can_run_here():
     assert ended.stderr == "" and ended.stdout.endswith("Everything that is installed works.\n")
     for title in ("Machine", "Backends", "Packs", "Disk"):
         assert f"\n{title}\n" in ended.stdout
-    assert re.search(r"^  props +3, recipe sharp-it, \d+ MB, every hash fits, ", ended.stdout, re.MULTILINE)
+    assert re.search(rf"^  props +{VERSION}, recipe sharp-it, \d+ MB, every hash fits, ", ended.stdout, re.MULTILINE)
     assert "  backend       onnxruntime, CPUExecutionProvider: every component; there is no GPU\n" in ended.stdout
 
 
@@ -103,7 +105,7 @@ def test_a_broken_pack_is_reported_and_stops_nothing(broken):
     assert ended.returncode == 1 and ended.stderr == ""
     text = " ".join(ended.stdout.split())
     assert "cut BROKEN: vae_decoder.onnx of pack" in text and "nonsense BROKEN: pack.json is not JSON" in text
-    assert "tiny 1, recipe sharp-it" in text and "props 3, recipe sharp-it" in text
+    assert "tiny 1, recipe sharp-it" in text and f"props {VERSION}, recipe sharp-it" in text
     assert "Something is broken: see Problems." in text
 
 
