@@ -15,7 +15,7 @@ import numpy as np
 
 from ...engines.errors import InputError
 from ..pictures import picture_of
-from .surfaces import MOST_FACES, WHITE, Material, Part, check_corners
+from .surfaces import MOST_FACES, WHITE, Material, Part, Scene, check_corners
 
 DTYPES = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
@@ -25,8 +25,8 @@ KNOWN = {"KHR_materials_unlit", "KHR_mesh_quantization", "EXT_texture_webp", "KH
 MOST_NODES = 100_000
 
 
-def read_glb(data: bytes) -> tuple[list[Part], str]:
-    """The parts in glTF's axes, and what wrote the file ("" if it does not say)."""
+def read_glb(data: bytes) -> Scene:
+    """The scene that is shown, in glTF's axes."""
     document, binary = _chunks(data)
     unknown = [name for name in document.get("extensionsRequired", []) if name not in KNOWN]
     if unknown:
@@ -41,7 +41,7 @@ def read_glb(data: bytes) -> tuple[list[Part], str]:
                 corners += part.faces.size
                 check_corners(corners)
                 parts.append(part)
-    return parts, str(document.get("asset", {}).get("generator", ""))
+    return Scene(parts, str(document.get("asset", {}).get("generator", "")))
 
 
 def _chunks(data: bytes) -> tuple[dict, bytes]:

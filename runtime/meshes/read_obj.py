@@ -11,7 +11,7 @@ import numpy as np
 from ..pictures import read_picture
 from ..shading import to_linear
 from .gltf import GENERATOR
-from .surfaces import WHITE, Material, Part, check_corners
+from .surfaces import WHITE, Material, Part, Scene, check_corners
 
 
 @dataclass
@@ -25,8 +25,8 @@ class _Read:
     libraries: list[str] = field(default_factory=list)
 
 
-def read_obj(data: bytes, folder: Path) -> tuple[list[Part], str]:
-    """The parts in the file's axes, and what wrote it ("" if it does not say).
+def read_obj(data: bytes, folder: Path) -> Scene:
+    """The parts in the file's axes.
 
     folder : where the materials are; nothing outside of it is opened, and what is not there is left out
     """
@@ -43,7 +43,7 @@ def read_obj(data: bytes, folder: Path) -> tuple[list[Part], str]:
     uvs, normals = np.array(read.uvs, np.float32).reshape(-1, 2), np.array(read.normals, np.float32).reshape(-1, 3)
     parts = [_part(np.array(corners, np.int64), positions, tints, uvs, normals, materials.get(name, WHITE))
              for name, corners in read.faces.items()]
-    return parts, GENERATOR if text.startswith(f"# {GENERATOR}\n") else ""
+    return Scene(parts, GENERATOR if text.startswith(f"# {GENERATOR}\n") else "")
 
 
 def _lines(text: str) -> _Read:

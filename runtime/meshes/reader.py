@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,14 +40,14 @@ def read_mesh(path: str | os.PathLike[str]) -> Mesh:
     data = _file_bytes(path)
     try:
         with np.errstate(all="ignore"):  # numbers beyond all measure are looked for afterwards
-            parts, generator = read_glb(data) if path.suffix.lower() == ".glb" else read_obj(data, path.parent)
-            mesh = joined(_checked(parts, path))
+            scene = read_glb(data) if path.suffix.lower() == ".glb" else read_obj(data, path.parent)
+            mesh = joined(_checked(scene.parts, path))
     # What broken files lead to is not one class.
     except (ValueError, LookupError, TypeError, OverflowError, AttributeError, RecursionError, OSError) as error:
         raise InputError(f"{path} is no mesh that can be read", received=f"{len(data)} bytes, {error}",
                          expected=f"a whole {path.suffix.upper()[1:]} file") from error
     world = mesh.replace(vertices=_into_world(mesh.vertices), normals=_into_world(mesh.normals))
-    return world if generator.startswith(GENERATOR) and _is_seen(world) else centred(world)
+    return world if scene.generator.startswith(GENERATOR) and _is_seen(world) else centred(world)
 
 
 def check_mesh(mesh: Mesh) -> None:
@@ -83,7 +84,7 @@ def _into_world(vectors: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(vectors[:, [2, 0, 1]])
 
 
-def _checked(parts: list[Part], path: Path) -> list[Part]:
+def _checked(parts: Sequence[Part], path: Path) -> list[Part]:
     """Those of the parts that have triangles. InputError if none of them has an area."""
     parts = [part for part in parts if len(part.faces)]
     fault = _fault(np.concatenate([part.vertices[part.faces.ravel()] for part in parts])) if parts else "no triangles"

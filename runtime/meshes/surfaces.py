@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -27,10 +28,12 @@ class Material:
 
     color : (3,) float32, linear light, multiplied into everything else
     picture : (h, w, 3) uint8 sRGB, row 0 at the top, or None
+    wrap : what the picture shows outside of [0, 1], across and down: "repeat", "mirror" or "clamp"
     """
 
     color: np.ndarray
     picture: np.ndarray | None = None
+    wrap: tuple[str, str] = ("repeat", "repeat")
 
 
 WHITE = Material(np.ones(3, np.float32))
@@ -58,6 +61,22 @@ class Part:
         rows = self.faces.ravel()
         normals, uvs, colors = (None if values is None else values[rows] for values in (self.normals, self.uvs, self.colors))
         return Part(self.vertices[rows], np.arange(len(rows), dtype=np.int32).reshape(-1, 3), self.material, normals, uvs, colors)
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """What a mesh file holds, in the file's axes.
+
+    parts : one or more a material
+    generator : what wrote the file, "" if it does not say
+    notices : what could not be honoured, one sentence each; empty where the file was read as it was meant
+    sources : the other files that were read for it: materials, pictures, buffers
+    """
+
+    parts: Sequence[Part]
+    generator: str = ""
+    notices: tuple[str, ...] = ()
+    sources: tuple[Path, ...] = ()
 
 
 def check_corners(count: int) -> None:
