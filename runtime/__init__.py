@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .events import CoarseMesh, CoarseViews, Cutout, Event, Notice, Result, StageDone, StageStarted, Step, Surface, Views
     from .generation import Generation, Stages
     from .meshes.mesh import Mesh
-    from .meshes.reader import read_mesh
+    from .meshes.reader import MeshFile, read_mesh
     from .pack import Pack
     from .pictures import Picture, read_picture
     from .pipeline import Pipeline
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Cancelled", "Check", "CoarseMesh", "CoarseViews", "Cutout", "EmptyShape", "Event", "Generation", "InputError", "Mesh",
-    "MeshwrightError", "Notice", "OutputError", "Pack", "PackCorrupt", "PackError", "PackFormat", "PackNotFound",
+    "MeshFile", "MeshwrightError", "Notice", "OutputError", "Pack", "PackCorrupt", "PackError", "PackFormat", "PackNotFound",
     "Picture", "Pipeline", "Request", "Result", "StageDone", "StageStarted", "Stages", "Step", "Surface", "Views",
     "read_mesh", "read_picture", "verify_pack",
 ]

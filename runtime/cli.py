@@ -157,7 +157,7 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
 
 def _add_refine(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("mesh", metavar="FILE", help="the mesh (GLB or OBJ, +Y up and front +Z)")
+    add("mesh", metavar="FILE", help="the mesh (GLB, glTF or OBJ, +Y up and front +Z)")
     add("prompt", help='what it is to look like, such as "a blue chair"')
     _add_making(parser)
 

@@ -14,6 +14,7 @@ from .events import Cutout
 from .meshes.formats import check_output, encode, write_files
 from .meshes.gltf import png_bytes
 from .meshes.mesh import Mesh
+from .meshes.placement import Placement
 from .render import preview
 
 # The files that `Generation.encode_stages` makes.
@@ -41,7 +42,7 @@ class Stages:
 class Generation:
     """One finished run.
 
-    mesh : textured, in world axes and units; `save` writes metres, and a GLB in glTF's axes
+    mesh : textured, in world axes and units; `save` writes metres, or where the input stood (`placement`), and a GLB in glTF's axes
     stages : early results
     timings : seconds; each stage by name, then "loading" (their part for opening model files) and "total"
     notices : what the user should know
@@ -49,6 +50,7 @@ class Generation:
     metres_per_unit : as the pack says
     peak_memory : bytes; the most that the process had in each stage. Empty where the system does not tell
     device_memory : bytes; the most of the GPU's memory that its engines held in each stage. Empty where nothing ran on one
+    placement : where the mesh file stood that this was made from, and in which units; None without one
     """
 
     mesh: Mesh = field(repr=False)
@@ -59,6 +61,7 @@ class Generation:
     metres_per_unit: float = 1.0
     peak_memory: Mapping[str, int] = field(default_factory=dict)
     device_memory: Mapping[str, int] = field(default_factory=dict)
+    placement: Placement | None = None
 
     @property
     def extras(self) -> dict[str, Any]:
@@ -77,7 +80,7 @@ class Generation:
 
     def encode(self, path: Path) -> dict[Path, bytes]:
         """The contents of the files that `save` writes."""
-        return encode(self.mesh, path, self.extras, self.metres_per_unit)
+        return self._encode(self.mesh, path)
 
     def encode_stages(self, folder: Path) -> dict[Path, bytes]:
         """The early results as files in `folder`: mattes and crops, the meshes, and every view."""
@@ -87,11 +90,17 @@ class Generation:
             files |= {folder / f"matte{at}.png": png_bytes(cutout.matte), folder / f"crop{at}.png": png_bytes(cutout.crop)}
         for name, mesh in (("coarse.glb", self.stages.coarse_mesh), ("surface.ply", self.stages.surface)):
             if mesh is not None:
-                files |= encode(mesh, folder / name, self.extras, self.metres_per_unit)
+                files |= self._encode(mesh, folder / name)
         for name, images in (("coarse_view", self.stages.coarse_views), ("view", self.stages.views)):
             files |= {folder / f"{name}_{i}.png": png_bytes(to_bytes(image))
                       for i, image in enumerate(() if images is None else images)}
         return files
+
+    def _encode(self, mesh: Mesh, path: Path) -> dict[Path, bytes]:
+        """In metres; or, with a mesh file's placement, in its units, whatever those are."""
+        if self.placement is None:
+            return encode(mesh, path, self.extras, self.metres_per_unit)
+        return encode(self.placement.restored(mesh), path, self.extras, 1.0)
 
 
 def is_stage_name(name: str) -> bool:

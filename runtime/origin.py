@@ -20,8 +20,9 @@ def given(request: Request) -> dict[str, Any]:
     if request.views:
         found["views"] = [{"azimuth": azimuth, **_picture(picture)} for azimuth, picture in request.views]
     if request.mesh is not None:
-        mesh = request.mesh
-        found["refined_from"] = {"sha256": mesh_hash(mesh), "vertices": len(mesh.vertices), "faces": len(mesh.faces)}
+        mesh, placement = request.mesh.mesh, request.mesh.placement
+        found["refined_from"] = {"sha256": mesh_hash(mesh), "vertices": len(mesh.vertices), "faces": len(mesh.faces),
+                                 **({} if placement is None else {"placement": placement.describe()})}
     return found
 
 

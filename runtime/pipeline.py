@@ -17,6 +17,7 @@ from .generation import Generation, Stages
 from .loop_options import guidance_of, steps_of
 from .lora import Loras
 from .meshes.mesh import Mesh
+from .meshes.reader import MeshFile
 from .models import Models
 from .origin import given
 from .pack import Pack
@@ -95,11 +96,12 @@ class Pipeline:
                     return event.generation
         raise AssertionError("a run ends with its result")
 
-    def refine(self, mesh: Mesh | str | os.PathLike[str], prompt: str, *, on_event: Callable[[Event], None] | None = None,
+    def refine(self, mesh: Mesh | MeshFile | str | os.PathLike[str], prompt: str, *, on_event: Callable[[Event], None] | None = None,
                **options: Any) -> Generation:
         """Redraw a mesh as the prompt says: `generate` with a mesh in place of the coarse shape.
 
-        mesh : in world axes and within a sphere of radius 1 or so, or a GLB or OBJ file, which `read_mesh` brings there
+        mesh : in world axes and within a sphere of radius 1 or so; or a GLB, glTF or OBJ file, or what `read_mesh` gives, in
+            whose place, size and units the result is saved
         """
         if mesh is None:
             raise InputError("there is no mesh to refine", expected="a mesh, or the path of one")
@@ -169,7 +171,8 @@ class Pipeline:
                 raise
             timings = past.timings | {"loading": past.loading, "total": time.perf_counter() - started}
             yield Result(Generation(mesh, past.stages(), timings, tuple(past.notices), self._provenance(request, route),
-                                    self.pack.manifest.metres_per_unit, past.peak_memory, past.device_memory))
+                                    self.pack.manifest.metres_per_unit, past.peak_memory, past.device_memory,
+                                    None if request.mesh is None else request.mesh.placement))
 
     def _provenance(self, request: Request, route: str) -> dict[str, Any]:
         manifest = self.pack.manifest

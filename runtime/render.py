@@ -13,8 +13,8 @@ from .cameras import Cameras, orbit, rays
 from .manifest import Shading
 from .meshes.mesh import Mesh, normalized
 from .raycast import Hits, Scene
+from .shading import product, to_linear, to_srgb
 from .shading import shaded as in_light
-from .shading import to_linear, to_srgb
 
 LIGHT = np.array([0.35, 0.5, 0.8], np.float32) / np.float32(np.linalg.norm([0.35, 0.5, 0.8]))
 AMBIENT, DIFFUSE = np.float32(0.55), np.float32(0.45)
@@ -35,7 +35,7 @@ def render_views(
 ) -> np.ndarray:
     """(n, size, size, 3) float32 in [0, 1] sRGB: the mesh from each camera.
 
-    Colour comes from the texture, else from the vertex colours, else it is grey.
+    Colour comes from the texture, the vertex colours, or both, else it is grey.
     supersample : rays per pixel along each side, averaged
     shaded : False leaves the light out and shows the bare colours
     shading : the light, where that is not `brightness`
@@ -109,6 +109,8 @@ def _surface_colors(mesh: Mesh, hits: Hits, shaded: bool, shading: Shading | Non
     corners, weights = mesh.faces[hits.face], hits.weights()
     if mesh.texture is not None and mesh.uvs is not None:
         colors = sample_texture(mesh.texture, _interpolate(mesh.uvs, corners, weights))
+        if mesh.colors is not None:
+            colors = product(colors, _vertex_colors(mesh.colors, corners, weights, shading is not None and shading.linear))
     elif mesh.colors is not None:
         colors = _vertex_colors(mesh.colors, corners, weights, shading is not None and shading.linear)
     else:

@@ -11,7 +11,7 @@ from ..engines.errors import InputError
 from .manifest import TEXTURE_SOURCES
 from .matting import MATTES, check_matte
 from .meshes.mesh import Mesh
-from .meshes.reader import check_mesh, read_mesh
+from .meshes.reader import MeshFile, check_mesh, read_mesh
 from .pictures import STANDARD_INPUT, Picture, read_picture
 from .text import check_prompt
 
@@ -53,8 +53,8 @@ class Request:
         where the object is.
     route : how a picture becomes a mesh: "views" draws its six views, "coarse" draws a coarse shape first, and can follow
         a prompt too; None for "coarse" with a prompt and else for the first of these that the pack has.
-    mesh : a mesh to be redrawn as the prompt says, in world axes and within a sphere of radius 1 or so; or the path of a GLB
-        or OBJ file, which `read_mesh` brings there.
+    mesh : a mesh to be redrawn as the prompt says, in world axes and within a sphere of radius 1 or so; or the path of a GLB,
+        glTF or OBJ file, which `read_mesh` brings there, and whose place and size the result gets. Kept as a `MeshFile`.
     control : a picture over the whole grid of views, such as their depths, for packs with a ControlNet.
     control_scale : 0 to 10, None for 1. How strongly the views follow `control`.
     """
@@ -72,7 +72,7 @@ class Request:
     views: Mapping[float, Picture | File] | Iterable[tuple[float, Picture | File]] = ()
     matte: Picture | File = "auto"
     route: str | None = None
-    mesh: Mesh | File | None = None
+    mesh: Mesh | MeshFile | File | None = None
     control: Picture | File | None = None
     control_scale: float | None = None
 
@@ -185,14 +185,16 @@ def _matte(value: object) -> str | Picture:
     return read_picture(value)
 
 
-def _mesh(value: object) -> Mesh | None:
+def _mesh(value: object) -> MeshFile | None:
+    if value is None:
+        return None
     if isinstance(value, File):
         return read_mesh(value)
-    if not isinstance(value, Mesh | None):
+    if not isinstance(value, Mesh | MeshFile):
         raise InputError("mesh is no mesh", received=type(value).__name__, expected="a path, or what read_mesh gives")
-    if value is not None:
-        check_mesh(value)
-    return value
+    given = value if isinstance(value, MeshFile) else MeshFile(value)
+    check_mesh(given.mesh)
+    return given
 
 
 def _whole(name: str, value: object, low: int, high: int) -> int:

@@ -31,3 +31,8 @@ def to_srgb(linear: np.ndarray) -> np.ndarray:
     """sRGB values of linear light in [0, 1]: the inverse of `to_linear`."""
     bright = 1.055 * np.maximum(linear, 0.0031308) ** (1 / 2.4) - 0.055
     return np.where(linear <= 0.0031308, linear * 12.92, bright).astype(np.float32)
+
+
+def product(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """sRGB values in [0, 1] of the product of two colours' linear light, both sRGB values in [0, 1]."""
+    return to_srgb(to_linear(first) * to_linear(second))

@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ...engines.errors import OutputError
 from .gltf import glb_bytes, png_bytes
 from .mesh import Mesh
@@ -73,7 +71,7 @@ def encode(
     ending = path.suffix.lower()
     if ending == ".glb":
         return {path: glb_bytes(mesh, extras, metres_per_unit=metres_per_unit, name=path.stem)}
-    scaled = mesh.replace(vertices=mesh.vertices * np.float32(metres_per_unit))
+    scaled = mesh.replace(vertices=mesh.vertices * mesh.vertices.dtype.type(metres_per_unit))
     if ending == ".ply":
         return {path: ply_bytes(scaled)}
     if ending == ".stl":

@@ -24,6 +24,7 @@ ROUGHNESS = 0.9  # props are mostly wood, paint and stone; metal is never guesse
 FLOAT, USHORT, UINT = 5126, 5123, 5125  # component types
 VERTICES, INDICES = 34962, 34963  # buffer view targets
 LINEAR, MIPMAPS, CLAMP = 9729, 9987, 33071  # sampler settings
+FAR = 1e3  # sizes of the mesh
 LARGEST_SHORT_INDEX = 65534  # 65535 restarts a primitive
 
 
@@ -32,8 +33,8 @@ def glb_bytes(
 ) -> bytes:
     """The whole file. World axes (z up, front +x) become glTF's (+Y up, front +Z), units become metres.
 
-    A mesh with `uvs` and `texture` gets a baseColor texture (PNG), else one with `colors` gets vertex
-    colours, else it is white. Normals are the mesh's, or computed.
+    A mesh with `uvs` and `texture` gets a baseColor texture (PNG), one with `colors` gets vertex colours, one
+    with neither is white. Normals are the mesh's, or computed.
 
     extras : what goes into `asset.extras`; plain JSON values, no NaN
     Raises OutputError for a mesh without faces, with positions that are not finite, or bad extras.
@@ -77,12 +78,13 @@ class _Builder:
         """The JSON document and the binary chunks it points into."""
         mesh = self.mesh
         textured = mesh.uvs is not None and mesh.texture is not None
-        positions = to_gltf_axes(mesh.vertices) * np.float32(self.scale)
-        attributes = {"POSITION": self.accessor(positions, FLOAT, "VEC3", bounds=True),
+        positions = to_gltf_axes(mesh.vertices) * mesh.vertices.dtype.type(self.scale)
+        self.origin = _far_middle(positions)
+        attributes = {"POSITION": self.accessor(positions - self.origin, FLOAT, "VEC3", bounds=True),
                       "NORMAL": self.accessor(to_gltf_axes(mesh.normals), FLOAT, "VEC3")}
         if textured:
             attributes["TEXCOORD_0"] = self.accessor(mesh.uvs, FLOAT, "VEC2")
-        elif mesh.colors is not None:
+        if mesh.colors is not None:
             attributes["COLOR_0"] = self.accessor(linear_rgba(mesh.colors), USHORT, "VEC4", normalized=True)
         indices = self.indices()
         primitive = {"attributes": attributes, "indices": indices, "material": 0}
@@ -95,7 +97,7 @@ class _Builder:
         document = {
             "asset": {"version": "2.0", "generator": GENERATOR},
             "scene": 0, "scenes": [{"nodes": [0]}],
-            "nodes": [{"mesh": 0, "name": self.name}],
+            "nodes": [{"mesh": 0, "name": self.name, **({"translation": self.origin.tolist()} if self.origin.any() else {})}],
             "meshes": [{"primitives": [primitive], "name": self.name}],
             "materials": [{"pbrMetallicRoughness": surface, "name": self.name}],
             "accessors": self.accessors, "bufferViews": self.views,
@@ -149,6 +151,16 @@ def linear_rgba(colors: np.ndarray) -> np.ndarray:
     linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
     opaque = np.concatenate([linear, np.ones((len(colors), 1))], axis=1)
     return np.rint(opaque * 65535).astype(np.uint16)
+
+
+def _far_middle(positions: np.ndarray) -> np.ndarray:
+    """(3,): the middle of positions (n, 3) that lie so far out that float32 would spoil their shape; else zeros.
+
+    The file keeps positions from there, and the node puts them in their place.
+    """
+    low, high = positions.min(axis=0), positions.max(axis=0)
+    is_far = np.abs(positions).max() > FAR * (high - low).max()
+    return (low + high) / 2 if is_far else np.zeros(3, positions.dtype)
 
 
 def _checked(mesh: Mesh) -> Mesh:

@@ -20,7 +20,7 @@ class Mesh:
     normals : (n, 3) float32, unit length, or None
     uvs : (n, 2) float32 in [0, 1], origin at the top left of the texture as in glTF, or None
     texture : (height, width, 3) uint8 sRGB, row 0 at the top, or None
-    colors : (n, 3) uint8 sRGB, or None
+    colors : (n, 3) uint8 sRGB, or None; where there is a texture too, the surface shows their product in linear light
     """
 
     vertices: np.ndarray

@@ -1,224 +1,125 @@
-"""Reads glTF 2.0 binary files (Khronos specification 2.0, sections 3.5 to 3.9 and 4.4) as parts of triangles.
+"""Reads glTF 2.0 files, binary or not, as parts of triangles in the pose and the colours that a viewer shows first.
 
-Nothing in a file is believed: offsets are checked by numpy's own bounds, and whatever is wrong is a ValueError, LookupError
-or TypeError of the reader, which `reader.read_mesh` makes one message of.
+Nothing in a file is believed: whatever is wrong is a ValueError, LookupError or TypeError of these readers, which `reader.read_mesh`
+makes one message of. What is right and cannot be honoured is a notice.
 """
 
 from __future__ import annotations
 
-import json
-import struct
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ...engines.errors import InputError
-from ..pictures import picture_of
-from .surfaces import MOST_FACES, WHITE, Material, Part, Scene, check_corners
+from .gltf_accessors import Accessors
+from .gltf_document import Document, compressed
+from .gltf_extensions import check_extensions
+from .gltf_materials import Materials, Paint
+from .gltf_nodes import Nodes, instance_matrices
+from .gltf_primitives import FAN, STRIP, TRIANGLES, Primitive, read_primitive
+from .notices import Notices, quoted
+from .surfaces import Part, Scene, check_corners
 
-DTYPES = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
-WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
-TRIANGLES, STRIP, FAN = 4, 5, 6
-# Extensions that a file may require: what they change is understood here, or does not matter to colour and shape.
-KNOWN = {"KHR_materials_unlit", "KHR_mesh_quantization", "EXT_texture_webp", "KHR_materials_emissive_strength"}
-MOST_NODES = 100_000
-
-
-def read_glb(data: bytes) -> Scene:
-    """The scene that is shown, in glTF's axes."""
-    document, binary = _chunks(data)
-    unknown = [name for name in document.get("extensionsRequired", []) if name not in KNOWN]
-    if unknown:
-        raise InputError("the mesh needs an extension of glTF that is not read here", received=", ".join(map(str, unknown)),
-                         expected="plain glTF 2.0", remedy="save it again without compression")
-    file = _File(document, binary)
-    parts, corners = [], 0
-    for node, matrix in _placed(document):
-        for primitive in document["meshes"][node["mesh"]]["primitives"] if "mesh" in node else ():
-            part = file.part(primitive, matrix)
-            if part is not None:
-                corners += part.faces.size
-                check_corners(corners)
-                parts.append(part)
-    return Scene(parts, str(document.get("asset", {}).get("generator", "")))
+DRACO = "KHR_draco_mesh_compression"
 
 
-def _chunks(data: bytes) -> tuple[dict, bytes]:
-    """The JSON document and the binary chunk."""
-    if len(data) < 20 or data[:4] != b"glTF":
-        raise ValueError("it does not begin as a GLB file does")
-    version, total = struct.unpack_from("<II", data, 4)
-    if version != 2:
-        raise ValueError(f"glTF of version {version}, not 2")
-    if total > len(data):
-        raise ValueError(f"the file ends early, {total} bytes were announced")
-    found: dict[bytes, bytes] = {}
-    offset = 12
-    while offset + 8 <= total:
-        length, kind = struct.unpack_from("<I4s", data, offset)
-        if offset + 8 + length > total:
-            raise ValueError("a chunk is longer than the file")
-        found.setdefault(kind, data[offset + 8:offset + 8 + length])
-        offset += 8 + length
-    document = json.loads(found[b"JSON"].decode("utf-8"))
-    if not isinstance(document, dict):
-        raise ValueError("its JSON is no object")
-    return document, found.get(b"BIN\0", b"")
+def read_glb(data: bytes, folder: Path) -> Scene:
+    """The scene that is shown, in glTF's axes.
+
+    folder : where the buffers and pictures are that it names; nothing outside of it is opened
+    Errors: InputError for what is compressed, or needs an extension that is not read.
+    """
+    document, notices = Document(data, folder), Notices()
+    check_extensions(document.root, notices)
+    _notice_the_rest(document.root, notices)
+    parts = list(_Reader(document, notices).parts())
+    return Scene(parts, str(document.root.get("asset", {}).get("generator", "")), notices.messages(), tuple(document.sources))
 
 
-def _placed(document: dict) -> Iterator[tuple[dict, np.ndarray]]:
-    """The nodes of the scene that is shown, each with its matrix (4, 4) into the scene."""
-    nodes, scenes = document.get("nodes", []), document.get("scenes", [])
-    children = {child for node in nodes for child in node.get("children", [])}
-    roots = scenes[document.get("scene", 0)].get("nodes", []) if scenes else [i for i in range(len(nodes)) if i not in children]
-    waiting, met = [(int(i), np.eye(4)) for i in reversed(roots)], 0
-    while waiting:
-        index, above = waiting.pop()
-        met += 1
-        if met > min(len(nodes), MOST_NODES):  # a tree reaches each node once
-            raise ValueError(f"its nodes are no tree, or more than {MOST_NODES}")
-        node = nodes[index]
-        matrix = above @ _matrix(node)
-        yield node, np.eye(4) if "skin" in node else matrix
-        waiting += [(int(child), matrix) for child in reversed(node.get("children", []))]
+def _notice_the_rest(root: dict[str, Any], notices: Notices) -> None:
+    """What the whole file holds beside the scene that is shown."""
+    if len(root.get("scenes", ())) > 1:
+        notices.add(f"the file has {len(root['scenes'])} scenes, of which the first that it shows is read")
+    if root.get("animations"):
+        notices.add("animations are not played: the mesh stands as it does before they begin")
 
 
-def _matrix(node: dict) -> np.ndarray:
-    """(4, 4) float64: of the node into its parent."""
-    if "matrix" in node:
-        return np.array(node["matrix"], np.float64).reshape(4, 4).T
-    x, y, z, w = (float(each) for each in node.get("rotation", (0, 0, 0, 1)))
-    turn = np.array([[1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-                     [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-                     [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)]])
-    matrix = np.eye(4)
-    matrix[:3, :3] = turn * np.array(node.get("scale", (1, 1, 1)), np.float64).reshape(3)
-    matrix[:3, 3] = np.array(node.get("translation", (0, 0, 0)), np.float64).reshape(3)
-    return matrix
+class _Reader:
+    """Reads the nodes of a document; each mesh is read once for each set of weights of its morph targets."""
 
+    def __init__(self, document: Document, notices: Notices) -> None:
+        self.document, self.notices = document, notices
+        self.accessors, self.nodes, self.materials = Accessors(document), Nodes(document), Materials(document, notices)
+        self._read: dict[tuple[int, tuple[float, ...]], list[tuple[Primitive, Paint]]] = {}
+        self._kept, self._placed = 0, 0  # corners of faces: of what was read, and of all its copies
 
-class _File:
-    """Reads accessors and materials; each picture is decoded once."""
+    def parts(self) -> Iterator[Part]:
+        """The parts of every mesh of the scene, in its axes."""
+        for node, matrix in self.nodes.shown():
+            if "mesh" not in node:
+                continue
+            joints = self.nodes.joint_matrices(node["skin"], self.accessors) if "skin" in node else None
+            instances = instance_matrices(node, self.accessors)
+            for primitive, paint in self._primitives(node):
+                if joints is not None and primitive.joints is not None:
+                    # The node's own matrix is ignored, as the specification says; so are its instances, of which it says nothing.
+                    self._placed += primitive.faces.size
+                    check_corners(self._placed)
+                    yield _part(primitive.posed(joints), paint)
+                else:
+                    self._placed += primitive.faces.size * len(instances)
+                    check_corners(self._placed)
+                    yield _part(primitive.moved(matrix @ instances), paint)
 
-    def __init__(self, document: dict, binary: bytes) -> None:
-        self.document, self.binary = document, binary
-        self._materials: dict[int, Material] = {}
-        self._pictures: dict[int, np.ndarray] = {}
+    def _primitives(self, node: dict[str, Any]) -> list[tuple[Primitive, Paint]]:
+        mesh = self.document.entry("meshes", node["mesh"])
+        weights = tuple(float(weight) for weight in node.get("weights", mesh.get("weights", ())))
+        key = node["mesh"], weights
+        if key not in self._read:
+            name = f"mesh {quoted(mesh.get('name', node['mesh']))}"
+            found = [self._primitive(entry, weights, name) for entry in mesh["primitives"]]
+            self._read[key] = [each for each in found if each is not None]
+        return self._read[key]
 
-    def part(self, primitive: dict, matrix: np.ndarray) -> Part | None:
-        """The triangles of a primitive in the scene's axes; None where there are none, as in points and lines."""
-        mode = primitive.get("mode", TRIANGLES)
-        if mode not in (TRIANGLES, STRIP, FAN):
+    def _primitive(self, entry: dict[str, Any], weights: tuple[float, ...], mesh: str) -> tuple[Primitive, Paint] | None:
+        extensions = entry.get("extensions", {})
+        if entry.get("mode", TRIANGLES) not in (TRIANGLES, STRIP, FAN):
+            self.notices.add("points and lines are left out", mesh)
             return None
-        attributes = primitive["attributes"]
-        positions = self.floats(attributes["POSITION"])[:, :3] @ matrix[:3, :3].T + matrix[:3, 3]
-        order = self._indices(primitive["indices"]) if "indices" in primitive else np.arange(len(positions))
-        faces = _triangles(order, mode)
-        if not len(faces):
+        if DRACO in extensions and "bufferView" not in self.document.entry("accessors", entry["attributes"]["POSITION"]):
+            raise compressed(DRACO)
+        if "KHR_materials_variants" in extensions:
+            self.notices.add("of several variants of its materials the first to be shown is read", mesh)
+        material = entry.get("material")
+        paint = self.materials.paint(material)
+        if not paint.visible:
             return None
-        if faces.max() >= len(positions):
-            raise IndexError(f"a face asks for vertex {faces.max()} of {len(positions)}")
-        if np.linalg.det(matrix[:3, :3]) < 0:  # a mirror turns the faces' fronts to the back
-            faces = faces[:, ::-1]
-        texcoord = self._material_entry(primitive).get("baseColorTexture", {}).get("texCoord", 0)
-        part = Part(positions.astype(np.float32), np.ascontiguousarray(faces, np.int32), self.material(primitive),
-                    self._normals(attributes, matrix, len(positions)), self._rows(attributes, f"TEXCOORD_{texcoord}", 2, len(positions)),
-                    self._rows(attributes, "COLOR_0", 3, len(positions)))
-        # Many primitives may share one long list of vertices, of which each needs few.
-        return part if len(positions) <= faces.size else part.expanded()
-
-    def material(self, primitive: dict) -> Material:
-        """The primitive's base colour."""
-        index = primitive.get("material")
-        if index is None:
-            return WHITE
-        if index not in self._materials:
-            entry = self._material_entry(primitive)
-            color = np.array(entry.get("baseColorFactor", (1, 1, 1, 1)), np.float32).reshape(4)[:3].clip(0, 1)
-            picture = self._picture(entry["baseColorTexture"]["index"]) if "baseColorTexture" in entry else None
-            self._materials[index] = Material(color, picture)
-        return self._materials[index]
-
-    def floats(self, index: int) -> np.ndarray:
-        """(n, k) float32: an accessor, whole numbers brought to [0, 1] or [-1, 1] where it says so."""
-        values, entry = self.raw(index), self.document["accessors"][index]
-        if values.dtype.kind == "f" or not entry.get("normalized", False):
-            return values.astype(np.float32)
-        return np.maximum(values.astype(np.float32) / np.iinfo(values.dtype).max, -1)
-
-    def _indices(self, accessor: int) -> np.ndarray:
-        values = self.raw(accessor)
-        if values.dtype.kind != "u":
-            raise ValueError("its indices are no whole numbers")
-        return values[:, 0].astype(np.int64)
-
-    def raw(self, index: int) -> np.ndarray:
-        """(n, k): an accessor as it is stored. ValueError if it does not lie within its buffer."""
-        entry = self.document["accessors"][index]
-        if "sparse" in entry:
-            raise ValueError("its accessors are sparse, which is not read here")
-        dtype, width, count = np.dtype(DTYPES[entry["componentType"]]), WIDTHS[entry["type"]], int(entry["count"])
-        if count < 0 or count > 3 * MOST_FACES:
-            raise ValueError(f"an accessor of {count} elements")
-        if "bufferView" not in entry:
-            return np.zeros((count, width), dtype)
-        data, stride = self._view(entry["bufferView"])
-        offset, size = int(entry.get("byteOffset", 0)), dtype.itemsize * width
-        stride = stride or size
-        if offset < 0 or stride < size or (count and offset + stride * (count - 1) + size > len(data)):
-            raise ValueError("an accessor reaches beyond its buffer")
-        return np.ndarray((count, width), dtype, data, offset, (stride, dtype.itemsize)).copy()
-
-    def _view(self, index: int) -> tuple[bytes, int]:
-        """The bytes of a buffer view and its stride, 0 for none."""
-        view = self.document["bufferViews"][index]
-        if view.get("buffer", 0) != 0 or "uri" in self.document["buffers"][0]:
-            raise ValueError("it keeps data outside of the file")
-        offset, length = int(view.get("byteOffset", 0)), int(view["byteLength"])
-        if offset < 0 or length < 0 or offset + length > len(self.binary):
-            raise ValueError("a buffer view reaches beyond its buffer")
-        return self.binary[offset:offset + length], int(view.get("byteStride", 0))
-
-    def _rows(self, attributes: dict, name: str, width: int, count: int) -> np.ndarray | None:
-        """(count, width) float32, or None if the primitive has none."""
-        if name not in attributes:
+        pictured = paint.material.picture is not None
+        primitive = read_primitive(self.accessors, entry, weights, paint.coordinates if pictured else None)
+        if primitive is None:
             return None
-        values = self.floats(attributes[name])[:, :width]
-        if values.shape != (count, width):
-            raise ValueError(f"{name} does not fit its positions")
-        return values
-
-    def _normals(self, attributes: dict, matrix: np.ndarray, count: int) -> np.ndarray | None:
-        normals = self._rows(attributes, "NORMAL", 3, count)
-        if normals is None or abs(np.linalg.det(matrix[:3, :3])) < 1e-30:
-            return None
-        return (normals @ np.linalg.inv(matrix[:3, :3])).astype(np.float32)
-
-    def _material_entry(self, primitive: dict) -> dict[str, Any]:
-        index = primitive.get("material")
-        return {} if index is None else self.document["materials"][index].get("pbrMetallicRoughness", {})
-
-    def _picture(self, texture: int) -> np.ndarray | None:
-        """(h, w, 3) uint8 sRGB of a texture; None where its picture is not in the file."""
-        entry = self.document["textures"][texture]
-        source = entry.get("extensions", {}).get("EXT_texture_webp", entry).get("source")
-        if source is None or "bufferView" not in self.document["images"][source]:
-            return None
-        if source not in self._pictures:
-            data, _ = self._view(self.document["images"][source]["bufferView"])
-            self._pictures[source] = np.ascontiguousarray(picture_of(data, f"picture {source} of the mesh").pixels[..., :3])
-        return self._pictures[source]
+        if pictured and primitive.uvs is None:
+            self.notices.add(f"a picture is left out: {mesh} has no coordinates for it", self.materials.name(material))
+        if not paint.opaque and primitive.colors is not None and primitive.colors[:, 3:].min(initial=1) < 1:
+            self.notices.add("what is transparent is shown opaque", self.materials.name(material))
+        self._kept += primitive.faces.size
+        check_corners(self._kept)
+        return primitive, paint
 
 
-def _triangles(order: np.ndarray, mode: int) -> np.ndarray:
-    """(m, 3) int64: the faces that a list of vertices stands for."""
-    if mode == TRIANGLES:
-        return order[:len(order) // 3 * 3].reshape(-1, 3)
-    if len(order) < 3:
-        return np.zeros((0, 3), np.int64)
-    if mode == FAN:
-        return np.stack([np.full(len(order) - 2, order[0]), order[1:-1], order[2:]], axis=1)
-    faces = np.stack([order[:-2], order[1:-1], order[2:]], axis=1)
-    faces[1::2] = faces[1::2, ::-1]
-    return faces
+def _part(primitive: Primitive, paint: Paint) -> Part:
+    uvs = None if primitive.uvs is None else primitive.uvs @ paint.transform[:, :2].T + paint.transform[:, 2]
+    colors = primitive.colors[:, :3] if paint.tinted and primitive.colors is not None else None
+    return Part(_narrowed(primitive.positions), np.ascontiguousarray(primitive.faces, np.int32), paint.material,
+                _float32(primitive.normals), _float32(uvs), _float32(colors))
+
+
+def _float32(values: np.ndarray | None) -> np.ndarray | None:
+    return None if values is None else values.astype(np.float32)
+
+
+def _narrowed(positions: np.ndarray) -> np.ndarray:
+    """(n, 3) float32, where that keeps the shape; float64 where the place is far larger than it."""
+    reach, size = np.abs(positions).max(), np.ptp(positions, axis=0).max()
+    return positions if reach > 1e3 * size else positions.astype(np.float32)

@@ -1,21 +1,23 @@
-"""Meshes that a user gives, GLB or OBJ, brought to where the views of a pack look."""
+"""Meshes that a user gives, glTF or OBJ, brought to where the views of a pack look."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from ...engines.errors import InputError
 from .gltf import GENERATOR
+from .join import joined
 from .mesh import Mesh, area_vectors
+from .placement import Placement
 from .read_glb import read_glb
 from .read_obj import read_obj
-from .surfaces import Part, joined
+from .surfaces import Part, Scene
 
-ENDINGS = (".glb", ".obj")
+ENDINGS = (".glb", ".gltf", ".obj")
 MOST_BYTES = 512 << 20
 # What the objects that the bundled pack learnt from fill, of a sphere of radius 1.035 that the views show whole.
 RADIUS = 0.97
@@ -25,29 +27,47 @@ SEEN = 1.035
 SMALLEST, LARGEST = 1e-12, 1e12
 
 
-def read_mesh(path: str | os.PathLike[str]) -> Mesh:
-    """A mesh in world axes (z up, front +x), with normals, and a texture or vertex colours.
+@dataclass(frozen=True, eq=False)
+class MeshFile:
+    """A mesh, and what is known of the file that it was read from.
 
-    .glb : glTF 2.0, triangles of the scene that is shown, base colours (factor, picture, vertex colours); no animation, no compression
+    mesh : in world axes (z up, front +x), where the views of a pack look
+    notices : what of the file could not be honoured, one sentence each
+    sources : the files that were read: the mesh, its materials, pictures and buffers; none for a mesh that is no file
+    placement : where it stood in the file; None for a mesh that is no file
+    """
+
+    mesh: Mesh
+    notices: tuple[str, ...] = ()
+    sources: tuple[Path, ...] = ()
+    placement: Placement | None = None
+
+
+def read_mesh(path: str | os.PathLike[str]) -> MeshFile:
+    """A mesh with normals, and a texture, vertex colours, or both.
+
+    .glb, .gltf : glTF 2.0, triangles of the scene that is shown, in the pose and the base colours that it begins with
     .obj : with the materials beside it, if they are there: Kd and map_Kd
-    Both have +Y up and the front towards +Z. A file that Meshwright wrote stays where it is, so that what was made from it lies
-    over it; any other mesh is put in the middle and made as large as the views show whole.
+    All have +Y up and the front towards +Z. A file that Meshwright wrote stays where it is, so that what was made from it lies
+    over it; any other mesh is put in the middle and made as large as the views show whole. docs/mesh_files.md lists what is read.
     Errors: InputError for a file that cannot be read, is no such mesh, or holds no triangle.
     """
     path = Path(path)
     if path.suffix.lower() not in ENDINGS:
-        raise InputError(f"the mesh {path} has an unknown ending", received=repr(path.suffix), expected=" or ".join(ENDINGS))
+        raise InputError(f"the mesh {path} has an unknown ending", received=repr(path.suffix), expected=" or ".join(ENDINGS),
+                         remedy="save it as GLB")
     data = _file_bytes(path)
     try:
         with np.errstate(all="ignore"):  # numbers beyond all measure are looked for afterwards
-            scene = read_glb(data) if path.suffix.lower() == ".glb" else read_obj(data, path.parent)
-            mesh = joined(_checked(scene.parts, path))
+            scene = (read_obj if path.suffix.lower() == ".obj" else read_glb)(data, path.parent)
+            parts, placement = _placed(scene, path)
+            mesh = joined(parts)
     # What broken files lead to is not one class.
     except (ValueError, LookupError, TypeError, OverflowError, AttributeError, RecursionError, OSError) as error:
         raise InputError(f"{path} is no mesh that can be read", received=f"{len(data)} bytes, {error}",
                          expected=f"a whole {path.suffix.upper()[1:]} file") from error
     world = mesh.replace(vertices=_into_world(mesh.vertices), normals=_into_world(mesh.normals))
-    return world if scene.generator.startswith(GENERATOR) and _is_seen(world) else centred(world)
+    return MeshFile(world, scene.notices, (path, *scene.sources), placement)
 
 
 def check_mesh(mesh: Mesh) -> None:
@@ -67,30 +87,29 @@ def check_mesh(mesh: Mesh) -> None:
         raise InputError("the mesh has no surface", received=fault, expected="triangles")
 
 
-def centred(mesh: Mesh) -> Mesh:
-    """The mesh with the middle of its box at the origin and its farthest vertex at the distance `RADIUS` from there."""
-    low, high = mesh.bounds.astype(np.float64)
-    offset = mesh.vertices - (low + high) / 2
-    reach = float(np.linalg.norm(offset, axis=1).max())
-    return mesh.replace(vertices=(offset * (RADIUS / reach)).astype(np.float32))
-
-
-def _is_seen(mesh: Mesh) -> bool:
-    return SEEN / 4 < float(np.linalg.norm(mesh.vertices, axis=1).max()) <= SEEN
-
-
 def _into_world(vectors: np.ndarray) -> np.ndarray:
     """(n, 3): glTF's (x, y, z) as the world's (z, x, y); the inverse of `gltf.to_gltf_axes`."""
     return np.ascontiguousarray(vectors[:, [2, 0, 1]])
 
 
-def _checked(parts: Sequence[Part], path: Path) -> list[Part]:
-    """Those of the parts that have triangles. InputError if none of them has an area."""
-    parts = [part for part in parts if len(part.faces)]
-    fault = _fault(np.concatenate([part.vertices[part.faces.ravel()] for part in parts])) if parts else "no triangles"
+def _placed(scene: Scene, path: Path) -> tuple[list[Part], Placement]:
+    """The parts that have triangles, where the views look, and where they stood. InputError if none of them has an area."""
+    parts = [part for part in scene.parts if len(part.faces)]
+    corners = np.concatenate([part.vertices[part.faces.ravel()] for part in parts]) if parts else np.zeros((0, 3))
+    fault = _fault(corners) if parts else "no triangles"
     if fault:
         raise InputError(f"the mesh {path} has no surface", received=fault, expected="triangles")
-    return parts
+    if scene.generator.startswith(GENERATOR) and SEEN / 4 < _reach(corners) <= SEEN:
+        return parts, Placement()
+    middle = (corners.min(axis=0).astype(np.float64) + corners.max(axis=0)) / 2
+    scale = _reach(corners - middle) / RADIUS
+    parts = [replace(part, vertices=((part.vertices - middle) / scale).astype(np.float32)) for part in parts]
+    return parts, Placement(tuple(_into_world(middle[None])[0].tolist()), scale)
+
+
+def _reach(corners: np.ndarray) -> float:
+    """The distance of the farthest of (n, 3) from the origin."""
+    return float(np.linalg.norm(corners, axis=1).max())
 
 
 def _face_fault(faces: np.ndarray, vertices: int) -> str | None:

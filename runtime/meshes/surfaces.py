@@ -1,32 +1,29 @@
-"""Parts of a mesh file, each with a material of its own, become one `Mesh` with one texture or with vertex colours."""
+"""What a mesh file holds: parts, each with a material of its own, and what can be done with their colours."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ...engines.errors import InputError
 from ..shading import to_linear, to_srgb
-from .mesh import Mesh, area_vectors, normalized
 
 MOST_FACES = 4_000_000
-# Sides in pixels: of the picture of one material as it goes into the common texture, and of a material without one.
-MOST_TILE, PLAIN_TILE = 1024, 4
+# Side in pixels of the picture of one material as it goes into the common texture.
+MOST_TILE = 1024
 # Of the common texture. Where many materials have pictures, each gets a smaller tile.
 MOST_TEXELS = 1 << 26
-# A picture that repeats more often than this over one part is shown as its mean colour: a repeat would have few pixels left.
-MOST_REPEATS = 64
 
 
 @dataclass(frozen=True, eq=False)
 class Material:
     """What is kept of a material: its colour.
 
-    color : (3,) float32, linear light, multiplied into everything else
+    color : (3,) float32, linear light, multiplied into everything else; what the product has above 1 is cut
     picture : (h, w, 3) uint8 sRGB, row 0 at the top, or None
     wrap : what the picture shows outside of [0, 1], across and down: "repeat", "mirror" or "clamp"
     """
@@ -43,10 +40,10 @@ WHITE = Material(np.ones(3, np.float32))
 class Part:
     """Triangles of one material, in any axes.
 
-    vertices : (n, 3) float32; faces : (m, 3) int32
+    vertices : (n, 3) float32, or float64 where they lie so far out that float32 would spoil their shape; faces : (m, 3) int32
     normals : (n, 3) float32, or None for flat faces
-    uvs : (n, 2) float32, origin at the top left, repeating outside of [0, 1], or None
-    colors : (n, 3) float32, linear light, or None
+    uvs : (n, 2) float32, origin at the top left, outside of [0, 1] as the material's wrap says, or None
+    colors : (n, 3) float32, linear light, multiplied into the material's colour and picture, or None
     """
 
     vertices: np.ndarray
@@ -86,119 +83,46 @@ def check_corners(count: int) -> None:
                          remedy="decimate it first")
 
 
-def joined(parts: Sequence[Part]) -> Mesh:
-    """One mesh, every corner of every face a vertex of its own, so that neither creases nor seams are lost.
-
-    Where a part has a picture the mesh has a texture, and vertex colours count as their mean; else it has vertex colours.
-    """
-    corners = [_corners(part) for part in parts]
-    vertices = np.concatenate([part.vertices for part in corners])
-    normals = np.concatenate([part.normals for part in corners])
-    faces = np.arange(len(vertices), dtype=np.int32).reshape(-1, 3)
-    mesh = Mesh(np.ascontiguousarray(vertices, np.float32), faces, np.ascontiguousarray(normals, np.float32))
-    if any(part.uvs is not None and part.material.picture is not None for part in corners):
-        uvs, texture = _atlas(corners)
-        return mesh.replace(uvs=uvs, texture=texture)
-    return mesh.replace(colors=np.concatenate([_vertex_colors(part) for part in corners]))
+def summed(first: Material, second: Material) -> Material:
+    """A material of the light of both. Where both have pictures, these lie over each other in the same way."""
+    if first.picture is None and second.picture is None:
+        return Material(first.color + second.color)
+    size = max((m.picture.shape[1::-1] for m in (first, second) if m.picture is not None), key=math.prod)
+    light = sum(_light(material, size) for material in (first, second))
+    wrap = first.wrap if first.picture is not None else second.wrap
+    return Material(np.ones(3, np.float32), srgb_bytes(light), wrap)
 
 
-def _corners(part: Part) -> Part:
-    """The part with three vertices a face and with normals."""
-    part = part.expanded()
-    flat = np.repeat(normalized(area_vectors(part.vertices, part.faces)), 3, axis=0)
-    if part.normals is None:
-        return replace(part, normals=flat)
-    given = normalized(part.normals)
-    usable = np.isfinite(given).all(axis=1, keepdims=True) & (given != 0).any(axis=1, keepdims=True)
-    return replace(part, normals=np.where(usable, given, flat))
-
-
-def _vertex_colors(part: Part) -> np.ndarray:
-    """(n, 3) uint8 sRGB."""
-    linear = np.broadcast_to(part.material.color, part.vertices.shape)
-    return _bytes(linear if part.colors is None else linear * part.colors)
-
-
-def _bytes(linear: np.ndarray) -> np.ndarray:
+def srgb_bytes(linear: np.ndarray) -> np.ndarray:
+    """(..., 3) uint8 sRGB of linear light; what is beyond 1 is cut."""
     return np.rint(255 * to_srgb(np.nan_to_num(linear).clip(0, 1))).astype(np.uint8)
 
 
-@dataclass(frozen=True)
-class _Look:
-    """What a tile of the common texture shows: one colour (red, green, blue, 0 to 255), or a material's picture so many times
-    (across, down). Parts that look the same share a tile."""
-
-    color: tuple[int, int, int] | None = None
-    material: Material | None = None
-    repeats: tuple[int, int] = (1, 1)
+def tinted(picture: np.ndarray, color: np.ndarray) -> np.ndarray:
+    """(h, w, 3) uint8 sRGB: a picture of that kind, multiplied by a colour (3,) of linear light."""
+    if (color == 1).all():
+        return picture
+    return srgb_bytes(to_linear(picture.astype(np.float32) / 255) * color)
 
 
-def _atlas(parts: Sequence[Part]) -> tuple[np.ndarray, np.ndarray]:
-    """The parts' pictures side by side: uvs (n, 2) float32 in [0, 1], texture (h, w, 3) uint8."""
-    looks = [_look(part) for part in parts]
-    different = dict.fromkeys(look for look, _ in looks)
-    most = min(MOST_TILE, math.isqrt(MOST_TEXELS // len(different)))
-    tiles = {look: _tile(look, most) for look in different}
-    lefts = dict(zip(tiles, np.cumsum([0, *(tile.shape[1] for tile in tiles.values())]), strict=False))
-    texture = np.zeros((max(tile.shape[0] for tile in tiles.values()), sum(tile.shape[1] for tile in tiles.values()), 3), np.uint8)
-    for look, tile in tiles.items():
-        texture[:tile.shape[0], lefts[look]:lefts[look] + tile.shape[1]] = tile
-    uvs = []
-    for look, local in looks:
-        size = np.array(tiles[look].shape[1::-1])
-        # Half a pixel inside of the tile, so that the next one does not bleed in.
-        uvs.append((np.clip(local * size, 0.5, size - 0.5) + [lefts[look], 0]) / texture.shape[1::-1])
-    return np.concatenate(uvs).astype(np.float32), texture
-
-
-def _look(part: Part) -> tuple[_Look, np.ndarray]:
-    """What the part shows, and the place of each vertex in a picture of that, (n, 2) in [0, 1]."""
-    picture = part.material.picture
-    middle = np.full((len(part.vertices), 2), 0.5)
-    if part.uvs is None or picture is None:
-        return _plain(_vertex_colors(part)), middle
-    uvs = _wrapped(part.uvs)
-    repeats = np.maximum(np.ceil(np.nan_to_num(uvs).max(axis=0, initial=0.0) - 1e-6), 1).clip(0, MOST_REPEATS + 1).astype(int)
-    if not np.isfinite(uvs).all() or repeats.max() > MOST_REPEATS:
-        return _plain(_tinted(picture.reshape(-1, 1, 3).mean(axis=0, keepdims=True), part.material)), middle
-    return _Look(material=part.material, repeats=(int(repeats[0]), int(repeats[1]))), uvs / repeats
-
-
-def _plain(colors: np.ndarray) -> _Look:
-    """The mean of (..., 3)."""
-    red, green, blue = np.rint(colors.reshape(-1, 3).mean(axis=0)).astype(int).tolist()
-    return _Look((red, green, blue))
-
-
-def _tile(look: _Look, most: int) -> np.ndarray:
-    """(h, w, 3) uint8: the picture of it, each side at most `most` pixels, but for one that repeats more often than that."""
-    if look.material is None:
-        return np.full((PLAIN_TILE, PLAIN_TILE, 3), look.color, np.uint8)
-    once = _tinted(_small(look.material.picture, max(1, most // max(look.repeats))), look.material)
-    return np.tile(once, (look.repeats[1], look.repeats[0], 1))
-
-
-def _wrapped(uvs: np.ndarray) -> np.ndarray:
-    """(n, 2), not negative: each face moved by whole periods to where its lowest corner is in [0, 1)."""
-    faces = uvs.reshape(-1, 3, 2).astype(np.float64)
-    lowest = faces.min(axis=1, keepdims=True)
-    # A corner at exactly 1 belongs to the period below, whose other corners it goes with.
-    return (faces - np.floor(lowest + 1e-9)).reshape(-1, 2).clip(0, None)
-
-
-def _tinted(picture: np.ndarray, material: Material) -> np.ndarray:
-    """(h, w, 3) uint8: the picture in the material's colour."""
-    if (material.color == 1).all():
-        return picture.astype(np.uint8)
-    return _bytes(to_linear(picture.astype(np.float32) / 255) * material.color)
-
-
-def _small(picture: np.ndarray, most: int) -> np.ndarray:
+def small(picture: np.ndarray, most: int) -> np.ndarray:
     """The picture, its longer side at most `most` pixels."""
-    from PIL import Image
-
     scale = most / max(picture.shape[:2])
     if scale >= 1:
         return picture
-    size = tuple(max(1, round(side * scale)) for side in picture.shape[1::-1])
+    return _resized(picture, tuple(max(1, round(side * scale)) for side in picture.shape[1::-1]))
+
+
+def _light(material: Material, size: tuple[int, int]) -> np.ndarray:
+    """(h, w, 3) float32, linear: a material's picture times its colour, resized to (width, height)."""
+    if material.picture is None:
+        return np.broadcast_to(material.color, (size[1], size[0], 3))
+    return to_linear(_resized(material.picture, size).astype(np.float32) / 255) * material.color
+
+
+def _resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    from PIL import Image
+
+    if picture.shape[1::-1] == size:
+        return picture
     return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BOX))

@@ -9,12 +9,13 @@ from __future__ import annotations
 import numpy as np
 
 from ..render import sample_texture
+from ..shading import product
 from .gltf import to_gltf_axes
 from .mesh import Mesh
 
 
 def obj_text(mesh: Mesh, material_file: str | None) -> bytes:
-    """A Wavefront OBJ file. Vertex colours, if there is no texture, follow the position as most tools read it.
+    """A Wavefront OBJ file. Vertex colours follow the position as most tools read it.
 
     material_file : name of the MTL file beside it, or None
     """
@@ -22,9 +23,9 @@ def obj_text(mesh: Mesh, material_file: str | None) -> bytes:
     if material_file:
         lines.append(f"mtllib {material_file}")
     rows = to_gltf_axes(mesh.vertices)
-    if mesh.texture is None and mesh.colors is not None:
+    if mesh.colors is not None:
         rows = np.concatenate([rows, mesh.colors / 255.0], axis=1)
-    lines += _rows("v", rows)
+    lines += _rows("v", rows, 7 if mesh.vertices.dtype == np.float32 else 10)
     if mesh.uvs is not None:
         lines += _rows("vt", np.stack([mesh.uvs[:, 0], 1 - mesh.uvs[:, 1]], axis=1))  # origin at the bottom left
     if mesh.normals is not None:
@@ -84,12 +85,15 @@ def to_upright_axes(vectors: np.ndarray) -> np.ndarray:
 
 def _vertex_colors(mesh: Mesh) -> np.ndarray | None:
     """(n, 3) uint8 or None."""
-    if mesh.texture is not None and mesh.uvs is not None:
-        return np.rint(sample_texture(mesh.texture, mesh.uvs) * 255).astype(np.uint8)
-    return mesh.colors
+    if mesh.texture is None or mesh.uvs is None:
+        return mesh.colors
+    colors = sample_texture(mesh.texture, mesh.uvs)
+    if mesh.colors is not None:
+        colors = product(colors, mesh.colors * np.float32(1 / 255))
+    return np.rint(colors * 255).astype(np.uint8)
 
 
-def _rows(keyword: str, values: np.ndarray) -> list[str]:
+def _rows(keyword: str, values: np.ndarray, digits: int = 7) -> list[str]:
     """One line of text for each row of numbers."""
-    pattern = keyword + " %.7g" * values.shape[1]
+    pattern = keyword + f" %.{digits}g" * values.shape[1]
     return [pattern % tuple(row) for row in values.tolist()]

@@ -55,10 +55,12 @@ def from_picture(models: Models, request: Request) -> Stage[Mesh]:
 
 def from_mesh(models: Models, request: Request) -> Stage[Mesh]:
     """As `from_text`, with a mesh of the user's in place of the coarse shape."""
+    for message in request.mesh.notices:
+        yield Notice(message)
     loop = models.pack.manifest.refiner
     (states,) = yield from run_stage(models, "text", both_halves(models, "text_encoder", request.prompt, loop))
-    yield CoarseMesh(request.mesh)
-    return (yield from redraw(models, request.mesh, states, [], request))
+    yield CoarseMesh(request.mesh.mesh)
+    return (yield from redraw(models, request.mesh.mesh, states, [], request))
 
 
 def imagine(models: Models, states: np.ndarray, request: Request) -> Stage[Mesh]:

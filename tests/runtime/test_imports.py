@@ -10,7 +10,7 @@ import meshwright.runtime
 
 PUBLIC = {
     "Cancelled", "Check", "CoarseMesh", "CoarseViews", "Cutout", "EmptyShape", "Event", "Generation", "InputError", "Mesh",
-    "MeshwrightError", "Notice", "OutputError", "Pack", "PackCorrupt", "PackError", "PackFormat", "PackNotFound",
+    "MeshFile", "MeshwrightError", "Notice", "OutputError", "Pack", "PackCorrupt", "PackError", "PackFormat", "PackNotFound",
     "Picture", "Pipeline", "Request", "Result", "StageDone", "StageStarted", "Stages", "Step", "Surface", "Views",
     "read_mesh", "read_picture", "verify_pack",
 }

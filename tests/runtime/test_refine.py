@@ -31,7 +31,7 @@ def block(tmp_path_factory):
 def test_the_refiner_sees_the_mesh_and_reads_the_prompt(pipe, block):
     made, other = pipe.refine(block, "a red chair", **FAST), pipe.refine(block, "a blue table", **FAST)
     views = pipe.pack.manifest.views
-    seen = render_views(read_mesh(block), orbit(views.azimuths, views.elevations, views.radius, views.fov), views.size)
+    seen = render_views(read_mesh(block).mesh, orbit(views.azimuths, views.elevations, views.radius, views.fov), views.size)
     np.testing.assert_array_equal(made.stages.coarse_views, seen)
     np.testing.assert_array_equal(other.stages.coarse_views, seen)
     assert 0 < np.abs(made.stages.views - seen).mean() < 0.2 and not np.array_equal(made.stages.views, other.stages.views)

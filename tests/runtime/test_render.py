@@ -101,15 +101,19 @@ def test_supersampling_softens_the_outline(marked):
     assert len(np.unique(soft.round(4))) > len(np.unique(hard.round(4)))
 
 
-def test_texture_wins_over_vertex_colours_and_is_upright():
+def test_texture_is_multiplied_by_vertex_colours_in_linear_light_and_is_upright():
     texture = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 255]]], np.uint8)
     corners = np.array([[0, -0.5, 0.5], [0, 0.5, 0.5], [0, 0.5, -0.5], [0, -0.5, -0.5]], np.float32)
     mesh = Mesh(
         corners, np.array([[0, 2, 1], [0, 3, 2]], np.int32), texture=texture,
-        uvs=np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32), colors=np.zeros((4, 3), np.uint8))
-    view = render_views(mesh, orbit([0], [0]), 64, shaded=False)[0]
-    top_left, top_right, bottom_left = view[22, 22], view[22, 42], view[42, 22]
-    np.testing.assert_allclose([top_left, top_right, bottom_left], np.eye(3), atol=0.12)
+        uvs=np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32))
+    # sRGB 188 is 0.503 of the light of 255, and the product of two of them, 0.253, is sRGB 137.
+    for colors, texel, seen in ((None, 1, 1), (np.full((4, 3), 188, np.uint8), 1, 188 / 255), (np.full((4, 3), 188, np.uint8), 188 / 255, 137 / 255)):
+        dimmed = mesh.replace(texture=np.rint(texture * texel).astype(np.uint8), colors=colors)
+        view = render_views(dimmed, orbit([0], [0]), 64, shaded=False)[0]
+        top_left, top_right, bottom_left = view[22, 22], view[22, 42], view[42, 22]
+        np.testing.assert_allclose([top_left, top_right, bottom_left], seen * np.eye(3), atol=0.12)
+        np.testing.assert_allclose(np.diag([top_left, top_right, bottom_left]), seen, atol=0.01)
 
 
 def test_texture_samples_are_bilinear_and_clamped():

@@ -3,6 +3,7 @@
 import json
 import os
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,12 +12,13 @@ from PIL import Image
 
 from meshwright.engines.errors import InputError
 from meshwright.runtime.cameras import orbit
-from meshwright.runtime.meshes import read_obj, surfaces
+from meshwright.runtime.meshes import read_obj, tiles
 from meshwright.runtime.meshes.formats import save
+from meshwright.runtime.meshes.join import joined
 from meshwright.runtime.meshes.mesh import Mesh
 from meshwright.runtime.meshes.read_glb import read_glb
 from meshwright.runtime.meshes.reader import RADIUS, read_mesh
-from meshwright.runtime.meshes.surfaces import Material, Part, joined
+from meshwright.runtime.meshes.surfaces import Material, Part
 from meshwright.runtime.pictures import read_picture
 from meshwright.runtime.render import render_views
 
@@ -50,7 +52,7 @@ def off(first, second):
 @pytest.mark.parametrize("mesh", [TETRA, textured()], ids=["colours", "texture"])
 def test_files_of_ours_come_back_as_they_were(tmp_path, mesh, ending):
     save(mesh, tmp_path / f"mesh.{ending}")
-    read = read_mesh(tmp_path / f"mesh.{ending}")
+    read = read_mesh(tmp_path / f"mesh.{ending}").mesh
     np.testing.assert_allclose(np.sort(read.vertices.view("f4,f4,f4"), axis=0).view(np.float32).reshape(-1, 3),
                                np.sort(np.ascontiguousarray(CORNERS[FACES].reshape(-1, 3)).view("f4,f4,f4"), axis=0)
                                .view(np.float32).reshape(-1, 3), atol=1e-6)
@@ -63,7 +65,7 @@ def test_other_files_are_centred_and_made_as_large_as_the_views_show(tmp_path, e
     cylinder = trimesh.creation.cylinder(radius=20, height=300)  # along z; +Y is up in the file
     cylinder.apply_translation([1000, 50, 3])
     cylinder.export(tmp_path / f"rod.{ending}")
-    mesh = read_mesh(tmp_path / f"rod.{ending}")
+    mesh = read_mesh(tmp_path / f"rod.{ending}").mesh
     assert np.linalg.norm(mesh.vertices, axis=1).max() == pytest.approx(RADIUS, abs=1e-5)
     low, high = mesh.bounds
     np.testing.assert_allclose(low, -high, atol=1e-5)
@@ -80,7 +82,7 @@ def test_nodes_are_placed_by_their_matrices_and_mirrors_face_outwards(tmp_path):
     mirrored[:3, 3] = [-5, 0, 0]
     scene.add_geometry(box, node_name="b", transform=mirrored)
     scene.export(tmp_path / "scene.glb")
-    mesh = read_mesh(tmp_path / "scene.glb")
+    mesh = read_mesh(tmp_path / "scene.glb").mesh
     assert len(mesh.faces) == 24
     scale = RADIUS / np.sqrt(5.5**2 + 0.5**2 + 1.5**2)
     assert mesh.signed_volume == pytest.approx(4 * scale**3, rel=1e-4)
@@ -99,7 +101,7 @@ def test_each_material_keeps_its_colour(tmp_path):
         box.visual = trimesh.visual.TextureVisuals(uv=np.zeros((len(box.vertices), 2)) if uv else None, material=material)
         scene.add_geometry(box)
     scene.export(tmp_path / "two.glb")
-    mesh = read_mesh(tmp_path / "two.glb")
+    mesh = read_mesh(tmp_path / "two.glb").mesh
     colors = {tuple(np.rint(255 * c).astype(int)) for c in looks(mesh).reshape(-1, 3) if (c < 1).any()}
     assert colors == {(250, 10, 10), (0, 0, 255)}
 
@@ -148,7 +150,7 @@ def test_many_pictures_get_smaller_tiles():
     uvs = np.array([[0, 0], [1, 0], [0, 1]], np.float32)
     pictures = [Material(np.ones(3, np.float32), np.full((256, 256, 3), level, np.uint8)) for level in range(200)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(surfaces, "MOST_TEXELS", 1 << 16)
+        patch.setattr(tiles, "MOST_TEXELS", 1 << 16)
         mesh = joined(panels(pictures, uvs))
     assert mesh.texture.shape == (18, 200 * 18, 3)  # 200 * 18**2 = 64,800 of 65,536
     assert [int(mesh.texture[9, 9 + 18 * i, 0]) for i in (0, 77, 199)] == [0, 77, 199]
@@ -174,7 +176,7 @@ f 4 1 5
 def test_obj_polygons_numbers_from_the_end_and_materials(tmp_path):
     (tmp_path / "pyramid.obj").write_text(OBJ)
     (tmp_path / "colours.mtl").write_text("newmtl red\nKd 1 0 0\n")
-    mesh = read_mesh(tmp_path / "pyramid.obj")
+    mesh = read_mesh(tmp_path / "pyramid.obj").mesh
     assert len(mesh.faces) == 6 and mesh.signed_volume > 0
     assert {tuple(c) for c in mesh.colors} == {(255, 0, 0), (255, 255, 255)}
     assert (mesh.colors[:9] == [255, 0, 0]).all()
@@ -187,7 +189,7 @@ def test_obj_materials_outside_of_its_folder_are_not_opened(tmp_path):
     os.symlink(tmp_path / "colours.mtl", tmp_path / "in" / "linked.mtl")
     for name in ("../colours.mtl", str(tmp_path / "colours.mtl"), "linked.mtl", "nowhere.mtl"):
         (tmp_path / "in" / "pyramid.obj").write_text(OBJ.replace("colours.mtl", name))
-        assert (read_mesh(tmp_path / "in" / "pyramid.obj").colors == 255).all()
+        assert (read_mesh(tmp_path / "in" / "pyramid.obj").mesh.colors == 255).all()
 
 
 @pytest.mark.parametrize(("obj", "mtl"), [
@@ -197,7 +199,7 @@ def test_obj_materials_outside_of_its_folder_are_not_opened(tmp_path):
 def test_obj_materials_that_name_nothing_are_left_out(tmp_path, obj, mtl):
     (tmp_path / "pyramid.obj").write_text(OBJ.replace("mtllib colours.mtl", obj))
     (tmp_path / "m.mtl").write_text(f"newmtl red\n{mtl}\n")
-    assert (read_mesh(tmp_path / "pyramid.obj").colors == 255).all()
+    assert (read_mesh(tmp_path / "pyramid.obj").mesh.colors == 255).all()
 
 
 def test_an_obj_reads_a_picture_once(tmp_path, monkeypatch):
@@ -228,7 +230,7 @@ def small(**changes):
 
 def test_a_triangle_without_anything_else(tmp_path):
     (tmp_path / "a.glb").write_bytes(small())
-    mesh = read_mesh(tmp_path / "a.glb")
+    mesh = read_mesh(tmp_path / "a.glb").mesh
     assert len(mesh.faces) == 1 and (mesh.colors == 255).all()
     np.testing.assert_allclose(mesh.normals, np.tile([1, 0, 0], (3, 1)), atol=1e-6)  # the file's +Z
 
@@ -238,14 +240,14 @@ def test_primitives_that_share_a_long_list_of_vertices_keep_what_they_need():
     indices = {"componentType": 5125, "count": 3, "type": "SCALAR"}
     document = {"accessors": [{"componentType": 5126, "count": 10**6, "type": "VEC3"}, indices, indices | {"count": 0}],
                 "meshes": [{"primitives": [{"attributes": {"POSITION": 0}, "indices": each} for each in (1, 2, 1)]}]}
-    parts = read_glb(small(**document)).parts
+    parts = read_glb(small(**document), Path()).parts
     assert [part.vertices.shape for part in parts] == [(3, 3), (3, 3)]
 
 
 @pytest.mark.parametrize(("name", "data", "message"), [
-    ("a.fbx", b"", "unknown ending; received '.fbx'; expected .glb or .obj"),
+    ("a.fbx", b"", "unknown ending; received '.fbx'; expected .glb or .gltf or .obj"),
     ("a.glb", b"", "no mesh that can be read; received 0 bytes"),
-    ("a.glb", b"<html>" * 9, "does not begin as a GLB file"),
+    ("a.glb", b"<html>" * 9, "does not begin as a GLB or glTF file"),
     ("a.glb", small()[:60], "the file ends early"),
     ("a.glb", small().replace(b'"VEC3"', b'"MAT4"'), "no mesh that can be read"),
     ("a.glb", small(extensionsRequired=["KHR_draco_mesh_compression"]), "KHR_draco_mesh_compression.*without compression"),
@@ -253,7 +255,7 @@ def test_primitives_that_share_a_long_list_of_vertices_keep_what_they_need():
     ("a.glb", small(accessors=[{"bufferView": 0, "componentType": 5126, "count": 2**31, "type": "VEC3"}]), "an accessor of 2147483648"),
     ("a.glb", small(accessors=[{"bufferView": 0, "byteOffset": -12, "componentType": 5126, "count": 3, "type": "VEC3"}]), "beyond"),
     ("a.glb", small(bufferViews=[{"buffer": 0, "byteLength": 10**9}]), "reaches beyond its buffer"),
-    ("a.glb", small(buffers=[{"byteLength": 36, "uri": "/etc/passwd"}]), "keeps data outside of the file"),
+    ("a.glb", small(buffers=[{"byteLength": 36, "uri": "/etc/passwd"}]), "'/etc/passwd' lies outside of the mesh's folder"),
     ("a.glb", small(nodes=[{"mesh": 0, "children": [0]}]), "nodes are no tree"),
     ("a.glb", small(nodes=[{"mesh": 7}]), "no mesh that can be read"),
     ("a.glb", small(nodes=[]), "no mesh that can be read"),
@@ -298,7 +300,7 @@ def test_damaged_files_never_crash(tmp_path, ending):
             data[at] = random.integers(256)
         path.write_bytes(data[:random.integers(len(data))] if random.random() < 0.2 else data)
         try:
-            mesh = read_mesh(path)
+            mesh = read_mesh(path).mesh
         except InputError:
             refused += 1
         else:

@@ -1,0 +1,130 @@
+"""The common texture of a mesh file: a tile for each material's picture, laid on as its coordinates and wrap modes say.
+
+A picture that repeats, is mirrored or drawn out at its border takes a tile that shows all of that, because a `Mesh` has one picture and
+coordinates within it. Which part of the plane a tile shows is decided face by face, in powers of two, so that one wall whose bricks
+repeat often takes no pixels from the rest of its material.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..shading import to_linear
+from .surfaces import MOST_TEXELS, MOST_TILE, Part, small, srgb_bytes, tinted
+
+# Side in pixels of the tile of a material without a picture.
+PLAIN_TILE = 4
+# A picture that repeats more often than this over one face is shown as its mean colour: a repeat would have few pixels left.
+MOST_REPEATS = 64
+NEARLY = 1e-6  # of a picture's side: coordinates this close to its border belong to it
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What a tile shows; parts that look the same share one.
+
+    color : (red, green, blue), linear light, of the whole tile, or of what multiplies the picture
+    picture : the id of `pixels`, or None; wrap : as `Material.wrap`
+    window : the part of the plane that is shown, in whole pictures: (left, right, top, bottom)
+    """
+
+    color: tuple[float, ...]
+    picture: int | None = None
+    wrap: tuple[str, str] = ("repeat", "repeat")
+    window: tuple[int, int, int, int] = (0, 1, 0, 1)
+    pixels: np.ndarray | None = field(default=None, compare=False, repr=False)
+
+
+def common_texture(parts: Sequence[Part]) -> tuple[np.ndarray, np.ndarray]:
+    """uvs (n, 2) float32 in [0, 1], one row for each vertex of the parts, and the texture (h, w, 3) uint8.
+
+    parts : three vertices a face, none of them shared
+    """
+    placed = [list(_looks(part)) for part in parts]
+    different = dict.fromkeys(look for part in placed for look, _, _ in part)
+    most = min(MOST_TILE, math.isqrt(MOST_TEXELS // len(different)))
+    tiles = {look: _tile(look, most) for look in different}
+    lefts = dict(zip(tiles, np.cumsum([0, *(tile.shape[1] for tile in tiles.values())]), strict=False))
+    texture = np.zeros((max(tile.shape[0] for tile in tiles.values()), sum(tile.shape[1] for tile in tiles.values()), 3), np.uint8)
+    for look, tile in tiles.items():
+        texture[:tile.shape[0], lefts[look]:lefts[look] + tile.shape[1]] = tile
+    uvs = [np.empty((len(part.vertices), 2)) for part in parts]
+    for all_uvs, looks in zip(uvs, placed, strict=True):
+        for look, rows, local in looks:
+            size = np.array(tiles[look].shape[1::-1])
+            # Half a pixel inside of the tile, so that the next one does not bleed in.
+            all_uvs[rows] = (np.clip(local * size, 0.5, size - 0.5) + [lefts[look], 0]) / texture.shape[1::-1]
+    return np.concatenate(uvs).astype(np.float32), texture
+
+
+def _looks(part: Part) -> Iterator[tuple[_Look, np.ndarray, np.ndarray]]:
+    """What the faces of a part show: each look, the rows of the vertices that show it, and where in it, (k, 2) in [0, 1]."""
+    material, rows, middle = part.material, np.arange(len(part.vertices)), np.float64([0.5, 0.5])
+    color = tuple(material.color.tolist())
+    if material.picture is None or part.uvs is None:
+        # Vertex colours are multiplied in where the mesh is shown.
+        yield _Look(color if part.colors is None else (1.0, 1.0, 1.0)), rows, middle
+        return
+    uvs, windows, usable = _windows(part.uvs, material.wrap)
+    for window in np.unique(windows[usable], axis=0):
+        mine = rows.reshape(-1, 3)[usable & (windows == window).all(axis=1)].ravel()
+        low, high = window[[0, 2]], window[[1, 3]]
+        yield (_Look(color, id(material.picture), material.wrap, tuple(window.tolist()), material.picture),
+               mine, (uvs[mine] - low) / (high - low))
+    if not usable.all():
+        mean = to_linear(material.picture.reshape(-1, 3).mean(axis=0) / 255) * material.color
+        yield _Look(tuple(mean.tolist())), rows.reshape(-1, 3)[~usable].ravel(), middle
+
+
+def _windows(uvs: np.ndarray, wrap: tuple[str, str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For (n, 2) coordinates, three rows a face: the coordinates, each face moved by whole periods to where it is nearest to zero;
+    the window (m, 4) int64 that shows each face; and for which faces (m,) there is one."""
+    moved, windows, usable = uvs.astype(np.float64), [], np.isfinite(uvs).reshape(-1, 6).all(axis=1)
+    faces = np.where(usable[:, None, None], moved.reshape(-1, 3, 2), 0)
+    for axis, mode in enumerate(wrap):
+        corners = faces[..., axis]
+        lowest = corners.min(axis=1)
+        if mode == "clamp":
+            first, shift = np.minimum(np.floor(lowest + NEARLY), 0), np.zeros_like(lowest)
+            corners = corners.clip(-MOST_REPEATS, MOST_REPEATS)
+        else:
+            period = 2 if mode == "mirror" else 1
+            # A corner at exactly 1 belongs to the period below, whose other corners it goes with.
+            first, shift = np.zeros_like(lowest), period * np.floor(lowest / period + 1e-9)
+        corners = corners - shift[:, None]
+        last = np.maximum(np.ceil(corners.max(axis=1) - NEARLY), 1)
+        usable &= last <= MOST_REPEATS
+        windows += [-_power_of_two(-first), _power_of_two(last)]
+        moved[:, axis] = corners.ravel()
+    return moved, np.stack(windows, axis=1), usable
+
+
+def _power_of_two(counts: np.ndarray) -> np.ndarray:
+    """(n,) int64: the next power of two of whole numbers, at most `MOST_REPEATS`; zero stays."""
+    bounded = counts.clip(0, MOST_REPEATS)
+    return np.where(bounded > 0, 2 ** np.ceil(np.log2(np.maximum(bounded, 1))), 0).astype(np.int64)
+
+
+def _tile(look: _Look, most: int) -> np.ndarray:
+    """(h, w, 3) uint8: the picture of it, each side at most `most` pixels, but for one that repeats more often than that."""
+    if look.pixels is None:
+        return np.broadcast_to(srgb_bytes(np.float32(look.color)), (PLAIN_TILE, PLAIN_TILE, 3))
+    left, right, top, bottom = look.window
+    once = tinted(small(look.pixels, max(1, most // max(right - left, bottom - top))), np.float32(look.color))
+    columns = _shown(look.wrap[0], left, right, once.shape[1])
+    return once[np.ix_(_shown(look.wrap[1], top, bottom, once.shape[0]), columns)]
+
+
+def _shown(wrap: str, first: int, last: int, size: int) -> np.ndarray:
+    """((last - first) * size,) int64: which of a picture's `size` rows or columns is seen from `first` to `last` pictures."""
+    places = np.arange(first * size, last * size)
+    if wrap == "clamp":
+        return places.clip(0, size - 1)
+    if wrap == "mirror":
+        places = places % (2 * size)
+        return np.where(places < size, places, 2 * size - 1 - places)
+    return places % size
