@@ -106,7 +106,7 @@ class Materials:
 
 
 def _painted(color: np.ndarray, texture: Texture) -> Paint:
-    return Paint(Material(color, texture.pixels, texture.wrap), texture.coordinates, texture.transform)
+    return Paint(Material(color, texture.pixels, texture.wrap, texture.crisp), texture.coordinates, texture.transform)
 
 
 def _placed_alike(first: Paint, second: Paint) -> bool:

@@ -14,7 +14,7 @@ from .gltf_accessors import Accessors
 from .gltf_document import Document
 
 MOST_NODES = 100_000
-MOST_INSTANCES = 1_000_000
+MOST_INSTANCES = 100_000
 
 
 class Nodes:

@@ -17,6 +17,7 @@ from .surfaces import MOST_TEXELS, MOST_TILE, small
 # Extensions of a texture that name the same picture in another format.
 OTHER_FORMATS = ("EXT_texture_webp", "EXT_texture_avif", "KHR_texture_basisu", "MSFT_texture_dds")
 UNREAD = {b"\xabKTX": "KTX", b"DDS ": "DDS"}
+NEAREST = 9728
 WRAPS = {10497: "repeat", 33648: "mirror", 33071: "clamp"}
 
 
@@ -26,13 +27,14 @@ class Texture:
 
     pixels : (h, w, 3) uint8 sRGB
     alpha : its least and its most, 0 to 1
-    wrap : as `Material.wrap`
+    wrap, crisp : as in `Material`
     coordinates : which TEXCOORD; transform : (2, 3) float64, from those to where the picture is looked up
     """
 
     pixels: np.ndarray
     alpha: tuple[float, float]
     wrap: tuple[str, str]
+    crisp: bool
     coordinates: int
     transform: np.ndarray
 
@@ -58,7 +60,7 @@ class Textures:
         wrap = tuple(WRAPS.get(sampler.get(key, 10497), "repeat") for key in ("wrapS", "wrapT"))
         moved = info.get("extensions", {}).get("KHR_texture_transform", {})
         coordinates = int(moved.get("texCoord", info.get("texCoord", 0)))
-        return Texture(*found, wrap, coordinates, _transform(moved))
+        return Texture(*found, wrap, sampler.get("magFilter") == NEAREST, coordinates, _transform(moved))
 
     def _picture(self, texture: dict[str, Any], about: str) -> tuple[np.ndarray, tuple[float, float]] | None:
         """The first of the texture's pictures that can be decoded."""

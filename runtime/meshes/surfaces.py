@@ -26,11 +26,13 @@ class Material:
     color : (3,) float32, linear light, multiplied into everything else; what the product has above 1 is cut
     picture : (h, w, 3) uint8 sRGB, row 0 at the top, or None
     wrap : what the picture shows outside of [0, 1], across and down: "repeat", "mirror" or "clamp"
+    crisp : whether its pixels are squares with edges, as in pixel art, and not blended into each other
     """
 
     color: np.ndarray
     picture: np.ndarray | None = None
     wrap: tuple[str, str] = ("repeat", "repeat")
+    crisp: bool = False
 
 
 WHITE = Material(np.ones(3, np.float32))
@@ -89,8 +91,8 @@ def summed(first: Material, second: Material) -> Material:
         return Material(first.color + second.color)
     size = max((m.picture.shape[1::-1] for m in (first, second) if m.picture is not None), key=math.prod)
     light = sum(_light(material, size) for material in (first, second))
-    wrap = first.wrap if first.picture is not None else second.wrap
-    return Material(np.ones(3, np.float32), srgb_bytes(light), wrap)
+    shown = first if first.picture is not None else second
+    return Material(np.ones(3, np.float32), srgb_bytes(light), shown.wrap, shown.crisp)
 
 
 def srgb_bytes(linear: np.ndarray) -> np.ndarray:

@@ -20,6 +20,7 @@ from .surfaces import MOST_TEXELS, MOST_TILE, Part, small, srgb_bytes, tinted
 PLAIN_TILE = 4
 # A picture that repeats more often than this over one face is shown as its mean colour: a repeat would have few pixels left.
 MOST_REPEATS = 64
+MOST_COPIES = 8  # of a pixel that is to have edges, along each side
 NEARLY = 1e-6  # of a picture's side: coordinates this close to its border belong to it
 
 
@@ -28,13 +29,14 @@ class _Look:
     """What a tile shows; parts that look the same share one.
 
     color : (red, green, blue), linear light, of the whole tile, or of what multiplies the picture
-    picture : the id of `pixels`, or None; wrap : as `Material.wrap`
+    picture : the id of `pixels`, or None; wrap, crisp : as in `Material`
     window : the part of the plane that is shown, in whole pictures: (left, right, top, bottom)
     """
 
     color: tuple[float, ...]
     picture: int | None = None
     wrap: tuple[str, str] = ("repeat", "repeat")
+    crisp: bool = False
     window: tuple[int, int, int, int] = (0, 1, 0, 1)
     pixels: np.ndarray | None = field(default=None, compare=False, repr=False)
 
@@ -73,8 +75,8 @@ def _looks(part: Part) -> Iterator[tuple[_Look, np.ndarray, np.ndarray]]:
     for window in np.unique(windows[usable], axis=0):
         mine = rows.reshape(-1, 3)[usable & (windows == window).all(axis=1)].ravel()
         low, high = window[[0, 2]], window[[1, 3]]
-        yield (_Look(color, id(material.picture), material.wrap, tuple(window.tolist()), material.picture),
-               mine, (uvs[mine] - low) / (high - low))
+        yield (_Look(color, id(material.picture), material.wrap, material.crisp, tuple(window.tolist()), material.picture), mine,
+               (uvs[mine] - low) / (high - low))
     if not usable.all():
         mean = to_linear(material.picture.reshape(-1, 3).mean(axis=0) / 255) * material.color
         yield _Look(tuple(mean.tolist())), rows.reshape(-1, 3)[~usable].ravel(), middle
@@ -114,7 +116,11 @@ def _tile(look: _Look, most: int) -> np.ndarray:
     if look.pixels is None:
         return np.broadcast_to(srgb_bytes(np.float32(look.color)), (PLAIN_TILE, PLAIN_TILE, 3))
     left, right, top, bottom = look.window
-    once = tinted(small(look.pixels, max(1, most // max(right - left, bottom - top))), np.float32(look.color))
+    most = max(1, most // max(right - left, bottom - top))
+    once = tinted(small(look.pixels, most), np.float32(look.color))
+    if look.crisp:  # the mesh is shown with its texture's pixels blended: of several alike only the outermost are
+        times = min(MOST_COPIES, max(1, most // max(once.shape[:2])))
+        once = once.repeat(times, axis=0).repeat(times, axis=1)
     columns = _shown(look.wrap[0], left, right, once.shape[1])
     return once[np.ix_(_shown(look.wrap[1], top, bottom, once.shape[0]), columns)]
 
