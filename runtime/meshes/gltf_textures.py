@@ -79,7 +79,8 @@ class Textures:
 
     def _decoded(self, source: int) -> tuple[np.ndarray, tuple[float, float]] | str:
         entry = self.document.entry("images", source)
-        name = f"picture {quoted(entry.get('name', source))}"
+        uri = str(entry.get("uri", ""))
+        name = f"picture {quoted(entry.get('name') or (source if not uri or uri[:5].lower() == 'data:' else uri))}"
         try:
             data = bytes(self.document.view(entry["bufferView"])[0]) if "bufferView" in entry else self.document.uri_bytes(entry["uri"])
             if data[:4] in UNREAD:
