@@ -4,14 +4,16 @@ import json
 
 import numpy as np
 import pytest
+import trimesh
 
-from meshwright.runtime import InputError, Pipeline, read_mesh
+from meshwright.runtime import InputError, Notice, Pipeline, read_mesh
 from meshwright.runtime.cameras import orbit
 from meshwright.runtime.loop_options import guidance_of, steps_of
 from meshwright.runtime.meshes.formats import save
 from meshwright.runtime.origin import mesh_hash
 from meshwright.runtime.render import render_views
 from meshwright.runtime.request import Request
+from tests.runtime.meshes.gltf_files import base, painted
 from tests.runtime.test_cli_bad_input import refused
 from tests.runtime.test_pack import edit
 from tests.runtime.test_routes import BLOCK, FAST, RED
@@ -96,6 +98,69 @@ def test_the_command(main, block, tmp_path):
     assert {"coarse.glb", "coarse_view_0.png", "view_5.png"} <= {path.name for path in (tmp_path / "kept").iterdir()}
     again = main("refine", tmp_path / "blue.glb", "a red chair", "--pack", "tiny", *QUICK, "-o", tmp_path / "red.obj", "--quiet")
     assert again.returncode == 0, again.stderr
+
+
+def far_box(folder):
+    """A box in a file of another tool, far from the origin, whose picture is not there."""
+    file = painted(lambda file: {"name": "bark", **base(baseColorTexture={
+        "index": file.add("textures", {"source": file.add("images", {"uri": "bark.png"})})})},
+        uvs=np.zeros((8, 2)), POSITION=np.float32([[x, y, z] for x in (500, 600) for y in (0, 200) for z in (-20, 80)]))
+    quads = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
+    faces = np.uint16([[quad[0], quad[i], quad[i + 1]] for quad in quads for i in (1, 2)])
+    file.document["meshes"][0]["primitives"][0]["indices"] = file.array(faces.ravel())
+    (folder / "far.glb").write_bytes(file.glb())
+    return folder / "far.glb"
+
+
+NOTE = "a picture is left out: 'bark.png' is not there (material 'bark')"
+
+
+def test_the_result_stands_where_the_input_stood(main, tmp_path):
+    """In its size and units; the file says by which transform. What could not be read is said on the terminal and in the report."""
+    ended = main("refine", far_box(tmp_path), "a blue chair", "--pack", "tiny", *QUICK, "-o", tmp_path / "out.glb", "--json",
+                 "--keep-stages", tmp_path / "kept")
+    assert ended.returncode == 0 and f"note: {NOTE}\n" in ended.stderr
+    report = json.loads(ended.stdout)
+    assert NOTE in report["notices"]
+    placement = report["refined_from"]["placement"]
+    assert placement == {"translation": pytest.approx([550, 100, 30]), "scale": pytest.approx(6 ** 0.5 * 50 / 0.97)}
+    data = (tmp_path / "out.glb").read_bytes()
+    document = json.loads(data[20:20 + int.from_bytes(data[12:16], "little")])
+    assert document["asset"]["extras"]["refined_from"]["placement"] == placement
+    np.testing.assert_allclose(trimesh.load_scene(tmp_path / "kept" / "coarse.glb").bounds, [[500, 0, -20], [600, 200, 80]], atol=1e-3)
+    middle, reach = np.array(placement["translation"]), 1.1 * placement["scale"] * 0.97  # the tiny pack draws what it likes, around it
+    low, high = trimesh.load_scene(tmp_path / "out.glb").bounds
+    assert (low > middle - reach).all() and (high < middle + reach).all() and (high - low).max() > 0.2 * reach
+
+
+@pytest.mark.parametrize("ending", ["obj", "ply", "stl"])
+def test_other_formats_have_the_units_of_the_input_as_well(pipe, tmp_path, ending):
+    made = pipe.refine(far_box(tmp_path), "a blue chair", **FAST)
+    made.save(tmp_path / f"out.{ending}")
+    x, y, z = (made.mesh.vertices.astype(np.float64) * made.placement.scale + [30, 550, 100]).T  # the world's axes: z, x, y of the file
+    expected = np.stack([y, z, x] if ending == "obj" else [y, -x, z], axis=1)
+    bounds = [expected.min(axis=0), expected.max(axis=0)]
+    np.testing.assert_allclose(trimesh.load_scene(tmp_path / f"out.{ending}").bounds, bounds, rtol=1e-5)
+
+
+def test_notices_of_a_mesh_are_events_of_the_run(pipe, tmp_path):
+    read, events = read_mesh(far_box(tmp_path)), []
+    made = pipe.refine(read, "a blue chair", on_event=events.append, **FAST)
+    assert events[0] == Notice(NOTE) and NOTE in made.notices and read.sources == (tmp_path / "far.glb",)
+    assert Request("a blue chair", mesh=read).mesh is read
+
+
+def test_a_mesh_without_a_file_stays_in_metres(tmp_path):
+    """As the pack says how long its units are; a file has its own."""
+    folder = build(tmp_path / "tiny")
+    edit(folder, metres_per_unit=3.0)
+    save(BLOCK, tmp_path / "block.glb")
+    with Pipeline.open(folder, threads=1) as pipe:
+        for mesh, metres in ((BLOCK, 3.0), (tmp_path / "block.glb", 1.0)):
+            made = pipe.refine(mesh, "a red chair", **FAST)
+            made.save(tmp_path / "out.glb")
+            extents = trimesh.load_scene(tmp_path / "out.glb").extents
+            np.testing.assert_allclose(extents, metres * np.ptp(made.mesh.vertices, axis=0)[[1, 2, 0]], rtol=1e-5)
 
 
 @pytest.mark.parametrize(("mesh", "prompt", "message"), [

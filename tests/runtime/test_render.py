@@ -108,7 +108,8 @@ def test_texture_is_multiplied_by_vertex_colours_in_linear_light_and_is_upright(
         corners, np.array([[0, 2, 1], [0, 3, 2]], np.int32), texture=texture,
         uvs=np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32))
     # sRGB 188 is 0.503 of the light of 255, and the product of two of them, 0.253, is sRGB 137.
-    for colors, texel, seen in ((None, 1, 1), (np.full((4, 3), 188, np.uint8), 1, 188 / 255), (np.full((4, 3), 188, np.uint8), 188 / 255, 137 / 255)):
+    grey = np.full((4, 3), 188, np.uint8)
+    for colors, texel, seen in ((None, 1, 1), (grey, 1, 188 / 255), (grey, 188 / 255, 137 / 255)):
         dimmed = mesh.replace(texture=np.rint(texture * texel).astype(np.uint8), colors=colors)
         view = render_views(dimmed, orbit([0], [0]), 64, shaded=False)[0]
         top_left, top_right, bottom_left = view[22, 22], view[22, 42], view[42, 22]

@@ -30,8 +30,8 @@ GLOSSY = "KHR_materials_pbrSpecularGlossiness"
 
 def moved(uvs=UVS, **transform):
     """The coordinates that KHR_texture_transform makes of `uvs`."""
-    file = painted(lambda file: base(baseColorTexture={"index": file.texture(quarters()), "extensions": {"KHR_texture_transform": transform}}),
-                   uvs)
+    file = painted(lambda file: base(baseColorTexture={"index": file.texture(quarters()), "extensions": {
+        "KHR_texture_transform": transform}}), uvs)
     (part,) = file.scene().parts
     return part.uvs
 
@@ -103,9 +103,10 @@ def test_several_materials_each_with_its_own():
     file = Gltf()
     attributes = {"POSITION": file.array(CORNERS), "TEXCOORD_0": file.array(UVS * 0.1)}
     tinted = {"POSITION": attributes["POSITION"], "COLOR_0": file.array(np.float32([[0, 1, 0]] * 3))}
-    materials = [file.add("materials", each) for each in (
-        base(baseColorTexture={"index": file.texture(quarters())}), base(baseColorFactor=[0, 0, 1, 1]), base(baseColorFactor=[1, 0.5, 0, 1]))]
-    primitives = [{"attributes": each, "material": number} for each, number in zip((attributes, attributes, tinted), materials, strict=True)]
+    for entry in ({"baseColorTexture": {"index": file.texture(quarters())}}, {"baseColorFactor": [0, 0, 1, 1]},
+                  {"baseColorFactor": [1, 0.5, 0, 1]}):
+        file.add("materials", base(**entry))
+    primitives = [{"attributes": each, "material": number} for number, each in enumerate((attributes, attributes, tinted))]
     file.node(mesh=file.add("meshes", {"primitives": [*primitives, {"attributes": attributes}]}))
     parts = file.scene().parts
     mesh = joined(parts)
@@ -147,7 +148,8 @@ def test_emitted_light_is_added_to_the_colour(material, color):
 
 
 def test_unlit_materials_emit_nothing():
-    file = painted(lambda file: {**base(baseColorFactor=[0, 1, 0, 1]), "emissiveFactor": [1, 0, 0], "extensions": {"KHR_materials_unlit": {}}})
+    file = painted(lambda file: {**base(baseColorFactor=[0, 1, 0, 1]), "emissiveFactor": [1, 0, 0],
+                                 "extensions": {"KHR_materials_unlit": {}}})
     scene = file.scene()
     np.testing.assert_allclose(shown(scene), [0, 255, 0])
     assert scene.notices == ()
@@ -180,8 +182,9 @@ def clear(alpha):
 
 @pytest.mark.parametrize(("mode", "factor", "alpha", "tint", "notices"), [
     ({}, 0.3, 100, 0.5, ()), ({"alphaMode": "OPAQUE"}, 0.3, 100, 0.5, ()), ({"alphaMode": "BLEND"}, 1, 255, 1, ()),
-    ({"alphaMode": "BLEND"}, 0.3, 255, 1, OPAQUE), ({"alphaMode": "BLEND"}, 1, 100, 1, OPAQUE), ({"alphaMode": "BLEND"}, 1, 255, 0.5, OPAQUE),
-    ({"alphaMode": "MASK"}, 1, 128, 1, ()), ({"alphaMode": "MASK"}, 1, 127, 1, OPAQUE), ({"alphaMode": "MASK", "alphaCutoff": 0.2}, 1, 100, 1, ()),
+    ({"alphaMode": "BLEND"}, 0.3, 255, 1, OPAQUE), ({"alphaMode": "BLEND"}, 1, 100, 1, OPAQUE),
+    ({"alphaMode": "BLEND"}, 1, 255, 0.5, OPAQUE), ({"alphaMode": "MASK"}, 1, 128, 1, ()), ({"alphaMode": "MASK"}, 1, 127, 1, OPAQUE),
+    ({"alphaMode": "MASK", "alphaCutoff": 0.2}, 1, 100, 1, ()),
 ])
 def test_transparency_is_noticed_where_there_is_any(mode, factor, alpha, tint, notices):
     tints = np.full((3, 4), 1, np.float32)
@@ -246,7 +249,8 @@ def test_the_first_format_that_can_be_read_is_taken():
     def material(file):
         ktx = file.add("images", {"bufferView": file.view(b"\xabKTX 20\xbb\r\n\x1a\n")})
         webp = file.picture(np.full((4, 4, 3), BLUE), "WEBP")
-        first = file.add("textures", {"source": file.picture(np.full((4, 4, 3), YELLOW)), "extensions": {"KHR_texture_basisu": {"source": ktx}}})
+        png = file.picture(np.full((4, 4, 3), YELLOW))
+        first = file.add("textures", {"source": png, "extensions": {"KHR_texture_basisu": {"source": ktx}}})
         file.add("textures", {"extensions": {"EXT_texture_webp": {"source": webp}}})
         return base(baseColorTexture={"index": first})
 

@@ -76,7 +76,8 @@ def test_a_wall_that_repeats_often_takes_nothing_from_the_rest():
 
 
 def test_coordinates_that_are_no_numbers_spoil_their_own_face_alone():
-    mesh = joined([part([[0, 0], [np.nan, 0], [0, 1], [0.1, 0.1], [0.1, 0.1], [0.1, 0.1]], picture=np.kron(PICTURE, np.ones((8, 8, 1), np.uint8)))])
+    big = np.kron(PICTURE, np.ones((8, 8, 1), np.uint8))
+    mesh = joined([part([[0, 0], [np.nan, 0], [0, 1], [0.1, 0.1], [0.1, 0.1], [0.1, 0.1]], picture=big)])
     seen = 255 * sample_texture(mesh.texture, mesh.uvs)[:, 0]
     np.testing.assert_allclose(seen, [105, 105, 105, 0, 0, 0], atol=1)  # the mean, and the first pixel
 
