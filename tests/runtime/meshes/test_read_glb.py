@@ -208,7 +208,8 @@ def test_buffers_in_data_uris():
     file = triangle()
     packed = base64.b64encode(file.blob).decode()
     for uri in (f"data:application/octet-stream;base64,{packed}", f"data:;base64,{packed.rstrip('=')}",
-                f"DATA:;BASE64,{packed[:8]}\n{packed[8:]}", f"data:application/gltf-buffer;base64,{quote(packed)}", "data:," + quote(file.blob)):
+                f"DATA:;BASE64,{packed[:8]}\n{packed[8:]}", f"data:application/gltf-buffer;base64,{quote(packed)}",
+                "data:," + quote(file.blob)):
         for data in (file.gltf(uri), file.glb(chunk=False, uri=uri)):
             scene = read_glb(data, None)
             np.testing.assert_array_equal(only(scene).vertices, CORNERS)
@@ -233,7 +234,8 @@ def test_buffers_beside_the_file(tmp_path, name, uri):
     ("../out.bin", "'../out.bin' lies outside of the mesh's folder, and is not opened"), ("OUT", "lies outside"),
     ("linked.bin", "'linked.bin' lies outside"), ("%2e%2e/out.bin", "lies outside"), ("..\\out.bin", "lies outside"),
     ("https://example.org/a.bin", "'https://example.org/a.bin' is no file beside the mesh"), ("file:///etc/passwd", "is no file beside"),
-    ("C:\\a.bin", "is no file beside"), ("nowhere.bin", "'nowhere.bin' is not there"), ("", "'' is not there"), ("x" * 5000, "is not there"),
+    ("C:\\a.bin", "is no file beside"), ("nowhere.bin", "'nowhere.bin' is not there"), ("", "'' is not there"),
+    ("x" * 5000, "is not there"),
     ("a%00.bin", "is not there"), ("data:;base64,A", "is no base64"), ("data:;base64", "a data URI without data"), (5, "no text"),
 ], ids=lambda value: str(value)[:20])
 def test_buffers_that_are_not_opened(tmp_path, uri, why):
