@@ -16,10 +16,14 @@ ALL = slice(None)
 
 
 class Accessors:
-    """Reads accessors. Arrays are views of the file's bytes, so that those who share a long list need not copy all of it."""
+    """Reads accessors. Arrays are views of the file's bytes, so that those who share a long list need not copy all of it.
+
+    decompressed : (n, k) each, by number: what stands in the place of accessors that have no bytes of their own
+    """
 
     def __init__(self, document: Document) -> None:
         self.document = document
+        self.decompressed: dict[int, np.ndarray] = {}
 
     def count(self, index: Any) -> int:
         """How many elements an accessor has. ValueError for more than are read."""
@@ -32,6 +36,11 @@ class Accessors:
         """(n, k), read-only: an accessor as it is stored. ValueError if it does not lie within its buffer."""
         entry, count = self.document.entry("accessors", index), self.count(index)
         dtype, width = np.dtype(DTYPES[entry["componentType"]]), WIDTHS[entry["type"]]
+        if index in self.decompressed:
+            values = self.decompressed[index]
+            if values.shape != (count, width):
+                raise ValueError(f"an accessor of {count} elements has {len(values)}")
+            return values
         values = np.broadcast_to(np.zeros(1, dtype), (count, width))
         if "bufferView" in entry:
             values = self._elements(entry, dtype, width, count)

@@ -15,7 +15,7 @@ from .notices import quoted
 
 # Of all files beside the mesh together.
 MOST_BYTES = 512 << 20
-COMPRESSION = ("KHR_draco_mesh_compression", "EXT_meshopt_compression", "KHR_meshopt_compression")
+MESHOPT = ("EXT_meshopt_compression", "KHR_meshopt_compression")
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
@@ -81,8 +81,8 @@ class Document:
             entry = self.entry("buffers", index)
             if "uri" in entry:
                 self._buffers[index] = self.uri_bytes(entry["uri"])
-            elif any(name in entry.get("extensions", {}) for name in COMPRESSION):
-                raise compressed("EXT_meshopt_compression")
+            elif any(name in entry.get("extensions", {}) for name in MESHOPT):
+                raise compressed(MESHOPT[0])
             elif index == 0 and self._chunk:
                 self._buffers[0] = self._chunk
             else:
@@ -111,7 +111,7 @@ class Document:
 
 
 def compressed(extension: str) -> InputError:
-    """What is said of geometry that only a decoder for `extension` could read."""
+    """What is said of geometry that is compressed as `extension` says, for which there is no decoder here."""
     return InputError("the mesh is compressed", received=extension, expected="plain glTF 2.0", remedy="save it again without compression")
 
 

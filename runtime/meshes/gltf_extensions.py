@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ...engines.errors import InputError
-from .gltf_document import COMPRESSION, compressed
+from .gltf_document import MESHOPT, compressed
+from .gltf_draco import DRACO, require_draco
 from .notices import Notices, quoted
 
 READ = {
@@ -36,15 +37,17 @@ def check_extensions(root: dict[str, Any], notices: Notices) -> None:
     """
     required, used = _names(root, "extensionsRequired"), _names(root, "extensionsUsed")
     for name in required:
-        if name in COMPRESSION:
+        if name == DRACO:
+            require_draco()
+        elif name in MESHOPT:
             raise compressed(name)
-        if name not in READ | PICTURES | NEITHER:
+        elif name not in READ | PICTURES | NEITHER:
             raise InputError("the mesh needs an extension of glTF that is not read here", received=quoted(name),
                              expected="glTF 2.0 and the extensions in docs/mesh_files.md", remedy="save it again without that extension")
-        if name not in READ and name not in PICTURES:
+        elif name in NEITHER:
             notices.add("the file requires an extension that changes neither shape nor base colour: it is left out", name)
     for name in used:
-        if name not in READ.union(PICTURES, NEITHER, COMPRESSION, required):
+        if name not in READ.union(PICTURES, NEITHER, MESHOPT, [DRACO], required):
             notices.add("an extension of glTF is not known here, and is left out", quoted(name))
 
 

@@ -13,15 +13,14 @@ from typing import Any
 import numpy as np
 
 from .gltf_accessors import Accessors
-from .gltf_document import Document, compressed
+from .gltf_document import Document
+from .gltf_draco import decompressed
 from .gltf_extensions import check_extensions
 from .gltf_materials import Materials, Paint
 from .gltf_nodes import Nodes, instance_matrices
 from .gltf_primitives import FAN, STRIP, TRIANGLES, Primitive, read_primitive
 from .notices import Notices, quoted
 from .surfaces import Part, Scene, check_corners
-
-DRACO = "KHR_draco_mesh_compression"
 
 
 def read_glb(data: bytes, folder: Path) -> Scene:
@@ -63,7 +62,8 @@ class _Reader:
             instances = instance_matrices(node, self.accessors)
             for primitive, paint in self._primitives(node):
                 if joints is not None and primitive.joints is not None:
-                    # The node's own matrix is ignored, as the specification says; so are its instances, of which it says nothing.
+                    if len(instances) != 1:
+                        self.notices.add("a skinned mesh is shown once, not once for each of its instances")
                     self._placed += primitive.faces.size
                     check_corners(self._placed)
                     yield _part(primitive.posed(joints), paint)
@@ -87,8 +87,6 @@ class _Reader:
         if entry.get("mode", TRIANGLES) not in (TRIANGLES, STRIP, FAN):
             self.notices.add("points and lines are left out", mesh)
             return None
-        if DRACO in extensions and "bufferView" not in self.document.entry("accessors", entry["attributes"]["POSITION"]):
-            raise compressed(DRACO)
         if "KHR_materials_variants" in extensions:
             self.notices.add("of several variants of its materials the first to be shown is read", mesh)
         material = entry.get("material")
@@ -96,6 +94,7 @@ class _Reader:
         if not paint.visible:
             return None
         pictured = paint.material.picture is not None
+        self.accessors.decompressed = decompressed(self.document, entry)
         primitive = read_primitive(self.accessors, entry, weights, paint.coordinates if pictured else None)
         if primitive is None:
             return None
