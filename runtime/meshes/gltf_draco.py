@@ -37,7 +37,8 @@ def decompressed(document: Document, primitive: dict[str, Any]) -> dict[int, np.
     except Exception as error:  # its errors have no class in common
         raise ValueError(f"its Draco data cannot be decoded ({error})") from error
     arrays = {attribute["unique_id"]: np.asarray(attribute["data"]) for attribute in mesh.attributes}
-    found = {primitive["attributes"][name]: arrays[number] for name, number in entry["attributes"].items() if name in primitive["attributes"]}
+    attributes = primitive["attributes"]
+    found = {attributes[name]: arrays[number] for name, number in entry["attributes"].items() if name in attributes}
     if "indices" in primitive:
         found[primitive["indices"]] = np.asarray(mesh.faces, np.uint32).reshape(-1, 1)
     return {accessor: values.reshape(len(values), -1) for accessor, values in found.items()}

@@ -45,10 +45,10 @@ def check_extensions(root: dict[str, Any], notices: Notices) -> None:
             raise InputError("the mesh needs an extension of glTF that is not read here", received=quoted(name),
                              expected="glTF 2.0 and the extensions in docs/mesh_files.md", remedy="save it again without that extension")
         elif name in NEITHER:
-            notices.add("the file requires an extension that changes neither shape nor base colour: it is left out", name)
+            notices.add("a required extension that changes neither shape nor base colour is ignored", name)
     for name in used:
         if name not in READ.union(PICTURES, NEITHER, MESHOPT, [DRACO], required):
-            notices.add("an extension of glTF is not known here, and is left out", quoted(name))
+            notices.add("an unknown glTF extension is ignored", quoted(name))
 
 
 def _names(root: dict[str, Any], key: str) -> list[str]:

@@ -17,21 +17,21 @@ GLASS = {"KHR_materials_transmission": "transmissionFactor", "KHR_materials_diff
 
 
 @dataclass(frozen=True, eq=False)
-class Paint:
-    """What a primitive shows.
+class BaseColor:
+    """The base colour of a glTF material.
 
     material : its colour and picture
-    coordinates : the number of the TEXCOORD that places the picture; transform : (2, 3) float64, what it goes through first
-    tinted : whether vertex colours multiply it
-    opaque : whether their alpha is ignored
-    visible : False where all of it is clear
+    texcoord : the number of the TEXCOORD attribute for the picture; transform : (2, 3) float64, applied to those coordinates
+    takes_vertex_colors : whether vertex colours multiply it
+    least_alpha : vertex colours with less alpha than this make something transparent
+    visible : False for a material that is wholly transparent
     """
 
     material: Material
-    coordinates: int = 0
+    texcoord: int = 0
     transform: np.ndarray = field(default_factory=lambda: np.eye(2, 3))
-    tinted: bool = True
-    opaque: bool = True
+    takes_vertex_colors: bool = True
+    least_alpha: float = 0.0
     visible: bool = True
 
 
@@ -41,7 +41,7 @@ class Materials:
     def __init__(self, document: Document, notices: Notices) -> None:
         self.document, self.notices = document, notices
         self._textures = Textures(document, notices)
-        self._paints: dict[int, Paint] = {}
+        self._read: dict[int, BaseColor] = {}
 
     def name(self, index: int | None) -> str:
         """A material as messages call it."""
@@ -49,67 +49,68 @@ class Materials:
             return "no material"
         return f"material {quoted(self.document.entry('materials', index).get('name', index))}"
 
-    def paint(self, index: int | None) -> Paint:
-        """What primitives of a material show; None for those without one."""
+    def base_color(self, index: int | None) -> BaseColor:
+        """Of a material by its index; None stands for primitives without one."""
         if index is None:
-            return Paint(WHITE)
-        if index not in self._paints:
-            self._paints[index] = self._paint(self.document.entry("materials", index), self.name(index))
-        return self._paints[index]
+            return BaseColor(WHITE)
+        if index not in self._read:
+            self._read[index] = self._base_color(self.document.entry("materials", index), self.name(index))
+        return self._read[index]
 
-    def _paint(self, entry: dict[str, Any], name: str) -> Paint:
+    def _base_color(self, entry: dict[str, Any], name: str) -> BaseColor:
         extensions = entry.get("extensions", {})
-        base, names = entry.get("pbrMetallicRoughness", {}), ("baseColorFactor", "baseColorTexture")
+        source, names = entry.get("pbrMetallicRoughness", {}), ("baseColorFactor", "baseColorTexture")
         if GLOSSY in extensions:
-            base, names = extensions[GLOSSY], ("diffuseFactor", "diffuseTexture")
-            self.notices.add(f"of {GLOSSY} the diffuse colour alone is shown", name)
-        factor = np.array(base.get(names[0], (1, 1, 1, 1)), np.float32).reshape(4).clip(0, 1)
-        texture = self._textures.texture(base.get(names[1]), name)
-        glowing = self._glowing(Paint(Material(factor[:3])) if texture is None else _painted(factor[:3], texture), entry, name)
-        return self._judged(glowing, entry, float(factor[3]), texture, name)
+            source, names = extensions[GLOSSY], ("diffuseFactor", "diffuseTexture")
+            self.notices.add(f"only the diffuse colour of {GLOSSY} is read", name)
+        factor = np.array(source.get(names[0], (1, 1, 1, 1)), np.float32).reshape(4).clip(0, 1)
+        texture = self._textures.texture(source.get(names[1]), name)
+        base = self._with_emission(_textured(factor[:3], texture), entry, name)
+        return self._with_alpha(base, entry, float(factor[3]), texture, name)
 
-    def _glowing(self, paint: Paint, entry: dict[str, Any], name: str) -> Paint:
+    def _with_emission(self, base: BaseColor, entry: dict[str, Any], name: str) -> BaseColor:
         """The light that a material emits on its own, added to its colour."""
         extensions = entry.get("extensions", {})
         strength = float(extensions.get("KHR_materials_emissive_strength", {}).get("emissiveStrength", 1))
         light = strength * np.array(entry.get("emissiveFactor", (0, 0, 0)), np.float32).reshape(3).clip(0, 1)
         if "KHR_materials_unlit" in extensions or not light.any():
-            return paint
+            return base
         texture = self._textures.texture(entry.get("emissiveTexture"), name)
         if texture is None and "emissiveTexture" in entry:
-            return paint
-        self.notices.add("the light that a material emits is shown as its colour", name)
-        glow = Paint(Material(light)) if texture is None else _painted(light, texture)
-        if not paint.material.color.any():
-            return replace(glow, tinted=False)
-        if texture is not None and paint.material.picture is not None and not _placed_alike(paint, glow):
-            self.notices.add("the picture of the light that a material emits lies otherwise than that of its colour: it is left out", name)
-            return paint
-        placed = paint if texture is None else glow
-        return replace(placed, material=summed(paint.material, glow.material))
+            return base
+        self.notices.add("emitted light is shown as base colour", name)
+        emission = _textured(light, texture)
+        if not base.material.color.any():
+            return replace(emission, takes_vertex_colors=False)
+        if texture is not None and base.material.picture is not None and not _lined_up(base, emission):
+            self.notices.add("an emissive texture does not line up with the base colour texture and is left out", name)
+            return base
+        return replace(base if texture is None else emission, material=summed(base.material, emission.material))
 
-    def _judged(self, paint: Paint, entry: dict[str, Any], alpha: float, texture: Texture | None, name: str) -> Paint:
-        """The paint, and a notice where something of it would have to be seen through."""
+    def _with_alpha(self, base: BaseColor, entry: dict[str, Any], alpha: float, texture: Texture | None, name: str) -> BaseColor:
+        """Judges how much of a material, whose factor and texture have that alpha, is transparent."""
         for extension, factor in GLASS.items():
             if float(entry.get("extensions", {}).get(extension, {}).get(factor, 0)) > 0:
-                self.notices.add("a material that lets light through is shown opaque", name)
+                self.notices.add("a transmissive material is shown opaque", name)
         mode = entry.get("alphaMode", "OPAQUE")
         if mode == "OPAQUE":
-            return paint
-        least, most = (alpha * each for each in ((1, 1) if texture is None else texture.alpha))
+            return base
+        least, most = (alpha * each for each in ((1.0, 1.0) if texture is None else texture.alpha))
         cutoff = float(entry.get("alphaCutoff", 0.5)) if mode == "MASK" else 1
         if most < cutoff if mode == "MASK" else most <= 0:
-            return replace(paint, visible=False)
+            return replace(base, visible=False)
         if least < cutoff:
-            self.notices.add("what is transparent is shown opaque", name)
-        return replace(paint, opaque=False)
+            self.notices.add("a transparent material is shown opaque", name)
+        return replace(base, least_alpha=min(1.0, cutoff / max(least, 1e-6)))
 
 
-def _painted(color: np.ndarray, texture: Texture) -> Paint:
-    return Paint(Material(color, texture.pixels, texture.wrap, texture.crisp), texture.coordinates, texture.transform)
+def _textured(color: np.ndarray, texture: Texture | None) -> BaseColor:
+    if texture is None:
+        return BaseColor(Material(color))
+    return BaseColor(Material(color, texture.pixels, texture.wrap, texture.crisp), texture.texcoord, texture.transform)
 
 
-def _placed_alike(first: Paint, second: Paint) -> bool:
-    """Whether the pictures of two paints lie over each other."""
-    return (first.coordinates == second.coordinates and first.material.wrap == second.material.wrap
+def _lined_up(first: BaseColor, second: BaseColor) -> bool:
+    """Whether the pictures of two base colours lie over each other."""
+    return (first.texcoord == second.texcoord and first.material.wrap == second.material.wrap
             and np.array_equal(first.transform, second.transform))

@@ -32,7 +32,7 @@ class Primitive:
     joints: np.ndarray | None = None
     weights: np.ndarray | None = None
 
-    def moved(self, matrices: np.ndarray) -> Primitive:
+    def transformed(self, matrices: np.ndarray) -> Primitive:
         """One copy of it for each of the matrices (k, 4, 4). A mirror would turn the faces' fronts to the back: they are turned around."""
         linear, copies = matrices[:, :3, :3], len(matrices)
         faces = np.where((np.linalg.det(linear) < 0)[:, None, None], self.faces[:, ::-1], self.faces)
@@ -42,7 +42,7 @@ class Primitive:
         uvs, colors = (None if values is None else np.tile(values, (copies, 1)) for values in (self.uvs, self.colors))
         return Primitive(positions.reshape(-1, 3), faces.reshape(-1, 3), normals, uvs, colors)
 
-    def posed(self, joint_matrices: np.ndarray) -> Primitive:
+    def skinned(self, joint_matrices: np.ndarray) -> Primitive:
         """Where a skin's joints (j, 4, 4) put it."""
         positions, mirrored = np.empty_like(self.positions), np.empty(len(self.positions), bool)
         normals = None if self.normals is None else np.empty_like(self.positions)
@@ -60,11 +60,11 @@ class Primitive:
         return replace(self, positions=positions, faces=faces, normals=normals)
 
 
-def read_primitive(accessors: Accessors, entry: dict[str, Any], weights: Sequence[float], coordinates: int | None) -> Primitive | None:
+def read_primitive(accessors: Accessors, entry: dict[str, Any], weights: Sequence[float], texcoord: int | None) -> Primitive | None:
     """The triangles of a primitive; None where there are none.
 
     weights : of its morph targets, in their order
-    coordinates : the number of its TEXCOORD that is wanted, None for none
+    texcoord : the number of its TEXCOORD that is wanted, None for none
     """
     attributes, count = entry["attributes"], accessors.count(entry["attributes"]["POSITION"])
     order = accessors.whole(entry["indices"])[:, 0] if "indices" in entry else np.arange(count)
@@ -92,7 +92,7 @@ def read_primitive(accessors: Accessors, entry: dict[str, Any], weights: Sequenc
                 values[:, :delta.shape[1]] += float(weight) * delta
         return values
 
-    uvs = None if coordinates is None else read(f"TEXCOORD_{coordinates}", (2,))
+    uvs = None if texcoord is None else read(f"TEXCOORD_{texcoord}", (2,))
     return Primitive(read("POSITION", (3,)), faces, read("NORMAL", (3,)), uvs, read("COLOR_0", (3, 4)),
                      *_influences(accessors, attributes, count, rows))
 

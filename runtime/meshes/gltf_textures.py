@@ -28,14 +28,14 @@ class Texture:
     pixels : (h, w, 3) uint8 sRGB
     alpha : its least and its most, 0 to 1
     wrap, crisp : as in `Material`
-    coordinates : which TEXCOORD; transform : (2, 3) float64, from those to where the picture is looked up
+    texcoord : the number of the TEXCOORD attribute; transform : (2, 3) float64, applied to those coordinates
     """
 
     pixels: np.ndarray
     alpha: tuple[float, float]
     wrap: tuple[str, str]
     crisp: bool
-    coordinates: int
+    texcoord: int
     transform: np.ndarray
 
 
@@ -44,7 +44,9 @@ class Textures:
 
     def __init__(self, document: Document, notices: Notices) -> None:
         self.document, self.notices = document, notices
-        self._most = min(MOST_TILE, math.isqrt(MOST_TEXELS // max(1, len(document.root.get("images", ())))))
+        # Materials that emit light have pictures of their own, which are sums.
+        count = len(document.root.get("images", ())) + sum("emissiveTexture" in each for each in document.root.get("materials", ()))
+        self._most = min(MOST_TILE, math.isqrt(MOST_TEXELS // max(1, count)))
         # Of each image, what came of it: pixels and alpha, or why there are none.
         self._pictures: dict[int, tuple[np.ndarray, tuple[float, float]] | str] = {}
 
@@ -59,8 +61,8 @@ class Textures:
         sampler = self.document.entry("samplers", entry["sampler"]) if "sampler" in entry else {}
         wrap = tuple(WRAPS.get(sampler.get(key, 10497), "repeat") for key in ("wrapS", "wrapT"))
         moved = info.get("extensions", {}).get("KHR_texture_transform", {})
-        coordinates = int(moved.get("texCoord", info.get("texCoord", 0)))
-        return Texture(*found, wrap, sampler.get("magFilter") == NEAREST, coordinates, _transform(moved))
+        texcoord = int(moved.get("texCoord", info.get("texCoord", 0)))
+        return Texture(*found, wrap, sampler.get("magFilter") == NEAREST, texcoord, _transform(moved))
 
     def _picture(self, texture: dict[str, Any], about: str) -> tuple[np.ndarray, tuple[float, float]] | None:
         """The first of the texture's pictures that can be decoded."""
@@ -74,7 +76,7 @@ class Textures:
             if not isinstance(found, str):
                 return found
             reasons.append(found)
-        self.notices.add(f"a picture is left out: {reasons[0] if reasons else 'its texture names none'}", about)
+        self.notices.add(f"a texture is left out: {reasons[0] if reasons else 'it names no picture'}", about)
         return None
 
     def _decoded(self, source: int) -> tuple[np.ndarray, tuple[float, float]] | str:

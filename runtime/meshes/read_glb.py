@@ -16,7 +16,7 @@ from .gltf_accessors import Accessors
 from .gltf_document import Document
 from .gltf_draco import decompressed
 from .gltf_extensions import check_extensions
-from .gltf_materials import Materials, Paint
+from .gltf_materials import BaseColor, Materials
 from .gltf_nodes import Nodes, instance_matrices
 from .gltf_primitives import FAN, STRIP, TRIANGLES, Primitive, read_primitive
 from .notices import Notices, quoted
@@ -39,9 +39,9 @@ def read_glb(data: bytes, folder: Path) -> Scene:
 def _notice_the_rest(root: dict[str, Any], notices: Notices) -> None:
     """What the whole file holds beside the scene that is shown."""
     if len(root.get("scenes", ())) > 1:
-        notices.add(f"the file has {len(root['scenes'])} scenes, of which the first that it shows is read")
+        notices.add(f"only the default one of {len(root['scenes'])} scenes is read")
     if root.get("animations"):
-        notices.add("animations are not played: the mesh stands as it does before they begin")
+        notices.add("animations are not played: the mesh is read in its rest pose")
 
 
 class _Reader:
@@ -50,7 +50,7 @@ class _Reader:
     def __init__(self, document: Document, notices: Notices) -> None:
         self.document, self.notices = document, notices
         self.accessors, self.nodes, self.materials = Accessors(document), Nodes(document), Materials(document, notices)
-        self._read: dict[tuple[int, tuple[float, ...]], list[tuple[Primitive, Paint]]] = {}
+        self._read: dict[tuple[int, tuple[float, ...]], list[tuple[Primitive, BaseColor]]] = {}
         self._kept, self._placed = 0, 0  # corners of faces: of what was read, and of all its copies
 
     def parts(self) -> Iterator[Part]:
@@ -60,19 +60,19 @@ class _Reader:
                 continue
             joints = self.nodes.joint_matrices(node["skin"], self.accessors) if "skin" in node else None
             instances = instance_matrices(node, self.accessors)
-            for primitive, paint in self._primitives(node):
+            for primitive, base in self._primitives(node):
                 if joints is not None and primitive.joints is not None:
                     if len(instances) != 1:
-                        self.notices.add("a skinned mesh is shown once, not once for each of its instances")
+                        self.notices.add("the instances of a skinned mesh are left out: it is shown once")
                     self._placed += primitive.faces.size
                     check_corners(self._placed)
-                    yield _part(primitive.posed(joints), paint)
+                    yield _part(primitive.skinned(joints), base)
                 else:
                     self._placed += primitive.faces.size * len(instances)
                     check_corners(self._placed)
-                    yield _part(primitive.moved(matrix @ instances), paint)
+                    yield _part(primitive.transformed(matrix @ instances), base)
 
-    def _primitives(self, node: dict[str, Any]) -> list[tuple[Primitive, Paint]]:
+    def _primitives(self, node: dict[str, Any]) -> list[tuple[Primitive, BaseColor]]:
         mesh = self.document.entry("meshes", node["mesh"])
         weights = tuple(float(weight) for weight in node.get("weights", mesh.get("weights", ())))
         key = node["mesh"], weights
@@ -82,35 +82,35 @@ class _Reader:
             self._read[key] = [each for each in found if each is not None]
         return self._read[key]
 
-    def _primitive(self, entry: dict[str, Any], weights: tuple[float, ...], mesh: str) -> tuple[Primitive, Paint] | None:
+    def _primitive(self, entry: dict[str, Any], weights: tuple[float, ...], mesh: str) -> tuple[Primitive, BaseColor] | None:
         extensions = entry.get("extensions", {})
         if entry.get("mode", TRIANGLES) not in (TRIANGLES, STRIP, FAN):
             self.notices.add("points and lines are left out", mesh)
             return None
         if "KHR_materials_variants" in extensions:
-            self.notices.add("of several variants of its materials the first to be shown is read", mesh)
+            self.notices.add("only the default variant of the materials is read", mesh)
         material = entry.get("material")
-        paint = self.materials.paint(material)
-        if not paint.visible:
+        base = self.materials.base_color(material)
+        if not base.visible:
             return None
-        pictured = paint.material.picture is not None
+        pictured = base.material.picture is not None
         self.accessors.decompressed = decompressed(self.document, entry)
-        primitive = read_primitive(self.accessors, entry, weights, paint.coordinates if pictured else None)
+        primitive = read_primitive(self.accessors, entry, weights, base.texcoord if pictured else None)
         if primitive is None:
             return None
         if pictured and primitive.uvs is None:
-            self.notices.add(f"a picture is left out: {mesh} has no coordinates for it", self.materials.name(material))
-        if not paint.opaque and primitive.colors is not None and primitive.colors[:, 3:].min(initial=1) < 1:
-            self.notices.add("what is transparent is shown opaque", self.materials.name(material))
+            self.notices.add(f"a texture is left out: {mesh} has no texture coordinates for it", self.materials.name(material))
+        if primitive.colors is not None and primitive.colors[:, 3:].min(initial=1) < base.least_alpha:
+            self.notices.add("a transparent material is shown opaque", self.materials.name(material))
         self._kept += primitive.faces.size
         check_corners(self._kept)
-        return primitive, paint
+        return primitive, base
 
 
-def _part(primitive: Primitive, paint: Paint) -> Part:
-    uvs = None if primitive.uvs is None else primitive.uvs @ paint.transform[:, :2].T + paint.transform[:, 2]
-    colors = primitive.colors[:, :3] if paint.tinted and primitive.colors is not None else None
-    return Part(_narrowed(primitive.positions), np.ascontiguousarray(primitive.faces, np.int32), paint.material,
+def _part(primitive: Primitive, base: BaseColor) -> Part:
+    uvs = None if primitive.uvs is None else primitive.uvs @ base.transform[:, :2].T + base.transform[:, 2]
+    colors = primitive.colors[:, :3] if base.takes_vertex_colors and primitive.colors is not None else None
+    return Part(_narrowed(primitive.positions), np.ascontiguousarray(primitive.faces, np.int32), base.material,
                 _float32(primitive.normals), _float32(uvs), _float32(colors))
 
 

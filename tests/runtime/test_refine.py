@@ -112,7 +112,7 @@ def far_box(folder):
     return folder / "far.glb"
 
 
-NOTE = "a picture is left out: 'bark.png' is not there (material 'bark')"
+NOTE = "a texture is left out: 'bark.png' is not there (material 'bark')"
 
 
 def test_the_result_stands_where_the_input_stood(main, tmp_path):

@@ -189,8 +189,8 @@ def test_what_the_scene_does_not_show_is_left_out():
     file.document["animations"] = [{"channels": [], "samplers": []}]
     scene = file.scene()
     assert only(scene).vertices[0].tolist() == [4, 0, 0]
-    assert scene.notices == ("the file has 2 scenes, of which the first that it shows is read",
-                             "animations are not played: the mesh stands as it does before they begin")
+    assert scene.notices == ("only the default one of 2 scenes is read",
+                             "animations are not played: the mesh is read in its rest pose")
     file.document["scene"] = 1
     assert only(file.scene()).vertices[0].tolist() == [5, 0, 0]
 
