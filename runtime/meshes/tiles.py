@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from ..shading import to_linear
-from .surfaces import MOST_TEXELS, MOST_TILE, Part, small, srgb_bytes, tinted
+from .surfaces import MOST_TEXELS, MOST_TILE, WHITE, Material, Part, small, srgb_bytes, tinted
 
 # Side in pixels of the tile of a material without a picture.
 PLAIN_TILE = 4
@@ -46,40 +46,53 @@ def common_texture(parts: Sequence[Part]) -> tuple[np.ndarray, np.ndarray]:
 
     parts : three vertices a face, none of them shared
     """
-    placed = [list(_looks(part)) for part in parts]
-    different = dict.fromkeys(look for part in placed for look, _, _ in part)
+    placed = [each for group in _groups(parts) for each in _looks(*group)]
+    different = dict.fromkeys(look for look, _, _ in placed)
     most = min(MOST_TILE, math.isqrt(MOST_TEXELS // len(different)))
     tiles = {look: _tile(look, most) for look in different}
     lefts = dict(zip(tiles, np.cumsum([0, *(tile.shape[1] for tile in tiles.values())]), strict=False))
     texture = np.zeros((max(tile.shape[0] for tile in tiles.values()), sum(tile.shape[1] for tile in tiles.values()), 3), np.uint8)
     for look, tile in tiles.items():
         texture[:tile.shape[0], lefts[look]:lefts[look] + tile.shape[1]] = tile
-    uvs = [np.empty((len(part.vertices), 2)) for part in parts]
-    for all_uvs, looks in zip(uvs, placed, strict=True):
-        for look, rows, local in looks:
-            size = np.array(tiles[look].shape[1::-1])
-            # Half a pixel inside of the tile, so that the next one does not bleed in.
-            all_uvs[rows] = (np.clip(local * size, 0.5, size - 0.5) + [lefts[look], 0]) / texture.shape[1::-1]
-    return np.concatenate(uvs).astype(np.float32), texture
+    uvs = np.empty((sum(len(part.vertices) for part in parts), 2), np.float32)
+    for look, rows, local in placed:
+        size = np.array(tiles[look].shape[1::-1])
+        # Half a pixel inside of the tile, so that the next one does not bleed in.
+        uvs[rows] = (np.clip(local * size, 0.5, size - 0.5) + [lefts[look], 0]) / texture.shape[1::-1]
+    return uvs, texture
 
 
-def _looks(part: Part) -> Iterator[tuple[_Look, np.ndarray, np.ndarray]]:
-    """What the faces of a part show: each look, the rows of the vertices that show it, and where in it, (k, 2) in [0, 1]."""
-    material, rows, middle = part.material, np.arange(len(part.vertices)), np.float64([0.5, 0.5])
-    color = tuple(material.color.tolist())
-    if material.picture is None or part.uvs is None:
-        # Vertex colours are multiplied in where the mesh is shown.
-        yield _Look(color if part.colors is None else (1.0, 1.0, 1.0)), rows, middle
+def _groups(parts: Sequence[Part]) -> Iterator[tuple[Material, np.ndarray, np.ndarray | None]]:
+    """Materials, the rows of the vertices that have them, and the coordinates of those (n, 2), or None where no picture is shown."""
+    found: dict[tuple[int, bool], list[tuple[Part, np.ndarray]]] = {}
+    start = 0
+    for part in parts:
+        pictured = part.material.picture is not None and part.uvs is not None
+        # What has no picture and vertex colours is white here: those are multiplied in where the mesh is shown.
+        material = part.material if pictured or part.colors is None else WHITE
+        key = id(material), pictured
+        found.setdefault(key, []).append((replace(part, material=material), np.arange(start, start + len(part.vertices))))
+        start += len(part.vertices)
+    for (_, pictured), group in found.items():
+        uvs = np.concatenate([part.uvs for part, _ in group]) if pictured else None
+        yield group[0][0].material, np.concatenate([rows for _, rows in group]), uvs
+
+
+def _looks(material: Material, rows: np.ndarray, given: np.ndarray | None) -> Iterator[tuple[_Look, np.ndarray, np.ndarray]]:
+    """What the faces of one material show: each look, the rows of the vertices that show it, and where in it, (k, 2) in [0, 1]."""
+    middle, color = np.float64([0.5, 0.5]), tuple(material.color.tolist())
+    if given is None:
+        yield _Look(color), rows, middle
         return
-    uvs, windows, usable = _windows(part.uvs, material.wrap)
+    uvs, windows, usable = _windows(given, material.wrap)
     for window in np.unique(windows[usable], axis=0):
-        mine = rows.reshape(-1, 3)[usable & (windows == window).all(axis=1)].ravel()
+        mine = np.repeat(usable & (windows == window).all(axis=1), 3)
         low, high = window[[0, 2]], window[[1, 3]]
-        yield (_Look(color, id(material.picture), material.wrap, material.crisp, tuple(window.tolist()), material.picture), mine,
+        yield (_Look(color, id(material.picture), material.wrap, material.crisp, tuple(window.tolist()), material.picture), rows[mine],
                (uvs[mine] - low) / (high - low))
     if not usable.all():
         mean = to_linear(material.picture.reshape(-1, 3).mean(axis=0) / 255) * material.color
-        yield _Look(tuple(mean.tolist())), rows.reshape(-1, 3)[~usable].ravel(), middle
+        yield _Look(tuple(mean.tolist())), rows[np.repeat(~usable, 3)], middle
 
 
 def _windows(uvs: np.ndarray, wrap: tuple[str, str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -102,6 +115,8 @@ def _windows(uvs: np.ndarray, wrap: tuple[str, str]) -> tuple[np.ndarray, np.nda
         usable &= last <= MOST_REPEATS
         windows += [-_power_of_two(-first), _power_of_two(last)]
         moved[:, axis] = corners.ravel()
+    if "clamp" not in wrap:  # one number for both directions: a tile of fewer looks, and no smaller, as the larger number decides
+        windows[1] = windows[3] = np.maximum(windows[1], windows[3])
     return moved, np.stack(windows, axis=1), usable
 
 
