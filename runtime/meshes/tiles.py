@@ -85,11 +85,11 @@ def _looks(material: Material, rows: np.ndarray, given: np.ndarray | None) -> It
         yield _Look(color), rows, middle
         return
     uvs, windows, usable = _windows(given, material.wrap)
-    for window in np.unique(windows[usable], axis=0):
-        mine = np.repeat(usable & (windows == window).all(axis=1), 3)
-        low, high = window[[0, 2]], window[[1, 3]]
-        yield (_Look(color, id(material.picture), material.wrap, material.crisp, tuple(window.tolist()), material.picture), rows[mine],
-               (uvs[mine] - low) / (high - low))
+    for code in np.flatnonzero(np.bincount(windows[usable])):
+        mine = np.repeat(usable & (windows == code), 3)
+        left, right, top, bottom = window = _window(int(code))
+        yield (_Look(color, id(material.picture), material.wrap, material.crisp, window, material.picture), rows[mine],
+               (uvs[mine] - [left, top]) / [right - left, bottom - top])
     if not usable.all():
         mean = to_linear(material.picture.reshape(-1, 3).mean(axis=0) / 255) * material.color
         yield _Look(tuple(mean.tolist())), rows[np.repeat(~usable, 3)], middle
@@ -97,8 +97,8 @@ def _looks(material: Material, rows: np.ndarray, given: np.ndarray | None) -> It
 
 def _windows(uvs: np.ndarray, wrap: tuple[str, str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """For (n, 2) coordinates, three rows a face: the coordinates, each face moved by whole periods to where it is nearest to zero;
-    the window (m, 4) int64 that shows each face; and for which faces (m,) there is one."""
-    moved, windows, usable = uvs.astype(np.float64), [], np.isfinite(uvs).reshape(-1, 6).all(axis=1)
+    the code (m,) of the window that shows each face; and for which faces (m,) there is one."""
+    moved, sides, usable = uvs.astype(np.float64), [], np.isfinite(uvs).reshape(-1, 6).all(axis=1)
     faces = np.where(usable[:, None, None], moved.reshape(-1, 3, 2), 0)
     for axis, mode in enumerate(wrap):
         corners = faces[..., axis]
@@ -113,17 +113,23 @@ def _windows(uvs: np.ndarray, wrap: tuple[str, str]) -> tuple[np.ndarray, np.nda
         corners = corners - shift[:, None]
         last = np.maximum(np.ceil(corners.max(axis=1) - NEARLY), 1)
         usable &= last <= MOST_REPEATS
-        windows += [-_power_of_two(-first), _power_of_two(last)]
+        sides += [_exponent(-first), _exponent(last)]
         moved[:, axis] = corners.ravel()
-    if "clamp" not in wrap:  # one number for both directions: a tile of fewer looks, and no smaller, as the larger number decides
-        windows[1] = windows[3] = np.maximum(windows[1], windows[3])
-    return moved, np.stack(windows, axis=1), usable
+    if "clamp" not in wrap:  # one number for both directions: that makes fewer tiles, and the larger number decides their pixels anyway
+        sides[1] = sides[3] = np.maximum(sides[1], sides[3])
+    return moved, ((sides[0] * 8 + sides[1]) * 8 + sides[2]) * 8 + sides[3], usable
 
 
-def _power_of_two(counts: np.ndarray) -> np.ndarray:
-    """(n,) int64: the next power of two of whole numbers, at most `MOST_REPEATS`; zero stays."""
+def _exponent(counts: np.ndarray) -> np.ndarray:
+    """(n,) int64, 0 to 7: of the next power of two of whole numbers up to `MOST_REPEATS`, plus one; 0 for zero."""
     bounded = counts.clip(0, MOST_REPEATS)
-    return np.where(bounded > 0, 2 ** np.ceil(np.log2(np.maximum(bounded, 1))), 0).astype(np.int64)
+    return np.where(bounded > 0, 1 + np.ceil(np.log2(np.maximum(bounded, 1))), 0).astype(np.int64)
+
+
+def _window(code: int) -> tuple[int, int, int, int]:
+    """(left, right, top, bottom) of the code of four exponents of three bits each."""
+    left, right, top, bottom = ((1 << (code >> shift & 7)) >> 1 for shift in (9, 6, 3, 0))
+    return -left, right, -top, bottom
 
 
 def _tile(look: _Look, most: int) -> np.ndarray:

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from meshwright.engines.errors import InputError
+from meshwright.runtime.cameras import orbit
 from meshwright.runtime.meshes.read_glb import read_glb
 from meshwright.runtime.meshes.reader import read_mesh
+from meshwright.runtime.render import render_views
 from tests.runtime.meshes.gltf_files import CORNERS, Gltf, triangle
 
 HALF = 0.5**0.5
@@ -300,3 +302,37 @@ def test_broken_skins(tmp_path, change, message):
     (tmp_path / "a.glb").write_bytes(file.glb())
     with pytest.raises(InputError, match=message):
         read_mesh(tmp_path / "a.glb")
+
+
+def test_interleaved_vertices():
+    """Positions and colours in one buffer view, 16 bytes a vertex."""
+    file = Gltf()
+    rows = np.zeros(3, [("position", "<f4", 3), ("color", "u1", 4)])
+    rows["position"], rows["color"] = CORNERS, [[255, 0, 0, 255], [0, 255, 0, 255], [0, 0, 51, 255]]
+    view = file.view(rows.tobytes(), byteStride=16)
+    position = file.add("accessors", {"bufferView": view, "componentType": 5126, "count": 3, "type": "VEC3"})
+    color = file.add("accessors", {"bufferView": view, "byteOffset": 12, "componentType": 5121, "normalized": True, "count": 3, "type": "VEC4"})
+    file.node(mesh=file.mesh({"POSITION": position, "COLOR_0": color}))
+    part = only(file.scene())
+    np.testing.assert_array_equal(part.vertices, CORNERS)
+    np.testing.assert_allclose(part.colors, [[1, 0, 0], [0, 1, 0], [0, 0, 0.2]])
+
+
+def test_a_skinned_post_stands_up_in_the_views(tmp_path):
+    """In its mesh it lies along +Z; its joint, below a node that turns by -90 degrees about x, stands it up: red is above, grey below."""
+    file = Gltf()
+    for low, high, color in ((-1, 0.6, [0.4, 0.4, 0.4, 1]), (0.6, 1, [0.7, 0.01, 0.01, 1])):
+        corners = np.float32([[x, y, z] for x in (-0.2, 0.2) for y in (-0.2, 0.2) for z in (low, high)])
+        quads = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
+        faces = np.uint16([[quad[0], quad[i], quad[i + 1]] for quad in quads for i in (1, 2)])
+        skin = {"JOINTS_0": np.zeros((8, 4), np.uint8), "WEIGHTS_0": np.float32([[1, 0, 0, 0]] * 8)}
+        mesh = file.mesh({"POSITION": corners, **skin}, indices=faces.ravel(), material={"pbrMetallicRoughness": {"baseColorFactor": color}})
+        file.node(mesh=mesh, skin=0)
+    joint = file.node(root=False)
+    file.node(rotation=[-HALF, 0, 0, HALF], children=[joint])
+    file.add("skins", {"joints": [joint]})
+    (tmp_path / "post.glb").write_bytes(file.glb())
+    mesh = read_mesh(tmp_path / "post.glb").mesh
+    view = np.rint(255 * render_views(mesh, orbit([0], [0]), 64, shaded=False)[0])
+    np.testing.assert_allclose(np.ptp(mesh.vertices, axis=0)[2] / np.ptp(mesh.vertices, axis=0)[:2], 5, rtol=1e-4)  # z is up
+    assert view[12, 32].tolist() == [218, 25, 25] and view[40, 32].tolist() == [170, 170, 170]  # sRGB of 0.7, 0.01 and 0.4
