@@ -1,18 +1,13 @@
 """Shapes and poses of glTF files: what a viewer shows first, with values worked out by hand."""
 
-import base64
-import json
-from urllib.parse import quote
-
 import numpy as np
 import pytest
 
 from meshwright.engines.errors import InputError
 from meshwright.runtime.cameras import orbit
-from meshwright.runtime.meshes.read_glb import read_glb
 from meshwright.runtime.meshes.reader import read_mesh
 from meshwright.runtime.render import render_views
-from tests.runtime.meshes.gltf_files import CORNERS, Gltf, triangle
+from tests.runtime.meshes.gltf_files import CORNERS, Gltf, base, triangle
 
 HALF = 0.5**0.5
 QUARTER_TURN = [0, 0, HALF, HALF]  # about z: x becomes y, y becomes -x
@@ -204,69 +199,6 @@ def test_a_place_far_away_keeps_the_shape():
     np.testing.assert_allclose(only(file.scene()).vertices - [4e6, 0, 0], CORNERS, atol=1e-6)
 
 
-# Where the bytes are.
-
-def test_buffers_in_data_uris():
-    file = triangle()
-    packed = base64.b64encode(file.blob).decode()
-    for uri in (f"data:application/octet-stream;base64,{packed}", f"data:;base64,{packed.rstrip('=')}",
-                f"DATA:;BASE64,{packed[:8]}\n{packed[8:]}", f"data:application/gltf-buffer;base64,{quote(packed)}",
-                "data:," + quote(file.blob)):
-        for data in (file.gltf(uri), file.glb(chunk=False, uri=uri)):
-            scene = read_glb(data, None)
-            np.testing.assert_array_equal(only(scene).vertices, CORNERS)
-            assert scene.sources == ()
-
-
-@pytest.mark.parametrize(("name", "uri"), [
-    ("a.bin", "a.bin"), ("with space.bin", "with%20space.bin"), ("with space.bin", "with space.bin"), ("100%25.bin", "100%25.bin"),
-    ("stühle.bin", "st%C3%BChle.bin"), ("stühle.bin", "stühle.bin"), ("sub/a.bin", "sub/a.bin"), ("sub/a.bin", "sub\\a.bin"),
-    ("a.bin", "./sub/../a.bin"),
-])
-def test_buffers_beside_the_file(tmp_path, name, uri):
-    file = triangle()
-    (tmp_path / "sub").mkdir()
-    (tmp_path / name).write_bytes(file.blob)
-    (tmp_path / "a.gltf").write_bytes(file.gltf(uri))
-    read = read_mesh(tmp_path / "a.gltf")
-    assert len(read.mesh.faces) == 1 and [path.resolve() for path in read.sources] == [tmp_path / "a.gltf", tmp_path / name]
-
-
-@pytest.mark.parametrize(("uri", "why"), [
-    ("../out.bin", "'../out.bin' lies outside of the mesh's folder, and is not opened"), ("OUT", "lies outside"),
-    ("linked.bin", "'linked.bin' lies outside"), ("%2e%2e/out.bin", "lies outside"), ("..\\out.bin", "lies outside"),
-    ("https://example.org/a.bin", "'https://example.org/a.bin' is no file beside the mesh"), ("file:///etc/passwd", "is no file beside"),
-    ("C:\\a.bin", "is no file beside"), ("nowhere.bin", "'nowhere.bin' is not there"), ("", "'' is not there"),
-    ("x" * 5000, "is not there"),
-    ("a%00.bin", "is not there"), ("data:;base64,A", "is no base64"), ("data:;base64", "a data URI without data"), (5, "no text"),
-], ids=lambda value: str(value)[:20])
-def test_buffers_that_are_not_opened(tmp_path, uri, why):
-    file = triangle()
-    (tmp_path / "in").mkdir()
-    (tmp_path / "out.bin").write_bytes(file.blob)
-    (tmp_path / "in" / "linked.bin").symlink_to(tmp_path / "out.bin")
-    (tmp_path / "in" / "a.gltf").write_bytes(file.gltf(str(tmp_path / "out.bin") if uri == "OUT" else uri))
-    with pytest.raises(InputError, match=why):
-        read_mesh(tmp_path / "in" / "a.gltf")
-
-
-def test_a_byte_order_mark_and_padding_by_zeros_are_forgiven(tmp_path):
-    file = triangle()
-    for name, data in (("a.glb", file.glb(head=b"\xef\xbb\xbf")), ("b.glb", file.glb(pad=b"\0")),
-                       ("c.gltf", file.gltf("data:," + quote(file.blob), head=b"\xef\xbb\xbf", tail=b"\r\n\0\0")),
-                       ("named_wrongly.gltf", file.glb())):
-        (tmp_path / name).write_bytes(data)
-        assert len(read_mesh(tmp_path / name).mesh.faces) == 1, name
-
-
-def test_a_second_buffer(tmp_path):
-    file = triangle()
-    document = json.loads(file.gltf("data:,"))
-    document["bufferViews"][0]["buffer"] = 1
-    document["buffers"].append({"byteLength": 36, "uri": "data:," + quote(file.blob)})
-    assert len(read_glb(json.dumps(document).encode(), tmp_path).parts) == 1
-
-
 # What is wrong.
 
 @pytest.mark.parametrize(("change", "message"), [
@@ -311,7 +243,8 @@ def test_interleaved_vertices():
     rows["position"], rows["color"] = CORNERS, [[255, 0, 0, 255], [0, 255, 0, 255], [0, 0, 51, 255]]
     view = file.view(rows.tobytes(), byteStride=16)
     position = file.add("accessors", {"bufferView": view, "componentType": 5126, "count": 3, "type": "VEC3"})
-    color = file.add("accessors", {"bufferView": view, "byteOffset": 12, "componentType": 5121, "normalized": True, "count": 3, "type": "VEC4"})
+    color = file.add("accessors", {"bufferView": view, "byteOffset": 12, "componentType": 5121, "normalized": True, "count": 3,
+                                   "type": "VEC4"})
     file.node(mesh=file.mesh({"POSITION": position, "COLOR_0": color}))
     part = only(file.scene())
     np.testing.assert_array_equal(part.vertices, CORNERS)
@@ -326,7 +259,7 @@ def test_a_skinned_post_stands_up_in_the_views(tmp_path):
         quads = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
         faces = np.uint16([[quad[0], quad[i], quad[i + 1]] for quad in quads for i in (1, 2)])
         skin = {"JOINTS_0": np.zeros((8, 4), np.uint8), "WEIGHTS_0": np.float32([[1, 0, 0, 0]] * 8)}
-        mesh = file.mesh({"POSITION": corners, **skin}, indices=faces.ravel(), material={"pbrMetallicRoughness": {"baseColorFactor": color}})
+        mesh = file.mesh({"POSITION": corners, **skin}, indices=faces.ravel(), material=base(baseColorFactor=color))
         file.node(mesh=mesh, skin=0)
     joint = file.node(root=False)
     file.node(rotation=[-HALF, 0, 0, HALF], children=[joint])
