@@ -10,7 +10,7 @@ import numpy as np
 
 from ...engines.errors import InputError
 from .obj_numbers import IS_SPACE, NEWLINE, Lines, chosen, corners, floats, table
-from .obj_text import decoded, listed, statement
+from .obj_text import counted, decoded, listed, statement
 from .surfaces import MOST_FACES, check_corners
 
 # Bytes that are read together: bounds the memory, and is the time between two calls of `progress`.
@@ -104,14 +104,14 @@ class _Reading:
         is_face = (first == ord("f")) & IS_SPACE[second]
         other = ~(kinds[0] | kinds[1] | kinds[2] | is_face | (first == NEWLINE) | (first == ord("#")))
         changes = self._others(block, starts, ends, np.flatnonzero(other))
-        before = self.rows + np.stack([np.cumsum(kind) for kind in kinds], axis=1)
         for kind, read, letters in zip(kinds, (self._positions, self._uvs, self._normals), (1, 2, 2), strict=True):
             if kind.any():
                 read(chosen(text, starts, ends, np.flatnonzero(kind), self.line, letters))
         if is_face.any():
             which = np.flatnonzero(is_face)
-            self._faces(chosen(text, starts, ends, which, self.line, 1), before[which], changes)
-        self.rows, self.line = before[-1], self.line + len(starts)
+            before = self.rows + np.stack([np.cumsum(kind)[which] for kind in kinds], axis=1)
+            self._faces(chosen(text, starts, ends, which, self.line, 1), before, changes)
+        self.rows, self.line = self.rows + [np.count_nonzero(kind) for kind in kinds], self.line + len(starts)
         if self.rows.max() > MOST_ROWS:
             raise InputError("the mesh has too many vertices", received=f"more than {MOST_ROWS:,}", expected=f"at most {MOST_ROWS:,}",
                              remedy="decimate it first")
@@ -120,7 +120,7 @@ class _Reading:
         """The blocks as one."""
         faces = [np.concatenate(arrays) for arrays in zip(*self.faces, strict=True)] if self.faces else None
         if faces is None or not len(faces[1]):
-            raise ValueError("it has no faces of three corners or more")
+            raise ValueError("; ".join(["it has no faces", *self._notices()]))
         tints = None
         if any(not isinstance(each, int) for each in self.tints):
             tints = np.concatenate([np.full((each, 3), np.nan) if isinstance(each, int) else each for each in self.tints])
@@ -144,7 +144,7 @@ class _Reading:
     def _normals(self, lines: Lines) -> None:
         values, counts = floats(lines, 3)
         rows = table(values, counts, 3)
-        self._count("normals are no numbers, the faces' own are used", lines.numbers[np.isnan(rows).any(axis=1)])
+        self._count("normals that are no numbers: the faces' own are used", lines.numbers[np.isnan(rows).any(axis=1)])
         self.normals.append(rows.astype(np.float32))
 
     def _faces(self, lines: Lines, before: np.ndarray, changes: tuple[list[int], list[int]]) -> None:
@@ -189,9 +189,8 @@ class _Reading:
             self.counted.setdefault(what, [0, int(lines[0])])[0] += len(lines)
 
     def _notices(self) -> list[str]:
-        counted = [f"{count} {what}, the first in line {line}" for what, (count, line) in self.counted.items()]
-        return counted + [f"{kind}: {listed([f'{word!r} (line {line})' for word, line in words.items()])}"
-                          for kind, words in self.left_out.items()]
+        return [counted(what, count, line) for what, (count, line) in self.counted.items()] + [
+            f"{kind}: {listed([f'{word!r} (line {line})' for word, line in words.items()])}" for kind, words in self.left_out.items()]
 
 
 def _joined(blocks: list[np.ndarray], width: int) -> np.ndarray:

@@ -86,7 +86,7 @@ class ObjMaterials:
 
     def _picture(self, name: str, material: str, beside: Path) -> np.ndarray | None:
         """(h, w, 3) uint8, the longer side at most `MOST_TILE`: beside the material file, else beside the OBJ file."""
-        for text in dict.fromkeys((name, without_comment(name))):
+        for text in dict.fromkeys((name, without_comment(name))):  # a name may hold a # behind a space
             path = self._files.find(text, beside, self._folder)
             if path is not None:
                 break

@@ -147,8 +147,12 @@ def _corners_at_once(lines: Lines, before: np.ndarray) -> tuple[np.ndarray, np.n
     return found, np.diff(edges)
 
 
-def _check(lines: Lines, begin: np.ndarray, ahead: np.ndarray, kinds: tuple[np.ndarray, np.ndarray, np.ndarray], longer: np.ndarray) -> None:
-    """Raises _OddLines unless numbers, of `longer` + 1 digits, follow a space, a slash behind a digit, or two slashes behind one."""
+def _check(lines: Lines, begin: np.ndarray, ahead: np.ndarray, kinds: tuple[np.ndarray, np.ndarray, np.ndarray],
+           longer: np.ndarray) -> None:
+    """Raises _OddLines unless numbers, of `longer` + 1 digits, follow a space, a slash behind a digit, or two slashes behind one.
+
+    ahead : the character before each number and its sign; kinds : which numbers follow a space, one slash, two
+    """
     text, (first, single, double) = lines.text, kinds
     slash = text[ahead] == SLASH
     behind = text[np.maximum(ahead - 1 - double, 0)]

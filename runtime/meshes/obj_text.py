@@ -51,6 +51,11 @@ def listed(names: list[str], most: int = 3) -> str:
     return shown + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
+def counted(what: str, count: int, line: int) -> str:
+    """A notice of something that stands in so many lines or corners."""
+    return f"{what} ({count}, the first in line {line})" if count > 1 else f"{what} (line {line})"
+
+
 def _in_utf8(data: bytes) -> bytes:
     if data.startswith(codecs.BOM_UTF8):
         return data[len(codecs.BOM_UTF8):]

@@ -13,6 +13,8 @@ from .ear_clipping import ROUNDING, Effort, clipped
 BLOCK = 1 << 17
 # Corners of the largest polygon for which a fan from each of its corners is tried.
 SMALL = 12
+# Height of a polygon above its plane, of its size: one that is higher need not cross itself where its outline seems to.
+FLAT = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +50,7 @@ def triangulated(places: np.ndarray, corners: np.ndarray, counts: np.ndarray,
             if count > 3:
                 polygons = places[corners[first[block, None] + np.arange(count)]].astype(np.float64)
                 local, unfit = _fans(polygons)
-                wrong += block[_clip(polygons, unfit, local, effort)].tolist()
+                wrong += block[_clip(polygons, unfit, local, effort)].tolist() if len(unfit) else []
             made[start[block, None] + np.arange(count - 2)] = first[block, None, None] + local
             done += count * len(block)
             effort.tick()
@@ -90,18 +92,20 @@ def _quality(polygons: np.ndarray, triangles: np.ndarray) -> np.ndarray:
 def _clip(polygons: np.ndarray, which: np.ndarray, made: np.ndarray, effort: Effort) -> np.ndarray:
     """Writes the triangles of the polygons `which` of (m, n, 3) into `made` (m, n - 2, 3); those that could not be done right.
 
-    A polygon without a normal keeps its fan.
+    Polygons that are far from flat have no right triangles, and a quad has no more than the two fans that were tried.
     """
-    flat, usable = _in_plane(polygons[which])
-    wrong = which[~usable].tolist()
-    for polygon, points in zip(which[usable].tolist(), flat[usable], strict=True):
-        made[polygon], exact = clipped(list(map(tuple, points.tolist())), effort)
-        wrong += [] if exact else [polygon]
-    return np.array(wrong, np.int64)
+    flat, heights, usable = _in_plane(polygons[which])
+    exact = heights > FLAT
+    if polygons.shape[1] > 4:
+        for k in np.flatnonzero(usable).tolist():
+            made[which[k]], right = clipped(list(map(tuple, flat[k].tolist())), effort)
+            exact[k] |= right
+    return which[~exact]
 
 
-def _in_plane(polygons: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(m, n, 2): polygons (m, n, 3) seen from where their normals point, counter-clockwise, 1 in size; and (m,) which have a normal."""
+def _in_plane(polygons: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Polygons (m, n, 3) made 1 in size, seen from where their normals point, counter-clockwise, (m, n, 2); how far they are
+    from being flat, (m,), 0 to 1; and (m,) which have a normal."""
     local = polygons - polygons[:, :1]
     local /= np.abs(local).max(axis=(1, 2), keepdims=True, initial=1e-300)
     normals = np.cross(local, np.roll(local, -1, axis=1)).sum(axis=1)
@@ -111,4 +115,5 @@ def _in_plane(polygons: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     # The axis that is farthest from the normal: of a polygon that lies across an axis, the numbers stay as they are.
     across = np.cross(np.eye(3)[np.abs(normals).argmin(axis=1)], normals)
     across /= np.linalg.norm(across, axis=1, keepdims=True)
-    return np.stack([np.einsum("mnk,mk->mn", local, axis) for axis in (across, np.cross(normals, across))], axis=2), usable
+    flat = np.stack([np.einsum("mnk,mk->mn", local, axis) for axis in (across, np.cross(normals, across))], axis=2)
+    return flat, np.where(usable, np.ptp(np.einsum("mnk,mk->mn", local, normals), axis=1), 0), usable

@@ -103,7 +103,6 @@ def material_of(statements: MtlStatements, picture: Callable[[str], np.ndarray |
     chart = parsed_map(said["map_kd"]) if said.get("map_kd") else None
     pixels = None
     if chart is not None:
-        # A name may hold a # behind a space; a comment is more likely where there is no such picture.
         pixels = picture(chart.name)
         if chart.ignored:
             notice(f"{subject}: {', '.join(chart.ignored)} of its picture is not applied")

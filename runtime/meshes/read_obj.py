@@ -11,7 +11,7 @@ from ..shading import to_linear
 from .gltf import GENERATOR
 from .obj_lines import ObjLines, read_lines
 from .obj_materials import ObjMaterials
-from .obj_text import listed, plain_text
+from .obj_text import counted, listed, plain_text
 from .polygons import Triangles, triangulated
 from .read_mtl import ObjMaterial
 from .surfaces import Part, Scene
@@ -41,9 +41,11 @@ def read_obj(data: bytes, folder: Path, progress: Callable[[float], None] = lamb
     corners = _checked(lines, notices)
     made = triangulated(lines.positions, corners[:, 0], lines.counts, lambda done: progress(READING + (1 - READING) * done))
     if made.wrong:
-        notices.append(f"{len(made.wrong)} polygons cross themselves or have too many corners, and are filled as well as can be, "
-                       f"the first in line {lines.lines[made.wrong[0]]}")
-    notices += _coarse(lines.positions[corners[:, 0]])
+        notices.append(counted("polygons that cross themselves, or have too many corners, are filled as well as can be",
+                               len(made.wrong), int(lines.lines[made.wrong[0]])))
+    used = np.zeros(len(lines.positions), bool)
+    used[corners[:, 0]] = True
+    notices += _coarse(lines.positions[used])
     materials = ObjMaterials(folder, lines.libraries)
     parts = _parts(lines, corners, made, materials, notices)
     materials.tell_missing()
@@ -65,12 +67,12 @@ def _checked(lines: ObjLines, notices: list[str]) -> np.ndarray:
     for column, what in ((1, "texture coordinates"), (2, "normals")):
         lost = np.flatnonzero(wanted[:, column] & ~there[:, column])
         if len(lost):
-            notices.append(f"{len(lost)} corners of faces name {what} that are not there, the first in line {_line_of(lost[0], lines)}")
+            notices.append(counted(f"corners of faces name {what} that are not there", len(lost), _line_of(lost[0], lines)))
     if len(lines.uvs):
         broken = there[:, 1] & ~np.isfinite(lines.uvs).all(axis=1)[np.where(there[:, 1], rows[:, 1], 0)]
         if broken.any():
-            notices.append(f"{int(broken.sum())} corners of faces have texture coordinates that are no numbers, "
-                           f"the first in line {_line_of(int(broken.argmax()), lines)}")
+            notices.append(counted("corners of faces have texture coordinates that are no numbers", int(broken.sum()),
+                                   _line_of(int(broken.argmax()), lines)))
             there[broken, 1] = False
     return np.where(there, rows, -1)
 
@@ -80,7 +82,7 @@ def _line_of(corner: int, lines: ObjLines) -> int:
 
 
 def _coarse(positions: np.ndarray) -> list[str]:
-    """A notice if float32, which meshes are in, does not hold the positions (n, 3) of the corners."""
+    """A notice if float32, which meshes are in, does not hold the positions (n, 3) of a mesh."""
     size, far = float(np.ptp(positions, axis=0).max()), float(np.abs(positions).max())
     if not np.isfinite(far) or far > np.finfo(np.float32).max or np.spacing(np.float32(far)) <= FINE * size:
         return []
