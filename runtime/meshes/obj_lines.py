@@ -20,6 +20,7 @@ LONGEST_LINE = 16 << 20
 MOST_ROWS = 3 * MOST_FACES
 # Different first words that are remembered for messages.
 MOST_WORDS = 100
+_OLD_FACE = re.compile(rb"^fo(?=[ \t])", re.MULTILINE)
 _INDENT = re.compile(rb"^[ \t]+", re.MULTILINE)
 _COMMENT = re.compile(rb"^([vf][^\n#]*[ \t])#[^\n]*", re.MULTILINE)
 # Words that change nothing of triangles with base colours: names, groups, smoothing, levels of detail, shadows.
@@ -93,6 +94,8 @@ class _Reading:
         """Some whole lines."""
         if block[:1] in b" \t" or b"\n " in block or b"\n\t" in block:
             block = _INDENT.sub(b"", block)
+        if b"fo" in block:
+            block = _OLD_FACE.sub(b"f", block)
         if b"#" in block:
             block = _COMMENT.sub(rb"\1", block)
         text = np.frombuffer(block + b"\n\n" if not block.endswith(b"\n") else block + b"\n", np.uint8)
