@@ -8,6 +8,8 @@ import re
 # The longer marks first: that of UTF-32 begins like that of UTF-16.
 _MARKS = ((codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"), (codecs.BOM_UTF16_LE, "utf-16-le"),
           (codecs.BOM_UTF16_BE, "utf-16-be"))
+# Letters of a file's path, or of a line of options: beyond, it names nothing.
+LONGEST_NAME = 4096
 # Bytes that are looked at where no mark says what the encoding is.
 _LOOK = 4096
 # A comment never goes on: some end with a Windows folder, and what follows is a line of its own.

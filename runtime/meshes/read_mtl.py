@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..shading import to_linear
-from .obj_text import decoded, listed, plain_text, statement, without_comment
+from .obj_text import LONGEST_NAME, decoded, plain_text, statement, without_comment
 from .surfaces import WHITE, Material
 
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
@@ -77,6 +77,8 @@ def parsed_map(text: str) -> Map:
     """What follows `map_Kd`: options, which some programs put behind the name, and the name, which may hold spaces."""
     scale, offset, clamp, ignored = (1.0, 1.0), (0.0, 0.0), False, []
     text = text.strip()
+    if len(text) > LONGEST_NAME:
+        return Map(text)
     while option := _LEADING.match(text) or _TRAILING.search(text):
         text = (text[:option.start()] + text[option.end():]).strip()
         numbers = [float(number) for number in (option["numbers"] or option["range"] or "").split()]
@@ -92,54 +94,53 @@ def parsed_map(text: str) -> Map:
     return Map(text, scale, offset, clamp, tuple(ignored))
 
 
-def material_of(statements: MtlStatements, picture: Callable[[str], np.ndarray | None], notice: Callable[[str], None]) -> ObjMaterial:
+def material_of(statements: MtlStatements, picture: Callable[[str], np.ndarray | None], notice: Callable[[str, str], None]) -> ObjMaterial:
     """The material that statements describe. `Kd 0 0 0` beside a picture means the picture alone, as so many programs write it.
 
     picture : the pixels (h, w, 3) uint8 of a name, or None where there are none, of which it gives notice itself
-    notice : called with what could not be honoured
+    notice : called with what could not be honoured, and of what
     """
-    said, subject = statements.said, f"material {listed([statements.name])}"
-    color = _color(said.get("kd"), subject, notice)
+    said, name = statements.said, statements.name
+    color = _color(said.get("kd"), name, notice)
     chart = parsed_map(said["map_kd"]) if said.get("map_kd") else None
     pixels = None
     if chart is not None:
         pixels = picture(chart.name)
         if chart.ignored:
-            notice(f"{subject}: {', '.join(chart.ignored)} of its picture is not applied")
+            notice("options of pictures that are not applied", f"{', '.join(chart.ignored)} (material {name})")
         color = np.ones(3, np.float32) if not color.any() else color
-    _tell_the_rest(said, subject, color, notice)
+    _tell_the_rest(said, name, color, notice)
     if chart is None or pixels is None:
         return ObjMaterial(Material(color))
     wrap = ("clamp", "clamp") if chart.clamp else ("repeat", "repeat")
     return ObjMaterial(Material(color, pixels, wrap), chart.scale, chart.offset)
 
 
-def _color(text: str | None, subject: str, notice: Callable[[str], None]) -> np.ndarray:
+def _color(text: str | None, name: str, notice: Callable[[str, str], None]) -> np.ndarray:
     """(3,) float32, linear light, of the sRGB values that `Kd` gives; a single number stands for a grey; white where it gives none."""
-    if text is None:
+    if not text:
         return np.ones(3, np.float32)
     try:
         values = np.array([float(word) for word in without_comment(text).split()[:3]])
     except ValueError:  # spectral and xyz are kinds of colours that nothing writes
         values = np.empty(0)
     if values.size not in (1, 3) or not np.isfinite(values).all():
-        notice(f"{subject}: its colour {text[:40]!r} is not understood, white is used")
+        notice("colours that are not understood are white", f"{text[:40]!r} (material {name})")
         return np.ones(3, np.float32)
     if values.min() < 0 or values.max() > 1:
-        notice(f"{subject}: its colour {text[:40]!r} is cut off at 0 and 1")
+        notice("colours outside of 0 to 1 are cut off", f"{text[:40]!r} (material {name})")
     return to_linear(np.broadcast_to(values, 3).clip(0, 1).astype(np.float32))
 
 
-def _tell_the_rest(said: dict[str, str], subject: str, color: np.ndarray, notice: Callable[[str], None]) -> None:
+def _tell_the_rest(said: dict[str, str], name: str, color: np.ndarray, notice: Callable[[str, str], None]) -> None:
     """Notices of statements that are not read and that show in base colours."""
     opaque = _first_number(said.get("d"), 1.0) if "d" in said else 1 - _first_number(said.get("tr"), 0.0)
     if opaque < 1 or said.get("map_d"):
-        notice(f"{subject} is transparent, which is left out")
+        notice("transparency is left out, of the materials", name)
     if not said.get("map_kd") and said.get("map_ka"):
-        notice(f"{subject} has a picture of ambient light alone (map_Ka), which is left out")
-    glows = said.get("map_ke") or _first_number(said.get("ke"), 0.0) > 0
-    if glows and not color.any():
-        notice(f"{subject} is black but glows (Ke), which is left out")
+        notice("pictures of ambient light (map_Ka) are left out, of the materials", name)
+    if not color.any() and (said.get("map_ke") or _first_number(said.get("ke"), 0.0) > 0):
+        notice("light that black materials give (Ke) is left out, of the materials", name)
 
 
 def _first_number(text: str | None, default: float) -> float:

@@ -48,7 +48,6 @@ def read_obj(data: bytes, folder: Path, progress: Callable[[float], None] = lamb
     notices += _coarse(lines.positions[used])
     materials = ObjMaterials(folder, lines.libraries)
     parts = _parts(lines, corners, made, materials, notices)
-    materials.tell_missing()
     progress(1.0)
     generator = GENERATOR if text.startswith(f"# {GENERATOR}\n".encode()) else ""
     return Scene(parts, generator, (*notices, *materials.notices), tuple(materials.sources))

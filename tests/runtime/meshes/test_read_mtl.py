@@ -51,14 +51,15 @@ def test_material_files_are_found(tmp_path, there, line):
 
 
 @pytest.mark.parametrize(("line", "missing"), [
-    ("b.mtl a.mtl", ["b.mtl"]), ("a.mtl b.mtl", ["b.mtl"]), ("my own.mtl b.mtl a.mtl", ["b.mtl"]), ("a.mtl a.mtl", []), ("A.mtl my own.mtl", []),
+    ("b.mtl a.mtl", ["b.mtl"]), ("a.mtl b.mtl", ["b.mtl"]), ("my own.mtl b.mtl a.mtl", ["b.mtl"]), ("a.mtl a.mtl", []),
+    ("A.mtl my own.mtl", []),
     ("no such.mtl a.mtl", ["no such.mtl"]), ("b c/a.mtl", []),
 ])
 def test_several_material_files_in_one_line(tmp_path, line, missing):
     (tmp_path / "my own.mtl").write_text("newmtl other\nKd 0 1 0\n")
     part, scene = read(tmp_path, f"mtllib {line}\n", mtl=KD_RED)
     np.testing.assert_allclose(part.material.color, RED, atol=1e-6)
-    assert scene.notices == tuple(f"the material file {name} is not there" for name in missing)
+    assert scene.notices == tuple(f"material files that are not there: {name}" for name in missing)
 
 
 def test_several_lines_of_material_files(tmp_path):
@@ -68,7 +69,8 @@ def test_several_lines_of_material_files(tmp_path):
 
 @pytest.mark.parametrize("encode", [
     lambda text: text.encode("utf-8-sig"), lambda text: text.encode("utf-16"), lambda text: text.replace("\n", "\r\n").encode(),
-    lambda text: text.replace("\n", "\r").encode(), lambda text: text.replace("Kd", "\tKd").encode(), lambda text: text.replace("Kd", "kd").encode(),
+    lambda text: text.replace("\n", "\r").encode(), lambda text: text.replace("Kd", "\tKd").encode(),
+    lambda text: text.replace("Kd", "kd").encode(),
     lambda text: text.replace("newmtl", "  newmtl ").replace("\n", "  # comment\n").encode(),
 ], ids=["utf-8 mark", "utf-16", "crlf", "cr", "tabs", "small letters", "comments"])
 def test_material_files_in_every_writing(tmp_path, encode):
@@ -105,11 +107,11 @@ def test_comments_behind_names(tmp_path, defined, used):
 
 
 @pytest.mark.parametrize(("head", "use", "notices"), [
-    ("", "usemtl m\n", ("materials that are not there are white: m (the file names no material file)",)),
-    ("mtllib nothing.mtl\n", "usemtl m\n", ("the material file nothing.mtl is not there",
-                                            "materials that are not there are white: m (no material file that was read has them)")),
-    ("mtllib a.mtl\n", "usemtl M\n", ("materials that are not there are white: M (no material file that was read has them)",)),
-    ("mtllib ../a.mtl\n", "", ("the material file ../a.mtl is not there",)), ("mtllib a.mtl\n", "", ()), ("", "", ()),
+    ("", "usemtl m\n", ("materials that are not there are white (the file names no material file): m",)),
+    ("mtllib nothing.mtl\n", "usemtl m\n", ("material files that are not there: nothing.mtl",
+                                            "materials that are not there are white (no material file has them): m")),
+    ("mtllib a.mtl\n", "usemtl M\n", ("materials that are not there are white (no material file has them): M",)),
+    ("mtllib ../a.mtl\n", "", ("material files that are not there: ../a.mtl",)), ("mtllib a.mtl\n", "", ()), ("", "", ()),
 ])
 def test_what_is_missing_is_told(tmp_path, head, use, notices):
     (tmp_path / "in").mkdir()
@@ -120,7 +122,8 @@ def test_what_is_missing_is_told(tmp_path, head, use, notices):
 
 
 @pytest.mark.parametrize(("mtl", "there", "name"), [
-    ("a.mtl", "p.png", "p.png"), ("a.mtl", "P.PNG", "p.png"), ("a.mtl", "textures/p.png", "textures\\p.png"), ("a.mtl", "p.png", "C:\\me\\p.png"),
+    ("a.mtl", "p.png", "p.png"), ("a.mtl", "P.PNG", "p.png"), ("a.mtl", "textures/p.png", "textures\\p.png"),
+    ("a.mtl", "p.png", "C:\\me\\p.png"),
     ("a.mtl", "textures/p.png", "D:/work/chair/Textures/p.png"), ("a.mtl", "p.png", "/home/me/p.png"), ("a.mtl", "my p.png", "my p.png"),
     ("a.mtl", "my p.png", '"my p.png"'), ("a.mtl", "p.png", "p.png # wood"), ("a.mtl", "p # 1.png", "p # 1.png"),
     ("mats/a.mtl", "mats/p.png", "p.png"), ("mats/a.mtl", "p.png", "p.png"), ("mats/a.mtl", "p.png", "../p.png"),
@@ -154,7 +157,7 @@ def test_pictures_outside_of_the_folder_are_not_opened(tmp_path, name):
     name = name.format(outside=tmp_path)
     part, scene = read(inside, mtl=f"newmtl m\nKd 0 0 0\nmap_Kd {name}\n")
     assert part.material.picture is None and (part.material.color == 1).all() and [each.name for each in scene.sources] == ["a.mtl"]
-    assert scene.notices == (f"the picture {name} of material m is not there, or not in the mesh's folder",)
+    assert scene.notices == (f"pictures that are not there, or not in the mesh's folder: {name} (material m)",)
 
 
 def test_pictures_that_cannot_be_read_are_told(tmp_path):
@@ -162,7 +165,7 @@ def test_pictures_that_cannot_be_read_are_told(tmp_path):
     (tmp_path / "p.eps").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n")
     for name in ("p.exr", "p.eps"):
         part, scene = read(tmp_path, mtl=f"newmtl m\nKd 0.8 0 0\nmap_Kd {name}\n")
-        assert len(scene.notices) == 1 and scene.notices[0].startswith(f"the picture {name} cannot be read: ")
+        assert len(scene.notices) == 1 and scene.notices[0].startswith(f"files that cannot be read: {name} (")
         np.testing.assert_allclose(part.material.color, RED, atol=1e-6)
 
 
@@ -174,7 +177,8 @@ def test_large_pictures_are_kept_as_large_as_they_show(tmp_path):
 
 
 @pytest.mark.parametrize(("kd", "expected"), [
-    ("Kd 0 0 0", [1, 1, 1]), ("", [1, 1, 1]), ("Kd 1 1 1", [1, 1, 1]), ("Kd 0.5 0.5 0.5", [0.5] * 3), ("Kd 0.5", [0.5] * 3), ("Kd 0 0 0.5", [0, 0, 0.5]),
+    ("Kd 0 0 0", [1, 1, 1]), ("", [1, 1, 1]), ("Kd 1 1 1", [1, 1, 1]), ("Kd 0.5 0.5 0.5", [0.5] * 3), ("Kd 0.5", [0.5] * 3),
+    ("Kd 0 0 0.5", [0, 0, 0.5]),
 ])
 def test_a_colour_multiplies_its_picture_unless_it_is_black(tmp_path, kd, expected):
     picture(tmp_path / "p.png")
@@ -213,15 +217,18 @@ def test_options_move_the_picture(tmp_path):
 
 
 @pytest.mark.parametrize(("lines", "notice"), [
-    ("Kd 1 2", "material m: its colour '1 2' is not understood, white is used"), ("Kd nan 0 0", "material m: its colour 'nan 0 0' is not understood, white is used"),
-    ("Kd spectral a.rfl", "material m: its colour 'spectral a.rfl' is not understood, white is used"), ("Kd", None), ("Kd 0.1 0.2 0.3 # a", None),
-    ("Kd 255 0 0", "material m: its colour '255 0 0' is cut off at 0 and 1"),
-    ("d 0.5", "material m is transparent, which is left out"), ("Tr 0.5", "material m is transparent, which is left out"),
-    ("map_d p.png", "material m is transparent, which is left out"), ("d -halo 0.25", "material m is transparent, which is left out"),
-    ("d 1.0\nTr 0.0", None), ("d 1\nTr 1", None), ("Ka 0 0 0\nKs 1 1 1\nNs 10\nillum 2\nmap_Bump p.png\nKe 1 1 1\nmap_Ke p.png\nTf 1 1 1", None),
-    ("map_Ka p.png", "material m has a picture of ambient light alone (map_Ka), which is left out"), ("map_Ka p.png\nmap_Kd p.png", None),
-    ("Kd 0 0 0\nKe 1 1 1", "material m is black but glows (Ke), which is left out"),
-    ("map_Kd -mm 0 2 p.png", "material m: -mm 0 2 of its picture is not applied"),
+    ("Kd 1 2", "colours that are not understood are white: '1 2' (material m)"),
+    ("Kd nan 0 0", "colours that are not understood are white: 'nan 0 0' (material m)"),
+    ("Kd spectral a.rfl", "colours that are not understood are white: 'spectral a.rfl' (material m)"), ("Kd", None),
+    ("Kd 0.1 0.2 0.3 # a", None),
+    ("Kd 255 0 0", "colours outside of 0 to 1 are cut off: '255 0 0' (material m)"),
+    ("d 0.5", "transparency is left out, of the materials: m"), ("Tr 0.5", "transparency is left out, of the materials: m"),
+    ("map_d p.png", "transparency is left out, of the materials: m"), ("d -halo 0.25", "transparency is left out, of the materials: m"),
+    ("d 1.0\nTr 0.0", None), ("d 1\nTr 1", None),
+    ("Ka 0 0 0\nKs 1 1 1\nNs 10\nillum 2\nmap_Bump p.png\nKe 1 1 1\nmap_Ke p.png\nTf 1 1 1", None),
+    ("map_Ka p.png", "pictures of ambient light (map_Ka) are left out, of the materials: m"), ("map_Ka p.png\nmap_Kd p.png", None),
+    ("Kd 0 0 0\nKe 1 1 1", "light that black materials give (Ke) is left out, of the materials: m"),
+    ("map_Kd -mm 0 2 p.png", "options of pictures that are not applied: -mm 0 2 (material m)"),
 ])
 def test_what_is_not_read_and_shows_is_told(tmp_path, lines, notice):
     picture(tmp_path / "p.png")
@@ -245,5 +252,12 @@ def test_many_missing_materials_are_one_notice(tmp_path):
     materials = ObjMaterials(tmp_path, [])
     for i in range(20):
         materials.named(f"m{i}")
-    materials.tell_missing()
-    assert materials.notices == ["materials that are not there are white: m0, m1, m2 and 17 more (the file names no material file)"]
+    assert materials.notices == ["materials that are not there are white (the file names no material file): m0, m1, m2 and 17 more"]
+
+
+def test_lines_of_no_end_name_nothing_and_take_no_time(tmp_path):
+    long = "x " * 500_000
+    part, scene = read(tmp_path, f"mtllib {long}\nmtllib a.mtl\n", mtl=f"newmtl m\nmap_Kd a{long} -s 1\nKd {long}\n")
+    assert part.material.picture is None and [notice[:40] for notice in scene.notices] == [
+        "material files that are not there: x", "colours that are not understood are whit", "pictures that are not there, or not in t"]
+    assert all(len(notice) < 400 for notice in scene.notices)
