@@ -36,6 +36,7 @@ def clipped(points: Sequence[Point], effort: Effort) -> tuple[list[tuple[int, in
 
     points : counter-clockwise, about 1 in size
     """
+    effort.tick()
     return _Clipping(points, effort).run()
 
 

@@ -14,7 +14,7 @@ from .obj_text import counted, decoded, listed, statement
 from .surfaces import MOST_FACES, check_corners
 
 # Bytes that are read together: bounds the memory, and is the time between two calls of `progress`.
-BLOCK = 1 << 20
+BLOCK = 1 << 19
 LONGEST_LINE = 16 << 20
 # Vertices, uvs or normals: as many as the corners of the triangles that are read.
 MOST_ROWS = 3 * MOST_FACES

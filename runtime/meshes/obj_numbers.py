@@ -14,8 +14,8 @@ IN_FACES = IS_SPACE.copy()
 IN_FACES[list(b"0123456789-/")] = True
 # What a corner asks for where it says 0, or more than fits: no file has so many.
 NOWHERE = np.iinfo(np.int32).max
-# What programs print for a number that is none.
-_NO_NUMBER = re.compile(rb"[+-]?(1\.?[0-9]*#[a-z0-9]+|nan(\(.*\))?|inf(inity)?)", re.IGNORECASE)
+# What programs print for a number that is none, and Python does not know.
+_NO_NUMBER = re.compile(rb"(?<!\S)[+-]?(?:1\.?[0-9]*#[a-z0-9]+|nan\([a-z0-9]*\))(?!\S)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,10 +38,9 @@ class Lines:
 
     def words(self, which: np.ndarray) -> list[tuple[int, list[bytes]]]:
         """The number and the words of each line of the mask `which`, up to a comment."""
-        ends = np.append(self.starts[1:], len(self.text))
-        lines = [(number, self.text[start:end].tobytes().split()) for number, start, end in
-                 zip(self.numbers[which].tolist(), self.starts[which].tolist(), ends[which].tolist(), strict=True)]
-        return [(number, _before_comment(words)) for number, words in lines]
+        lines = self.text.tobytes().split(b"\n")
+        return [(number, _before_comment(lines[index].split())) for index, number in
+                zip(np.flatnonzero(which).tolist(), self.numbers[which].tolist(), strict=True)]
 
 
 def chosen(text: np.ndarray, starts: np.ndarray, ends: np.ndarray, which: np.ndarray, first: int, word: int) -> Lines:
@@ -73,6 +72,8 @@ def floats(lines: Lines, least: int) -> tuple[np.ndarray, np.ndarray]:
     begins[1:] &= blank[:-1]
     counts = np.add.reduceat(begins.view(np.uint8), lines.starts, dtype=np.int64)
     text = lines.text.tobytes()
+    if b"#" in text or b"(" in text:
+        text = _NO_NUMBER.sub(b"nan", text)
     if counts.min() >= least and b"_" not in text:
         words = text.split()
         try:

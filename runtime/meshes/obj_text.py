@@ -13,7 +13,7 @@ LONGEST_NAME = 4096
 # Bytes that are looked at where no mark says what the encoding is.
 _LOOK = 4096
 # A comment never goes on: some end with a Windows folder, and what follows is a line of its own.
-_CONTINUED = re.compile(rb"^(?![ \t]*#)[^\n]*\\\n(?:[^\n]*\\\n)*[^\n]*", re.MULTILINE)
+_CONTINUED = re.compile(rb"^(?![ \t]*#)[^\n]*\\\n(?:[^\n]*\\\n)*+[^\n]*", re.MULTILINE)
 
 
 def plain_text(data: bytes) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from .surfaces import Part, Scene
 
 # Of the work, what reading the lines is.
 READING = 0.8
+# Seconds between two calls of `progress`, at least.
+OFTEN = 0.05
 # A colour behind a position that is larger cannot be one of 0 to 1.
 MOST_BRIGHT = 16
 # Positions of a mesh are float32: of its size, the coarsest step that does not show.
@@ -35,6 +38,7 @@ def read_obj(data: bytes, folder: Path, progress: Callable[[float], None] = lamb
     progress : called a few times a second with the share that is done, 0 to 1; what it raises ends the reading
     Errors: ValueError for a file without faces or with a line that cannot be meant; InputError for one that is too large.
     """
+    progress = _now_and_then(progress)
     text = plain_text(data)
     lines = read_lines(text, lambda done: progress(READING * done))
     notices = list(lines.notices)
@@ -47,10 +51,23 @@ def read_obj(data: bytes, folder: Path, progress: Callable[[float], None] = lamb
     used[corners[:, 0]] = True
     notices += _coarse(lines.positions[used])
     materials = ObjMaterials(folder, lines.libraries)
-    parts = _parts(lines, corners, made, materials, notices)
-    progress(1.0)
+    parts = _parts(lines, corners, made, materials, notices, lambda: progress(1.0))
     generator = GENERATOR if text.startswith(f"# {GENERATOR}\n".encode()) else ""
     return Scene(parts, generator, (*notices, *materials.notices), tuple(materials.sources))
+
+
+def _now_and_then(progress: Callable[[float], None]) -> Callable[[float], None]:
+    """`progress`, called at most so often that it costs nothing."""
+    last = 0.0
+
+    def tell(done: float) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= OFTEN:
+            last = now
+            progress(done)
+
+    return tell
 
 
 def _checked(lines: ObjLines, notices: list[str]) -> np.ndarray:
@@ -83,12 +100,13 @@ def _line_of(corner: int, lines: ObjLines) -> int:
 def _coarse(positions: np.ndarray) -> list[str]:
     """A notice if float32, which meshes are in, does not hold the positions (n, 3) of a mesh."""
     size, far = float(np.ptp(positions, axis=0).max()), float(np.abs(positions).max())
-    if not np.isfinite(far) or far > np.finfo(np.float32).max or np.spacing(np.float32(far)) <= FINE * size:
+    if not size or not np.isfinite(far) or far > np.finfo(np.float32).max or np.spacing(np.float32(far)) <= FINE * size:
         return []
     return [f"the mesh is {far:.3g} away from the origin and {size:.3g} large: positions are rounded to {np.spacing(np.float32(far)):.2g}"]
 
 
-def _parts(lines: ObjLines, corners: np.ndarray, made: Triangles, materials: ObjMaterials, notices: list[str]) -> list[Part]:
+def _parts(lines: ObjLines, corners: np.ndarray, made: Triangles, materials: ObjMaterials, notices: list[str],
+           tick: Callable[[], None]) -> list[Part]:
     """One for each material, or two where some of its faces have texture coordinates and some have not."""
     tints = _tints(lines.tints)
     with_uvs = (corners[made.corners, 1] >= 0).all(axis=1)
@@ -103,6 +121,7 @@ def _parts(lines: ObjLines, corners: np.ndarray, made: Triangles, materials: Obj
             looks[number] = materials.named(lines.names[number])
         if not has_uvs and looks[number].material.picture is not None:
             bare.append(lines.names[number])
+        tick()
         parts.append(_part(lines, corners[made.corners[triangles].ravel()], tints, bool(has_uvs), looks[number]))
     if bare:
         notices.append(f"faces without texture coordinates show nothing of their material's picture: {listed(bare)}")
