@@ -9,7 +9,7 @@ import struct
 import sys
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -78,10 +78,10 @@ def read_picture(path: str | os.PathLike[str]) -> Picture:
     return picture_of(_file_bytes(path, name), name)
 
 
-def picture_of(data: bytes, name: str, formats: Sequence[str] = FORMATS) -> Picture:
-    """As `read_picture`, from the bytes of a file; `name` is for messages, `formats` are Pillow's names of those that are read."""
+def picture_of(data: bytes, name: str) -> Picture:
+    """As `read_picture`, from the bytes of a file; `name` is for messages."""
     try:
-        pixels, notices = _decoded(data, name, formats)
+        pixels, notices = _decoded(data, name)
     except BROKEN as error:
         raise InputError(f"{name} is no picture that can be read", received=_look(data, error), expected=f"a whole {READS} file",
                          remedy="save the drawing as a PNG" if _is_svg(data) else None) from error
@@ -170,11 +170,11 @@ def _is_svg(data: bytes) -> bool:
     return b"<svg" in data[:4096].lower()
 
 
-def _decoded(data: bytes, name: str, formats: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
+def _decoded(data: bytes, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
     """Pixels as a `Picture` has them, and its notices. The size is known, and judged, before anything is decoded."""
     from PIL import Image
 
-    with _quiet_pillow(), Image.open(io.BytesIO(data), formats=formats) as image:
+    with _quiet_pillow(), Image.open(io.BytesIO(data), formats=FORMATS) as image:
         _check_size(image.width, image.height, len(data), name)
         image.load()
         upright = _eight_bits(_upright(image))

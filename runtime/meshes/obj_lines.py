@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ...engines.errors import InputError
+from .notices import Notices, quoted
 from .obj_numbers import IS_SPACE, NEWLINE, Lines, chosen, corners, floats, table
-from .obj_text import counted, decoded, listed, statement
+from .obj_text import counted, decoded, statement
 from .surfaces import MOST_FACES, check_corners
 
 # Bytes that are read together: bounds the memory, and is the time between two calls of `progress`.
@@ -40,7 +41,6 @@ class ObjLines:
     materials : (m,) int64, of each face, into `names`; lines : (m,) int64, where each face stands
     names : of materials as `usemtl` gives them; the first is "" for faces before any
     libraries : what follows each `mtllib`
-    notices : what could not be honoured
     """
 
     positions: np.ndarray
@@ -53,12 +53,12 @@ class ObjLines:
     lines: np.ndarray
     names: list[str]
     libraries: list[str]
-    notices: list[str]
 
 
-def read_lines(text: bytes, progress: Callable[[float], None]) -> ObjLines:
+def read_lines(text: bytes, notices: Notices, progress: Callable[[float], None]) -> ObjLines:
     """All lines of a text as `obj_text.plain_text` gives it. ValueError, with its number, for a line that cannot be meant.
 
+    notices : gets what could not be honoured
     progress : called after every `BLOCK` with the share that is done; what it raises ends the reading
     """
     reading, at = _Reading(), 0
@@ -69,7 +69,7 @@ def read_lines(text: bytes, progress: Callable[[float], None]) -> ObjLines:
         reading.add(text[at:end])
         at = end
         progress(at / len(text))
-    return reading.result()
+    return reading.result(notices)
 
 
 @dataclass
@@ -119,16 +119,17 @@ class _Reading:
             raise InputError("the mesh has too many vertices", received=f"more than {MOST_ROWS:,}", expected=f"at most {MOST_ROWS:,}",
                              remedy="decimate it first")
 
-    def result(self) -> ObjLines:
+    def result(self, notices: Notices) -> ObjLines:
         """The blocks as one."""
+        self._tell(notices)
         faces = [np.concatenate(arrays) for arrays in zip(*self.faces, strict=True)] if self.faces else None
         if faces is None or not len(faces[1]):
-            raise ValueError("; ".join(["it has no faces", *self._notices()]))
+            raise ValueError("; ".join(["it has no faces", *notices.messages()]))
         tints = None
         if any(not isinstance(each, int) for each in self.tints):
             tints = np.concatenate([np.full((each, 3), np.nan) if isinstance(each, int) else each for each in self.tints])
         return ObjLines(_joined(self.positions, 3), tints, _joined(self.uvs, 2), _joined(self.normals, 3), *faces,
-                        list(self.names), list(self.libraries), self._notices())
+                        list(self.names), list(self.libraries))
 
     def _positions(self, lines: Lines) -> None:
         values, counts = floats(lines, 3)
@@ -191,9 +192,12 @@ class _Reading:
         if len(lines):
             self.counted.setdefault(what, [0, int(lines[0])])[0] += len(lines)
 
-    def _notices(self) -> list[str]:
-        return [counted(what, count, line) for what, (count, line) in self.counted.items()] + [
-            f"{kind}: {listed([f'{word!r} (line {line})' for word, line in words.items()])}" for kind, words in self.left_out.items()]
+    def _tell(self, notices: Notices) -> None:
+        for what, (count, line) in self.counted.items():
+            notices.add(counted(what, count, line))
+        for kind, words in self.left_out.items():
+            for word, line in words.items():
+                notices.add(kind, f"{quoted(word)} in line {line}")
 
 
 def _joined(blocks: list[np.ndarray], width: int) -> np.ndarray:

@@ -47,12 +47,6 @@ def without_comment(text: str) -> str:
     return re.split(r"(?:^|\s)#", text, maxsplit=1)[0].strip()
 
 
-def listed(names: list[str], most: int = 3) -> str:
-    """Names in a message: the first few, and how many more there are."""
-    shown = ", ".join(name if len(name) <= 80 else name[:77] + "..." for name in names[:most])
-    return shown + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
 def counted(what: str, count: int, line: int) -> str:
     """A notice of something that stands in so many lines or corners."""
     return f"{what} ({count}, the first in line {line})" if count > 1 else f"{what} (line {line})"

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..shading import to_linear
+from .notices import Notices, quoted
 from .obj_text import LONGEST_NAME, decoded, plain_text, statement, without_comment
 from .surfaces import WHITE, Material
 
@@ -94,29 +95,29 @@ def parsed_map(text: str) -> Map:
     return Map(text, scale, offset, clamp, tuple(ignored))
 
 
-def material_of(statements: MtlStatements, picture: Callable[[str], np.ndarray | None], notice: Callable[[str, str], None]) -> ObjMaterial:
+def material_of(statements: MtlStatements, picture: Callable[[str], np.ndarray | None], notices: Notices) -> ObjMaterial:
     """The material that statements describe. `Kd 0 0 0` beside a picture means the picture alone, as so many programs write it.
 
     picture : the pixels (h, w, 3) uint8 of a name, or None where there are none, of which it gives notice itself
-    notice : called with what could not be honoured, and of what
+    notices : gets what could not be honoured
     """
     said, name = statements.said, statements.name
-    color = _color(said.get("kd"), name, notice)
+    color = _color(said.get("kd"), name, notices)
     chart = parsed_map(said["map_kd"]) if said.get("map_kd") else None
     pixels = None
     if chart is not None:
         pixels = picture(chart.name)
         if chart.ignored:
-            notice("options of pictures that are not applied", f"{', '.join(chart.ignored)} (material {name})")
+            notices.add("options of pictures are not applied", f"{', '.join(chart.ignored)} of material {quoted(name)}")
         color = np.ones(3, np.float32) if not color.any() else color
-    _tell_the_rest(said, name, color, notice)
+    _tell_the_rest(said, name, color, notices)
     if chart is None or pixels is None:
         return ObjMaterial(Material(color))
     wrap = ("clamp", "clamp") if chart.clamp else ("repeat", "repeat")
     return ObjMaterial(Material(color, pixels, wrap), chart.scale, chart.offset)
 
 
-def _color(text: str | None, name: str, notice: Callable[[str, str], None]) -> np.ndarray:
+def _color(text: str | None, name: str, notices: Notices) -> np.ndarray:
     """(3,) float32, linear light, of the sRGB values that `Kd` gives; a single number stands for a grey; white where it gives none."""
     if not text:
         return np.ones(3, np.float32)
@@ -125,22 +126,22 @@ def _color(text: str | None, name: str, notice: Callable[[str, str], None]) -> n
     except ValueError:  # spectral and xyz are kinds of colours that nothing writes
         values = np.empty(0)
     if values.size not in (1, 3) or not np.isfinite(values).all():
-        notice("colours that are not understood are white", f"{text[:40]!r} (material {name})")
+        notices.add("colours that are not understood are white", f"{quoted(text)} of material {quoted(name)}")
         return np.ones(3, np.float32)
     if values.min() < 0 or values.max() > 1:
-        notice("colours outside of 0 to 1 are cut off", f"{text[:40]!r} (material {name})")
+        notices.add("colours outside of 0 to 1 are cut off", f"{quoted(text)} of material {quoted(name)}")
     return to_linear(np.broadcast_to(values, 3).clip(0, 1).astype(np.float32))
 
 
-def _tell_the_rest(said: dict[str, str], name: str, color: np.ndarray, notice: Callable[[str, str], None]) -> None:
+def _tell_the_rest(said: dict[str, str], name: str, color: np.ndarray, notices: Notices) -> None:
     """Notices of statements that are not read and that show in base colours."""
     opaque = _first_number(said.get("d"), 1.0) if "d" in said else 1 - _first_number(said.get("tr"), 0.0)
     if opaque < 1 or said.get("map_d"):
-        notice("transparency is left out, of the materials", name)
+        notices.add("transparent materials are shown opaque", quoted(name))
     if not said.get("map_kd") and said.get("map_ka"):
-        notice("pictures of ambient light (map_Ka) are left out, of the materials", name)
+        notices.add("pictures of ambient light (map_Ka) are left out", f"of material {quoted(name)}")
     if not color.any() and (said.get("map_ke") or _first_number(said.get("ke"), 0.0) > 0):
-        notice("light that black materials give (Ke) is left out, of the materials", name)
+        notices.add("light that black materials give (Ke) is left out", quoted(name))
 
 
 def _first_number(text: str | None, default: float) -> float:

@@ -10,9 +10,10 @@ import numpy as np
 
 from ..shading import to_linear
 from .gltf import GENERATOR
+from .notices import Notices, quoted
 from .obj_lines import ObjLines, read_lines
 from .obj_materials import ObjMaterials
-from .obj_text import counted, listed, plain_text
+from .obj_text import counted, plain_text
 from .polygons import Triangles, triangulated
 from .read_mtl import ObjMaterial
 from .surfaces import Part, Scene
@@ -23,7 +24,7 @@ READING = 0.8
 OFTEN = 0.05
 # A colour behind a position that is larger cannot be one of 0 to 1.
 MOST_BRIGHT = 16
-# Positions of a mesh are float32: of its size, the coarsest step that does not show.
+# Of a mesh's size, the coarsest step of its positions that does not show.
 FINE = 1 / 4096
 
 
@@ -40,20 +41,17 @@ def read_obj(data: bytes, folder: Path, progress: Callable[[float], None] = lamb
     """
     progress = _now_and_then(progress)
     text = plain_text(data)
-    lines = read_lines(text, lambda done: progress(READING * done))
-    notices = list(lines.notices)
+    notices = Notices()
+    lines = read_lines(text, notices, lambda done: progress(READING * done))
     corners = _checked(lines, notices)
     made = triangulated(lines.positions, corners[:, 0], lines.counts, lambda done: progress(READING + (1 - READING) * done))
     if made.wrong:
-        notices.append(counted("polygons that cross themselves, or have too many corners, are filled as well as can be",
-                               len(made.wrong), int(lines.lines[made.wrong[0]])))
-    used = np.zeros(len(lines.positions), bool)
-    used[corners[:, 0]] = True
-    notices += _coarse(lines.positions[used])
-    materials = ObjMaterials(folder, lines.libraries)
+        notices.add(counted("polygons that cross themselves, or have too many corners, are filled as well as can be",
+                            len(made.wrong), int(lines.lines[made.wrong[0]])))
+    materials = ObjMaterials(folder, lines.libraries, notices)
     parts = _parts(lines, corners, made, materials, notices, lambda: progress(1.0))
     generator = GENERATOR if text.startswith(f"# {GENERATOR}\n".encode()) else ""
-    return Scene(parts, generator, (*notices, *materials.notices), tuple(materials.sources))
+    return Scene(parts, generator, notices.messages(), tuple(materials.sources))
 
 
 def _now_and_then(progress: Callable[[float], None]) -> Callable[[float], None]:
@@ -70,7 +68,7 @@ def _now_and_then(progress: Callable[[float], None]) -> Callable[[float], None]:
     return tell
 
 
-def _checked(lines: ObjLines, notices: list[str]) -> np.ndarray:
+def _checked(lines: ObjLines, notices: Notices) -> np.ndarray:
     """(k, 3) int32, the corners' rows of positions, uvs and normals, -1 for none. ValueError for a position that is not there."""
     corners = lines.corners
     rows, wanted = corners - 1, corners != 0
@@ -83,12 +81,12 @@ def _checked(lines: ObjLines, notices: list[str]) -> np.ndarray:
     for column, what in ((1, "texture coordinates"), (2, "normals")):
         lost = np.flatnonzero(wanted[:, column] & ~there[:, column])
         if len(lost):
-            notices.append(counted(f"corners of faces name {what} that are not there", len(lost), _line_of(lost[0], lines)))
+            notices.add(counted(f"corners of faces name {what} that are not there", len(lost), _line_of(lost[0], lines)))
     if len(lines.uvs):
         broken = there[:, 1] & ~np.isfinite(lines.uvs).all(axis=1)[np.where(there[:, 1], rows[:, 1], 0)]
         if broken.any():
-            notices.append(counted("corners of faces have texture coordinates that are no numbers", int(broken.sum()),
-                                   _line_of(int(broken.argmax()), lines)))
+            notices.add(counted("corners of faces have texture coordinates that are no numbers", int(broken.sum()),
+                                _line_of(int(broken.argmax()), lines)))
             there[broken, 1] = False
     return np.where(there, rows, -1)
 
@@ -97,15 +95,18 @@ def _line_of(corner: int, lines: ObjLines) -> int:
     return int(lines.lines[np.searchsorted(np.cumsum(lines.counts), corner, "right")])
 
 
-def _coarse(positions: np.ndarray) -> list[str]:
-    """A notice if float32, which meshes are in, does not hold the positions (n, 3) of a mesh."""
-    size, far = float(np.ptp(positions, axis=0).max()), float(np.abs(positions).max())
-    if not size or not np.isfinite(far) or far > np.finfo(np.float32).max or np.spacing(np.float32(far)) <= FINE * size:
-        return []
-    return [f"the mesh is {far:.3g} away from the origin and {size:.3g} large: positions are rounded to {np.spacing(np.float32(far)):.2g}"]
+def _as_fine_as_needed(positions: np.ndarray, corners: np.ndarray) -> np.ndarray:
+    """The positions (n, 3) float64 of a mesh with such corners as float32, if that does not spoil its shape.
+
+    Surveyed places have numbers of millions of metres, of which float32 keeps no centimetres.
+    """
+    used = np.zeros(len(positions), bool)
+    used[corners[:, 0]] = True
+    size, far = float(np.ptp(positions[used], axis=0).max()), float(np.abs(positions[used]).max())
+    return positions if size and far <= 1e30 and np.spacing(np.float32(far)) > FINE * size else positions.astype(np.float32)
 
 
-def _parts(lines: ObjLines, corners: np.ndarray, made: Triangles, materials: ObjMaterials, notices: list[str],
+def _parts(lines: ObjLines, corners: np.ndarray, made: Triangles, materials: ObjMaterials, notices: Notices,
            tick: Callable[[], None]) -> list[Part]:
     """One for each material, or two where some of its faces have texture coordinates and some have not."""
     tints = _tints(lines.tints)
@@ -114,21 +115,20 @@ def _parts(lines: ObjLines, corners: np.ndarray, made: Triangles, materials: Obj
     order = np.argsort(key, kind="stable")
     keys, begins = np.unique(key[order], return_index=True)
     looks: dict[int, ObjMaterial] = {}
-    parts, bare = [], []
+    positions = _as_fine_as_needed(lines.positions, corners)
+    parts = []
     for each, triangles in zip(keys.tolist(), np.split(order, begins[1:]), strict=True):
         number, has_uvs = divmod(each, 2)
         if number not in looks:
             looks[number] = materials.named(lines.names[number])
         if not has_uvs and looks[number].material.picture is not None:
-            bare.append(lines.names[number])
+            notices.add("faces without texture coordinates show nothing of their material's picture", quoted(lines.names[number]))
         tick()
-        parts.append(_part(lines, corners[made.corners[triangles].ravel()], tints, bool(has_uvs), looks[number]))
-    if bare:
-        notices.append(f"faces without texture coordinates show nothing of their material's picture: {listed(bare)}")
+        parts.append(_part(lines, positions, corners[made.corners[triangles].ravel()], tints, bool(has_uvs), looks[number]))
     return parts
 
 
-def _part(lines: ObjLines, corners: np.ndarray, tints: np.ndarray | None, has_uvs: bool, look: ObjMaterial) -> Part:
+def _part(lines: ObjLines, positions: np.ndarray, corners: np.ndarray, tints: np.ndarray | None, has_uvs: bool, look: ObjMaterial) -> Part:
     """corners : (3 m, 3), of m triangles"""
     normals = uvs = None
     if (corners[:, 2] >= 0).any():  # a normal of zeros is none
@@ -137,7 +137,7 @@ def _part(lines: ObjLines, corners: np.ndarray, tints: np.ndarray | None, has_uv
         uvs = (lines.uvs[corners[:, 1]] * np.float32(look.scale) + np.float32(look.offset))
         uvs[:, 1] = 1 - uvs[:, 1]
     faces = np.arange(len(corners), dtype=np.int32).reshape(-1, 3)
-    return Part(lines.positions[corners[:, 0]].astype(np.float32), faces, look.material, normals, uvs,
+    return Part(positions[corners[:, 0]], faces, look.material, normals, uvs,
                 None if tints is None else tints[corners[:, 0]])
 
 

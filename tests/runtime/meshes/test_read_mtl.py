@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from meshwright.runtime.meshes.notices import Notices
 from meshwright.runtime.meshes.obj_materials import ObjMaterials
 from meshwright.runtime.meshes.read_mtl import Map, parsed_map
 from meshwright.runtime.meshes.read_obj import read_obj
@@ -59,7 +60,7 @@ def test_several_material_files_in_one_line(tmp_path, line, missing):
     (tmp_path / "my own.mtl").write_text("newmtl other\nKd 0 1 0\n")
     part, scene = read(tmp_path, f"mtllib {line}\n", mtl=KD_RED)
     np.testing.assert_allclose(part.material.color, RED, atol=1e-6)
-    assert scene.notices == tuple(f"material files that are not there: {name}" for name in missing)
+    assert scene.notices == tuple(f"material files are not there ({name!r})" for name in missing)
 
 
 def test_several_lines_of_material_files(tmp_path):
@@ -107,11 +108,11 @@ def test_comments_behind_names(tmp_path, defined, used):
 
 
 @pytest.mark.parametrize(("head", "use", "notices"), [
-    ("", "usemtl m\n", ("materials that are not there are white (the file names no material file): m",)),
-    ("mtllib nothing.mtl\n", "usemtl m\n", ("material files that are not there: nothing.mtl",
-                                            "materials that are not there are white (no material file has them): m")),
-    ("mtllib a.mtl\n", "usemtl M\n", ("materials that are not there are white (no material file has them): M",)),
-    ("mtllib ../a.mtl\n", "", ("material files that are not there: ../a.mtl",)), ("mtllib a.mtl\n", "", ()), ("", "", ()),
+    ("", "usemtl m\n", ("materials that are not there are white, since the file names no material file ('m')",)),
+    ("mtllib nothing.mtl\n", "usemtl m\n", ("material files are not there ('nothing.mtl')",
+                                            "materials that are not there are white, since no material file has them ('m')")),
+    ("mtllib a.mtl\n", "usemtl M\n", ("materials that are not there are white, since no material file has them ('M')",)),
+    ("mtllib ../a.mtl\n", "", ("material files are not there ('../a.mtl')",)), ("mtllib a.mtl\n", "", ()), ("", "", ()),
 ])
 def test_what_is_missing_is_told(tmp_path, head, use, notices):
     (tmp_path / "in").mkdir()
@@ -157,7 +158,7 @@ def test_pictures_outside_of_the_folder_are_not_opened(tmp_path, name):
     name = name.format(outside=tmp_path)
     part, scene = read(inside, mtl=f"newmtl m\nKd 0 0 0\nmap_Kd {name}\n")
     assert part.material.picture is None and (part.material.color == 1).all() and [each.name for each in scene.sources] == ["a.mtl"]
-    assert scene.notices == (f"pictures that are not there, or not in the mesh's folder: {name} (material m)",)
+    assert scene.notices == (f"pictures are not there, or not in the mesh's folder ({name!r} of material 'm')",)
 
 
 def test_pictures_that_cannot_be_read_are_told(tmp_path):
@@ -165,8 +166,24 @@ def test_pictures_that_cannot_be_read_are_told(tmp_path):
     (tmp_path / "p.eps").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n")
     for name in ("p.exr", "p.eps"):
         part, scene = read(tmp_path, mtl=f"newmtl m\nKd 0.8 0 0\nmap_Kd {name}\n")
-        assert len(scene.notices) == 1 and scene.notices[0].startswith(f"files that cannot be read: {name} (")
+        assert len(scene.notices) == 1 and scene.notices[0].startswith(f"pictures cannot be read ({name!r}: ")
         np.testing.assert_allclose(part.material.color, RED, atol=1e-6)
+
+
+@pytest.mark.parametrize(("pixels", "expected"), [
+    (np.full((2, 3), 0x8123, np.uint16), 129), (np.full((2, 3), 0.5, np.float32), 128), (np.full((2, 3, 4), 77, np.uint8), 77),
+    (np.full((2, 3), True), 255),
+])
+def test_pictures_of_every_depth(tmp_path, pixels, expected):
+    picture(tmp_path / "p.tif", pixels)
+    kept = read(tmp_path, mtl="newmtl m\nmap_Kd p.tif\n")[0].material.picture
+    assert kept.shape == (2, 3, 3) and kept.dtype == np.uint8 and (kept == expected).all()
+
+
+def test_small_files_of_huge_pictures_are_not_decoded(tmp_path):
+    """A TGA header that asks for 60,000 by 60,000 pixels."""
+    (tmp_path / "p.tga").write_bytes(bytes([0, 0, 10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x60, 0xea, 0x60, 0xea, 24, 0]) + bytes(100))
+    assert read(tmp_path, mtl="newmtl m\nmap_Kd p.tga\n")[1].notices == ("pictures cannot be read ('p.tga': 60000 by 60000 pixels)",)
 
 
 def test_large_pictures_are_kept_as_large_as_they_show(tmp_path):
@@ -217,18 +234,18 @@ def test_options_move_the_picture(tmp_path):
 
 
 @pytest.mark.parametrize(("lines", "notice"), [
-    ("Kd 1 2", "colours that are not understood are white: '1 2' (material m)"),
-    ("Kd nan 0 0", "colours that are not understood are white: 'nan 0 0' (material m)"),
-    ("Kd spectral a.rfl", "colours that are not understood are white: 'spectral a.rfl' (material m)"), ("Kd", None),
+    ("Kd 1 2", "colours that are not understood are white ('1 2' of material 'm')"),
+    ("Kd nan 0 0", "colours that are not understood are white ('nan 0 0' of material 'm')"),
+    ("Kd spectral a.rfl", "colours that are not understood are white ('spectral a.rfl' of material 'm')"), ("Kd", None),
     ("Kd 0.1 0.2 0.3 # a", None),
-    ("Kd 255 0 0", "colours outside of 0 to 1 are cut off: '255 0 0' (material m)"),
-    ("d 0.5", "transparency is left out, of the materials: m"), ("Tr 0.5", "transparency is left out, of the materials: m"),
-    ("map_d p.png", "transparency is left out, of the materials: m"), ("d -halo 0.25", "transparency is left out, of the materials: m"),
+    ("Kd 255 0 0", "colours outside of 0 to 1 are cut off ('255 0 0' of material 'm')"),
+    ("d 0.5", "transparent materials are shown opaque ('m')"), ("Tr 0.5", "transparent materials are shown opaque ('m')"),
+    ("map_d p.png", "transparent materials are shown opaque ('m')"), ("d -halo 0.25", "transparent materials are shown opaque ('m')"),
     ("d 1.0\nTr 0.0", None), ("d 1\nTr 1", None),
     ("Ka 0 0 0\nKs 1 1 1\nNs 10\nillum 2\nmap_Bump p.png\nKe 1 1 1\nmap_Ke p.png\nTf 1 1 1", None),
-    ("map_Ka p.png", "pictures of ambient light (map_Ka) are left out, of the materials: m"), ("map_Ka p.png\nmap_Kd p.png", None),
-    ("Kd 0 0 0\nKe 1 1 1", "light that black materials give (Ke) is left out, of the materials: m"),
-    ("map_Kd -mm 0 2 p.png", "options of pictures that are not applied: -mm 0 2 (material m)"),
+    ("map_Ka p.png", "pictures of ambient light (map_Ka) are left out (of material 'm')"), ("map_Ka p.png\nmap_Kd p.png", None),
+    ("Kd 0 0 0\nKe 1 1 1", "light that black materials give (Ke) is left out ('m')"),
+    ("map_Kd -mm 0 2 p.png", "options of pictures are not applied (-mm 0 2 of material 'm')"),
 ])
 def test_what_is_not_read_and_shows_is_told(tmp_path, lines, notice):
     picture(tmp_path / "p.png")
@@ -245,19 +262,21 @@ def test_faces_without_coordinates_beside_faces_with(tmp_path):
     (tmp_path / "a.mtl").write_text("newmtl m\nmap_Kd p.png\n")
     scene = read_obj(("mtllib a.mtl\n" + TRIANGLE + "usemtl m\n" + FACE + "f 1 2 3\nf 1/1 2 3\n").encode(), tmp_path)
     assert [(len(part.faces), part.uvs is None) for part in scene.parts] == [(2, True), (1, False)]
-    assert scene.notices == ("faces without texture coordinates show nothing of their material's picture: m",)
+    assert scene.notices == ("faces without texture coordinates show nothing of their material's picture ('m')",)
 
 
 def test_many_missing_materials_are_one_notice(tmp_path):
-    materials = ObjMaterials(tmp_path, [])
+    notices = Notices()
+    materials = ObjMaterials(tmp_path, [], notices)
     for i in range(20):
         materials.named(f"m{i}")
-    assert materials.notices == ["materials that are not there are white (the file names no material file): m0, m1, m2 and 17 more"]
+    assert notices.messages() == (
+        "materials that are not there are white, since the file names no material file ('m0', 'm1', 'm2', and 17 more)",)
 
 
 def test_lines_of_no_end_name_nothing_and_take_no_time(tmp_path):
     long = "x " * 500_000
     part, scene = read(tmp_path, f"mtllib {long}\nmtllib a.mtl\n", mtl=f"newmtl m\nmap_Kd a{long} -s 1\nKd {long}\n")
-    assert part.material.picture is None and [notice[:40] for notice in scene.notices] == [
-        "material files that are not there: x", "colours that are not understood are whit", "pictures that are not there, or not in t"]
+    assert part.material.picture is None and [notice[:38] for notice in scene.notices] == [
+        "material files are not there ('x')", "colours that are not understood are wh", "pictures are not there, or not in the "]
     assert all(len(notice) < 400 for notice in scene.notices)
