@@ -2,175 +2,149 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+import time
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
-from ..pictures import read_picture
 from ..shading import to_linear
 from .gltf import GENERATOR
-from .surfaces import WHITE, Material, Part, Scene, check_corners
+from .notices import Notices, quoted
+from .obj_lines import ObjLines, read_lines
+from .obj_materials import ObjMaterials
+from .obj_text import counted, plain_text
+from .polygons import Triangles, triangulated
+from .read_mtl import ObjMaterial
+from .surfaces import Part, Scene
+
+# Of the work, what reading the lines is.
+READING = 0.8
+# Seconds between two calls of `progress`, at least.
+OFTEN = 0.05
+# A colour behind a position that is larger cannot be one of 0 to 1.
+MOST_BRIGHT = 16
+# Of a mesh's size, the coarsest step of its positions that does not show.
+FINE = 1 / 4096
 
 
-@dataclass
-class _Read:
-    """What the lines of a file have given so far. faces : by material, corners of (position, uv, normal), -1 for none."""
+def read_obj(data: bytes, folder: Path, progress: Callable[[float], None] = lambda done: None) -> Scene:
+    """The parts in the file's axes, after the Wavefront Advanced Visualizer's file format 3.0: polygons with their materials.
 
-    positions: list[list[float]] = field(default_factory=list)
-    uvs: list[list[float]] = field(default_factory=list)
-    normals: list[list[float]] = field(default_factory=list)
-    faces: dict[str, list[tuple[int, int, int]]] = field(default_factory=dict)
-    libraries: list[str] = field(default_factory=list)
+    Smoothing groups count for nothing: faces without normals are flat. Colours behind positions are read (0 to 1, or 0 to 255).
+    A picture is looked up at `uv * s + o` of the options -s and -o of its material, v upwards.
+    What could not be honoured is in the scene's notices.
 
-
-def read_obj(data: bytes, folder: Path) -> Scene:
-    """The parts in the file's axes.
-
-    folder : where the materials are; nothing outside of it is opened, and what is not there is left out
+    folder : where the file is; nothing outside of it is opened
+    progress : called a few times a second with the share that is done, 0 to 1; what it raises ends the reading
+    Errors: ValueError for a file without faces or with a line that cannot be meant; InputError for one that is too large.
     """
-    text = data.decode("utf-8", "replace").replace("\\\n", " ").replace("\\\r\n", " ")
-    read = _lines(text)
-    if not read.faces:
-        raise ValueError("it has no faces")
-    seen: dict[Path, np.ndarray] = {}
-    materials: dict[str, Material] = {}
-    for library in dict.fromkeys(read.libraries):
-        materials |= _materials(library, folder, seen)
-    positions = np.array([row[:3] for row in read.positions], np.float32)
-    tints = _tints(read.positions)
-    uvs, normals = np.array(read.uvs, np.float32).reshape(-1, 2), np.array(read.normals, np.float32).reshape(-1, 3)
-    parts = [_part(np.array(corners, np.int64), positions, tints, uvs, normals, materials.get(name, WHITE))
-             for name, corners in read.faces.items()]
-    return Scene(parts, GENERATOR if text.startswith(f"# {GENERATOR}\n") else "")
+    progress = _now_and_then(progress)
+    text = plain_text(data)
+    notices = Notices()
+    lines = read_lines(text, notices, lambda done: progress(READING * done))
+    corners = _checked(lines, notices)
+    made = triangulated(lines.positions, corners[:, 0], lines.counts, lambda done: progress(READING + (1 - READING) * done))
+    if made.wrong:
+        notices.add(counted("polygons that cross themselves, or have too many corners, are filled as well as can be",
+                            len(made.wrong), int(lines.lines[made.wrong[0]])))
+    materials = ObjMaterials(folder, lines.libraries, notices)
+    parts = _parts(lines, corners, made, materials, notices, lambda: progress(1.0))
+    generator = GENERATOR if text.startswith(f"# {GENERATOR}\n".encode()) else ""
+    return Scene(parts, generator, notices.messages(), tuple(materials.sources))
 
 
-def _lines(text: str) -> _Read:
-    read, material, corners = _Read(), "", 0
-    for number, line in enumerate(text.splitlines(), 1):
-        words = line.split()
-        if not words or words[0].startswith("#"):
-            continue
-        kind, values = words[0], words[1:]
-        try:
-            if kind == "v":
-                read.positions.append(_numbers(values, 3, 8))
-            elif kind == "vt":
-                u, v = _numbers([*values, "0"], 2, 4)[:2]
-                read.uvs.append([u, 1 - v])  # the file's origin is at the bottom left
-            elif kind == "vn":
-                read.normals.append(_numbers(values, 3, 3))
-            elif kind == "usemtl":
-                material = _name(line)
-            elif kind == "mtllib":
-                read.libraries.append(_name(line))
-            elif kind == "f":
-                added = _face(values, read)
-                read.faces.setdefault(material, []).extend(added)
-                corners += len(added)
-        except (ValueError, IndexError) as error:
-            raise ValueError(f"line {number}: {error}") from error
-        check_corners(corners)
-    return read
+def _now_and_then(progress: Callable[[float], None]) -> Callable[[float], None]:
+    """`progress`, called at most so often that it costs nothing."""
+    last = 0.0
+
+    def tell(done: float) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= OFTEN:
+            last = now
+            progress(done)
+
+    return tell
 
 
-def _name(line: str) -> str:
-    """What follows the first word of a line, spaces and all; "" if nothing does."""
-    return "".join(line.split(maxsplit=1)[1:]).strip()
+def _checked(lines: ObjLines, notices: Notices) -> np.ndarray:
+    """(k, 3) int32, the corners' rows of positions, uvs and normals, -1 for none. ValueError for a position that is not there."""
+    corners = lines.corners
+    rows, wanted = corners - 1, corners != 0
+    there = (corners >= 1) & (corners <= [len(lines.positions), len(lines.uvs), len(lines.normals)])
+    missing = np.flatnonzero(~there[:, 0])
+    if len(missing):
+        asked = int(corners[missing[0], 0])
+        received = "a corner without a position" if asked == 0 else f"a face asks for number {asked} of {len(lines.positions)}"
+        raise ValueError(f"line {_line_of(missing[0], lines)}: {received}")
+    for column, what in ((1, "texture coordinates"), (2, "normals")):
+        lost = np.flatnonzero(wanted[:, column] & ~there[:, column])
+        if len(lost):
+            notices.add(counted(f"corners of faces name {what} that are not there", len(lost), _line_of(lost[0], lines)))
+    if len(lines.uvs):
+        broken = there[:, 1] & ~np.isfinite(lines.uvs).all(axis=1)[np.where(there[:, 1], rows[:, 1], 0)]
+        if broken.any():
+            notices.add(counted("corners of faces have texture coordinates that are no numbers", int(broken.sum()),
+                                _line_of(int(broken.argmax()), lines)))
+            there[broken, 1] = False
+    return np.where(there, rows, -1)
 
 
-def _numbers(words: list[str], least: int, most: int) -> list[float]:
-    if len(words) < least:
-        raise ValueError(f"{len(words)} numbers where {least} are needed")
-    return [float(word) for word in words[:most]]
+def _line_of(corner: int, lines: ObjLines) -> int:
+    return int(lines.lines[np.searchsorted(np.cumsum(lines.counts), corner, "right")])
 
 
-def _face(words: list[str], read: _Read) -> list[tuple[int, int, int]]:
-    """The corners of the triangles that a polygon's fan consists of."""
-    if len(words) < 3:
-        raise ValueError("a face of fewer than three corners")
-    counts = len(read.positions), len(read.uvs), len(read.normals)
-    corners = [_corner(word, counts) for word in words]
-    return [corner for i in range(1, len(corners) - 1) for corner in (corners[0], corners[i], corners[i + 1])]
+def _as_fine_as_needed(positions: np.ndarray, corners: np.ndarray) -> np.ndarray:
+    """The positions (n, 3) float64 of a mesh with such corners as float32, if that does not spoil its shape.
+
+    Surveyed places have numbers of millions of metres, of which float32 keeps no centimetres.
+    """
+    used = np.zeros(len(positions), bool)
+    used[corners[:, 0]] = True
+    size, far = float(np.ptp(positions[used], axis=0).max()), float(np.abs(positions[used]).max())
+    return positions if size and far <= 1e30 and np.spacing(np.float32(far)) > FINE * size else positions.astype(np.float32)
 
 
-def _corner(word: str, counts: tuple[int, int, int]) -> tuple[int, int, int]:
-    """Zero-based; numbers count from 1, or from the end if they are negative."""
-    given = (word.split("/") + ["", ""])[:3]
-    found = []
-    for text, count in zip(given, counts, strict=True):
-        index = (int(text) - 1 if int(text) > 0 else count + int(text)) if text else -1
-        if text and (int(text) == 0 or not 0 <= index < count):
-            raise IndexError(f"a face asks for number {text} of {count}")
-        found.append(index)
-    if found[0] < 0:
-        raise ValueError("a corner without a position")
-    return found[0], found[1], found[2]
+def _parts(lines: ObjLines, corners: np.ndarray, made: Triangles, materials: ObjMaterials, notices: Notices,
+           tick: Callable[[], None]) -> list[Part]:
+    """One for each material, or two where some of its faces have texture coordinates and some have not."""
+    tints = _tints(lines.tints)
+    with_uvs = (corners[made.corners, 1] >= 0).all(axis=1)
+    key = 2 * lines.materials[made.polygons] + with_uvs
+    order = np.argsort(key, kind="stable")
+    keys, begins = np.unique(key[order], return_index=True)
+    looks: dict[int, ObjMaterial] = {}
+    positions = _as_fine_as_needed(lines.positions, corners)
+    parts = []
+    for each, triangles in zip(keys.tolist(), np.split(order, begins[1:]), strict=True):
+        number, has_uvs = divmod(each, 2)
+        if number not in looks:
+            looks[number] = materials.named(lines.names[number])
+        if not has_uvs and looks[number].material.picture is not None:
+            notices.add("faces without texture coordinates show nothing of their material's picture", quoted(lines.names[number]))
+        tick()
+        parts.append(_part(lines, positions, corners[made.corners[triangles].ravel()], tints, bool(has_uvs), looks[number]))
+    return parts
 
 
-def _tints(positions: list[list[float]]) -> np.ndarray | None:
-    """(n, 3) float32, linear: colours that follow the positions, as many tools write them; None where some have none."""
-    if any(len(row) not in (6, 7) for row in positions):
-        return None
-    tints = np.array([row[3:6] for row in positions], np.float32)
-    return to_linear((tints / 255 if tints.max(initial=0) > 1 else tints).clip(0, 1))
-
-
-def _part(corners: np.ndarray, positions: np.ndarray, tints: np.ndarray | None, uvs: np.ndarray, normals: np.ndarray,
-          material: Material) -> Part:
+def _part(lines: ObjLines, positions: np.ndarray, corners: np.ndarray, tints: np.ndarray | None, has_uvs: bool, look: ObjMaterial) -> Part:
+    """corners : (3 m, 3), of m triangles"""
+    normals = uvs = None
+    if (corners[:, 2] >= 0).any():  # a normal of zeros is none
+        normals = np.where(corners[:, 2:] >= 0, lines.normals[corners[:, 2]], np.float32(0))
+    if has_uvs:
+        uvs = (lines.uvs[corners[:, 1]] * np.float32(look.scale) + np.float32(look.offset))
+        uvs[:, 1] = 1 - uvs[:, 1]
     faces = np.arange(len(corners), dtype=np.int32).reshape(-1, 3)
-    return Part(positions[corners[:, 0]], faces, material,
-                normals[corners[:, 2]] if (corners[:, 2] >= 0).all() else None,
-                uvs[corners[:, 1]] if (corners[:, 1] >= 0).all() else None,
+    return Part(positions[corners[:, 0]], faces, look.material, normals, uvs,
                 None if tints is None else tints[corners[:, 0]])
 
 
-def _materials(library: str, folder: Path, seen: dict[Path, np.ndarray]) -> dict[str, Material]:
-    """The materials of an MTL file by name; none if it is not in the folder. seen : the pictures that have been read"""
-    path = _inside(library, folder)
-    if path is None:
-        return {}
-    colors: dict[str, np.ndarray] = {}
-    pictures: dict[str, str] = {}
-    name = ""
-    for line in path.read_text("utf-8", "replace").splitlines():
-        words = line.split(maxsplit=1)
-        if len(words) == 2:
-            if words[0] == "newmtl":
-                name = words[1].strip()
-                colors[name] = np.ones(3, np.float32)
-            elif words[0] == "Kd" and words[1].split()[0] not in ("spectral", "xyz"):
-                colors[name] = np.array([float(word) for word in words[1].split()[:3]], np.float32).clip(0, 1)
-            elif words[0] == "map_Kd":
-                pictures[name] = words[1].strip()
-    return {name: Material(_linear(color), _picture(pictures.get(name), folder, seen)) for name, color in colors.items()}
-
-
-def _linear(color: np.ndarray) -> np.ndarray:
-    """(3,) float32; a single number stands for a grey."""
-    if not all(map(math.isfinite, color.tolist())):
-        raise ValueError("a colour that is not finite")
-    return to_linear(np.broadcast_to(color, 3) if color.size == 1 else color[:3])
-
-
-def _picture(statement: str | None, folder: Path, seen: dict[Path, np.ndarray]) -> np.ndarray | None:
-    """(h, w, 3) uint8 of a map's picture; None where there is no such file in the folder. Its options come before its name."""
-    if statement is None:
+def _tints(given: np.ndarray | None) -> np.ndarray | None:
+    """(n, 3) float32, linear: the colours behind the positions; white where there is none."""
+    if given is None:
         return None
-    path = _inside(statement, folder) or _inside(statement.split()[-1], folder)
-    if path is not None and path not in seen:
-        seen[path] = np.ascontiguousarray(read_picture(path).pixels[..., :3])
-    return seen.get(path)
-
-
-def _inside(name: str, folder: Path) -> Path | None:
-    """The file of that name if it is in the folder or below it, links followed; else None."""
-    parts = PurePosixPath(name.replace("\\", "/"))
-    if parts.is_absolute() or ".." in parts.parts or "\0" in name or ":" in name:
-        return None
-    path = folder / parts
-    try:
-        return path if path.is_file() and path.resolve().is_relative_to(folder.resolve()) else None
-    except OSError:  # a name that is too long for any file
-        return None
+    brightest = np.nanmax(given, initial=0)
+    whole = brightest > 1 and not (np.nan_to_num(given) % 1).any()
+    return to_linear(np.nan_to_num(given / 255 if whole or brightest > MOST_BRIGHT else given, nan=1.0).clip(0, 1))

@@ -12,14 +12,14 @@ from PIL import Image
 
 from meshwright.engines.errors import InputError
 from meshwright.runtime.cameras import orbit
-from meshwright.runtime.meshes import read_obj, tiles
+from meshwright.runtime.meshes import obj_materials, tiles
 from meshwright.runtime.meshes.formats import save
 from meshwright.runtime.meshes.join import joined
 from meshwright.runtime.meshes.mesh import Mesh
+from meshwright.runtime.meshes.obj_pictures import map_pixels
 from meshwright.runtime.meshes.read_glb import read_glb
 from meshwright.runtime.meshes.reader import RADIUS, read_mesh
 from meshwright.runtime.meshes.surfaces import Material, Part
-from meshwright.runtime.pictures import read_picture
 from meshwright.runtime.render import render_views
 
 # Four corners, each another colour; sRGB.
@@ -204,12 +204,12 @@ def test_obj_materials_that_name_nothing_are_left_out(tmp_path, obj, mtl):
 
 def test_an_obj_reads_a_picture_once(tmp_path, monkeypatch):
     calls = []
-    monkeypatch.setattr(read_obj, "read_picture", lambda path: calls.append(path) or read_picture(path))
+    monkeypatch.setattr(obj_materials, "map_pixels", lambda *given: calls.append(given[1]) or map_pixels(*given))
     Image.new("RGB", (4, 4), (250, 10, 10)).save(tmp_path / "red.png")
     (tmp_path / "colours.mtl").write_text("newmtl red\nmap_Kd red.png\nnewmtl unknown\nmap_Kd red.png\n")
-    (tmp_path / "pyramid.obj").write_text(OBJ.replace("v 0 0 0", "vt 0 0\nv 0 0 0"))
+    (tmp_path / "pyramid.obj").write_text(OBJ)
     read_mesh(tmp_path / "pyramid.obj")
-    assert len(calls) == 1
+    assert calls == ["red.png"]
 
 
 def glb(document, binary=b""):
