@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,14 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from ..engines.file_set import write_files
 from .events import Cutout
-from .meshes.formats import check_output, encode, write_files
+from .meshes.formats import check_output, encode
 from .meshes.gltf import png_bytes
 from .meshes.mesh import Mesh
 from .render import preview
-
-# The files that `Generation.encode_stages` makes.
-STAGE_NAME = re.compile(r"(matte|crop)(_[\d.e-]+)?\.png|(coarse_)?view_\d+\.png|coarse\.glb|surface\.ply")
+from .stage_files import MARK, marked
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,16 +85,11 @@ class Generation:
             files |= {folder / f"matte{at}.png": png_bytes(cutout.matte), folder / f"crop{at}.png": png_bytes(cutout.crop)}
         for name, mesh in (("coarse.glb", self.stages.coarse_mesh), ("surface.ply", self.stages.surface)):
             if mesh is not None:
-                files |= encode(mesh, folder / name, self.extras, self.metres_per_unit)
+                files |= encode(mesh, folder / name, {**self.extras, "kept_as": MARK}, self.metres_per_unit)
         for name, images in (("coarse_view", self.stages.coarse_views), ("view", self.stages.views)):
             files |= {folder / f"{name}_{i}.png": png_bytes(to_bytes(image))
                       for i, image in enumerate(() if images is None else images)}
-        return files
-
-
-def is_stage_name(name: str) -> bool:
-    """Whether an early result may be written under that name."""
-    return STAGE_NAME.fullmatch(name) is not None
+        return marked(files)
 
 
 def to_bytes(image: np.ndarray) -> np.ndarray:

@@ -43,7 +43,8 @@ def read_obj(data: bytes, folder: Path) -> Scene:
     uvs, normals = np.array(read.uvs, np.float32).reshape(-1, 2), np.array(read.normals, np.float32).reshape(-1, 3)
     parts = [_part(np.array(corners, np.int64), positions, tints, uvs, normals, materials.get(name, WHITE))
              for name, corners in read.faces.items()]
-    return Scene(parts, GENERATOR if text.startswith(f"# {GENERATOR}\n") else "")
+    libraries = [path for library in dict.fromkeys(read.libraries) if (path := _inside(library, folder)) is not None]
+    return Scene(parts, GENERATOR if text.startswith(f"# {GENERATOR}\n") else "", sources=(*libraries, *seen))
 
 
 def _lines(text: str) -> _Read:

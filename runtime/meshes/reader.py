@@ -34,6 +34,11 @@ def read_mesh(path: str | os.PathLike[str]) -> Mesh:
     over it; any other mesh is put in the middle and made as large as the views show whole.
     Errors: InputError for a file that cannot be read, is no such mesh, or holds no triangle.
     """
+    return read_mesh_and_sources(path)[0]
+
+
+def read_mesh_and_sources(path: str | os.PathLike[str]) -> tuple[Mesh, tuple[Path, ...]]:
+    """As `read_mesh`, and the further files that were read for it: materials and pictures."""
     path = Path(path)
     if path.suffix.lower() not in ENDINGS:
         raise InputError(f"the mesh {path} has an unknown ending", received=repr(path.suffix), expected=" or ".join(ENDINGS))
@@ -47,7 +52,7 @@ def read_mesh(path: str | os.PathLike[str]) -> Mesh:
         raise InputError(f"{path} is no mesh that can be read", received=f"{len(data)} bytes, {error}",
                          expected=f"a whole {path.suffix.upper()[1:]} file") from error
     world = mesh.replace(vertices=_into_world(mesh.vertices), normals=_into_world(mesh.normals))
-    return world if scene.generator.startswith(GENERATOR) and _is_seen(world) else centred(world)
+    return (world if scene.generator.startswith(GENERATOR) and _is_seen(world) else centred(world)), tuple(scene.sources)
 
 
 def check_mesh(mesh: Mesh) -> None:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from meshwright.runtime import OutputError
-from meshwright.runtime.generation import is_stage_name
+from meshwright.runtime.stage_files import is_stage_name
 from meshwright.runtime.meshes.formats import save
 from meshwright.runtime.targets import Targets
 from tests.runtime.test_routes import BLOCK
