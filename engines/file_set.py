@@ -78,11 +78,11 @@ class _FileSet:
     def __init__(self, targets: Sequence[Path], removed: Sequence[Path]) -> None:
         places = [_place(path) for path in (*targets, *removed)]
         self._parents = list(dict.fromkeys(place.parent for place in places))
-        self._made: list[Path] = []
+        self._token = secrets.token_hex(8)
+        self._made = _missing(self._parents)
         self._stagings: dict[Path, Staging] = {}
         self._unfinished = False
         try:
-            self._made = _make(self._parents)
             self._open()
         except BaseException:
             self.close()
@@ -118,17 +118,22 @@ class _FileSet:
         return next(iter(self._stagings.values())).path
 
     def _open(self) -> None:
-        token = secrets.token_hex(8)
-        with alone_in(self._parents):
-            for parent in self._parents:
+        """Make the folders. The first staging folder comes before all others and names them, so that none is ever forgotten."""
+        first, *others = self._parents
+        first.mkdir(parents=True, exist_ok=True)
+        there = [parent for parent in self._parents if parent.is_dir()]
+        with alone_in(there):
+            for parent in there:
                 mend(parent)
-            for parent in self._parents:
-                self._stagings[parent] = Staging.create(parent, token)
-        self._note([])
+            self._stagings[first] = Staging.create(first, self._token)
+            self._note([])
+            for parent in others:
+                parent.mkdir(parents=True, exist_ok=True)
+                self._stagings[parent] = Staging.create(parent, self._token)
 
     def _note(self, moves: Sequence[Move]) -> None:
         """For the process that finds us dead."""
-        folders = [str(staging.path) for staging in self._stagings.values()]
+        folders = [str(Staging.place(parent, self._token)) for parent in self._parents]
         for staging in self._stagings.values():
             own = [move.record() for move in moves if move.staging == staging.path]
             staging.write_record({"folders": folders, "made": list(map(str, self._made)), "moves": own})
@@ -188,19 +193,10 @@ def _place(path: Path) -> Path:
     return path.parent.resolve() / path.name
 
 
-def _make(folders: Sequence[Path]) -> list[Path]:
-    """Make those that are not there, and those above them; the new ones, the deepest first."""
-    made: list[Path] = []
-    try:
-        for folder in folders:
-            for each in reversed([folder, *folder.parents]):
-                if not each.exists():
-                    each.mkdir()
-                    made.insert(0, each)
-    except BaseException:
-        _unmake(made)
-        raise
-    return made
+def _missing(folders: Sequence[Path]) -> list[Path]:
+    """Those that are not there, and those above them; the deepest first."""
+    missing = {each for folder in folders for each in (folder, *folder.parents) if not each.exists()}
+    return sorted(missing, key=lambda each: len(each.parts), reverse=True)
 
 
 def _unmake(folders: Sequence[Path]) -> None:

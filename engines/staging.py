@@ -11,7 +11,6 @@ import os
 import re
 import shutil
 import stat
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,30 +22,41 @@ from .file_lock import try_lock
 NAME = re.compile(r"\.meshwright-[0-9a-f]{16}\.part")
 LOCK, RECORD = "lock", "set.json"
 LONGEST_RECORD = 4 << 20
-# A folder without a lock is one whose writer is about to make it, or died before it did.
-BEFORE_LOCK = 60.0
+# Whoever sweeps may delete a new folder before there is a lock in it.
+TRIES = 5
 
 
 @dataclass(frozen=True)
 class Staging:
-    """One such folder, and the lock of it, held until `close`. handle : of the lock file, None where the file system locks nothing."""
+    """One such folder, and the lock of it, held until `close`. handle : of the lock file."""
 
     path: Path
-    handle: int | None
+    handle: int
 
     @classmethod
     def create(cls, parent: Path, token: str) -> Staging:
         """A new one in `parent`, which only this user may enter. OSError if it cannot be made; nothing is left then."""
-        path = parent / f".meshwright-{token}.part"
-        path.mkdir(mode=0o700)
-        try:
-            handle = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-            with suppress(OSError):  # a file system without locks: nobody else will get one either, so nobody sweeps
-                try_lock(handle)
-        except BaseException:
-            shutil.rmtree(path, ignore_errors=True)
-            raise
+        path = cls.place(parent, token)
+        for tries_left in reversed(range(TRIES)):
+            path.mkdir(mode=0o700)
+            try:
+                handle = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+                break
+            except FileNotFoundError:
+                if not tries_left:
+                    raise
+            except BaseException:
+                with suppress(OSError):
+                    path.rmdir()
+                raise
+        with suppress(OSError):  # a file system without locks: nobody else will get one either, so nobody sweeps
+            try_lock(handle)
         return cls(path, handle)
+
+    @staticmethod
+    def place(parent: Path, token: str) -> Path:
+        """The path of the one with that token in `parent`."""
+        return parent / f".meshwright-{token}.part"
 
     @classmethod
     def adopt(cls, path: Path) -> Staging | None:
@@ -56,8 +66,10 @@ class Staging:
             if not NAME.fullmatch(path.name) or not stat.S_ISDIR(found.st_mode) or not _is_ours(found):
                 return None
             handle = os.open(path / LOCK, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
-        except FileNotFoundError:
-            return cls(path, None) if path.is_dir() and time.time() - found.st_mtime > BEFORE_LOCK else None
+        except FileNotFoundError:  # its writer has died before it made the lock, or after it deleted everything else
+            with suppress(OSError):
+                path.rmdir()
+            return None
         except OSError:
             return None
         try:
@@ -87,11 +99,14 @@ class Staging:
     def close(self, *, remove: bool = True) -> None:
         """Let go of the lock, and delete the folder unless somebody else is to finish it. Raises no OSError: what stays is swept
         by the next process that writes there."""
-        if self.handle is not None:
-            with suppress(OSError):
-                os.close(self.handle)
         if remove:
-            shutil.rmtree(self.path, ignore_errors=True)
+            _empty(self.path)
+        with suppress(OSError):
+            os.close(self.handle)
+        with suppress(OSError):
+            if remove and os.listdir(self.path) == [LOCK]:
+                (self.path / LOCK).unlink()
+                self.path.rmdir()
 
 
 def leftovers(parent: Path) -> Iterator[Staging]:
@@ -104,6 +119,17 @@ def leftovers(parent: Path) -> Iterator[Staging]:
         found = Staging.adopt(parent / name)
         if found is not None:
             yield found
+
+
+def _empty(folder: Path) -> None:
+    """Delete what is in it, as far as possible, but for the lock: without it, nobody would know the folder for ours."""
+    with suppress(OSError):
+        for entry in list(folder.iterdir()):
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
+            elif entry.name != LOCK:
+                with suppress(OSError):
+                    entry.unlink()
 
 
 def _is_ours(found: os.stat_result) -> bool:
