@@ -19,6 +19,7 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from .errors import OutputError
 from .file_lock import alone_in
@@ -68,7 +69,7 @@ def staged(targets: Sequence[Path], removed: Sequence[Path] = ()) -> Iterator[li
 
 def mend(folder: Path) -> None:
     """Finish or delete what dead processes of this user left in `folder`. Raises no OSError: what cannot be done now waits."""
-    for found in leftovers(folder):
+    for found in leftovers(folder.resolve()):
         _mend(found)
 
 
@@ -133,10 +134,10 @@ class _FileSet:
 
     def _note(self, moves: Sequence[Move]) -> None:
         """For the process that finds us dead."""
-        folders = [str(Staging.place(parent, self._token)) for parent in self._parents]
-        for staging in self._stagings.values():
+        folders = [Staging.place(parent, self._token) for parent in self._parents]
+        for parent, staging in self._stagings.items():
             own = [move.record() for move in moves if move.staging == staging.path]
-            staging.write_record({"folders": folders, "made": list(map(str, self._made)), "moves": own})
+            staging.write_record({"folders": _from(parent, folders), "made": _from(parent, self._made), "moves": own})
 
     def _undo(self, moves: Sequence[Move], mark: Path) -> None:
         """As far as possible; what is left to do is done by the next process that writes here."""
@@ -151,17 +152,16 @@ class _FileSet:
 def _mend(found: Staging) -> None:
     """Finish or delete the set that one staging folder of a dead process belongs to, unless another process is at it."""
     record = found.read_record() or {}
-    folders = [Path(name) for name in _names(record, "folders")] or [found.path]
+    folders = _paths(record, "folders", found) or [found.path]
     others = {path: Staging.adopt(path) for path in folders if path != found.path}
-    if any(other is None and os.path.lexists(path) for path, other in others.items()):
-        finished, held = False, [found, *filter(None, others.values())]
-    else:
-        held = [found, *filter(None, others.values())]
-        finished = _finish(folders[0], held) if len(held) == len(folders) else True
+    held = [found, *filter(None, others.values())]
+    finished = not any(other is None and os.path.lexists(path) for path, other in others.items())
+    if finished and len(held) == len(folders):
+        finished = _finish(folders[0], held)
     for staging in held:
         staging.close(remove=finished)
     if finished:
-        _unmake(list(map(Path, _names(record, "made"))))
+        _unmake(_paths(record, "made", found))
 
 
 def _finish(first: Path, stagings: Sequence[Staging]) -> bool:
@@ -183,9 +183,17 @@ def _finish(first: Path, stagings: Sequence[Staging]) -> bool:
     return True
 
 
-def _names(record: dict, key: str) -> list[str]:
-    names = record.get(key, ())
-    return [name for name in names if isinstance(name, str) and "\0" not in name] if isinstance(names, list) else []
+def _from(start: Path, paths: Sequence[Path]) -> list[str]:
+    """The paths from the folder `start`, so that they hold when all of it is moved; from another drive they cannot be said so."""
+    return [os.path.relpath(path, start) if path.anchor == start.anchor else str(path) for path in paths]
+
+
+def _paths(record: dict[str, Any], key: str, found: Staging) -> list[Path]:
+    """The inverse; nothing for anything else."""
+    names = record.get(key)
+    if not isinstance(names, list) or not all(isinstance(name, str) and "\0" not in name for name in names):
+        return []
+    return [Path(os.path.normpath(found.path.parent / name)) for name in names]
 
 
 def _place(path: Path) -> Path:

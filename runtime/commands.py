@@ -30,7 +30,8 @@ def generate(options: Namespace) -> int:
     if options.commercial:
         pack.require_commercial_use()
     targets = _targets(options)
-    targets.check([*_named(options), *map(pack.path, (MANIFEST, *pack.manifest.files))])  # first, because it mends what a killed run left of a mesh to be read
+    # First, because it mends what a killed run left of a mesh that is to be read.
+    targets.check([*_named(options), *map(pack.path, (MANIFEST, *pack.manifest.files))])
     request, further = _request(options)
     targets.check_sources(further)
     with _open(options, options.pack) as pipe:

@@ -91,12 +91,14 @@ class Targets:
 
 
 def _identities(source: Source) -> set[tuple[int, int] | Path]:
-    """Of the file that a path leads to, and of the link that it is; of an open file. Empty if there is none."""
-    found: set[tuple[int, int] | Path] = set()
-    with suppress(OSError, ValueError):
-        found |= {(each.st_dev, each.st_ino) for each in (os.stat(source), os.fstat(source) if isinstance(source, int) else os.lstat(source))
-                  if each.st_ino}
-    return found if isinstance(source, int) else found | {_absolute(source)}
+    """Of the file that a path leads to, and of the link that it is; of an open file. Nothing is known of what is not there."""
+    looks = (os.stat,) if isinstance(source, int) else (os.stat, os.lstat)
+    found: set[tuple[int, int] | Path] = set() if isinstance(source, int) else {_absolute(source)}
+    for look in looks:
+        with suppress(OSError, ValueError):
+            there = look(source)
+            found |= {(there.st_dev, there.st_ino)} if there.st_ino else set()
+    return found
 
 
 def _absolute(path: Path) -> Path:

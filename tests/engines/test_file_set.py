@@ -82,6 +82,19 @@ def test_killed_at_each_change_nothing_is_left_of_a_first_write(tmp_path):
         assert not [path for path in folder.rglob("*") if path.name.endswith(".part")]
 
 
+def test_a_folder_that_was_moved_after_a_kill_is_mended_too(tmp_path):
+    (tmp_path / "runs").mkdir()
+    found = set()
+    for folder in killed_at_each_change(tmp_path / "runs", SETUP + "write('old')", "write('new')"):
+        moved = folder.rename(tmp_path / f"moved-{folder.name}")
+        mend(moved)
+        mend(moved / "kept")
+        after = contents(moved)
+        assert len(after) == 4 and set(after.values()) in ({"old"}, {"new"})
+        found |= set(after.values())
+    assert found == {"old", "new"}
+
+
 def test_what_somebody_changed_after_a_kill_stays(tmp_path):
     """Their file is never replaced later by one that a dead process had ready."""
     for folder in killed_at_each_change(tmp_path, SETUP + "write('old')", "write('new')"):
@@ -90,7 +103,8 @@ def test_what_somebody_changed_after_a_kill_stays(tmp_path):
         (folder / "a.mtl").write_text("their own, too")
         check_writable([folder / "a.obj"])
         after = contents(folder)
-        assert after["a.obj"] == "their own, later" and after["a.mtl"] == "their own, too" and not [name for name in after if ".part" in name]
+        assert after["a.obj"] == "their own, later" and after["a.mtl"] == "their own, too"
+        assert not [name for name in after if ".part" in name]
 
 
 @pytest.mark.parametrize("call", range(1, 7))

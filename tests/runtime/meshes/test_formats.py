@@ -1,7 +1,4 @@
-import errno
-import os
 import resource
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +6,6 @@ import trimesh
 from PIL import Image
 
 from meshwright.engines.errors import OutputError
-from meshwright.runtime.meshes import formats
 from meshwright.runtime.meshes.atlas import make_atlas
 from meshwright.runtime.meshes.bake import bake_field
 from meshwright.runtime.meshes.creases import split_at_creases
