@@ -39,14 +39,14 @@ def locked(path: Path, on_wait: Callable[[str], None]) -> Iterator[None]:
 def alone_in(folders: Iterable[Path]) -> Iterator[None]:
     """Only one process at a time renames files in these folders; no file is made for that.
 
-    Waits for others for at most `LONGEST_RENAMES` seconds, then TimeoutError. On Windows and on file systems that lock no folders,
-    nobody waits.
+    Waits for others for at most `LONGEST_RENAMES` seconds each: whoever holds a folder that long is none of us, and a result that is
+    there must not be lost to them. On Windows and on file systems that lock no folders, nobody waits.
     """
     handles: dict[tuple[int, int], int] = {}
     try:
         if sys.platform != "win32":
             for folder in folders:
-                with suppress(PermissionError):  # a folder that may be written but not read
+                with suppress(OSError):  # such as a folder that may be written but not read
                     found = os.stat(folder)
                     if (found.st_dev, found.st_ino) not in handles:
                         handles[found.st_dev, found.st_ino] = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -60,15 +60,9 @@ def alone_in(folders: Iterable[Path]) -> Iterator[None]:
 
 def _wait_for(handle: int) -> None:
     end = time.monotonic() + LONGEST_RENAMES
-    while True:
-        try:
-            if try_lock(handle):
-                return
-        except OSError:  # no locks here
-            return
-        if time.monotonic() > end:
-            raise TimeoutError(f"another process has kept the folder locked for {LONGEST_RENAMES:g} s")
-        time.sleep(SHORT_INTERVAL)
+    with suppress(OSError):  # no locks here
+        while not try_lock(handle) and time.monotonic() < end:
+            time.sleep(SHORT_INTERVAL)
 
 
 def try_lock(handle: int) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ class Move:
     def from_record(cls, staging: Path, record: Any) -> Move:
         """The inverse of `record`. ValueError or TypeError for anything else."""
         name, number, new, old = record
-        if not isinstance(name, str) or not isinstance(number, int) or not name or Path(name).name != name:
+        if not isinstance(name, str) or not isinstance(number, int) or "\0" in name or name in ("", "..") or Path(name).name != name:
             raise ValueError("no move")
         return cls(staging, name, number, *(None if each is None else tuple(map(int, each)) for each in (new, old)))
 
@@ -90,11 +91,9 @@ class Move:
     def _keep(self) -> None:
         """A second name for the old file, so that its target is never missing. A folder has none, nor has a file on some disks."""
         if self.new is not None and not _is_folder(self.target):
-            try:
-                os.link(self.target, self.kept, follow_symlinks=False)
+            with suppress(OSError, NotImplementedError):
+                os.link(self.target, self.kept, **({"follow_symlinks": False} if os.link in os.supports_follow_symlinks else {}))
                 return
-            except (OSError, NotImplementedError):
-                pass
         os.replace(self.target, self.kept)
 
 

@@ -129,7 +129,6 @@ class _FileSet:
             self._stagings[first] = Staging.create(first, self._token)
             self._note([])
             for parent in others:
-                parent.mkdir(parents=True, exist_ok=True)
                 self._stagings[parent] = Staging.create(parent, self._token)
 
     def _note(self, moves: Sequence[Move]) -> None:

@@ -22,7 +22,7 @@ from .file_lock import try_lock
 NAME = re.compile(r"\.meshwright-[0-9a-f]{16}\.part")
 LOCK, RECORD = "lock", "set.json"
 LONGEST_RECORD = 4 << 20
-# Whoever sweeps may delete a new folder before there is a lock in it.
+# Whoever sweeps may delete a new folder before there is a lock in it, and a new parent while that is empty.
 TRIES = 5
 
 
@@ -35,11 +35,11 @@ class Staging:
 
     @classmethod
     def create(cls, parent: Path, token: str) -> Staging:
-        """A new one in `parent`, which only this user may enter. OSError if it cannot be made; nothing is left then."""
+        """A new one in `parent`, which is made too; only this user may enter. OSError if it cannot be made; nothing is left then."""
         path = cls.place(parent, token)
         for tries_left in reversed(range(TRIES)):
-            path.mkdir(mode=0o700)
             try:
+                path.mkdir(mode=0o700, parents=True)
                 handle = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
                 break
             except FileNotFoundError:
@@ -133,5 +133,5 @@ def _empty(folder: Path) -> None:
 
 
 def _is_ours(found: os.stat_result) -> bool:
-    """Nobody else can have put anything in."""
-    return not hasattr(os, "geteuid") or (found.st_uid == os.geteuid() and not found.st_mode & 0o022)
+    """Nobody else could put anything in: we make these folders for ourselves alone."""
+    return not hasattr(os, "geteuid") or found.st_uid == os.geteuid()

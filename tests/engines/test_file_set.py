@@ -1,6 +1,7 @@
 """Several files are one result: with kills at every change of the disk, failures at every rename, and two writers at once."""
 
 import errno
+import json
 import os
 import resource
 import subprocess
@@ -10,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from meshwright.engines import file_set
 from meshwright.engines.errors import OutputError
 from meshwright.engines.file_set import check_writable, mend, staged, write_files
 from tests.killed import killed_at_each_change
+from tests.without_rights import NOBODY, without_rights
 
 NAMES = ("a.obj", "a.mtl", "a.png")
 # What the killed processes do: replace three files and one in another folder that is new at first, and take one away.
@@ -207,9 +208,13 @@ def test_a_living_writer_and_foreign_files_are_left_alone(tmp_path):
     (tmp_path / "download.part").write_text("foreign")
     (tmp_path / ".0123456789abcdef.part").write_text("foreign")
     stranger = tmp_path / ".meshwright-0123456789abcdef.part"
-    stranger.mkdir(mode=0o777)
-    stranger.chmod(0o777)  # anybody may have put something there
-    (stranger / "lock").write_text("")
+    stranger.mkdir()
+    (stranger / "notes.txt").write_text("foreign")  # and no lock, so that it is none of ours
+    if os.geteuid() == 0:
+        other = tmp_path / ".meshwright-1123456789abcdef.part"
+        other.mkdir()
+        (other / "lock").write_text("")
+        os.chown(other, NOBODY, NOBODY)
     before = sorted(path.name for path in tmp_path.iterdir())
     with staged([tmp_path / "a.obj", tmp_path / "a.mtl"]) as (obj, mtl):
         obj.write_text("first")
@@ -221,13 +226,16 @@ def test_a_living_writer_and_foreign_files_are_left_alone(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*before, *NAMES])
 
 
-def test_a_record_that_came_with_other_files_changes_nothing(tmp_path):
+@pytest.mark.parametrize("moves", [
+    [["mine.obj", 0, [1, 6, 7], [2, 4, 5]]], [["mine.obj", 0, None, [2, 4, 5]]], [["../out.obj", 0, [1, 6, 7], None]], [["..", 0, [1], None]],
+    [["a\0b", 0, [1], None]], [["new.obj", "0", [1], None]], [[]], {"0": 1}, None], ids=str)
+def test_a_record_that_came_with_other_files_changes_nothing(tmp_path, moves):
     """Somebody's archive holds a folder like ours; what it says is to be done is not of this disk."""
     (tmp_path / "mine.obj").write_text("mine")
     fake = tmp_path / ".meshwright-0123456789abcdef.part"
     fake.mkdir(mode=0o700)
-    for name, text in (("lock", ""), ("forward", ""), ("0.new", "theirs"), ("set.json", (
-            f'{{"folders": ["{fake}"], "made": [], "moves": [["mine.obj", 0, [1, 6, 7], [2, 4, 5]], ["../out.obj", 1, [1], null]]}}'))):
+    record = json.dumps({"folders": [fake.name], "made": ["../.."], "moves": moves})
+    for name, text in (("lock", ""), ("forward", ""), ("0.new", "theirs"), ("set.json", record)):
         (fake / name).write_text(text)
     mend(tmp_path)
     assert contents(tmp_path) == {"mine.obj": "mine"} and not (tmp_path.parent / "out.obj").exists()
@@ -241,7 +249,10 @@ def test_two_writers_never_mix(tmp_path):
     assert len(after) == 4 and set(after.values()) in ({"one"}, {"two"})
 
 
-def test_a_folder_that_takes_no_files_is_refused_before_the_work():
+def test_a_folder_that_takes_no_files_is_refused_before_the_work(tmp_path):
     with pytest.raises(OutputError, match="/proc/a.obj; received "):
         check_writable([Path("/proc/a.obj")])
-    assert file_set.FULL == (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    (tmp_path / "closed").mkdir(mode=0o555)
+    with without_rights(tmp_path), pytest.raises(OutputError, match="a.obj; received Permission denied; .*check the folder"):
+        check_writable([tmp_path / "a.obj", tmp_path / "closed" / "a.png", tmp_path / "new" / "a.png"])
+    assert [path.name for path in tmp_path.iterdir()] == ["closed"]

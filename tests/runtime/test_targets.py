@@ -3,6 +3,9 @@
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -190,3 +193,39 @@ def test_places_that_take_no_files(main, both, here, options):
     ended = main("generate", "a red chair", "-o", "m.glb", "--pack", both, *QUICK, *options)
     assert ended.returncode == 2 and "internal" not in ended.stderr and ended.stderr.count("\n") == 1, ended.stderr
     assert contents(here) == before
+
+
+KILLED = """
+import os, signal, sys
+from meshwright.runtime import cli
+
+real = os.replace
+
+def replace(source, target):
+    real(source, target)
+    if os.path.basename(target) == "c.mtl":
+        os.kill(os.getpid(), signal.SIGKILL)
+
+os.replace = replace
+cli.main(sys.argv[1:])
+"""
+
+
+def test_the_next_run_finishes_what_a_kill_left(main, both, here):
+    """Even the mesh that it reads: it is whole by then."""
+    options = ("--pack", str(both), *QUICK, "--keep-stages", "run")
+    assert main("generate", "a red chair", "-o", "c.obj", *options).returncode == 0
+    old = contents(here)
+    ended = subprocess.run([sys.executable, "-c", KILLED, "generate", "a blue table", "-o", "c.obj", "--seed", "7", *options])
+    mixed = contents(here)
+    assert ended.returncode == -signal.SIGKILL and mixed[Path("c.obj")] == old[Path("c.obj")]
+    assert mixed[Path("c_color.png")] != old[Path("c_color.png")]
+    last = main("refine", "c.obj", "a red chair", "-o", "red.glb", "--pack", both, *QUICK)
+    assert last.returncode == 0, last.stderr
+    mended = contents(here)
+    assert mended[Path("c.obj")] != old[Path("c.obj")] and mended[Path("c_color.png")] == mixed[Path("c_color.png")]
+    assert mended.keys() == old.keys() | {Path("red.glb")}
+    again = main("generate", "a blue table", "-o", "c.obj", "--seed", "7", *options)
+    assert again.returncode == 0
+    after = contents(here)
+    assert all(after[Path(name)] == mended[Path(name)] for name in ("c.obj", "c.mtl", "c_color.png", "run/view_3.png"))
