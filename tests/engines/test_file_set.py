@@ -227,8 +227,8 @@ def test_a_living_writer_and_foreign_files_are_left_alone(tmp_path):
 
 
 @pytest.mark.parametrize("moves", [
-    [["mine.obj", 0, [1, 6, 7], [2, 4, 5]]], [["mine.obj", 0, None, [2, 4, 5]]], [["../out.obj", 0, [1, 6, 7], None]], [["..", 0, [1], None]],
-    [["a\0b", 0, [1], None]], [["new.obj", "0", [1], None]], [[]], {"0": 1}, None], ids=str)
+    [["mine.obj", 0, [1, 6, 7], [2, 4, 5]]], [["mine.obj", 0, None, [2, 4, 5]]], [["../out.obj", 0, [1, 6, 7], None]],
+    [["..", 0, [1], None]], [["a\0b", 0, [1], None]], [["new.obj", "0", [1], None]], [[]], {"0": 1}, None], ids=str)
 def test_a_record_that_came_with_other_files_changes_nothing(tmp_path, moves):
     """Somebody's archive holds a folder like ours; what it says is to be done is not of this disk."""
     (tmp_path / "mine.obj").write_text("mine")
