@@ -16,16 +16,13 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from importlib.metadata import EntryPoint, entry_points, version
-from types import FrameType
 from typing import NoReturn
 
+from .stop_signals import StopSignals
 from .streams import standard_streams
 
 BAD_INPUT, FAILED = 2, 1
-# What asks a process to end; Windows knows no SIGHUP.
-STOPPING = ("SIGINT", "SIGTERM", "SIGHUP")
 COMMANDS, ENTRY_POINTS = ("generate", "refine", "verify", "packs", "build", "doctor"), "meshwright.commands"
 
 
@@ -34,33 +31,6 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(BAD_INPUT, f"{self.prog}: {message} (see {self.prog} --help)\n")
-
-
-class _Signals:
-    """Remembers which signal came to stop the work, and stops it as Python does on Ctrl-C, so that everything is cleaned up.
-
-    A signal that whoever started us ignores, as nohup does with SIGHUP, stays ignored.
-    """
-
-    def __enter__(self) -> _Signals:
-        self.came: int | None = None
-        self._before = {}
-        for name in STOPPING:
-            number = getattr(signal, name, None)
-            if number is not None and signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
-                with suppress(ValueError):  # only the main thread can
-                    self._before[number] = signal.signal(number, self._handle)
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.came is not None and number != signal.SIGINT:
-            return  # it is being stopped; only Ctrl-C is so impatient
-        self.came = number
-        raise KeyboardInterrupt
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -76,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _stoppable(arguments: Sequence[str]) -> int:
     """The exit code of a command that may be wrong, or stopped by a signal."""
-    signals = _Signals()
+    signals = StopSignals()
     try:
         with signals:
             code = _guarded(_command(arguments))

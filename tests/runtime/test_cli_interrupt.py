@@ -104,3 +104,46 @@ def test_a_signal_that_is_ignored_stays_ignored(tiny, tmp_path):
     _, rest = interrupt_after(process, "[1/", signal.SIGHUP)
     assert process.returncode == 0, rest
     assert os.listdir(tmp_path) == ["c.glb"]
+
+
+# A signal comes; what is raised then is dropped, as compiled modules do while they are imported.
+DROPPED = """
+def work():
+    try:
+        os.kill(os.getpid(), number)
+    except KeyboardInterrupt:
+        pass
+    time.sleep(60)
+"""
+# It is not dropped, and cleaning up takes longer than it takes to notice that it might have been.
+SLOW = """
+def stage():
+    try:
+        yield
+    finally:
+        time.sleep(0.7)
+        print("cleaned up", file=sys.stderr)
+
+def work():
+    with closing(stage()) as events:
+        next(events)
+        os.kill(os.getpid(), number)
+"""
+RUN = """
+import os, sys, time
+from contextlib import closing
+from meshwright.runtime import cli
+
+number = int(sys.argv[1])
+WORK
+cli._command = lambda arguments: work
+sys.exit(cli.main([]))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+@pytest.mark.parametrize(("work", "said"), [(DROPPED, ""), (SLOW, "cleaned up\n")], ids=["dropped", "slow"])
+def test_a_signal_stops_the_work_once_and_for_all(work, said, number):
+    ended = subprocess.run([sys.executable, "-c", RUN.replace("WORK", work), str(int(number))], capture_output=True, text=True, timeout=30,
+                           preexec_fn=_heed_interrupts)
+    assert (ended.returncode, ended.stderr) == (128 + number, f"{said}meshwright: stopped\n")
