@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 # Between two tries. A build takes seconds to minutes.
 INTERVAL = 0.2
+# To wait for others that rename files in a folder, in seconds.
+LONGEST_RENAMES, SHORT_INTERVAL = 30.0, 0.01
 
 
 @contextmanager
@@ -21,9 +23,9 @@ def locked(path: Path, on_wait: Callable[[str], None]) -> Iterator[None]:
     """
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        if not _try(handle):
+        if not try_lock(handle):
             on_wait(_holder(path))
-            while not _try(handle):
+            while not try_lock(handle):
                 time.sleep(INTERVAL)
         with suppress(OSError):  # the name is for people; a full disk has no room for it
             os.ftruncate(handle, 0)
@@ -33,8 +35,38 @@ def locked(path: Path, on_wait: Callable[[str], None]) -> Iterator[None]:
         os.close(handle)  # lets go of the lock
 
 
-def _try(handle: int) -> bool:
-    """Whether the lock is ours now."""
+@contextmanager
+def alone_in(folders: Iterable[Path]) -> Iterator[None]:
+    """Only one process at a time renames files in these folders; no file is made for that.
+
+    Waits for others for at most `LONGEST_RENAMES` seconds each: whoever holds a folder that long is none of us, and a result that is
+    there must not be lost to them. On Windows and on file systems that lock no folders, nobody waits.
+    """
+    handles: dict[tuple[int, int], int] = {}
+    try:
+        if sys.platform != "win32":
+            for folder in folders:
+                with suppress(OSError):  # such as a folder that may be written but not read
+                    found = os.stat(folder)
+                    if (found.st_dev, found.st_ino) not in handles:
+                        handles[found.st_dev, found.st_ino] = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            for _, handle in sorted(handles.items()):  # in one order for all, so that no two wait for each other
+                _wait_for(handle)
+        yield
+    finally:
+        for handle in handles.values():
+            os.close(handle)
+
+
+def _wait_for(handle: int) -> None:
+    end = time.monotonic() + LONGEST_RENAMES
+    with suppress(OSError):  # no locks here
+        while not try_lock(handle) and time.monotonic() < end:
+            time.sleep(SHORT_INTERVAL)
+
+
+def try_lock(handle: int) -> bool:
+    """Whether the lock of an open file, or on POSIX of an open folder, is ours now. OSError where the file system has none."""
     try:
         if sys.platform == "win32":
             import msvcrt

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from ..engines.errors import ExportError
+from ..engines.file_set import FULL, staged
 
-# What the system says when a file cannot grow: no space, no quota, or a limit on the size of files.
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 ELSEWHERE = "name another output folder"
 
 
@@ -36,26 +32,20 @@ def check_target(target: Path) -> Path:
 
 @contextmanager
 def new_folder(target: Path) -> Iterator[Path]:
-    """A new folder beside `target`, which takes its place at the end of a block that did not fail.
+    """A new folder beside `target`, which takes its place at the end of a block that did not fail (`engines.file_set`).
 
     Errors: ExportError as `check_target`, and for a disk that is full or does not let us write.
     """
     place = check_target(target)
-    made, folder = [path for path in place.parents if not path.exists()], None
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{place.name[:40]}-", suffix=".part", dir=place.parent))
-        yield folder
-        folder.chmod(0o755)
-        _replace(folder, place)
+        with staged([place]) as (folder,):
+            folder.mkdir()
+            yield folder
+            check_target(target)  # an export takes long, and somebody may have put something there
     except OSError as error:
         raise _cannot_write(target, error) from error
-    finally:
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
-        for path in made:  # the nearest first; what is not empty stays
-            with suppress(OSError):
-                path.rmdir()
+    if folder.parent.exists():
+        raise ExportError(f"the new pack is at {target}, but the old one could not be deleted", remedy=f"delete {folder.parent}")
 
 
 def _check_replaceable(place: Path, target: Path) -> None:
@@ -90,23 +80,3 @@ def _cannot_write(target: Path, error: OSError) -> ExportError:
         return ExportError(f"the pack {target} cannot be written", received=str(error))
     return ExportError(f"the disk is full: the pack {target} cannot be written", received=str(error),
                        remedy="make room, or name a folder on another disk; nothing was left behind")
-
-
-def _replace(folder: Path, target: Path) -> None:
-    """Folders cannot be swapped in one call: the old one steps aside, and comes back if the new one cannot take over."""
-    if not target.exists():
-        folder.rename(target)
-        return
-    old = folder.with_suffix(".old")
-    target.rename(old)
-    try:
-        folder.rename(target)
-    except OSError:
-        with suppress(OSError):
-            old.rename(target)
-        raise
-    try:
-        shutil.rmtree(old)
-    except OSError as error:
-        raise ExportError(f"the new pack is at {target}, but the old one could not be deleted", received=str(error),
-                          remedy=f"delete {old}") from error

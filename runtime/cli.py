@@ -1,8 +1,9 @@
 """The command line: `meshwright generate`, `refine`, `verify`, `packs`, `build`, `doctor`, and the commands that installed packages add.
 
 Thin: it reads options, calls the library and prints. Results go to standard output, progress and errors to
-standard error. Exit codes: 0 done; 1 the work failed, a pack did not verify, or `doctor` found something broken;
-2 bad input, nothing written; 130 stopped by Ctrl-C. Nothing heavy is imported until the options have been read.
+standard error. Exit codes: 0 done; 1 the work failed, a pack did not verify, `doctor` found something broken, or the result
+could not be printed; 2 bad input, nothing written; 130 stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP. Nothing heavy is
+imported until the options have been read.
 
 Any other command, such as `export`, is an entry point of the group "meshwright.commands": a function that takes
 the arguments behind the command's name and returns the exit code.
@@ -16,10 +17,12 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import EntryPoint, entry_points, version
-from types import FrameType
 from typing import NoReturn
 
-BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
+from .stop_signals import StopSignals
+from .streams import standard_streams
+
+BAD_INPUT, FAILED = 2, 1
 COMMANDS, ENTRY_POINTS = ("generate", "refine", "verify", "packs", "build", "doctor"), "meshwright.commands"
 
 
@@ -30,48 +33,36 @@ class _Parser(argparse.ArgumentParser):
         self.exit(BAD_INPUT, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
-class _Interrupt:
-    """Remembers that Ctrl-C was pressed, and stops the work as Python does anyway."""
-
-    def __enter__(self) -> _Interrupt:
-        self.came = False
-        self._ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-        if self._ours:
-            signal.signal(signal.SIGINT, self._handle)
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        if self._ours:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        self.came = True
-        raise KeyboardInterrupt
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; never a traceback."""
+    with standard_streams() as (out, _):
+        code = _stoppable(sys.argv[1:] if arguments is None else arguments)
+        out.flush()
+        if out.failure is not None:
+            _fail(f"the result could not be printed; received {out.failure}", FAILED)
+            return code or FAILED
+        return code
+
+
+def _stoppable(arguments: Sequence[str]) -> int:
+    """The exit code of a command that may be wrong, or stopped by a signal."""
+    signals = StopSignals()
     try:
-        # A path may hold bytes that are no text; printing it must not fail.
-        sys.stdout.reconfigure(errors="backslashreplace")
-        with _Interrupt() as interrupt:
-            code = _guarded(_command(sys.argv[1:] if arguments is None else arguments))
-            sys.stdout.flush()
+        with signals:
+            code = _guarded(_command(arguments))
         # A library that is interrupted while it loads may report that as an error of its own.
-        return _stopped() if code and interrupt.came else code
+        return _stopped(signals.came) if code and signals.came is not None else code
     except KeyboardInterrupt:
-        return _stopped()
-    except BrokenPipeError:
-        # Whoever read our output has gone; there is nobody left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
+        return _stopped(signals.came)
+    except SystemExit as end:  # how argparse ends
+        return end.code if isinstance(end.code, int) else FAILED if end.code else 0
 
 
-def _stopped() -> int:
+def _stopped(number: int | None) -> int:
     # `python -m` ends by a signal, whatever we return, if Ctrl-C came while a string was executed, as dataclasses do when a
     # module is imported. Python notes it, and forgets it when the next string is.
     exec("")
-    return _fail("stopped", INTERRUPTED)
+    return _fail("stopped", 128 + (signal.SIGINT if number is None else number))
 
 
 def _command(arguments: Sequence[str]) -> Callable[[], int]:
@@ -79,8 +70,19 @@ def _command(arguments: Sequence[str]) -> Callable[[], int]:
     added = None if not arguments or arguments[0] in COMMANDS else added_command(arguments[0])
     if added is not None:
         return lambda: added.load()(list(arguments[1:]))
-    options = build_parser().parse_args(arguments)
+    parser = build_parser()
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        parser.error(_about(unknown, options))
     return lambda: _run(options)
+
+
+def _about(unknown: Sequence[str], options: argparse.Namespace) -> str:
+    """What to say of arguments that no option takes: mostly the words of a prompt without quotes."""
+    if not hasattr(options, "prompt") or any(word.startswith("-") for word in unknown):
+        return f"unrecognized arguments: {' '.join(unknown)}"
+    prompt = " ".join([options.prompt, *unknown])
+    return f'the prompt is more than one argument; put it in quotes: "{prompt}"'
 
 
 def added_command(name: str) -> EntryPoint | None:
@@ -112,8 +114,6 @@ def _guarded(work: Callable[[], int]) -> int:
         return _fail(str(error), FAILED)
     except MemoryError:
         return _fail("out of memory", FAILED)
-    except BrokenPipeError:
-        raise
     except Exception as error:  # a fault of ours: still one line, with the place to look at
         return _fail(f"internal error: {type(error).__name__}: {error} ({_place(error)})", FAILED)
 

@@ -12,23 +12,28 @@ from ..engines.errors import InputError, PackError
 from .generation import Generation
 from .matting import MATTES
 from .meshes.checks import is_watertight
-from .pack import Pack, candidates
+from .pack import MANIFEST, Pack, candidates
 from .pictures import STANDARD_INPUT
 from .pipeline import Pipeline
 from .progress import Progress
 from .request import Request
 from .routes import choose_route
-from .targets import Targets
+from .targets import Source, Targets
 from .verify import verify_pack
 from .ways import CPU
 
 
 def generate(options: Namespace) -> int:
     """Make one mesh. What can be refused is refused before the work starts."""
+    pack = Pack.open(options.pack, verify=False)
     if options.commercial:
-        Pack.open(options.pack, verify=False).require_commercial_use()
-    request = _request(options)
+        pack.require_commercial_use()
     targets = _targets(options)
+    # First, because it mends what a killed run left of a mesh that is to be read.
+    targets.check([*_named(options), *map(pack.path, (MANIFEST, *pack.manifest.files))])
+    request = _request(options)
+    if request.mesh is not None:
+        targets.check_sources(request.mesh.sources)
     with _open(options, options.pack) as pipe:
         progress = Progress(sys.stderr, pipe.stages_of(request), quiet=options.quiet)
         _load_lora(pipe, request, options)
@@ -125,18 +130,16 @@ def _load_lora(pipe: Pipeline, request: Request, options: Namespace) -> None:
 
 
 def _targets(options: Namespace) -> Targets:
-    """Where to write the mesh, the picture and the stages; OutputError where that is not possible."""
+    """Where to write the mesh, the picture and the stages."""
     preview, stages = (Path(name) if name else None for name in (options.preview, options.keep_stages))
-    targets = Targets(Path(options.output), preview, stages)
-    targets.check(_sources(options))
-    return targets
+    return Targets(Path(options.output), preview, stages)
 
 
-def _sources(options: Namespace) -> list[Path]:
-    """The files that the mesh is made from."""
-    named = [getattr(options, name, None) for name in ("image", "matte", "control", "mesh")]
+def _named(options: Namespace) -> list[Source]:
+    """The files that the options name for reading; standard input, which may be a file too, by its descriptor."""
+    named = [getattr(options, name, None) for name in ("image", "matte", "control", "mesh", "lora")]
     named += [file for _, file in map(_view, getattr(options, "views", ()))]
-    return [Path(name) for name in named if name not in (None, STANDARD_INPUT, *MATTES)]
+    return [0 if name == STANDARD_INPUT else Path(name) for name in named if name not in (None, *MATTES)]
 
 
 def _open(options: Namespace, pack: str) -> Pipeline:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,15 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from ..engines.file_set import write_files
 from .events import Cutout
-from .meshes.formats import check_output, encode, write_files
+from .meshes.formats import check_output, encode
 from .meshes.gltf import png_bytes
 from .meshes.mesh import Mesh
 from .meshes.placement import Placement
 from .render import preview
-
-# The files that `Generation.encode_stages` makes.
-STAGE_NAME = re.compile(r"(matte|crop)(_[\d.e-]+)?\.png|(coarse_)?view_\d+\.png|coarse\.glb|surface\.ply")
+from .stage_files import MARK, marked
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,22 +88,18 @@ class Generation:
             files |= {folder / f"matte{at}.png": png_bytes(cutout.matte), folder / f"crop{at}.png": png_bytes(cutout.crop)}
         for name, mesh in (("coarse.glb", self.stages.coarse_mesh), ("surface.ply", self.stages.surface)):
             if mesh is not None:
-                files |= self._encode(mesh, folder / name)
+                files |= self._encode(mesh, folder / name, kept_as=MARK)
         for name, images in (("coarse_view", self.stages.coarse_views), ("view", self.stages.views)):
             files |= {folder / f"{name}_{i}.png": png_bytes(to_bytes(image))
                       for i, image in enumerate(() if images is None else images)}
-        return files
+        return marked(files)
 
-    def _encode(self, mesh: Mesh, path: Path) -> dict[Path, bytes]:
-        """In metres; or, with a mesh file's placement, in its units, whatever those are."""
+    def _encode(self, mesh: Mesh, path: Path, **more: str) -> dict[Path, bytes]:
+        """In metres; or, with a mesh file's placement, in its units, whatever those are. more : further extras"""
+        extras = {**self.extras, **more}
         if self.placement is None:
-            return encode(mesh, path, self.extras, self.metres_per_unit)
-        return encode(self.placement.restored(mesh), path, self.extras, 1.0)
-
-
-def is_stage_name(name: str) -> bool:
-    """Whether an early result may be written under that name."""
-    return STAGE_NAME.fullmatch(name) is not None
+            return encode(mesh, path, extras, self.metres_per_unit)
+        return encode(self.placement.restored(mesh), path, extras, 1.0)
 
 
 def to_bytes(image: np.ndarray) -> np.ndarray:

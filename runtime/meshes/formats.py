@@ -1,15 +1,14 @@
-"""Files of meshes by ending, written so that a reader never sees half of one."""
+"""Files of meshes by ending."""
 
 from __future__ import annotations
 
-import errno
 import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ...engines.errors import OutputError
+from ...engines.file_set import write_files
 from .gltf import glb_bytes, png_bytes
 from .mesh import Mesh
 from .textfiles import mtl_text, obj_text, ply_bytes, stl_bytes
@@ -27,8 +26,7 @@ def save(
     .ply : vertex colours; .stl : triangles alone
     -> the files written, `path` first
 
-    Every file is written under a temporary name in the same folder and then renamed. Whatever goes
-    wrong (disk full, an interrupt), no partial file stays behind. OutputError if it cannot be written.
+    All files appear, or none (`engines.file_set`). OutputError if they cannot be written.
     """
     path = check_output(path)
     files = encode(mesh, path, extras, metres_per_unit)
@@ -37,7 +35,8 @@ def save(
 
 
 def check_output(path: str | os.PathLike) -> Path:
-    """The path, if a mesh could be saved there: known ending, an existing folder to write to, not a folder itself.
+    """The path, if a mesh could be saved there: known ending, an existing folder to write to, no folder or device in the way of
+    it or its companions.
 
     Nothing is written. OutputError otherwise. Call it before the work, not after.
     """
@@ -48,8 +47,10 @@ def check_output(path: str | os.PathLike) -> Path:
     if not path.parent.is_dir():
         raise OutputError(subject=str(path), received=f"no folder {path.parent}", expected="an existing folder",
                           remedy="create the folder or choose another")
-    if path.is_dir():
-        raise OutputError(subject=str(path), received="a folder", expected="a file name", remedy="choose another name")
+    for target in (path, *companions(path)):
+        if target.exists() and not target.is_file():
+            raise OutputError(subject=str(target), received="a folder" if target.is_dir() else "a device or a pipe",
+                              expected="a file name", remedy="choose another name")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise OutputError(subject=str(path), received=f"no permission to write in {path.parent}",
                           expected="a folder that can be written", remedy="choose another folder")
@@ -80,33 +81,3 @@ def encode(
         return {path: obj_text(scaled, None)}
     material, texture = companions(path)
     return {path: obj_text(scaled, material.name), material: mtl_text(texture.name), texture: png_bytes(mesh.texture)}
-
-
-def write_files(files: Mapping[Path, bytes]) -> None:
-    """Write all files or none: first under temporary names, then renamed, the first one last.
-
-    OutputError, and nothing new on the disk, if any of them fails. An interrupt also cleans up, and goes on.
-    """
-    temporary = {path: path.with_name(f".{secrets.token_hex(8)}.part") for path in files}
-    renamed: list[Path] = []
-    try:
-        for path, data in files.items():
-            with open(temporary[path], "xb") as file:
-                file.write(data)
-        for path in reversed(temporary):
-            new = not path.exists()
-            os.replace(temporary[path], path)
-            renamed += [path] if new else []
-    except BaseException as error:
-        for path in (*temporary.values(), *renamed):
-            path.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise _output_error(next(iter(files)), error) from error
-        raise
-
-
-def _output_error(path: Path, error: OSError) -> OutputError:
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return OutputError(
-        subject=str(path), received=error.strerror or str(error), expected="a file that can be written",
-        remedy="free some space or choose another disk" if full else "check the folder and its permissions")

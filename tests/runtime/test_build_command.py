@@ -75,17 +75,18 @@ def test_an_unknown_component_lists_the_known_ones(main):
 
 
 @TENSORRT_RTX
-def test_ctrl_c_ends_the_build_and_leaves_nothing(cache):
-    """In the middle of the largest network of the bundled pack; both processes get the signal, as from a terminal."""
+@pytest.mark.parametrize(("number", "send"), [(signal.SIGINT, os.killpg), (signal.SIGTERM, os.kill)], ids=["ctrl-c", "SIGTERM"])
+def test_a_signal_ends_the_build_and_leaves_nothing(cache, number, send):
+    """In the middle of the largest network of the bundled pack; from a terminal, both processes get the signal."""
     command = [sys.executable, "-m", "meshwright.runtime.cli", "build", "props", "--backend", "tensorrt-rtx", "--component", "refiner_step"]
     ended = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
                              preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
     while not (cache / "lock").exists() and ended.poll() is None:
         time.sleep(0.02)
     time.sleep(0.5)
-    os.killpg(ended.pid, signal.SIGINT)
+    send(ended.pid, number)
     out, said = ended.communicate(timeout=60)
-    assert (ended.returncode, out, said) == (130, "", "meshwright: stopped\n")
+    assert (ended.returncode, out, said) == (128 + number, "", "meshwright: stopped\n")
     assert [path.name for path in cache.iterdir()] == ["lock"]
 
 

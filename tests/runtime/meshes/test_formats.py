@@ -1,7 +1,4 @@
-import errno
-import os
 import resource
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,12 +6,11 @@ import trimesh
 from PIL import Image
 
 from meshwright.engines.errors import OutputError
-from meshwright.runtime.meshes import formats
 from meshwright.runtime.meshes.atlas import make_atlas
 from meshwright.runtime.meshes.bake import bake_field
 from meshwright.runtime.meshes.creases import split_at_creases
 from meshwright.runtime.meshes.fill import to_texture
-from meshwright.runtime.meshes.formats import check_output, save, write_files
+from meshwright.runtime.meshes.formats import check_output, save
 from meshwright.runtime.meshes.unwrap import unwrap
 from tests.runtime.meshes.shapes import letter_f, position_colors
 
@@ -119,29 +115,3 @@ def test_a_disk_that_fills_up_leaves_the_old_file(mesh, tmp_path, ending):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert path.read_text() == "before" and list(tmp_path.iterdir()) == [path]
-
-
-def test_a_full_disk_is_named(tmp_path, monkeypatch):
-    def full(source, target):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(formats.os, "replace", full)
-    with pytest.raises(OutputError, match="No space left.*free some space"):
-        write_files({tmp_path / "a.png": b"1"})
-    assert not list(tmp_path.iterdir())
-
-
-def test_an_interrupt_between_two_files_leaves_none(tmp_path, monkeypatch):
-    real = os.replace
-    calls = []
-
-    def interrupted(source, target):
-        calls.append(Path(target).name)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        real(source, target)
-
-    monkeypatch.setattr(formats.os, "replace", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        write_files({tmp_path / name: b"1" for name in ("a.obj", "a.mtl", "a.png")})
-    assert calls == ["a.png", "a.mtl"] and not list(tmp_path.iterdir())
