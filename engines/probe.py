@@ -15,6 +15,7 @@ import numpy as np
 
 from . import open_engine
 from .errors import MeshwrightError
+from .onnxruntime_import import import_onnxruntime
 from .remedies import unavailable
 
 CPU = "CPUExecutionProvider"
@@ -24,8 +25,7 @@ NOT_TRIED = ("AzureExecutionProvider", "TensorrtExecutionProvider")
 
 def onnxruntime(model: str | None) -> dict[str, Any]:
     """Which providers run a model here. broken : why even the CPU does not."""
-    import onnxruntime as ort
-
+    ort = import_onnxruntime()
     names = [name for name in ort.get_available_providers() if name not in NOT_TRIED]
     providers = {name: _run(model, name) for name in names} if model else dict.fromkeys(names)
     return {"version": ort.__version__, "providers": providers, "broken": providers.get(CPU, "it has no provider for the CPU")}

@@ -4,7 +4,6 @@ import inspect
 import logging
 
 import numpy as np
-import onnxruntime
 import pytest
 
 from meshwright.engines import DeviceArray, open_engine
@@ -12,10 +11,13 @@ from meshwright.engines.errors import BackendError, DeviceLost
 from meshwright.engines.graph_choice import GraphChoice
 from meshwright.engines.kept_loops import MOST
 from meshwright.engines.onnxruntime_gpu import OnnxRuntimeGpuEngine
+from meshwright.engines.onnxruntime_import import import_onnxruntime
 from tests.engines import models
 from tests.engines import simulated_onnxruntime as simulated
 from tests.engines.gpu_bench import GpuBench
 from tests.engines.test_onnxruntime import affine_inputs, loop_inputs
+
+onnxruntime = import_onnxruntime()
 
 CUDA = "CUDAExecutionProvider"
 
