@@ -43,14 +43,15 @@ class EngineLoader:
         entry, why = self._find(name, key)
         if entry is not None:
             return entry, False
-        with self.cache.lock(lambda holder: tell.note(f"waiting for {holder}, which builds into {self.cache.folder}")):
+        with self.cache.lock(lambda holder: tell.note(f"waiting for {holder}, which builds into {self.cache.folder}")) as lock:
             entry, why = self._find(name, key)  # the one who was waited for may have built it
             if entry is not None:
                 return entry, False
+            self.cache.sweep()
             if why is not None:
                 tell.note(f"{name}: {why}; it is built again")
             tell.start(self.estimate(order))
-            return self.cache.store(name, key, order.model, lambda out: _timed(order, out, tell)), True
+            return self.cache.store(name, key, order.model, lambda out: _timed(order, out, tell, lock)), True
 
     def find(self, name: str, order: Order, files: Mapping[str, str], *, check: bool = True) -> tuple[Entry | None, str | None]:
         """The engine, if there is one that fits; where there is one that does not, what is wrong with it.
@@ -89,9 +90,9 @@ class EngineLoader:
         return f"the engine in the cache does not fit: {', '.join(min((key.differences(other) for other in others), key=len))}"
 
 
-def _timed(order: Order, out: Path, tell: Teller) -> float:
+def _timed(order: Order, out: Path, tell: Teller, lock: int) -> float:
     started = time.perf_counter()
-    build_to(order, out, tell.progress)
+    build_to(order, out, tell.progress, lock)
     return time.perf_counter() - started
 
 

@@ -1,4 +1,7 @@
-"""A lock between processes, held on an open file: the system lets go of it when its holder ends, however it ends."""
+"""A lock between processes, held on an open file: the system lets go of it when its holder ends, however it ends.
+
+On POSIX systems a child that inherits the open file holds the lock too, until both have ended.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,8 @@ INTERVAL = 0.2
 
 
 @contextmanager
-def locked(path: Path, on_wait: Callable[[str], None]) -> Iterator[None]:
-    """Hold the lock of the file `path`, which stays where it is afterwards.
+def locked(path: Path, on_wait: Callable[[str], None]) -> Iterator[int]:
+    """Hold the lock of the file `path`, which stays where it is afterwards. Gives the open file's descriptor, for children to inherit.
 
     on_wait : called once, with who holds the lock, if it is taken. Raises OSError if the file cannot be opened.
     """
@@ -28,7 +31,7 @@ def locked(path: Path, on_wait: Callable[[str], None]) -> Iterator[None]:
         with suppress(OSError):  # the name is for people; a full disk has no room for it
             os.ftruncate(handle, 0)
             os.pwrite(handle, f"process {os.getpid()}".encode(), 0) if hasattr(os, "pwrite") else None
-        yield
+        yield handle
     finally:
         os.close(handle)  # lets go of the lock
 

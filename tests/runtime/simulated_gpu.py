@@ -53,7 +53,7 @@ class SimulatedGpu:
         self.cuda = self.trt.cuda = SimulatedCuda()
         return self.cuda
 
-    def _build(self, order, out: Path, on_progress) -> None:
+    def _build(self, order, out: Path, on_progress, lock: int) -> None:
         self.built.append(order.model.stem)
         on_progress(0.5)
         axes = {name: (each.low, each.best, each.high) for name, each in order.axes.items()}

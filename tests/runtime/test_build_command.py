@@ -13,6 +13,7 @@ import pytest
 from meshwright.runtime.pack import file_hash
 from tests.engines import models
 from tests.engines.platforms import TENSORRT_RTX
+from tests.processes import A_MOMENT, children_of, is_alive, wait_for
 
 
 @pytest.fixture(autouse=True)
@@ -87,6 +88,22 @@ def test_ctrl_c_ends_the_build_and_leaves_nothing(cache):
     out, said = ended.communicate(timeout=60)
     assert (ended.returncode, out, said) == (130, "", "meshwright: stopped\n")
     assert [path.name for path in cache.iterdir()] == ["lock"]
+
+
+@TENSORRT_RTX
+def test_a_build_that_is_killed_takes_its_worker_along(cache):
+    """The lock is free when both have ended, and not before; what they leave, the next build sweeps."""
+    command = [sys.executable, "-m", "meshwright.runtime.cli", "build", "props", "--backend", "tensorrt-rtx", "--component"]
+    with subprocess.Popen([*command, "refiner_step"], stderr=subprocess.DEVNULL) as build:
+        assert wait_for(lambda: children_of(build.pid))
+        (worker,) = children_of(build.pid)
+        time.sleep(1)  # well within the nine seconds that it takes
+        assert is_alive(worker) and build.poll() is None
+        build.kill()
+        assert wait_for(lambda: not is_alive(worker), A_MOMENT)
+    (cache / ".build-0.raw.part").write_bytes(b"of one that was killed while it wrote")
+    subprocess.run([*command, "field_color"], check=True, capture_output=True, timeout=60)
+    assert [path.suffix for path in sorted(cache.iterdir())] == ["", ".engine"]
 
 
 @TENSORRT_RTX
