@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -97,7 +98,8 @@ def test_a_build_that_is_killed_takes_its_worker_along(cache):
     with subprocess.Popen([*command, "refiner_step"], stderr=subprocess.DEVNULL) as build:
         assert wait_for(lambda: children_of(build.pid))
         (worker,) = children_of(build.pid)
-        time.sleep(1)  # well within the nine seconds that it takes
+        assert wait_for(lambda: "tensorrt_rtx" in Path(f"/proc/{worker}/maps").read_text())
+        os.kill(worker, signal.SIGSTOP)  # it must not find out by itself
         assert is_alive(worker) and build.poll() is None
         build.kill()
         assert wait_for(lambda: not is_alive(worker), A_MOMENT)
