@@ -52,12 +52,13 @@ class SimulatedCuda:
 
     def __post_init__(self):
         self.device, self.stream, self.lost = 0, STREAM, None
-        self.calls, self.clock = [], 0.0
+        self.calls, self.clock, self.closed = [], 0.0, False
         self.blocks = {}
         self.recording = None
 
     def call(self, name, *details):
         self.calls.append((name, *details))
+        assert not self.closed, f"{name} after the stream was closed"
         if name in self.refuses:
             raise RuntimeError(f"simulated failure of {name}")
 
@@ -132,6 +133,7 @@ class SimulatedCuda:
 
     def close(self):
         self.call("close")
+        self.closed = True
 
     @contextmanager
     def asked(self, subject):
