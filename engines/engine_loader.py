@@ -10,6 +10,7 @@ from pathlib import Path
 from .engine_cache import DamagedEngine, EngineCache, Entry
 from .engine_key import Key, make_key
 from .hardware import Hardware
+from .onnx_weights import file_bytes
 from .tensorrt_build import Order, build_to
 
 
@@ -71,7 +72,7 @@ class EngineLoader:
         if same:
             return same[-1]
         total = sum(entry.bytes for entry in past)
-        return _size(order.model) * sum(entry.seconds for entry in past) / total if total else None
+        return file_bytes(order.model) * sum(entry.seconds for entry in past) / total if total else None
 
     def _find(self, name: str, key: Key, *, check: bool = True) -> tuple[Entry | None, str | None]:
         """The engine of that key; where there is none, why one that is there cannot be used."""
@@ -94,7 +95,3 @@ def _timed(order: Order, out: Path, tell: Teller, lock: int) -> float:
     started = time.perf_counter()
     build_to(order, out, tell.progress, lock)
     return time.perf_counter() - started
-
-
-def _size(model: Path) -> int:
-    return sum(path.stat().st_size for path in (model, model.with_name(f"{model.name}.data")) if path.is_file())
