@@ -145,7 +145,8 @@ def _open(options: Namespace, pack: str) -> Pipeline:
 
         build_missing(Pack.open(pack), options.backend, quiet=getattr(options, "quiet", False))
     providers = None if options.providers is None else tuple(name for name in options.providers.split(",") if name)
-    return Pipeline.open(pack, backend=options.backend, threads=options.threads, providers=providers, memory=options.memory)
+    return Pipeline.open(pack, backend=options.backend, threads=options.threads, providers=providers, memory=options.memory,
+                         measure_memory=getattr(options, "json", False))
 
 
 def _report(made: Generation, written: list[Path]) -> dict[str, Any]:

@@ -33,7 +33,8 @@ class StageDone:
     """A stage ended.
 
     seconds : wall time, the loading of its models included; loading : that part of it
-    peak_bytes : the most memory that the process had meanwhile, None where the system does not tell
+    peak_bytes : the most memory that the process had meanwhile; None unless the pipeline was opened with `measure_memory`, and where the
+        system does not tell
     device_bytes : the most of the GPU's memory that the engines held meanwhile, None where nothing runs on one
     """
 

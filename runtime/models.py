@@ -28,17 +28,19 @@ class Models:
     memory : "normal" keeps all model files open. "low" holds one large one at a time, and none when a stage is done,
         which takes the time to open them in each run; the results are the same. "lowest" leaves their weights on the
         disk as well (`open_engine`'s map_weights): a little slower, and the results differ by rounding.
+    measure_memory : tell each stage's peak of memory. On Linux this resets the mark that the system keeps for the whole process
+        (VmHWM), which the host program may be watching: for programs of one's own.
     loading : seconds spent so far on opening model files
     """
 
     def __init__(self, pack: Pack, *, backend: str = "auto", providers: Sequence[str] | None = None, threads: int | None = None,
-                 memory: str = "normal") -> None:
+                 memory: str = "normal", measure_memory: bool = False) -> None:
         self.backends = Backends(pack, backend, None if providers is None else tuple(providers))
         if threads is not None and not 1 <= threads <= 1024:
             raise InputError("threads is out of range", received=str(threads), expected="1 to 1024")
         if memory not in MEMORY:
             raise InputError("memory is unknown", received=repr(memory), expected=", ".join(MEMORY))
-        self.pack, self.threads, self.memory = pack, threads, memory
+        self.pack, self.threads, self.memory, self.measure_memory = pack, threads, memory, measure_memory
         self.loading = 0.0
         self._engines: dict[str, Engine] = {}
         self._weights: dict[str, Mapping[str, np.ndarray]] = {}

@@ -53,7 +53,7 @@ class Pipeline:
     @classmethod
     def open(cls, name_or_path: str | os.PathLike[str] = "props", *, backend: str = "auto",
              threads: int | None = None, providers: Sequence[str] | None = None,
-             memory: str = "normal") -> Pipeline:
+             memory: str = "normal", measure_memory: bool = False) -> Pipeline:
         """Find a pack, check its hashes, and make it ready.
 
         name_or_path : a bundled pack, one in $MESHWRIGHT_PACKS, or a folder
@@ -63,9 +63,11 @@ class Pipeline:
         providers : ONNX Runtime's, in order of preference, which then runs everything; None for the best that start
         memory : "normal" keeps the model files open between runs; "low" holds only the large one that is needed next;
             "lowest" leaves even its weights on disk, see `Models`
+        measure_memory : tell each stage's peak of memory, which on Linux resets a mark of the whole process, see `Models`
         Errors: PackNotFound, PackFormat, PackCorrupt, InputError.
         """
-        return cls(Models(Pack.open(name_or_path), backend=backend, providers=providers, threads=threads, memory=memory))
+        return cls(Models(Pack.open(name_or_path), backend=backend, providers=providers, threads=threads, memory=memory,
+                          measure_memory=measure_memory))
 
     @property
     def pack(self) -> Pack:
