@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from .pack import Pack
 from .recipes import instantmesh, sharp_it
 from .request import Request
 from .routes import choose_route, default_route, drawing_loop
+from .turns import Turns
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Pipeline:
 
     def __init__(self, models: Models) -> None:
         self.models, self.loras = models, Loras(models)
-        self._busy = threading.Lock()
+        self._turns = Turns()
 
     @classmethod
     def open(cls, name_or_path: str | os.PathLike[str] = "props", *, backend: str = "auto",
@@ -114,7 +114,7 @@ class Pipeline:
         generator cancels the run: at the latest when the step that is being computed is done.
         """
         request = make_request(prompt, options)
-        return self._run(request, choose_route(request, self.pack.manifest))
+        return self._turns.steps(self._run(request, choose_route(request, self.pack.manifest)))
 
     def prewarm(self, components: Iterable[str] | None = None) -> None:
         """Open the model files now, all or those named, instead of in the first run."""
@@ -129,7 +129,7 @@ class Pipeline:
         The golden inputs are replayed: finite everywhere, and on a GPU as on the CPU. Takes as long as opening the component.
         Errors: InputError (with the layers that the network does not have, or that do not fit), BackendError; all is then as before.
         """
-        with self._alone():
+        with self._turns.alone():
             self.loras.load(Path(file), scale, component)
 
     def unload_lora(self) -> None:
@@ -137,12 +137,16 @@ class Pipeline:
 
         Errors: BackendError if a component does not give its golden outputs afterwards.
         """
-        with self._alone():
+        with self._turns.alone():
             self.loras.unload()
 
     def close(self) -> None:
-        """Give the model files back; a later run opens them again."""
-        self.models.close()
+        """Give the model files back; a later run opens them again.
+
+        May be called from any thread. A run that is under way ends first, when the step that is being computed is done: whoever
+        asks it for a further event gets Cancelled. InputError from within `load_lora`'s `on_event`.
+        """
+        self._turns.end(self.models.close)
 
     def __enter__(self) -> Pipeline:
         return self
@@ -150,28 +154,17 @@ class Pipeline:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        if not self._busy.acquire(blocking=False):
-            raise InputError("the pipeline is busy with another run",
-                             remedy="finish or close that one, or open a second Pipeline")
-        try:
-            yield
-        finally:
-            self._busy.release()
-
     def _run(self, request: Request, route: str) -> Generator[Event, None, None]:
-        with self._alone():
-            started, past = time.perf_counter(), _Past()
-            try:
-                mesh = yield from past.watch(RECIPES[route].run(self.models, request))
-            except BackendError:
-                # What a backend that failed still holds may be of no use: the next run opens everything anew.
-                self.models.close()
-                raise
-            timings = past.timings | {"loading": past.loading, "total": time.perf_counter() - started}
-            yield Result(Generation(mesh, past.stages(), timings, tuple(past.notices), self._provenance(request, route),
-                                    self.pack.manifest.metres_per_unit, past.peak_memory, past.device_memory))
+        started, past = time.perf_counter(), _Past()
+        try:
+            mesh = yield from past.watch(RECIPES[route].run(self.models, request))
+        except BackendError:
+            # What a backend that failed still holds may be of no use: the next run opens everything anew.
+            self.models.close()
+            raise
+        timings = past.timings | {"loading": past.loading, "total": time.perf_counter() - started}
+        yield Result(Generation(mesh, past.stages(), timings, tuple(past.notices), self._provenance(request, route),
+                                self.pack.manifest.metres_per_unit, past.peak_memory, past.device_memory))
 
     def _provenance(self, request: Request, route: str) -> dict[str, Any]:
         manifest = self.pack.manifest
