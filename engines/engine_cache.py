@@ -118,14 +118,14 @@ class EngineCache:
         return read_header(path)
 
     @contextmanager
-    def lock(self, on_wait: Callable[[str], None]) -> Iterator[int]:
+    def lock(self, on_wait: Callable[[str], None], meanwhile: Callable[[], None] = lambda: None) -> Iterator[int]:
         """Only one process at a time builds into the folder. Gives the lock's descriptor, for the process that builds to inherit.
 
-        on_wait : as `locked`. OutputError as `store`.
+        on_wait, meanwhile : as `locked`. OutputError as `store`.
         """
         with self._writing():
             self.folder.mkdir(parents=True, exist_ok=True)
-            held = locked(self.folder / LOCK, on_wait)
+            held = locked(self.folder / LOCK, on_wait, meanwhile)
             handle = held.__enter__()
         try:
             yield handle
@@ -137,6 +137,19 @@ class EngineCache:
         with self._writing():
             self._forget(path)
             _delete(path)
+
+    def thin_out(self, name: str, most: int) -> None:
+        """Delete engines of that name until `most` are left, those first that were not used for longest (`use`). Ask only while the
+        lock is held. What cannot be deleted stays."""
+        with suppress(OSError, OutputError):
+            there = [entry.path for entry in self.entries() if isinstance(entry, Entry) and entry.name == name]
+            for path in sorted(there, key=lambda path: path.stat().st_mtime_ns)[:max(0, len(there) - most)]:
+                self.remove(path)
+
+    def use(self, entry: Entry) -> None:
+        """Note that an engine is used now, where the folder can be written."""
+        with suppress(OSError):
+            os.utime(entry.path)
 
     def leftovers(self) -> list[Path]:
         """What processes that were ended by force have left. Ask only while the lock is held."""

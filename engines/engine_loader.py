@@ -34,17 +34,20 @@ class EngineLoader:
     def __init__(self, cache: EngineCache, hardware: Hardware) -> None:
         self.cache, self.hardware = cache, hardware
 
-    def load(self, name: str, order: Order, files: Mapping[str, str], tell: Teller) -> tuple[Entry, bool]:
+    def load(self, name: str, order: Order, files: Mapping[str, str], tell: Teller, most: int | None = None) -> tuple[Entry, bool]:
         """The engine, and whether it was built just now.
 
         name : such as "props/refiner_step"; files : SHA-256 of the model's files by name
+        most : engines of that name that are kept, those used last; None for all
+        What `tell.progress` raises ends the build, or the waiting for another one.
         Raises as `build_to` and `EngineCache.store`; the cache is then as it was.
         """
         key = make_key(order, files, self.hardware)
         entry, why = self._find(name, key)
         if entry is not None:
             return entry, False
-        with self.cache.lock(lambda holder: tell.note(f"waiting for {holder}, which builds into {self.cache.folder}")) as lock:
+        with self.cache.lock(lambda holder: tell.note(f"waiting for {holder}, which builds into {self.cache.folder}"),
+                             lambda: tell.progress(0.0)) as lock:
             entry, why = self._find(name, key)  # the one who was waited for may have built it
             if entry is not None:
                 return entry, False
@@ -52,7 +55,10 @@ class EngineLoader:
             if why is not None:
                 tell.note(f"{name}: {why}; it is built again")
             tell.start(self.estimate(order))
-            return self.cache.store(name, key, order.model, lambda out: _timed(order, out, tell, lock)), True
+            entry = self.cache.store(name, key, order.model, lambda out: _timed(order, out, tell, lock))
+            if most is not None:
+                self.cache.thin_out(name, most)
+            return entry, True
 
     def find(self, name: str, order: Order, files: Mapping[str, str], *, check: bool = True) -> tuple[Entry | None, str | None]:
         """The engine, if there is one that fits; where there is one that does not, what is wrong with it.

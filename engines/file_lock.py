@@ -17,16 +17,18 @@ INTERVAL = 0.2
 
 
 @contextmanager
-def locked(path: Path, on_wait: Callable[[str], None]) -> Iterator[int]:
+def locked(path: Path, on_wait: Callable[[str], None], meanwhile: Callable[[], None] = lambda: None) -> Iterator[int]:
     """Hold the lock of the file `path`, which stays where it is afterwards. Gives the open file's descriptor, for children to inherit.
 
-    on_wait : called once, with who holds the lock, if it is taken. Raises OSError if the file cannot be opened.
+    on_wait : called once, with who holds the lock, if it is taken; meanwhile : called again and again until it is free, what it
+    raises ends the waiting. Raises OSError if the file cannot be opened.
     """
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         if not _try(handle):
             on_wait(_holder(path))
             while not _try(handle):
+                meanwhile()
                 time.sleep(INTERVAL)
         with suppress(OSError):  # the name is for people; a full disk has no room for it
             os.ftruncate(handle, 0)

@@ -31,8 +31,8 @@ def generate(options: Namespace) -> int:
     targets = _targets(options)
     with _open(options, options.pack) as pipe:
         progress = Progress(sys.stderr, pipe.stages_of(request), quiet=options.quiet)
-        _load_lora(pipe, request, options)
         try:
+            _load_lora(pipe, request, options, progress)
             made = pipe.generate(request, on_event=progress)
         finally:
             progress.clear()
@@ -115,11 +115,11 @@ def _view(statement: str) -> tuple[float, str]:
     return degrees, file
 
 
-def _load_lora(pipe: Pipeline, request: Request, options: Namespace) -> None:
+def _load_lora(pipe: Pipeline, request: Request, options: Namespace, progress: Progress) -> None:
     """Put the LoRA on the network that draws the views of this request."""
     if options.lora is not None:
         drawing = "views_step" if choose_route(request, pipe.pack.manifest) == "views" else "refiner_step"
-        pipe.load_lora(options.lora, 1.0 if options.lora_scale is None else options.lora_scale, drawing)
+        pipe.load_lora(options.lora, 1.0 if options.lora_scale is None else options.lora_scale, drawing, on_event=progress)
     elif options.lora_scale is not None:
         raise InputError("lora-scale is there without a LoRA", remedy="give one with --lora, or leave it out")
 

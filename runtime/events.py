@@ -52,6 +52,14 @@ class Notice:
     message: str
 
 
+@dataclass(frozen=True)
+class EngineBuild:
+    """TensorRT builds an engine for a component, which may take minutes. share : that is done, in [0, 1]"""
+
+    component: str
+    share: float
+
+
 @dataclass(frozen=True, eq=False)
 class Cutout:
     """What was taken for the object of a picture.
@@ -105,4 +113,4 @@ class Result:
     generation: Generation
 
 
-Event = StageStarted | Step | StageDone | Notice | Cutout | CoarseMesh | CoarseViews | Views | Surface | Result
+Event = StageStarted | Step | StageDone | Notice | EngineBuild | Cutout | CoarseMesh | CoarseViews | Views | Surface | Result

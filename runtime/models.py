@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from .backends import Backends
 from .matting import Matting
 from .pack import Pack
 from .text import Tokenizer, Tokens, load_tokenizer
+
+if TYPE_CHECKING:
+    from .pack_engines import OnBuild
 
 MEMORY = ("normal", "low", "lowest")
 # Model files from here on count: closing and opening the others would save little and take time.
@@ -49,8 +52,8 @@ class Models:
         self._matting: Matting | None = None
         self._lock = threading.RLock()
 
-    def engine(self, kind: str) -> Engine:
-        """The engine of a component, opened at the first call."""
+    def engine(self, kind: str, on_build: OnBuild = lambda name, share: None) -> Engine:
+        """The engine of a component, opened at the first call. on_build : as `Backends.open`"""
         with self._lock:
             if kind not in self._engines:
                 large = self._is_large(kind)
@@ -59,7 +62,7 @@ class Models:
                 started = time.perf_counter()
                 self._engines[kind] = self.backends.open(
                     self.pack.component(kind), threads=self.threads, map_weights=large and self.memory == "lowest",
-                    keep_scratch=not large and self.memory == "normal", weights=self._weights.get(kind))
+                    keep_scratch=not large and self.memory == "normal", weights=self._weights.get(kind), on_build=on_build)
                 self.loading += time.perf_counter() - started
             return self._engines[kind]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..engines.errors import BackendError, InputError
-from .events import CoarseMesh, CoarseViews, Cutout, Event, Notice, Result, StageDone, Surface, Views
+from .events import CoarseMesh, CoarseViews, Cutout, EngineBuild, Event, Notice, Result, StageDone, Surface, Views
 from .generation import Generation, Stages
 from .loop_options import guidance_of, steps_of
 from .lora import Loras
@@ -120,17 +120,26 @@ class Pipeline:
         """Open the model files now, all or those named, instead of in the first run."""
         self.models.prewarm(components)
 
-    def load_lora(self, file: str | os.PathLike[str], scale: float = 1.0, component: str | None = None) -> None:
+    def load_lora(self, file: str | os.PathLike[str], scale: float = 1.0, component: str | None = None, *,
+                  on_event: Callable[[Event], None] | None = None) -> None:
         """Change how the views are drawn by a LoRA, on top of those that are on already.
 
         file : .safetensors, in diffusers' layout
         scale : -100 to 100, how strongly
         component : "refiner_step" or "views_step"; None for the first of them that the pack has
-        The golden inputs are replayed: finite everywhere, and on a GPU as on the CPU. Takes as long as opening the component.
+        on_event : called with `EngineBuild`s, twice a second, while TensorRT builds an engine with the new weights, which may take
+            minutes; the last four of a component are kept. What it raises (`Cancelled`, say) ends the build, and all is as before.
+        The golden inputs are replayed: finite everywhere, and on a GPU as on the CPU. Without a build, takes as long as opening
+        the component.
         Errors: InputError (with the layers that the network does not have, or that do not fit), BackendError; all is then as before.
         """
-        with self._turns.alone():
-            self.loras.load(Path(file), scale, component)
+        with self._turns.alone() as check:
+            def on_build(name: str, share: float) -> None:
+                check()
+                if on_event is not None:
+                    on_event(EngineBuild(name, share))
+
+            self.loras.load(Path(file), scale, component, on_build)
 
     def unload_lora(self) -> None:
         """Take all LoRAs off: every weight is that of the pack's files again. Without any, does nothing.

@@ -262,6 +262,11 @@ def test_one_build_at_a_time(cache, end):
             waited.append(who)
             holder.kill() if end == "killed" else holder.stdin.close()
 
+        def give_up():
+            raise InputError("it takes too long")
+
+        with pytest.raises(InputError, match="too long"), cache.lock(lambda who: None, give_up):
+            pass
         with cache.lock(let_go):
             assert waited == [f"process {holder.pid}"]
         prune(cache, machine(), waited.append)

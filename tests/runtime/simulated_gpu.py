@@ -60,7 +60,7 @@ class SimulatedGpu:
         axes = {name: (each.low, each.best, each.high) for name, each in order.axes.items()}
         model = self.spoil.get(order.model.stem, order.model)
         if order.weights:
-            folder = out.parent / f"{out.name}-model"  # a plan of the simulation names its model, which has to stay
+            folder = out.parent / f"model-of{out.name}"  # a plan of the simulation names its model, which has to stay
             folder.mkdir(exist_ok=True)
             model = ModelWeights(model).write(order.weights, folder)
         write_plan(model, path=out, **axes)
