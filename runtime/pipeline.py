@@ -133,7 +133,7 @@ class Pipeline:
         the component.
         Errors: InputError (with the layers that the network does not have, or that do not fit), BackendError; all is then as before.
         """
-        with self._turns.alone() as check:
+        def load(check: Callable[[], None]) -> None:
             def on_build(name: str, share: float) -> None:
                 check()
                 if on_event is not None:
@@ -141,13 +141,14 @@ class Pipeline:
 
             self.loras.load(Path(file), scale, component, on_build)
 
+        self._turns.alone(load)
+
     def unload_lora(self) -> None:
         """Take all LoRAs off: every weight is that of the pack's files again. Without any, does nothing.
 
         Errors: BackendError if a component does not give its golden outputs afterwards.
         """
-        with self._turns.alone():
-            self.loras.unload()
+        self._turns.alone(lambda check: self.loras.unload())
 
     def close(self) -> None:
         """Give the model files back; a later run opens them again.

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
 from typing import Any
 
 from ..engines.errors import Cancelled, InputError
@@ -14,7 +13,9 @@ class Turns:
     """Hands the models out: to one run, step by step, or to one change in one piece."""
 
     def __init__(self) -> None:
-        self._turn = threading.Lock()  # held while the models are in use: not between two events of a run
+        # Held while the models are in use: not between two events of a run. Taken by plain `with`s alone: Ctrl-C that comes between
+        # the lines of a context manager's own code would leave it taken.
+        self._turn = threading.RLock()
         self._in_turn: int | None = None  # the thread that holds it
         self._guard = threading.Lock()  # of the next one alone
         self._use: _Use | None = None
@@ -24,29 +25,35 @@ class Turns:
         use = self._begin(run)
         try:
             while True:
-                with self._taken():
+                with self._turn:
                     self._check(use)
+                    self._in_turn = threading.get_ident()
                     try:
                         event = next(run)
                     except StopIteration:
                         return
+                    finally:
+                        self._in_turn = None
                 yield event
         finally:
             if self._use is use:  # else `end` has closed it
-                with self._taken():
+                with self._turn:
                     run.close()
                 self._finish(use)
 
-    @contextmanager
-    def alone(self) -> Iterator[Callable[[], None]]:
-        """A change in one piece. Gives what it is to call from time to time: raises Cancelled once `end` was called.
+    def alone(self, change: Callable[[Callable[[], None]], None]) -> None:
+        """Do a change in one piece. It gets what it is to call from time to time: that raises Cancelled once `end` was called.
 
         InputError while there is another use.
         """
         use = self._begin(None)
         try:
-            with self._taken():
-                yield lambda: self._check(use)
+            with self._turn:
+                self._in_turn = threading.get_ident()
+                try:
+                    change(lambda: self._check(use))
+                finally:
+                    self._in_turn = None
         finally:
             self._finish(use)
 
@@ -59,7 +66,7 @@ class Turns:
             raise InputError("the pipeline cannot be closed by what it is doing", remedy="raise Cancelled instead")
         with self._guard:
             use, self._use = self._use, None
-        with self._taken():
+        with self._turn:
             if use is not None and use.run is not None:
                 use.run.close()
             then()
@@ -79,15 +86,6 @@ class Turns:
     def _check(self, use: _Use) -> None:
         if self._use is not use:
             raise Cancelled("the pipeline was closed meanwhile")
-
-    @contextmanager
-    def _taken(self) -> Iterator[None]:
-        with self._turn:
-            self._in_turn = threading.get_ident()
-            try:
-                yield
-            finally:
-                self._in_turn = None
 
 
 class _Use:

@@ -70,25 +70,27 @@ def test_a_step_that_is_being_computed_is_waited_for():
 def test_a_change_hears_of_it_and_is_waited_for():
     turns, work = Turns(), Work()
 
-    def change():
-        with pytest.raises(Cancelled), turns.alone() as check:
-            work.computing.set()
-            while True:
-                check()
+    def change(check):
+        work.computing.set()
+        while True:
+            check()
 
-    changer = on_another_thread(change)
+    def use():
+        with pytest.raises(Cancelled):
+            turns.alone(change)
+
+    changer = on_another_thread(use)
     assert work.computing.wait(30)
     turns.end(work.close)
     changer.join(30)
     assert not changer.is_alive()
-    with turns.alone() as check:
-        check()
+    turns.alone(lambda check: check())
 
 
 def test_what_is_under_way_cannot_close_the_pipeline_itself():
     turns = Turns()
-    with turns.alone(), pytest.raises(InputError, match="cannot be closed by what it is doing; raise Cancelled instead"):
-        turns.end(pytest.fail)
+    with pytest.raises(InputError, match="cannot be closed by what it is doing; raise Cancelled instead"):
+        turns.alone(lambda check: turns.end(pytest.fail))
     turns.end(lambda: None)
 
 
