@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from meshwright.engines.memory import peak_bytes, reset_peak
+from meshwright.engines.parent import end_with_parent
 from meshwright.runtime.isosurface.extract import CHUNK
 
 from . import published_sizes
@@ -95,5 +97,6 @@ def answers(side: str, task: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 if __name__ == "__main__":
+    end_with_parent(os.getppid())
     for answer in answers(sys.argv[1], json.loads(sys.argv[2])):
         print(json.dumps(answer), flush=True)

@@ -13,6 +13,7 @@ import numpy as np
 from meshwright.engines import DeviceMemory, Engine, open_engine
 from meshwright.engines.errors import BackendUnavailable
 from meshwright.engines.graph_choice import GraphChoice
+from meshwright.engines.onnxruntime_import import import_onnxruntime
 from meshwright.engines.tensorrt_products import PRODUCTS, Product, choose
 from meshwright.runtime.pack import Pack
 from meshwright.runtime.ways import CPU, CUDA
@@ -106,8 +107,7 @@ def _onnxruntime(task: Task, pack: Pack, side: Side) -> Opened:
     if not side.gpu:
         return Opened(lambda kind: open_engine(pack.path(pack.component(kind).file), providers=(CPU,), threads=task.threads), HostClock(),
                       _from_host)
-    import onnxruntime
-
+    onnxruntime = import_onnxruntime()
     if hasattr(onnxruntime, "preload_dlls"):  # finds the CUDA libraries of the nvidia-* wheels
         onnxruntime.preload_dlls()
     memory = _memory()

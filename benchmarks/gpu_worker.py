@@ -24,6 +24,7 @@ import numpy as np
 from meshwright.engines import Engine
 from meshwright.engines.errors import BackendError
 from meshwright.engines.memory import peak_bytes, reset_peak
+from meshwright.engines.parent import end_with_parent
 from meshwright.runtime import Pipeline
 from meshwright.runtime.golden import Golden, compared
 from meshwright.runtime.models import Models
@@ -147,6 +148,7 @@ def answer(worker: Worker, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
+    end_with_parent(os.getppid())
     answers = _private_output()
     try:
         worker = Worker(Task(**json.loads(sys.argv[1])))

@@ -24,6 +24,7 @@ import numpy as np
 from PIL import Image
 
 from meshwright.engines.errors import InputError
+from meshwright.engines.parent import end_with_parent
 from meshwright.runtime.pictures import read_picture
 
 LONGEST = 10.0  # seconds for one file; what takes longer hangs
@@ -151,6 +152,7 @@ def _with_checksums(data: bytes) -> bytes:
 
 def _read_all(count: int, seed: int, read: Read, folder: str, told: multiprocessing.connection.Connection) -> None:
     """In a process of its own: tells of each file before it is read, and afterwards what came of it."""
+    end_with_parent(multiprocessing.parent_process().pid)
     for i, (kind, data) in enumerate(files(count, seed)):
         path = Path(folder, f"{i % 2}.{kind.split('.')[1]}")
         path.write_bytes(data)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from meshwright.engines.errors import MeshwrightError
+from meshwright.engines.parent import end_with_parent
 
 from . import sheet
 from .generation import measure_prompt
@@ -65,11 +66,16 @@ def _finished(setup: Setup, folder: Path, tasks: list[Task], jobs: int, deadline
         return
     # Fork would copy threads that numerical libraries have started.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, context, initializer=_open, initargs=(setup,)) as pool:
+    with ProcessPoolExecutor(jobs, context, initializer=_start, initargs=(setup,)) as pool:
         waiting = {pool.submit(_measure, task, folder, deadline): task for task in tasks}
         for future in as_completed(waiting):
             if future.result():
                 yield waiting[future]
+
+
+def _start(setup: Setup) -> None:
+    end_with_parent(multiprocessing.parent_process().pid)
+    _open(setup)
 
 
 def _open(setup: Setup) -> None:

@@ -6,6 +6,7 @@ TensorRT and ONNX Runtime get addresses and the stream from here and launch thei
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import ModuleType
@@ -13,7 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from .errors import BackendError, DeviceLost, MeshwrightError
+from .cuda_driver import Driver
+from .errors import BackendError, BackendUnavailable, DeviceLost, MeshwrightError
+from .nvml import Nvml
 from .remedies import unavailable
 
 INSTALL = "pip install 'meshwright[gpu]'"
@@ -147,6 +150,12 @@ class Cuda:
             status, free, total = self._driver.cuMemGetInfo()
             self._checked((status,))
             return int(free), int(total)
+
+    def process_bytes(self) -> int | None:
+        """What this process holds of the card's memory; None where NVML does not say, as in many containers. Never raises."""
+        with suppress(BackendUnavailable):
+            return Nvml().process_bytes(Driver().pci_bus(self.device), os.getpid())
+        return None
 
     def close(self) -> None:
         """Give the stream back. Never raises."""

@@ -1,7 +1,7 @@
 """What NVIDIA's driver library says about the GPUs, asked through ctypes.
 
 The library comes with the driver, so this needs no package; cuda-core and TensorRT ask the same library. Struct-free calls
-of the driver API and of NVML only, each checked: `check` turns a status into a BackendUnavailable, the one error raised here.
+of the driver API only, each checked: `check` turns a status into a BackendUnavailable, the one error raised here.
 """
 
 from __future__ import annotations
@@ -74,6 +74,12 @@ class Driver:
         check(self._cuda.cuDeviceTotalMem_v2(ctypes.byref(size), self._device(index)), f"the memory of GPU {index}")
         return size.value
 
+    def pci_bus(self, index: int) -> str:
+        """Where the card is plugged in, "0000:01:00.0" say."""
+        text = ctypes.create_string_buffer(32)
+        check(self._cuda.cuDeviceGetPCIBusId(text, len(text), self._device(index)), f"the place of GPU {index}")
+        return text.value.decode("ascii", "replace")
+
     def free_bytes(self, index: int) -> int:
         """What of it is free beside a context, which this makes for the question and gives back."""
         free, total = ctypes.c_size_t(), ctypes.c_size_t()
@@ -99,16 +105,6 @@ class Driver:
                 self._cuda.cuCtxPopCurrent_v2(ctypes.byref(context))
         finally:
             self._cuda.cuDevicePrimaryCtxRelease_v2(device)
-
-
-def driver_version(library: Any = None) -> str:
-    """The driver's own version, "580.65.06" say, from NVML; BackendUnavailable where that does not answer."""
-    nvml, text = load(NVML) if library is None else library, ctypes.create_string_buffer(80)
-    for status in (nvml.nvmlInit_v2(), nvml.nvmlSystemGetDriverVersion(text, len(text))):
-        if status:
-            raise BackendUnavailable("the driver's version", received=f"NVML error {status}")
-    nvml.nvmlShutdown()
-    return text.value.decode("ascii", "replace")
 
 
 def load(name: str) -> Any:

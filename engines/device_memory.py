@@ -31,7 +31,7 @@ class Block:
 
 
 class DeviceMemory:
-    """A pool of blocks on one GPU, shared by the engines of one pipeline. All of them use the stream of its `cuda`.
+    """A pool of blocks on one GPU, shared by the engines of one pipeline. All of them use the stream of its `cuda`, which it closes.
 
     That stream's order is what makes reuse safe: a block that is given back while the GPU still reads it is written to
     only by work that was asked for later. Blocks may be given back from any thread.
@@ -109,7 +109,8 @@ class DeviceMemory:
             self._release()
 
     def close(self) -> None:
-        """Give everything back, arrays that are still referred to included: using one of them raises EngineError."""
+        """Give everything back, arrays that are still referred to included: using one of them raises EngineError. Then close
+        the stream. The engines have to be closed before."""
         with self._lock:
             if not self._closed:
                 self._closed = True
@@ -117,6 +118,7 @@ class DeviceMemory:
                 self._free += self._used
                 self._used.clear()
                 self._release()
+                self.cuda.close()
 
     def _held(self) -> int:
         return sum(block.size for block in self._free) + sum(block.size for block in self._used) + self._weights

@@ -25,6 +25,8 @@ from .file_lock import locked
 
 VARIABLE = "MESHWRIGHT_CACHE"
 MAGIC, ENDING, PART = b"meshwright engine 1\n", ".engine", ".part"
+# What a build has under way, and only while it holds the lock.
+BUILDING = ".build-"
 LENGTH, LONGEST_HEADER = 8, 1 << 20
 LOCK = "lock"
 
@@ -68,7 +70,7 @@ class EngineCache:
         check : False leaves the hash out, which takes long for a large engine
         """
         path = self.path(name, key)
-        if path not in self._files(ENDING):
+        if path not in self._files():
             return None
         entry = read_header(path)
         if entry.key != key:
@@ -83,7 +85,7 @@ class EngineCache:
 
     def files(self) -> Iterator[tuple[Path, Entry | DamagedEngine]]:
         """The same with the files' paths."""
-        for path in self._files(ENDING):
+        for path in self._files():
             try:
                 yield path, read_header(path)
             except DamagedEngine as error:
@@ -93,14 +95,17 @@ class EngineCache:
         """Let `build` write an engine to a new file, and put it in place when it is whole. What was noted beside the engine that
         was there goes with it: loops that were timed and compared on that one say nothing of the new one.
 
-        build : gets the path, returns the seconds it took; what it raises leaves the cache as it was.
+        build : gets the path, returns the seconds it took; what it raises leaves the cache as it was. Beside that path it may
+            keep what it needs meanwhile, in files or folders whose names begin with that of the path.
         OutputError if the folder cannot be written.
         """
-        path, part = self.path(name, key), self.folder / f".{secrets.token_hex(8)}{PART}"
+        path, part = self.path(name, key), self.folder / f"{BUILDING}{secrets.token_hex(8)}{PART}"
         engine = part.with_suffix(f".raw{PART}")
         try:
             with self._writing():
-                seconds = build(engine)
+                part.touch()  # better now than after minutes
+            seconds = build(engine)
+            with self._writing():
                 header = {"key": asdict(key), "name": name, "model": str(model), "bytes": engine.stat().st_size,
                           "sha256": _hash(engine, 0), "seconds": round(seconds, 2)}
                 _assemble(part, header, engine)
@@ -113,14 +118,17 @@ class EngineCache:
         return read_header(path)
 
     @contextmanager
-    def lock(self, on_wait: Callable[[str], None]) -> Iterator[None]:
-        """Only one process at a time builds into the folder. on_wait : as `locked`. OutputError as `store`."""
+    def lock(self, on_wait: Callable[[str], None], meanwhile: Callable[[], None] = lambda: None) -> Iterator[int]:
+        """Only one process at a time builds into the folder. Gives the lock's descriptor, for the process that builds to inherit.
+
+        on_wait, meanwhile : as `locked`. OutputError as `store`.
+        """
         with self._writing():
             self.folder.mkdir(parents=True, exist_ok=True)
-            held = locked(self.folder / LOCK, on_wait)
-            held.__enter__()
+            held = locked(self.folder / LOCK, on_wait, meanwhile)
+            handle = held.__enter__()
         try:
-            yield
+            yield handle
         finally:
             held.__exit__(None, None, None)
 
@@ -128,19 +136,41 @@ class EngineCache:
         """Delete one file and what is noted beside it. OutputError if it stays."""
         with self._writing():
             self._forget(path)
-            path.unlink(missing_ok=True)
+            _delete(path)
+
+    def thin_out(self, name: str, most: int) -> None:
+        """Delete engines of that name until `most` are left, those first that were not used for longest (`use`). Ask only while the
+        lock is held. What cannot be deleted stays."""
+        with suppress(OSError, OutputError):
+            there = [entry.path for entry in self.entries() if isinstance(entry, Entry) and entry.name == name]
+            for path in sorted(there, key=lambda path: path.stat().st_mtime_ns)[:max(0, len(there) - most)]:
+                self.remove(path)
+
+    def use(self, entry: Entry) -> None:
+        """Note that an engine is used now, where the folder can be written."""
+        with suppress(OSError):
+            os.utime(entry.path)
 
     def leftovers(self) -> list[Path]:
-        """What builds that were ended by force have left. Ask only while the lock is held."""
-        return self._files(PART)
+        """What processes that were ended by force have left. Ask only while the lock is held."""
+        return self._found(lambda name: name.startswith(BUILDING) or name.endswith(PART))
+
+    def sweep(self) -> None:
+        """Delete what builds that were ended by force have left. Ask only while the lock is held. What cannot be deleted stays."""
+        for path in self._found(lambda name: name.startswith(BUILDING)):
+            with suppress(OSError):
+                _delete(path)
 
     def _forget(self, path: Path) -> None:
         for file in self.folder.glob(f"{glob.escape(path.name)}.*"):
             file.unlink(missing_ok=True)
 
-    def _files(self, ending: str) -> list[Path]:
+    def _files(self) -> list[Path]:
+        return self._found(lambda name: name.endswith(ENDING))
+
+    def _found(self, wanted: Callable[[str], bool]) -> list[Path]:
         try:
-            return sorted(path for path in self.folder.iterdir() if path.name.endswith(ending))
+            return sorted(path for path in self.folder.iterdir() if wanted(path.name))
         except (FileNotFoundError, NotADirectoryError):  # a file in the way is told of by what wants to write there
             return []
         except OSError as error:
@@ -211,11 +241,18 @@ def _entry(path: Path, header: Mapping[str, Any], offset: int) -> Entry:
 
 def _assemble(part: Path, header: Mapping[str, Any], engine: Path) -> None:
     text = json.dumps(header).encode()
-    with part.open("xb") as file, engine.open("rb") as source:
+    with part.open("wb") as file, engine.open("rb") as source:
         file.write(MAGIC + len(text).to_bytes(LENGTH, "little") + text)
         shutil.copyfileobj(source, file, 1 << 20)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _hash(path: Path, offset: int) -> str:

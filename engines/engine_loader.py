@@ -10,6 +10,7 @@ from pathlib import Path
 from .engine_cache import DamagedEngine, EngineCache, Entry
 from .engine_key import Key, make_key
 from .hardware import Hardware
+from .onnx_weights import file_bytes
 from .tensorrt_build import Order, build_to
 
 
@@ -33,24 +34,31 @@ class EngineLoader:
     def __init__(self, cache: EngineCache, hardware: Hardware) -> None:
         self.cache, self.hardware = cache, hardware
 
-    def load(self, name: str, order: Order, files: Mapping[str, str], tell: Teller) -> tuple[Entry, bool]:
+    def load(self, name: str, order: Order, files: Mapping[str, str], tell: Teller, most: int | None = None) -> tuple[Entry, bool]:
         """The engine, and whether it was built just now.
 
         name : such as "props/refiner_step"; files : SHA-256 of the model's files by name
+        most : engines of that name that are kept, those used last; None for all
+        What `tell.progress` raises ends the build, or the waiting for another one.
         Raises as `build_to` and `EngineCache.store`; the cache is then as it was.
         """
         key = make_key(order, files, self.hardware)
         entry, why = self._find(name, key)
         if entry is not None:
             return entry, False
-        with self.cache.lock(lambda holder: tell.note(f"waiting for {holder}, which builds into {self.cache.folder}")):
+        with self.cache.lock(lambda holder: tell.note(f"waiting for {holder}, which builds into {self.cache.folder}"),
+                             lambda: tell.progress(0.0)) as lock:
             entry, why = self._find(name, key)  # the one who was waited for may have built it
             if entry is not None:
                 return entry, False
+            self.cache.sweep()
             if why is not None:
                 tell.note(f"{name}: {why}; it is built again")
             tell.start(self.estimate(order))
-            return self.cache.store(name, key, order.model, lambda out: _timed(order, out, tell)), True
+            entry = self.cache.store(name, key, order.model, lambda out: _timed(order, out, tell, lock))
+            if most is not None:
+                self.cache.thin_out(name, most)
+            return entry, True
 
     def find(self, name: str, order: Order, files: Mapping[str, str], *, check: bool = True) -> tuple[Entry | None, str | None]:
         """The engine, if there is one that fits; where there is one that does not, what is wrong with it.
@@ -70,7 +78,7 @@ class EngineLoader:
         if same:
             return same[-1]
         total = sum(entry.bytes for entry in past)
-        return _size(order.model) * sum(entry.seconds for entry in past) / total if total else None
+        return file_bytes(order.model) * sum(entry.seconds for entry in past) / total if total else None
 
     def _find(self, name: str, key: Key, *, check: bool = True) -> tuple[Entry | None, str | None]:
         """The engine of that key; where there is none, why one that is there cannot be used."""
@@ -89,11 +97,7 @@ class EngineLoader:
         return f"the engine in the cache does not fit: {', '.join(min((key.differences(other) for other in others), key=len))}"
 
 
-def _timed(order: Order, out: Path, tell: Teller) -> float:
+def _timed(order: Order, out: Path, tell: Teller, lock: int) -> float:
     started = time.perf_counter()
-    build_to(order, out, tell.progress)
+    build_to(order, out, tell.progress, lock)
     return time.perf_counter() - started
-
-
-def _size(model: Path) -> int:
-    return sum(path.stat().st_size for path in (model, model.with_name(f"{model.name}.data")) if path.is_file())

@@ -1,4 +1,7 @@
-"""A lock between processes, held on an open file: the system lets go of it when its holder ends, however it ends."""
+"""A lock between processes, held on an open file: the system lets go of it when its holder ends, however it ends.
+
+On POSIX systems a child that inherits the open file holds the lock too, until both have ended.
+"""
 
 from __future__ import annotations
 
@@ -16,21 +19,23 @@ LONGEST_RENAMES, SHORT_INTERVAL = 30.0, 0.01
 
 
 @contextmanager
-def locked(path: Path, on_wait: Callable[[str], None]) -> Iterator[None]:
-    """Hold the lock of the file `path`, which stays where it is afterwards.
+def locked(path: Path, on_wait: Callable[[str], None], meanwhile: Callable[[], None] = lambda: None) -> Iterator[int]:
+    """Hold the lock of the file `path`, which stays where it is afterwards. Gives the open file's descriptor, for children to inherit.
 
-    on_wait : called once, with who holds the lock, if it is taken. Raises OSError if the file cannot be opened.
+    on_wait : called once, with who holds the lock, if it is taken; meanwhile : called again and again until it is free, what it
+    raises ends the waiting. Raises OSError if the file cannot be opened.
     """
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         if not try_lock(handle):
             on_wait(_holder(path))
             while not try_lock(handle):
+                meanwhile()
                 time.sleep(INTERVAL)
         with suppress(OSError):  # the name is for people; a full disk has no room for it
             os.ftruncate(handle, 0)
             os.pwrite(handle, f"process {os.getpid()}".encode(), 0) if hasattr(os, "pwrite") else None
-        yield
+        yield handle
     finally:
         os.close(handle)  # lets go of the lock
 

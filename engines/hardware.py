@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .cuda_driver import Driver, driver_version
+from .cuda_driver import Driver
 from .host_memory import available_bytes, total_bytes
+from .nvml import Nvml
 
 # The packages of CUDA 13, which all our backends for NVIDIA cards come with, need a driver that runs it.
 NEEDED_CUDA = (13, 0)
@@ -32,7 +33,7 @@ class Host:
 
 @dataclass(frozen=True)
 class Gpu:
-    """One card. compute_capability : "9.0", say. free_bytes : beside the context that every CUDA program needs."""
+    """One card. compute_capability : "9.0", say. free_bytes : of the first one, beside the context that every CUDA program needs."""
 
     index: int
     name: str | None
@@ -88,7 +89,7 @@ def look() -> Hardware:
     driver = facts.ask("gpus", Driver)
     count = facts.ask("gpus", driver.count) if driver else 0
     cuda = facts.ask("cuda", lambda: _dotted(driver.cuda_version())) if driver else None
-    version = facts.ask("driver", driver_version)
+    version = facts.ask("driver", lambda: Nvml().driver_version())
     no_gpu = facts.why_not.pop("gpus", None)
     if no_gpu is not None and driver is None:  # one reason for both, told once
         facts.why_not["cuda"] = "no driver answers"
@@ -102,7 +103,12 @@ def look_at(driver: Driver, index: int) -> Gpu:
     return Gpu(index, facts.ask("name", lambda: driver.name(index)),
                facts.ask("compute_capability", lambda: _dotted(driver.compute_capability(index))),
                facts.ask("total_bytes", lambda: driver.total_bytes(index)),
-               facts.ask("free_bytes", lambda: driver.free_bytes(index)), facts.why_not)
+               facts.ask("free_bytes", lambda: free_bytes(driver, index)), facts.why_not)
+
+
+def free_bytes(driver: Driver, index: int) -> int:
+    """What is free of a card's memory. Only of the first one, which is the one that is used, a context is made for the question."""
+    return driver.free_bytes(index) if index == 0 else Nvml().free_bytes(driver.pci_bus(index))
 
 
 def look_at_host() -> Host:

@@ -118,6 +118,11 @@ class ModelWeights:
         return StoredWeight(found.name, dtype, found.shape, self.model.with_name(location), _offset(found))
 
 
+def file_bytes(model: Path) -> int:
+    """Of a model file and of its weights in `MODEL.data`, where there are any."""
+    return sum(path.stat().st_size for path in (model, model.with_name(f"{model.name}.data")) if path.is_file())
+
+
 def weights_hash(weights: Weights) -> str:
     """Hexadecimal SHA-256 of names, dtypes, shapes and values, in any order."""
     digest = hashlib.sha256()

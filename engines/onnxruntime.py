@@ -17,6 +17,7 @@ from .base import NEXT, Engine, OnStep, Tensors
 from .errors import BackendError, BackendUnavailable, EngineError, ModelFileError
 from .loop_buffers import ALIGNMENT
 from .onnx_weights import ModelWeights
+from .onnxruntime_import import import_onnxruntime
 from .remedies import explain, unavailable
 from .spec import Axes, EngineSpec, TensorSpec
 
@@ -143,7 +144,7 @@ class _Buffer:
             self._held = np.array(value, order="C")
             self.address = self._held.ctypes.data
         else:
-            self._held = _import().OrtValue.ortvalue_from_numpy(value, device, device_id)
+            self._held = import_onnxruntime().OrtValue.ortvalue_from_numpy(value, device, device_id)
             self.address = self._held.data_ptr()
 
     def numpy(self) -> np.ndarray:
@@ -171,18 +172,9 @@ def read_spec(path: str | Path) -> EngineSpec:
     return _read_spec(session, Path(path))
 
 
-def _import() -> ModuleType:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise BackendUnavailable("the package onnxruntime cannot be imported", received=str(error),
-                                 remedy="pip install onnxruntime") from error
-    return onnxruntime
-
-
 def _open(path: Path, providers: Sequence[Provider], threads: int | None, plan: Plan,
           weights: Mapping[str, np.ndarray] = NO_WEIGHTS) -> Any:
-    ort = _import()
+    ort = import_onnxruntime()
     names = [_name(provider) for provider in providers]
     _check_available(names, ort.get_available_providers())
     if not path.is_file():
@@ -246,7 +238,7 @@ def _session_options(ort: ModuleType, threads: int | None, plan: Plan) -> Any:
 
 def run_options(entries: Mapping[str, str]) -> Any:
     """ONNX Runtime's options of one run, by the names that it documents."""
-    options = _import().RunOptions()
+    options = import_onnxruntime().RunOptions()
     for name, value in entries.items():
         options.add_run_config_entry(name, value)
     return options
@@ -300,7 +292,7 @@ def _tensor(arg: Any, path: Path) -> TensorSpec:
 @contextmanager
 def _vendor_errors(subject: str) -> Iterator[None]:
     """Turn what ONNX Runtime raises into our errors: a file that is no model, or anything else."""
-    state = _import().capi.onnxruntime_pybind11_state
+    state = import_onnxruntime().capi.onnxruntime_pybind11_state
     try:
         yield
     except (state.InvalidProtobuf, state.InvalidGraph, state.NoModel, state.NoSuchFile) as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from .device_memory import DeviceMemory
 from .errors import BackendError, BackendUnavailable, DeviceLost
 from .kept_loops import KeptLoops, key_of
 from .onnx_spec import spec_in_file
+from .onnx_weights import file_bytes
 from .onnxruntime import OnnxRuntimeEngine, Provider, run_options, split_provider
 from .onnxruntime_loop import NO_GRAPH, StepLoop
 from .spec import Axes
@@ -37,7 +38,7 @@ class OnnxRuntimeGpuEngine(OnnxRuntimeEngine):
         self.memory = memory
         self._loops: KeptLoops[StepLoop] = KeptLoops()
         self._graphs_made = 0
-        self._held = 0
+        self._held, self._counted_for = 0, set[str]()
         self._no_graph: str | None = "the model is no step of a loop"
         # ONNX Runtime keeps graphs by the thread that ran them: all that this engine does, it does on one.
         self._thread = ThreadPoolExecutor(1, "meshwright-onnxruntime")
@@ -47,7 +48,7 @@ class OnnxRuntimeGpuEngine(OnnxRuntimeEngine):
             self._thread.submit(self._open_session).result()
         except BaseException:
             self._thread.shutdown()
-            memory.count_weights(-self._held)
+            self._give_back()
             raise
 
     def _open_session(self) -> None:
@@ -70,14 +71,14 @@ class OnnxRuntimeGpuEngine(OnnxRuntimeEngine):
         self.memory.trim()  # ONNX Runtime takes its memory from the driver
         place = {"device_id": str(cuda.device), "user_compute_stream": str(cuda.stream)}
         first = (name, {"arena_extend_strategy": "kSameAsRequested", **given, **place, **options})
-        with self._counted():
+        with self._counted("opening", otherwise=file_bytes(self._path)):
             super().__init__(self._path, providers=(first, *self._providers[1:]), **self._opened)
 
     def _run(self, inputs: Tensors, axes: Axes, keep: frozenset[str]) -> dict[str, Array]:
         return self._thread.submit(self._run_here, inputs, axes, keep).result()
 
     def _run_here(self, inputs: Tensors, axes: Axes, keep: frozenset[str]) -> dict[str, Array]:
-        with self.memory.cuda.asked("the model did not run"), self._counted():
+        with self.memory.cuda.asked("the model did not run"), self._counted(f"a run of {axes}"):
             binding = self._session.io_binding()
             placed = {name: value if isinstance(value, DeviceArray) else self.memory.upload(value) for name, value in inputs.items()}
             for name, array in placed.items():
@@ -97,7 +98,7 @@ class OnnxRuntimeGpuEngine(OnnxRuntimeEngine):
 
     def _scan_here(self, carry: Tensors, per_step: Tensors, constants: Tensors, axes: Axes,
                    on_step: OnStep, keep: bool) -> dict[str, Array]:
-        with self._counted():
+        with self._counted(key_of(carry, per_step, constants)):
             loop = self._loop(carry, per_step, constants, axes)
             try:
                 return loop.scan(carry, per_step, constants, on_step, keep)
@@ -124,6 +125,8 @@ class OnnxRuntimeGpuEngine(OnnxRuntimeEngine):
     def _reopen(self) -> None:
         """After a capture that failed ONNX Runtime goes on with a session that knows no graphs."""
         self._loops.clear()
+        self._counted_for.clear()
+        self._give_back()
         self._session = None
         self._no_graph = "a capture failed"
         self._open_with()
@@ -145,20 +148,30 @@ class OnnxRuntimeGpuEngine(OnnxRuntimeEngine):
         return self.memory.upload(value) if keep else value
 
     @contextmanager
-    def _counted(self) -> Iterator[None]:
-        """Count what ONNX Runtime takes of the GPU by itself, as the driver sees it: weights, and scratch memory that it keeps."""
-        before, held = self.memory.cuda.free_bytes()[0], self.memory.held_bytes
-        try:
+    def _counted(self, what: str, otherwise: int = 0) -> Iterator[None]:
+        """Count what ONNX Runtime takes of the GPU by itself: weights, and scratch memory that it keeps.
+
+        what : is counted the first time only, because asking takes a millisecond and the same work needs no more memory
+        otherwise : bytes where nobody says what this process holds; what is free on the card changes with other programs too
+        """
+        if what in self._counted_for:
             yield
-        finally:
-            with suppress(BackendError):
-                taken = before - self.memory.cuda.free_bytes()[0] - (self.memory.held_bytes - held)
-                taken = max(taken, -self._held)  # other programs give memory back too
-                self._held += taken
-                self.memory.count_weights(taken)
+            return
+        before, held = self.memory.cuda.process_bytes(), self.memory.held_bytes
+        yield
+        self._counted_for.add(what)
+        after = self.memory.cuda.process_bytes()
+        known = before is not None and after is not None
+        taken = max(after - before - (self.memory.held_bytes - held), -self._held) if known else otherwise
+        self._held += taken
+        self.memory.count_weights(taken)
+
+    def _give_back(self) -> None:
+        self.memory.count_weights(-self._held)
+        self._held = 0
 
     def _close(self) -> None:
         self._thread.submit(self._loops.clear).result()
         self._thread.shutdown()
         super()._close()
-        self.memory.count_weights(-self._held)
+        self._give_back()

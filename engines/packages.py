@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -66,7 +67,8 @@ class Trial:
         """model : a small model file, for ONNX Runtime to run."""
         self.package = package
         self._found = [each for each in map(_distribution, package.distributions) if each is not None]
-        command = [sys.executable, "-P", "-m", "meshwright.engines.probe", package.name, *([str(model)] if model else [])]
+        command = [sys.executable, "-P", "-m", "meshwright.engines.probe", str(os.getpid()), package.name,
+                   *([str(model)] if model else [])]
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                          text=True, errors="replace") if self._found else None
 

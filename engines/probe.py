@@ -1,7 +1,7 @@
-"""Tries one vendor's package and prints what it found as one line of JSON: `python -m meshwright.engines.probe NAME [MODEL]`.
+"""Tries one vendor's package and prints what it found as one line of JSON: `python -m meshwright.engines.probe PARENT NAME [MODEL]`.
 
-A process of its own, because a library that is damaged may end the process that loads it. For NAMEs see `TRIALS`; MODEL
-is a small model file for ONNX Runtime to run.
+A process of its own, because a library that is damaged may end the process that loads it. PARENT is the id of the process
+that started it; for NAMEs see `TRIALS`; MODEL is a small model file for ONNX Runtime to run.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import numpy as np
 
 from . import open_engine
 from .errors import MeshwrightError
+from .onnxruntime_import import import_onnxruntime
+from .parent import end_with_parent
 from .remedies import unavailable
 
 CPU = "CPUExecutionProvider"
@@ -24,8 +26,7 @@ NOT_TRIED = ("AzureExecutionProvider", "TensorrtExecutionProvider")
 
 def onnxruntime(model: str | None) -> dict[str, Any]:
     """Which providers run a model here. broken : why even the CPU does not."""
-    import onnxruntime as ort
-
+    ort = import_onnxruntime()
     names = [name for name in ort.get_available_providers() if name not in NOT_TRIED]
     providers = {name: _run(model, name) for name in names} if model else dict.fromkeys(names)
     return {"version": ort.__version__, "providers": providers, "broken": providers.get(CPU, "it has no provider for the CPU")}
@@ -80,8 +81,9 @@ def _say(name: str, words: str) -> str:
     return str(unavailable(f"{name} cannot build engines here", words))
 
 
-def main(name: str, model: str | None = None) -> None:
+def main(parent: str, name: str, model: str | None = None) -> None:
     """Print what there is to say about one package."""
+    end_with_parent(int(parent))
     try:
         found = TRIALS[name](model)
     except Exception as error:  # whatever a package raises when it is imported: the caller wants the reason

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from .errors import EngineError, MeshwrightError, OutputError
+from .parent import end_with_input, end_with_parent
+from .remedies import MAKE_ROOM
 from .tensorrt_builder import build, failed
 from .tensorrt_network import Range
 from .tensorrt_products import choose
@@ -25,14 +27,15 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     answers = _private_output()
     request = json.loads(sys.stdin.readline())
+    end_with_parent(request["parent"])
+    end_with_input()
     try:
         _work(request, answers)
         _say(answers, done=True)
     except EngineError as error:
         _refuse(answers, error)
     except OSError as error:  # of the engine's file
-        _refuse(answers, OutputError(f"{request['out']} cannot be written", received=str(error), remedy=(
-            "make room, or set MESHWRIGHT_CACHE to a folder on another disk; the cache is as it was")))
+        _refuse(answers, OutputError(f"{request['out']} cannot be written", received=str(error), remedy=MAKE_ROOM))
     except MemoryError:
         _refuse(answers, failed(Path(request["model"]).name, "out of memory"))
 

@@ -22,7 +22,20 @@ if TYPE_CHECKING:
         PackFormat,
         PackNotFound,
     )
-    from .events import CoarseMesh, CoarseViews, Cutout, Event, Notice, Result, StageDone, StageStarted, Step, Surface, Views
+    from .events import (
+        CoarseMesh,
+        CoarseViews,
+        Cutout,
+        EngineBuild,
+        Event,
+        Notice,
+        Result,
+        StageDone,
+        StageStarted,
+        Step,
+        Surface,
+        Views,
+    )
     from .generation import Generation, Stages
     from .meshes.mesh import Mesh
     from .meshes.reader import MeshFile, read_mesh
@@ -33,8 +46,8 @@ if TYPE_CHECKING:
     from .verify import Check, verify_pack
 
 __all__ = [
-    "Cancelled", "Check", "CoarseMesh", "CoarseViews", "Cutout", "EmptyShape", "Event", "Generation", "InputError", "Mesh",
-    "MeshFile", "MeshwrightError", "Notice", "OutputError", "Pack", "PackCorrupt", "PackError", "PackFormat", "PackNotFound",
+    "Cancelled", "Check", "CoarseMesh", "CoarseViews", "Cutout", "EmptyShape", "EngineBuild", "Event", "Generation", "InputError",
+    "Mesh", "MeshFile", "MeshwrightError", "Notice", "OutputError", "Pack", "PackCorrupt", "PackError", "PackFormat", "PackNotFound",
     "Picture", "Pipeline", "Request", "Result", "StageDone", "StageStarted", "Stages", "Step", "Surface", "Views",
     "read_mesh", "read_picture", "verify_pack",
 ]

@@ -18,6 +18,7 @@ from .ways import CPU, CUDA, Machine, Rejected, Way, Ways, off
 
 if TYPE_CHECKING:
     from ..engines.engine_cache import Entry
+    from .pack_engines import OnBuild
 
 Weights = Mapping[str, np.ndarray]
 BACKENDS = ("auto", "onnxruntime", "tensorrt", "tensorrt-rtx", "null")
@@ -49,10 +50,11 @@ class Backends:
         self._told_of: set[str] = set()
 
     def open(self, component: Component, *, threads: int | None = None, map_weights: bool = False, keep_scratch: bool = False,
-             weights: Weights | None = None) -> Engine:
+             weights: Weights | None = None, on_build: OnBuild = lambda name, share: None) -> Engine:
         """The component's engine on the best of what works.
 
         threads, map_weights, keep_scratch, weights : as `open_engine`. With weights the results on a GPU are compared with the processor's.
+        on_build : told of an engine that is built for other weights
         Raises what the last way there is raises; for the others there are `notices`.
         """
         *better, last = self._ways_of(component)
@@ -60,7 +62,7 @@ class Backends:
         for way in better:
             self.used[component.name] = way
             try:
-                engine = self._open(way, component, weights, options)
+                engine = self._open(way, component, weights, options, on_build)
             except (EngineError, OutputError) as error:  # the latter of a cache that cannot be written
                 self._give_up(way, component, error)
                 continue
@@ -68,7 +70,7 @@ class Backends:
                 return engine
             self._given_up.add((str(way), component.name))
         self.used[component.name] = last
-        return self._open(last, component, weights, options)
+        return self._open(last, component, weights, options, on_build)
 
     def say(self, message: str) -> None:
         """Let the user know, once."""
@@ -120,7 +122,7 @@ class Backends:
         """Whether this process has not compared the engine's bytes with its hash yet."""
         return entry.sha256 not in self._hashed
 
-    def _open(self, way: Way, component: Component, weights: Weights | None, options: dict[str, Any]) -> Engine | None:
+    def _open(self, way: Way, component: Component, weights: Weights | None, options: dict[str, Any], on_build: OnBuild) -> Engine | None:
         """The engine, or None for one of TensorRT that is off. options : of ONNX Runtime."""
         if way.entry is None:
             memory = self._spare_memory() if way.providers[:1] == (CUDA,) else None
@@ -129,7 +131,8 @@ class Backends:
             return checked(engine, self.pack, component, weights) if weights and _is_elsewhere(way) else engine
         self._hashed.add(way.entry.sha256)
         if weights:
-            engine, entry = open_with(way, self.pack, component, weights, self._device_memory(), self._ways.engines, self.say)
+            engine, entry = open_with(way, self.pack, component, weights, self._device_memory(), self._ways.engines, self.say,
+                                      on_build)
             self.used[component.name] = replace(way, entry=entry)
             return engine
         engine = self._ways.engines.open(way.entry, component, self._device_memory())

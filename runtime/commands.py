@@ -36,8 +36,8 @@ def generate(options: Namespace) -> int:
         targets.check_sources(request.mesh.sources)
     with _open(options, options.pack) as pipe:
         progress = Progress(sys.stderr, pipe.stages_of(request), quiet=options.quiet)
-        _load_lora(pipe, request, options)
         try:
+            _load_lora(pipe, request, options, progress)
             made = pipe.generate(request, on_event=progress)
         finally:
             progress.clear()
@@ -120,11 +120,11 @@ def _view(statement: str) -> tuple[float, str]:
     return degrees, file
 
 
-def _load_lora(pipe: Pipeline, request: Request, options: Namespace) -> None:
+def _load_lora(pipe: Pipeline, request: Request, options: Namespace, progress: Progress) -> None:
     """Put the LoRA on the network that draws the views of this request."""
     if options.lora is not None:
         drawing = "views_step" if choose_route(request, pipe.pack.manifest) == "views" else "refiner_step"
-        pipe.load_lora(options.lora, 1.0 if options.lora_scale is None else options.lora_scale, drawing)
+        pipe.load_lora(options.lora, 1.0 if options.lora_scale is None else options.lora_scale, drawing, on_event=progress)
     elif options.lora_scale is not None:
         raise InputError("lora-scale is there without a LoRA", remedy="give one with --lora, or leave it out")
 
@@ -148,7 +148,8 @@ def _open(options: Namespace, pack: str) -> Pipeline:
 
         build_missing(Pack.open(pack), options.backend, quiet=getattr(options, "quiet", False))
     providers = None if options.providers is None else tuple(name for name in options.providers.split(",") if name)
-    return Pipeline.open(pack, backend=options.backend, threads=options.threads, providers=providers, memory=options.memory)
+    return Pipeline.open(pack, backend=options.backend, threads=options.threads, providers=providers, memory=options.memory,
+                         measure_memory=getattr(options, "json", False))
 
 
 def _report(made: Generation, written: list[Path]) -> dict[str, Any]:

@@ -33,7 +33,8 @@ class StageDone:
     """A stage ended.
 
     seconds : wall time, the loading of its models included; loading : that part of it
-    peak_bytes : the most memory that the process had meanwhile, None where the system does not tell
+    peak_bytes : the most memory that the process had meanwhile; None unless the pipeline was opened with `measure_memory`, and where the
+        system does not tell
     device_bytes : the most of the GPU's memory that the engines held meanwhile, None where nothing runs on one
     """
 
@@ -49,6 +50,14 @@ class Notice:
     """Something the user should know; the run goes on."""
 
     message: str
+
+
+@dataclass(frozen=True)
+class EngineBuild:
+    """TensorRT builds an engine for a component, which may take minutes. share : that is done, in [0, 1]"""
+
+    component: str
+    share: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,4 +113,4 @@ class Result:
     generation: Generation
 
 
-Event = StageStarted | Step | StageDone | Notice | Cutout | CoarseMesh | CoarseViews | Views | Surface | Result
+Event = StageStarted | Step | StageDone | Notice | EngineBuild | Cutout | CoarseMesh | CoarseViews | Views | Surface | Result

@@ -46,7 +46,7 @@ class Generation:
     notices : what the user should know
     provenance : prompt, seed, options, pack, hash, precision, licences; goes into the file
     metres_per_unit : as the pack says
-    peak_memory : bytes; the most that the process had in each stage. Empty where the system does not tell
+    peak_memory : bytes; the most that the process had in each stage. Empty unless the pipeline was opened with `measure_memory`
     device_memory : bytes; the most of the GPU's memory that its engines held in each stage. Empty where nothing ran on one
     placement : where the mesh file stood that this was made from, and in which units; None without one
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from .backends import Backends
 from .matting import Matting
 from .pack import Pack
 from .text import Tokenizer, Tokens, load_tokenizer
+
+if TYPE_CHECKING:
+    from .pack_engines import OnBuild
 
 MEMORY = ("normal", "low", "lowest")
 # Model files from here on count: closing and opening the others would save little and take time.
@@ -28,17 +31,19 @@ class Models:
     memory : "normal" keeps all model files open. "low" holds one large one at a time, and none when a stage is done,
         which takes the time to open them in each run; the results are the same. "lowest" leaves their weights on the
         disk as well (`open_engine`'s map_weights): a little slower, and the results differ by rounding.
+    measure_memory : tell each stage's peak of memory. On Linux this resets the mark that the system keeps for the whole process
+        (VmHWM), which the host program may be watching: for programs of one's own.
     loading : seconds spent so far on opening model files
     """
 
     def __init__(self, pack: Pack, *, backend: str = "auto", providers: Sequence[str] | None = None, threads: int | None = None,
-                 memory: str = "normal") -> None:
+                 memory: str = "normal", measure_memory: bool = False) -> None:
         self.backends = Backends(pack, backend, None if providers is None else tuple(providers))
         if threads is not None and not 1 <= threads <= 1024:
             raise InputError("threads is out of range", received=str(threads), expected="1 to 1024")
         if memory not in MEMORY:
             raise InputError("memory is unknown", received=repr(memory), expected=", ".join(MEMORY))
-        self.pack, self.threads, self.memory = pack, threads, memory
+        self.pack, self.threads, self.memory, self.measure_memory = pack, threads, memory, measure_memory
         self.loading = 0.0
         self._engines: dict[str, Engine] = {}
         self._weights: dict[str, Mapping[str, np.ndarray]] = {}
@@ -47,8 +52,8 @@ class Models:
         self._matting: Matting | None = None
         self._lock = threading.RLock()
 
-    def engine(self, kind: str) -> Engine:
-        """The engine of a component, opened at the first call."""
+    def engine(self, kind: str, on_build: OnBuild = lambda name, share: None) -> Engine:
+        """The engine of a component, opened at the first call. on_build : as `Backends.open`"""
         with self._lock:
             if kind not in self._engines:
                 large = self._is_large(kind)
@@ -57,7 +62,7 @@ class Models:
                 started = time.perf_counter()
                 self._engines[kind] = self.backends.open(
                     self.pack.component(kind), threads=self.threads, map_weights=large and self.memory == "lowest",
-                    keep_scratch=not large and self.memory == "normal", weights=self._weights.get(kind))
+                    keep_scratch=not large and self.memory == "normal", weights=self._weights.get(kind), on_build=on_build)
                 self.loading += time.perf_counter() - started
             return self._engines[kind]
 

@@ -16,13 +16,13 @@ from .ways import Way
 
 if TYPE_CHECKING:
     from ..engines.engine_cache import Entry
-    from .pack_engines import PackEngines
+    from .pack_engines import OnBuild, PackEngines
 
 Weights = Mapping[str, np.ndarray]
 
 
 def open_with(way: Way, pack: Pack, component: Component, weights: Weights, memory: DeviceMemory, engines: PackEngines,
-              say: Callable[[str], None]) -> tuple[Engine, Entry]:
+              say: Callable[[str], None], on_build: OnBuild) -> tuple[Engine, Entry]:
     """TensorRT's engine with these weights: refitted where it was built for that, else built anew, which `say` is told. With it,
     what it is in the cache.
 
@@ -46,7 +46,7 @@ def open_with(way: Way, pack: Pack, component: Component, weights: Weights, memo
         raise
     engine.close()
     say(f"the engine of {component.name} on {way.backend} {why}; one with the new weights is built, or taken from the cache")
-    entry = engines.with_weights(way.backend, component, weights, say)
+    entry = engines.with_weights(way.backend, component, weights, say, on_build)
     return checked(engines.open(entry, component, memory), pack, component, weights), entry
 
 

@@ -22,6 +22,11 @@ from .golden import FILE, Golden
 from .manifest import Component
 from .pack import Pack
 
+# Engines of one component, a LoRA and a scale each. Each is as large as the component.
+MOST_WITH_OTHER_WEIGHTS = 4
+# Called with a component's name and the share of its engine that is built, in [0, 1]; what it raises ends the build.
+OnBuild = Callable[[str, float], None]
+
 
 class PackEngines:
     """The engines of a pack in the default cache, for one machine. OutputError where this user has no place for a cache."""
@@ -73,15 +78,20 @@ class PackEngines:
             drop_verdict(entry)
             raise
 
-    def with_weights(self, backend: str, component: Component, weights: Mapping[str, np.ndarray], say: Callable[[str], None]) -> Entry:
-        """An engine with other weights than the component's file has, from the cache or built now: it has a key of its own.
+    def with_weights(self, backend: str, component: Component, weights: Mapping[str, np.ndarray], say: Callable[[str], None],
+                     on_build: OnBuild) -> Entry:
+        """An engine with other weights than the component's file has, from the cache or built now: it has a key of its own. Of
+        those of one component, the last few are kept.
 
         say : told what the user should know. Raises as `EngineLoader.load`.
         """
         order = order_of(self.pack, component, choose(backend), workspace_limit(self.hardware))
         files = files_of(self.pack, component) | {"other weights": weights_hash(weights)}
-        return self.loader.load(f"{engine_name(self.pack, component)} with other weights", replace(order, weights=weights), files,
-                                Teller(say, lambda seconds: None, lambda share: None))[0]
+        tell = Teller(say, lambda seconds: None, lambda share: on_build(component.name, share))
+        entry, _ = self.loader.load(f"{engine_name(self.pack, component)} with other weights", replace(order, weights=weights), files, tell,
+                                    most=MOST_WITH_OTHER_WEIGHTS)
+        self.loader.cache.use(entry)
+        return entry
 
     def _find(self, order: Order, component: Component, check: Callable[[Entry], bool]) -> tuple[Entry | None, str | None]:
         name, files = engine_name(self.pack, component), files_of(self.pack, component)

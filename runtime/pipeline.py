@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..engines.errors import BackendError, InputError
-from .events import CoarseMesh, CoarseViews, Cutout, Event, Notice, Result, StageDone, Surface, Views
+from .events import CoarseMesh, CoarseViews, Cutout, EngineBuild, Event, Notice, Result, StageDone, Surface, Views
 from .generation import Generation, Stages
 from .loop_options import guidance_of, steps_of
 from .lora import Loras
@@ -24,6 +23,7 @@ from .pack import Pack
 from .recipes import instantmesh, sharp_it
 from .request import Request
 from .routes import choose_route, default_route, drawing_loop
+from .turns import Turns
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,12 @@ class Pipeline:
 
     def __init__(self, models: Models) -> None:
         self.models, self.loras = models, Loras(models)
-        self._busy = threading.Lock()
+        self._turns = Turns()
 
     @classmethod
     def open(cls, name_or_path: str | os.PathLike[str] = "props", *, backend: str = "auto",
              threads: int | None = None, providers: Sequence[str] | None = None,
-             memory: str = "normal") -> Pipeline:
+             memory: str = "normal", measure_memory: bool = False) -> Pipeline:
         """Find a pack, check its hashes, and make it ready.
 
         name_or_path : a bundled pack, one in $MESHWRIGHT_PACKS, or a folder
@@ -64,9 +64,11 @@ class Pipeline:
         providers : ONNX Runtime's, in order of preference, which then runs everything; None for the best that start
         memory : "normal" keeps the model files open between runs; "low" holds only the large one that is needed next;
             "lowest" leaves even its weights on disk, see `Models`
+        measure_memory : tell each stage's peak of memory, which on Linux resets a mark of the whole process, see `Models`
         Errors: PackNotFound, PackFormat, PackCorrupt, InputError.
         """
-        return cls(Models(Pack.open(name_or_path), backend=backend, providers=providers, threads=threads, memory=memory))
+        return cls(Models(Pack.open(name_or_path), backend=backend, providers=providers, threads=threads, memory=memory,
+                          measure_memory=measure_memory))
 
     @property
     def pack(self) -> Pack:
@@ -114,35 +116,49 @@ class Pipeline:
         generator cancels the run: at the latest when the step that is being computed is done.
         """
         request = make_request(prompt, options)
-        return self._run(request, choose_route(request, self.pack.manifest))
+        return self._turns.steps(self._run(request, choose_route(request, self.pack.manifest)))
 
     def prewarm(self, components: Iterable[str] | None = None) -> None:
         """Open the model files now, all or those named, instead of in the first run."""
         self.models.prewarm(components)
 
-    def load_lora(self, file: str | os.PathLike[str], scale: float = 1.0, component: str | None = None) -> None:
+    def load_lora(self, file: str | os.PathLike[str], scale: float = 1.0, component: str | None = None, *,
+                  on_event: Callable[[Event], None] | None = None) -> None:
         """Change how the views are drawn by a LoRA, on top of those that are on already.
 
         file : .safetensors, in diffusers' layout
         scale : -100 to 100, how strongly
         component : "refiner_step" or "views_step"; None for the first of them that the pack has
-        The golden inputs are replayed: finite everywhere, and on a GPU as on the CPU. Takes as long as opening the component.
+        on_event : called with `EngineBuild`s, twice a second, while TensorRT builds an engine with the new weights, which may take
+            minutes; the last four of a component are kept. What it raises (`Cancelled`, say) ends the build, and all is as before.
+        The golden inputs are replayed: finite everywhere, and on a GPU as on the CPU. Without a build, takes as long as opening
+        the component.
         Errors: InputError (with the layers that the network does not have, or that do not fit), BackendError; all is then as before.
         """
-        with self._alone():
-            self.loras.load(Path(file), scale, component)
+        def load(check: Callable[[], None]) -> None:
+            def on_build(name: str, share: float) -> None:
+                check()
+                if on_event is not None:
+                    on_event(EngineBuild(name, share))
+
+            self.loras.load(Path(file), scale, component, on_build)
+
+        self._turns.alone(load)
 
     def unload_lora(self) -> None:
         """Take all LoRAs off: every weight is that of the pack's files again. Without any, does nothing.
 
         Errors: BackendError if a component does not give its golden outputs afterwards.
         """
-        with self._alone():
-            self.loras.unload()
+        self._turns.alone(lambda check: self.loras.unload())
 
     def close(self) -> None:
-        """Give the model files back; a later run opens them again."""
-        self.models.close()
+        """Give the model files back; a later run opens them again.
+
+        May be called from any thread. A run that is under way ends first, when the step that is being computed is done: whoever
+        asks it for a further event gets Cancelled. InputError from within `load_lora`'s `on_event`.
+        """
+        self._turns.end(self.models.close)
 
     def __enter__(self) -> Pipeline:
         return self
@@ -150,29 +166,18 @@ class Pipeline:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        if not self._busy.acquire(blocking=False):
-            raise InputError("the pipeline is busy with another run",
-                             remedy="finish or close that one, or open a second Pipeline")
-        try:
-            yield
-        finally:
-            self._busy.release()
-
     def _run(self, request: Request, route: str) -> Generator[Event, None, None]:
-        with self._alone():
-            started, past = time.perf_counter(), _Past()
-            try:
-                mesh = yield from past.watch(RECIPES[route].run(self.models, request))
-            except BackendError:
-                # What a backend that failed still holds may be of no use: the next run opens everything anew.
-                self.models.close()
-                raise
-            timings = past.timings | {"loading": past.loading, "total": time.perf_counter() - started}
-            yield Result(Generation(mesh, past.stages(), timings, tuple(past.notices), self._provenance(request, route),
-                                    self.pack.manifest.metres_per_unit, past.peak_memory, past.device_memory,
-                                    None if request.mesh is None else request.mesh.placement))
+        started, past = time.perf_counter(), _Past()
+        try:
+            mesh = yield from past.watch(RECIPES[route].run(self.models, request))
+        except BackendError:
+            # What a backend that failed still holds may be of no use: the next run opens everything anew.
+            self.models.close()
+            raise
+        timings = past.timings | {"loading": past.loading, "total": time.perf_counter() - started}
+        yield Result(Generation(mesh, past.stages(), timings, tuple(past.notices), self._provenance(request, route),
+                                self.pack.manifest.metres_per_unit, past.peak_memory, past.device_memory,
+                                None if request.mesh is None else request.mesh.placement))
 
     def _provenance(self, request: Request, route: str) -> dict[str, Any]:
         manifest = self.pack.manifest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TextIO
 
-from .events import Event, Notice, StageDone, StageStarted, Step
+from .events import EngineBuild, Event, Notice, StageDone, StageStarted, Step
 
 ERASE = "\r\x1b[K"
 
@@ -24,6 +24,8 @@ class Progress:
             self._show(self._label(event.stage))
         elif isinstance(event, Step):
             self._show(f"{self._label(event.stage)}  step {event.index} of {event.total}")
+        elif isinstance(event, EngineBuild):
+            self._show(f"building an engine for {event.component}: {100 * event.share:.0f} %")
         elif isinstance(event, StageDone):
             self._line(f"{self._label(event.stage)}  {event.seconds:6.2f} s")
         elif isinstance(event, Notice):

@@ -26,7 +26,8 @@ Stage = Generator[Event, None, T]
 
 def run_stage(models: Models, name: str, work: Callable[[], T] | Stage[T]) -> Stage[T]:
     """`work` between StageStarted and StageDone: a function for what is done in one piece, else a generator."""
-    reset_peak()
+    if models.measure_memory:
+        reset_peak()
     models.reset_device_peak()
     started, loaded = time.perf_counter(), models.loading
     yield StageStarted(name)
@@ -36,7 +37,8 @@ def run_stage(models: Models, name: str, work: Callable[[], T] | Stage[T]) -> St
     models.stage_done()
     for message in notices:
         yield Notice(message)
-    yield StageDone(name, time.perf_counter() - started, models.loading - loaded, peak_bytes(), device_bytes)
+    peak = peak_bytes() if models.measure_memory else None
+    yield StageDone(name, time.perf_counter() - started, models.loading - loaded, peak, device_bytes)
     return result
 
 

@@ -16,6 +16,7 @@ from .merge import NetworkWeights
 
 if TYPE_CHECKING:
     from ..models import Models
+    from ..pack_engines import OnBuild
 
 # The UNets, in the order in which one is taken where the caller names none.
 COMPONENTS = ("refiner_step", "views_step")
@@ -42,15 +43,16 @@ class Loras:
         self._models = models
         self.applied: tuple[Applied, ...] = ()
 
-    def load(self, file: str | Path, scale: float = 1.0, component: str | None = None) -> None:
-        """Put one more on. Errors: InputError, BackendError; what was on before is then on as it was."""
+    def load(self, file: str | Path, scale: float = 1.0, component: str | None = None,
+             on_build: OnBuild = lambda name, share: None) -> None:
+        """Put one more on. Errors: InputError, BackendError, and what `on_build` raises; what was on before is then on as it was."""
         if isinstance(scale, bool) or not isinstance(scale, Real) or not abs(float(scale)) <= LARGEST_SCALE:
             raise InputError("the LoRA's scale is out of range", received=repr(scale),
                              expected=f"a number, {-LARGEST_SCALE:g} to {LARGEST_SCALE:g}")
         kind, before = self._component(component), self.applied
         self._use(kind, (*before, Applied(read_lora(file), float(scale), kind)))
         try:
-            self._check_finite(kind)
+            self._check_finite(kind, on_build)
         except BaseException:
             self._use(kind, before)
             raise
@@ -82,10 +84,10 @@ class Loras:
         pack = self._models.pack
         return NetworkWeights(pack.path(pack.component(kind).file)).merged(mine) if mine else {}
 
-    def _check_finite(self, kind: str) -> None:
+    def _check_finite(self, kind: str, on_build: OnBuild) -> None:
         """Replay the golden inputs: there is no reference for other weights, but no network may answer with NaN."""
         pack = self._models.pack
-        outputs = self._models.engine(kind).run(Golden(pack).inputs(pack.component(kind)))
+        outputs = self._models.engine(kind, on_build).run(Golden(pack).inputs(pack.component(kind)))
         broken = [name for name, value in outputs.items() if not np.isfinite(value).all()]
         if broken:
             raise InputError(f"with the LoRA {self.applied[-1].lora.name}, {kind} gives values that are not finite",

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...engines import parent
 from ...engines.errors import InputError
 from .boxmap import box_unwrap
 from .mesh import Mesh
@@ -77,10 +78,10 @@ def _run_xatlas(mesh: Mesh, texture_size: int, timeout_s: float) -> tuple[np.nda
         raise _Unavailable(f"the mesh has {len(mesh.faces)} faces")
     header = np.array([len(mesh.vertices), len(mesh.faces)], "<i8")
     data = header.tobytes() + mesh.vertices.astype("<f4").tobytes() + mesh.faces.astype("<u4").tobytes()
-    return _parse(_communicate(_command(texture_size), data, timeout_s), mesh)
+    return _parse(_communicate(_command(texture_size, timeout_s), data, timeout_s), mesh)
 
 
-def _command(texture_size: int) -> list[str]:
+def _command(texture_size: int, timeout_s: float) -> list[str]:
     """The command line of the child: an isolated interpreter that finds numpy and xatlas only."""
     executable = Path(sys.executable or "")
     if getattr(sys, "frozen", False) or not executable.stem.lower().startswith(("python", "pypy")):
@@ -89,7 +90,7 @@ def _command(texture_size: int) -> list[str]:
     if None in specs:
         raise _Unavailable("the package xatlas is not installed")
     folders = [Path(specs[0].origin).parents[1], Path(specs[1].origin).parent]
-    return [str(executable), "-I", "-S", str(WORKER), str(texture_size), str(PADDING),
+    return [str(executable), "-I", "-S", str(WORKER), str(texture_size), str(PADDING), str(timeout_s), parent.__file__, str(os.getpid()),
             *dict.fromkeys(map(str, folders))]
 
 

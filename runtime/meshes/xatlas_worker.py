@@ -1,19 +1,25 @@
 """The child process of `unwrap`: one mesh in on stdin, its atlas out on stdout.
 
 It is run by path, in an isolated interpreter, and imports nothing of this project: numpy and xatlas
-are all that its start costs. Arguments: texture size, padding in texels, then the folders that hold
-the two packages. In: two little-endian int64 (vertex count, face count), then float32 positions and
+are all that its start costs. Arguments: texture size, padding in texels, seconds that it may take, the
+path of `engines/parent.py`, the id of the process that started it, then the folders that hold the two
+packages. In: two little-endian int64 (vertex count, face count), then float32 positions and
 uint32 faces. Out: one int64 (vertex count), then uint32 source vertices, uint32 faces, float32
 texture coordinates.
 """
 
+import faulthandler
+import runpy
 import sys
 
 
 def main() -> None:
     """Read, unwrap, write; any exception ends the process with status 1 and its text on stderr."""
     resolution, padding = int(sys.argv[1]), int(sys.argv[2])
-    sys.path[:0] = sys.argv[3:]
+    # Whoever started it ends it sooner; this is for systems where it may outlive that process.
+    faulthandler.dump_traceback_later(float(sys.argv[3]) + 1.0, exit=True)
+    runpy.run_path(sys.argv[4])["end_with_parent"](int(sys.argv[5]))
+    sys.path[:0] = sys.argv[6:]
     import numpy as np
     import xatlas
 

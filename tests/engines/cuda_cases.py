@@ -75,8 +75,10 @@ def the_pool(pretend):
     taken = pretend.count("cuMemAlloc")
     del array
     assert memory.upload(VALUES).numpy().tolist() == VALUES.tolist() and pretend.count("cuMemAlloc") == taken
+    streams = pretend.count("cuStreamDestroy")
     memory.close()
-    assert memory.held_bytes == 0
+    memory.close()
+    assert memory.held_bytes == 0 and pretend.count("cuStreamDestroy") == streams + 1
 
 
 def a_capture_is_done_at_its_launch(pretend):

@@ -35,7 +35,7 @@ static CUresult cuCtxGetId(void *c, unsigned long long *i) { *i = 7; return OK; 
 static CUresult cuCtxGetStreamPriorityRange(int *low, int *high) { *low = 0; *high = -5; return OK; }
 static CUresult cuCtxSynchronize(void) { CALLED(cuCtxSynchronize); return capturing ? UNSUPPORTED_IN_CAPTURE : OK; }
 static CUresult cuStreamCreateWithPriority(void **s, unsigned f, int p) { *s = (void *)0x5000; return mine ? OK : 201; }
-static CUresult cuStreamDestroy(void *s) { return OK; }
+static CUresult cuStreamDestroy(void *s) { CALLED(cuStreamDestroy); return OK; }
 static CUresult cuStreamGetCtx(void *s, void **c) { *c = &current; return OK; }
 static CUresult cuStreamSynchronize(void *s) {
     CALLED(cuStreamSynchronize);

@@ -21,10 +21,13 @@ class Card:
 
 
 class PretendDriver:
-    """The functions of the CUDA driver API that `cuda_driver.Driver` calls. held : contexts that were not given back."""
+    """The functions of the CUDA driver API that `cuda_driver.Driver` calls.
+
+    held : contexts that were not given back; contexts : the numbers of the cards that one was made on, in order
+    """
 
     def __init__(self, *cards: Card, init: int = 0, cuda: int = 13000) -> None:
-        self.held = 0
+        self.held, self.contexts = 0, []
 
         def name(text: int, length: int, device: int) -> int:
             ctypes.memmove(text, cards[device].name.encode() + b"\0", len(cards[device].name.encode()) + 1)
@@ -35,6 +38,7 @@ class PretendDriver:
 
         def retain(context: int, device: int) -> int:
             self.held += not cards[device].no_context
+            self.contexts.append(device)
             return cards[device].no_context or put(Pointer, context, 1000 + device)
 
         def push(context: int) -> int:
@@ -43,6 +47,10 @@ class PretendDriver:
 
         def memory(free: int, total: int) -> int:
             return put(Size, free, cards[self._current].free) or put(Size, total, cards[self._current].total)
+
+        def bus(text: int, length: int, device: int) -> int:
+            ctypes.memmove(text, f"0000:{device:02x}:00.0".encode() + b"\0", 13)
+            return 0
 
         def release(device: int) -> int:
             self.held -= 1
@@ -55,6 +63,7 @@ class PretendDriver:
         self.cuDeviceGetName = function(name, Pointer, Int, Int)
         self.cuDeviceGetAttribute = function(attribute, Pointer, Int, Int)
         self.cuDeviceTotalMem_v2 = function(lambda size, device: put(Size, size, cards[device].total), Pointer, Int)
+        self.cuDeviceGetPCIBusId = function(bus, Pointer, Int, Int)
         self.cuDevicePrimaryCtxRetain = function(retain, Pointer, Int)
         self.cuCtxPushCurrent_v2 = function(push, Pointer)
         self.cuMemGetInfo_v2 = function(memory, Pointer, Pointer)
@@ -63,16 +72,36 @@ class PretendDriver:
 
 
 class PretendNvml:
-    """NVML, as far as `cuda_driver.driver_version` calls it."""
+    """The functions of NVML that `nvml.Nvml` calls. It knows the cards in order, and processes on each by their ids.
 
-    def __init__(self, version: str = "580.65.06", init: int = 0) -> None:
+    processes : for each card, bytes by the id of the process
+    """
+
+    def __init__(self, *cards: Card, version: str = "580.65.06", init: int = 0, processes: tuple[dict[int, int], ...] = ()) -> None:
         def answer(text: int, length: int) -> int:
             ctypes.memmove(text, version.encode() + b"\0", len(version) + 1)
             return 0
 
+        def card(bus: bytes, handle: int) -> int:
+            index = int(bus.decode().split(":")[1], 16)
+            return put(Pointer, handle, index + 1) if index < len(cards) else 6
+
+        def memory(handle: int, found: int) -> int:
+            each = cards[handle - 1]
+            numbers = (each.total, each.free, each.total - each.free)
+            return any(put(ctypes.c_uint64, found + 8 * i, value) for i, value in enumerate(numbers))
+
+        def running(handle: int, count: int, found: int) -> int:
+            for i, (pid, used) in enumerate(processes[handle - 1].items()):
+                put(ctypes.c_uint32, found + 24 * i, pid)
+                put(ctypes.c_uint64, found + 24 * i + 8, used)
+            return put(ctypes.c_uint, count, len(processes[handle - 1]))
+
         self.nvmlInit_v2 = function(lambda: init)
         self.nvmlSystemGetDriverVersion = function(answer, Pointer, Int)
-        self.nvmlShutdown = function(lambda: 0)
+        self.nvmlDeviceGetHandleByPciBusId_v2 = function(card, Text, Pointer)
+        self.nvmlDeviceGetMemoryInfo = function(memory, Pointer, Pointer)
+        self.nvmlDeviceGetComputeRunningProcesses_v3 = function(running, Pointer, Pointer, Pointer)
 
 
 def function(answer, *types):

@@ -41,23 +41,28 @@ class SimulatedGraph:
 class SimulatedCuda:
     """step_ms, graph_ms : that a kernel, and a graph of any size, take. total : bytes of the card
 
+    others : bytes that other programs hold of it; tells : whether it is known what this process holds
     refuses : names of methods that fail from now on; breaks : whether the GPU is lost when something fails
     """
 
     step_ms: float = 1.0
     graph_ms: float = 0.5
     total: int = 1 << 30
+    others: int = 0
+    tells: bool = True
     refuses: set = field(default_factory=set)
     breaks: bool = False
 
     def __post_init__(self):
         self.device, self.stream, self.lost = 0, STREAM, None
-        self.calls, self.clock = [], 0.0
+        self.calls, self.clock, self.closed = [], 0.0, False
         self.blocks = {}
+        self.vendors = 0  # bytes that libraries have taken by themselves
         self.recording = None
 
     def call(self, name, *details):
         self.calls.append((name, *details))
+        assert not self.closed, f"{name} after the stream was closed"
         if name in self.refuses:
             raise RuntimeError(f"simulated failure of {name}")
 
@@ -128,10 +133,14 @@ class SimulatedCuda:
 
     def free_bytes(self):
         used = sum(size for size, _ in self.blocks.values())
-        return self.total - used, self.total
+        return self.total - used - self.vendors - self.others, self.total
+
+    def process_bytes(self):
+        return sum(size for size, _ in self.blocks.values()) + self.vendors if self.tells else None
 
     def close(self):
         self.call("close")
+        self.closed = True
 
     @contextmanager
     def asked(self, subject):

@@ -9,10 +9,12 @@ from __future__ import annotations
 import threading
 
 import numpy as np
-import onnxruntime
 
 from meshwright.engines.onnxruntime import DTYPES
+from meshwright.engines.onnxruntime_import import import_onnxruntime
 from tests.engines.simulated_cuda import STREAM
+
+onnxruntime = import_onnxruntime()
 
 
 class SimulatedProvider:

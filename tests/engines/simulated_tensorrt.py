@@ -10,11 +10,11 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
 
 from meshwright.engines.onnx_weights import ModelWeights
 from meshwright.engines.onnxruntime import read_spec
+from meshwright.engines.onnxruntime_import import import_onnxruntime
 from meshwright.engines.tensorrt_plan import DTYPES
 from meshwright.engines.tensorrt_products import Product
 from tests.engines.platforms import TENSORRT_RTX
@@ -23,6 +23,8 @@ from tests.engines.simulated_cuda import ALIGNMENT, STREAM
 if TENSORRT_RTX.args[0]:
     pytest.skip(TENSORRT_RTX.kwargs["reason"], allow_module_level=True)
 import tensorrt_rtx  # noqa: E402
+
+onnxruntime = import_onnxruntime()
 
 MAGIC = b"a simulated plan of "
 ERROR = tensorrt_rtx.ILogger.Severity.ERROR

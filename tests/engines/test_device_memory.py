@@ -107,6 +107,8 @@ def test_closing(memory):
     memory.close()
     memory.close()
     assert memory.held_bytes == 0 and not memory.cuda.blocks
+    assert memory.cuda.names()[-3:] == ["synchronise", "free", "close"]  # the stream goes too, once nothing uses it
+    assert memory.cuda.names().count("close") == 1
     with pytest.raises(EngineError, match="the device array is closed"):
         kept.numpy()
     kept.close()

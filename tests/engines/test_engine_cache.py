@@ -107,8 +107,8 @@ def test_what_was_noted_beside_an_engine_goes_when_another_takes_its_place(cache
     assert list(cache.folder.iterdir()) == [entry.path]
 
 
-@pytest.mark.parametrize("error", [BackendError("out of memory"), KeyboardInterrupt(), OSError(28, "No space left on device")],
-                         ids=["vendor", "interrupt", "full-disk"])
+@pytest.mark.parametrize("error", [BackendError("out of memory"), KeyboardInterrupt(), BrokenPipeError(32, "nobody reads the progress")],
+                         ids=["vendor", "interrupt", "pipe"])
 def test_a_build_that_fails_leaves_the_cache_as_it_was(cache, model, error):
     store(cache, model)
     before = {path: path.read_bytes() for path in cache.folder.iterdir()}
@@ -117,11 +117,19 @@ def test_a_build_that_fails_leaves_the_cache_as_it_was(cache, model, error):
         path.write_bytes(b"half an eng")
         raise error
 
-    with pytest.raises(OutputError if isinstance(error, OSError) else type(error)) as caught:
+    with pytest.raises(type(error)) as caught:
         cache.store("p/a", key(model), model, build)
-    assert {path: path.read_bytes() for path in cache.folder.iterdir()} == before
-    if isinstance(error, OSError):
-        assert "No space left on device; set MESHWRIGHT_CACHE to a folder" in str(caught.value)
+    assert caught.value is error and {path: path.read_bytes() for path in cache.folder.iterdir()} == before
+
+
+def test_a_disk_that_is_full_when_the_engine_is_put_in_place(cache, model, monkeypatch):
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(engine_cache.shutil, "copyfileobj", full)
+    with pytest.raises(OutputError, match="No space left on device; set MESHWRIGHT_CACHE to a folder"):
+        store(cache, model)
+    assert list(cache.folder.iterdir()) == []
 
 
 @pytest.mark.parametrize("folder", ["/proc/engines", "a-file"])
@@ -254,6 +262,11 @@ def test_one_build_at_a_time(cache, end):
             waited.append(who)
             holder.kill() if end == "killed" else holder.stdin.close()
 
+        def give_up():
+            raise InputError("it takes too long")
+
+        with pytest.raises(InputError, match="too long"), cache.lock(lambda who: None, give_up):
+            pass
         with cache.lock(let_go):
             assert waited == [f"process {holder.pid}"]
         prune(cache, machine(), waited.append)

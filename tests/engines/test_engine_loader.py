@@ -56,6 +56,16 @@ def test_a_damaged_engine_is_built_again_with_the_reason(cache, tmp_path):
     assert told.notes[0].endswith("; it is built again") and load(cache, affine(tmp_path))[:2] == (again, False)
 
 
+def test_what_a_build_that_was_killed_has_left_is_swept(cache, tmp_path):
+    cache.folder.mkdir()
+    (cache.folder / ".build-00.raw.part").write_bytes(b"half an engine")
+    (cache.folder / ".build-00.raw.part-a").mkdir()
+    (cache.folder / ".build-00.raw.part-a/affine.onnx").write_bytes(b"a copy with other weights")
+    (cache.folder / ".01.part").write_bytes(b"a note that somebody is just writing")
+    entry = load(cache, affine(tmp_path))[0]
+    assert {path.name for path in cache.folder.iterdir()} == {"lock", ".01.part", entry.path.name}
+
+
 def test_a_build_is_estimated_by_those_before(cache, tmp_path):
     order = affine(tmp_path)
     seconds = load(cache, order)[0].seconds

@@ -7,19 +7,22 @@ import pytest
 
 from meshwright.engines import hardware
 from meshwright.engines.cuda_driver import Driver
-from meshwright.engines.errors import BackendUnavailable
 from meshwright.engines.hardware import Host, look, look_at_host
-from tests.engines.pretend_driver import Card, PretendDriver
+from meshwright.engines.nvml import Nvml
+from tests.engines.pretend_driver import Card, PretendDriver, PretendNvml
 
 
 @pytest.fixture
 def pretend(monkeypatch):
     """A machine with these cards."""
 
-    def install(*cards, version="580.65.06", **driver):
-        monkeypatch.setattr(hardware, "Driver", lambda: Driver(PretendDriver(*cards, **driver)))
-        monkeypatch.setattr(hardware, "driver_version", lambda: version)
-        return look()
+    def install(*cards, nvml=0, contexts=None, **driver):
+        pretended = PretendDriver(*cards, **driver)
+        monkeypatch.setattr(hardware, "Driver", lambda: Driver(pretended))
+        monkeypatch.setattr(hardware, "Nvml", lambda: Nvml(PretendNvml(*cards, init=nvml)))
+        found = look()
+        assert pretended.held == 0 and (contexts is None or pretended.contexts == contexts)
+        return found
 
     return install
 
@@ -39,23 +42,20 @@ def test_there_are_gpus_or_a_reason():
 
 
 def test_cards_and_driver(pretend):
-    found = pretend(Card(), Card("NVIDIA H200", (9, 0)))
+    found = pretend(Card(), Card("NVIDIA H200", (9, 0), free=7 << 30), contexts=[0])
     assert [gpu.name for gpu in found.gpus] == ["Pretend GPU", "NVIDIA H200"]
-    assert found.gpus[1].compute_capability == "9.0" and found.gpus[0].free_bytes == 20 << 30
+    assert found.gpus[1].compute_capability == "9.0" and [gpu.free_bytes for gpu in found.gpus] == [20 << 30, 7 << 30]
     assert (found.driver, found.cuda, found.no_gpu, found.old_driver) == ("580.65.06", "13.0", None, None)
 
 
-def test_a_fact_less_is_told_and_stops_nothing(pretend, monkeypatch):
+def test_a_fact_less_is_told_and_stops_nothing(pretend):
     found = pretend(Card(no_context=2), Card())
     assert found.gpus[0].free_bytes is None and "the GPU's memory is full" in found.gpus[0].why_not["free_bytes"]
     assert found.gpus[0].total_bytes == 24 << 30 and found.gpus[1].free_bytes == 20 << 30
 
-    def refuse():
-        raise BackendUnavailable("the driver's version", received="NVML error 9")
-
-    monkeypatch.setattr(hardware, "driver_version", refuse)
-    found = look()
-    assert found.driver is None and found.why_not == {"driver": "the driver's version; received NVML error 9"} and len(found.gpus) == 2
+    found = pretend(Card(), Card(), nvml=9)
+    assert found.driver is None and found.why_not == {"driver": "NVML did not start; received NVML error 9"}
+    assert found.gpus[0].free_bytes == 20 << 30 and found.gpus[1].why_not == {"free_bytes": "NVML did not start; received NVML error 9"}
 
 
 def test_a_driver_without_a_card(pretend):

@@ -1,14 +1,16 @@
 """The ONNX Runtime backend on real files: both verbs, its buffers and its errors."""
 
 import numpy as np
-import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
 from meshwright.engines import EngineSpec, TensorSpec, open_engine
 from meshwright.engines.errors import BackendError, BackendUnavailable, EngineError, ModelFileError, TensorError
 from meshwright.engines.onnxruntime import OnnxRuntimeEngine, _find_libraries
+from meshwright.engines.onnxruntime_import import import_onnxruntime
 from tests.engines import models
+
+onnxruntime = import_onnxruntime()
 
 STEPS, LENGTH = 5, 3
 

@@ -4,7 +4,6 @@ import inspect
 import logging
 
 import numpy as np
-import onnxruntime
 import pytest
 
 from meshwright.engines import DeviceArray, open_engine
@@ -12,10 +11,13 @@ from meshwright.engines.errors import BackendError, DeviceLost
 from meshwright.engines.graph_choice import GraphChoice
 from meshwright.engines.kept_loops import MOST
 from meshwright.engines.onnxruntime_gpu import OnnxRuntimeGpuEngine
+from meshwright.engines.onnxruntime_import import import_onnxruntime
 from tests.engines import models
 from tests.engines import simulated_onnxruntime as simulated
 from tests.engines.gpu_bench import GpuBench
 from tests.engines.test_onnxruntime import affine_inputs, loop_inputs
+
+onnxruntime = import_onnxruntime()
 
 CUDA = "CUDAExecutionProvider"
 
@@ -157,19 +159,46 @@ def test_loops_give_their_buffers_and_graphs_back(bench):
     assert bench.memory.held_bytes == 0 and not bench.cuda.blocks
 
 
+def takes(bench, monkeypatch, session=0, run=0, others=0):
+    """Bytes that the session, each run, and meanwhile another program take of the GPU."""
+    def more(count, work):
+        def done(*given):
+            bench.cuda.vendors += count
+            bench.cuda.others += others
+            return work(*given)
+        return done
+
+    monkeypatch.setattr("meshwright.engines.onnxruntime._open", more(session, bench.provider.open))
+    monkeypatch.setattr(simulated.SimulatedSession, "run_with_iobinding", more(run, simulated.SimulatedSession.run_with_iobinding))
+
+
 def test_what_the_session_takes_of_the_gpu_is_counted(bench, monkeypatch):
-    taken = []
-    monkeypatch.setattr(bench.cuda, "free_bytes", lambda: (1 << 30) - sum(taken) - sum(size for size, _ in bench.cuda.blocks.values()))
-    free = bench.cuda.free_bytes
-    monkeypatch.setattr(bench.cuda, "free_bytes", lambda: (free(), 1 << 30))
-    opened = bench.provider.open
-    monkeypatch.setattr("meshwright.engines.onnxruntime._open", lambda *given: (taken.append(70_000), opened(*given))[1])
+    takes(bench, monkeypatch, session=70_000)
     with bench.open() as engine:
         assert bench.memory.held_bytes == 70_000
         engine.scan(*loop_inputs())
         assert bench.memory.peak_bytes > 70_000
     bench.memory.trim()
     assert bench.memory.held_bytes == 0
+
+
+def test_what_other_programs_take_meanwhile_is_not_counted(affine, monkeypatch):
+    takes(affine, monkeypatch, session=70_000, run=1_000, others=5_000_000)
+    with affine.open() as engine:
+        for batch, counted in ((2, 71_000), (3, 72_000)):
+            engine.run(affine_inputs(batch))
+            affine.memory.trim()
+            assert affine.memory.held_bytes == counted
+
+
+def test_where_nobody_says_what_a_process_holds_its_weights_are_counted(affine, monkeypatch):
+    affine.cuda.tells = False
+    takes(affine, monkeypatch, session=70_000, run=1_000, others=5_000_000)
+    with affine.open() as engine:
+        engine.run(affine_inputs())
+        affine.memory.trim()
+        assert affine.memory.held_bytes == affine.model.stat().st_size
+    assert affine.memory.held_bytes == 0
 
 
 def test_a_gpu_that_stops_answering(bench):

@@ -4,6 +4,7 @@
 import pytest
 
 from meshwright.engines import packages
+from meshwright.engines.onnxruntime_import import import_onnxruntime
 from meshwright.engines.packages import PACKAGES, Package, Trial, licence_of
 from tests.engines import models
 
@@ -43,7 +44,7 @@ def install(tmp_path, monkeypatch):
 def test_onnxruntime_runs_a_model_here(tmp_path):
     found = Trial(RUNS, models.loop(tmp_path / "loop.onnx")).end()
     assert found.installed and found.broken is None and found.providers["CPUExecutionProvider"] is None
-    assert found.version == __import__("onnxruntime").__version__ and found.license
+    assert found.version == import_onnxruntime().__version__ and found.license
 
 
 def test_onnxruntime_on_a_model_that_is_none(tmp_path):
@@ -119,4 +120,4 @@ def test_a_licence_that_is_a_whole_text_is_left_out(install):
 def test_files_in_the_working_folder_are_not_taken_for_packages(tmp_path, monkeypatch):
     (tmp_path / "onnxruntime.py").write_text("raise SystemExit('taken')")
     monkeypatch.chdir(tmp_path)
-    assert Trial(RUNS).end().version == __import__("onnxruntime").__version__
+    assert Trial(RUNS).end().version == import_onnxruntime().__version__

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from dataclasses import replace
 
@@ -16,12 +15,15 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from meshwright.engines import tensorrt_build, tensorrt_worker
+from meshwright.engines.engine_cache import EngineCache
+from meshwright.engines.engine_key import model_hashes
+from meshwright.engines.engine_loader import EngineLoader
 from meshwright.engines.errors import BackendError, EngineError, ModelFileError, OutputError
 from meshwright.engines.tensorrt_build import ELSEWHERE, build_to, workspace_limit
 from meshwright.engines.tensorrt_builder import Phases, failed
 from meshwright.engines.tensorrt_network import Range
 from tests.engines import models
-from tests.engines.engines_on_disk import NO_GPU, affine, machine
+from tests.engines.engines_on_disk import NO_GPU, Told, affine, machine
 from tests.engines.platforms import TENSORRT_RTX
 
 pytestmark = TENSORRT_RTX
@@ -63,9 +65,7 @@ def test_weights_beside_the_model_are_found(tmp_path):
     assert (tmp_path / "engine").stat().st_size > 64 * 64 * 3 * 2  # the weights are in it
 
 
-def test_other_weights_take_the_place_of_the_models_own(tmp_path, monkeypatch):
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
-    (tmp_path / "temporary").mkdir()
+def test_other_weights_take_the_place_of_the_models_own(tmp_path):
     order = replace(affine(tmp_path), model=models.half_weights(tmp_path / "half.onnx", 64, 3), axes={"rows": Range(1, 4, 4)})
     files = {path: path.read_bytes() for path in tmp_path.glob("half.onnx*")}
     weights = {"w1.half": np.full((64, 64), 0.4375, np.float16)}
@@ -74,7 +74,8 @@ def test_other_weights_take_the_place_of_the_models_own(tmp_path, monkeypatch):
     plain, engine = ((tmp_path / name).read_bytes() for name in ("plain", "engine"))
     held = weights["w1.half"].astype(np.float32).tobytes()  # the cast is calculated when the engine is built
     assert held in engine and held not in plain
-    assert {path: path.read_bytes() for path in files} == files and not list((tmp_path / "temporary").iterdir())
+    assert {path: path.read_bytes() for path in files} == files
+    assert {path.name for path in tmp_path.iterdir()} == {"affine.onnx", *(path.name for path in files), "plain", "engine"}
 
 
 @pytest.mark.parametrize("make", [lambda path: attention(path, 8), byte_table], ids=["attention", "byte-table"])
@@ -114,9 +115,6 @@ def test_ranges_that_make_no_sense(lengths):
 
 
 def test_what_a_callback_raises_ends_the_build(tmp_path):
-    class Stop(Exception):
-        pass
-
     def stop(share):
         raise Stop
 
@@ -128,6 +126,52 @@ def test_a_full_disk(tmp_path):
     (tmp_path / "in-the-way").mkdir()
     with pytest.raises(OutputError, match="make room, or set MESHWRIGHT_CACHE"):
         build_to(affine(tmp_path), tmp_path / "in-the-way", [].append)
+
+
+class Stop(Exception):
+    pass
+
+
+def test_who_waits_may_end_a_build_that_says_nothing(tmp_path, monkeypatch):
+    """The progress is told again and again, so that a caller can raise within half a second of a step that takes a minute."""
+    monkeypatch.setattr(tensorrt_build, "_command", lambda: [sys.executable, "-c", "import time; time.sleep(60)"])
+    told = []
+
+    def stop(share):
+        told.append(share)
+        if len(told) == 3:
+            raise Stop
+
+    with pytest.raises(Stop):
+        build_to(affine(tmp_path), tmp_path / "engine", stop)
+    assert told == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere a lock belongs to one process")
+def test_the_process_that_builds_holds_the_lock_too(tmp_path):
+    import fcntl
+
+    held, other = (os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT) for _ in range(2))
+    fcntl.flock(held, fcntl.LOCK_EX)
+
+    def stop(share):
+        os.close(held)  # as if this process had ended
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        raise Stop
+
+    with pytest.raises(Stop):
+        build_to(affine(tmp_path), tmp_path / "engine", stop, held)
+    fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.close(other)
+
+
+def test_a_process_that_does_not_start_is_no_fault_of_the_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(tensorrt_build, "_command", lambda: [str(tmp_path / "no-such-interpreter")])
+    order = affine(tmp_path)
+    with pytest.raises(BackendError) as caught:
+        EngineLoader(EngineCache(tmp_path / "cache"), NO_GPU).load("p/affine", order, model_hashes(order.model), Told().teller)
+    assert str(caught.value).startswith("affine.onnx cannot be built; received the process that builds it did not start: [Errno 2]")
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows ends processes otherwise")
@@ -149,7 +193,10 @@ def test_a_process_that_gets_no_memory_says_so(tmp_path, monkeypatch, capfd):
     def full(*arguments):
         raise MemoryError
 
-    request = {"product": "tensorrt-rtx", "model": "big.onnx", "out": str(tmp_path / "engine"), "workspace": None, "flags": [], "axes": {}}
+    request = {"parent": os.getppid(), "product": "tensorrt-rtx", "model": "big.onnx", "out": str(tmp_path / "engine"),
+               "workspace": None, "flags": [], "axes": {}}
+    for name in ("end_with_parent", "end_with_input"):  # of the process that runs the tests
+        monkeypatch.setattr(tensorrt_worker, name, lambda *arguments: None)
     monkeypatch.setattr(tensorrt_worker, "build", full)
     monkeypatch.setattr(tensorrt_worker, "_private_output", lambda: sys.stdout)
     monkeypatch.setattr(tensorrt_worker.signal, "signal", lambda *arguments: None)

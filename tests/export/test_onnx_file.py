@@ -6,15 +6,17 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnx_ir
-import onnxruntime
 import pytest
 import torch
 
 from meshwright.engines import open_engine
 from meshwright.engines.errors import ExportError
+from meshwright.engines.onnxruntime_import import import_onnxruntime
 from meshwright.export.onnx_file import OPSET, check_operators, write_onnx
 from meshwright.export.spec import FP16_STORED, FP32, ComponentSpec, Input
 from tests.export.small import Broken, Noisy, Rows, spec
+
+onnxruntime = import_onnxruntime()
 
 
 def run(path, rows):

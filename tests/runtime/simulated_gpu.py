@@ -12,11 +12,12 @@ import pytest
 
 from meshwright.engines import engine_loader, hardware, tensorrt_products
 from meshwright.engines.cuda_driver import Driver
+from meshwright.engines.nvml import Nvml
 from meshwright.engines.onnx_weights import ModelWeights
 from meshwright.engines.tensorrt_network import Range
 from meshwright.runtime import backends
 from meshwright.runtime.build_axes import RANGES
-from tests.engines.pretend_driver import Card, PretendDriver
+from tests.engines.pretend_driver import Card, PretendDriver, PretendNvml
 from tests.engines.simulated_cuda import SimulatedCuda
 from tests.engines.simulated_tensorrt import SimulatedTensorRT, write_plan
 from tests.runtime.tiny_pack import TOKENS, WIDTH
@@ -38,7 +39,7 @@ class SimulatedGpu:
         driver = Driver(PretendDriver(card or Card()))
         for module in (hardware, backends):
             monkeypatch.setattr(module, "Driver", lambda: driver)
-        monkeypatch.setattr(hardware, "driver_version", lambda: "580.65.06")
+        monkeypatch.setattr(hardware, "Nvml", lambda: Nvml(PretendNvml()))
         monkeypatch.setattr(tensorrt_products, "_has", lambda distribution: True)
         monkeypatch.setattr(Product, "is_installed", property(lambda product: product.name == "tensorrt-rtx"))
         monkeypatch.setattr(Product, "version", lambda product: "1.7")
@@ -53,13 +54,13 @@ class SimulatedGpu:
         self.cuda = self.trt.cuda = SimulatedCuda()
         return self.cuda
 
-    def _build(self, order, out: Path, on_progress) -> None:
+    def _build(self, order, out: Path, on_progress, lock: int) -> None:
         self.built.append(order.model.stem)
         on_progress(0.5)
         axes = {name: (each.low, each.best, each.high) for name, each in order.axes.items()}
         model = self.spoil.get(order.model.stem, order.model)
         if order.weights:
-            folder = out.parent / f"{out.name}-model"  # a plan of the simulation names its model, which has to stay
+            folder = out.parent / f"model-of{out.name}"  # a plan of the simulation names its model, which has to stay
             folder.mkdir(exist_ok=True)
             model = ModelWeights(model).write(order.weights, folder)
         write_plan(model, path=out, **axes)

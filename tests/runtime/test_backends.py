@@ -2,13 +2,14 @@
 
 import json
 import shutil
+import threading
 
 import numpy as np
 import pytest
 
 from meshwright.engines import DeviceArray, engine_loader, side_file
-from meshwright.engines.errors import BackendError, DeviceLost, EngineError
-from meshwright.runtime import InputError, Notice, Pipeline, StageDone, backends
+from meshwright.engines.errors import BackendError, DeviceLost, EngineError, OutputError
+from meshwright.runtime import Cancelled, InputError, Notice, Pipeline, StageDone, Step, backends
 from meshwright.runtime.build_command import build_missing
 from meshwright.runtime.pack import Pack
 from meshwright.runtime.ways import Ways
@@ -112,6 +113,23 @@ def test_latents_and_planes_stay_on_the_device(built, tiny, monkeypatch):
                            ("shap_e_field", "weight_0")):
             assert isinstance(taken[kind][name], DeviceArray), kind
     assert isinstance(taken["reconstructor"]["views"], np.ndarray)
+
+
+@TENSORRT_RTX
+def test_closing_during_a_run_frees_nothing_that_the_gpu_still_writes(built, tiny):
+    """The steps of a loop go on while the caller looks at one of them; the run is ended before its memory goes."""
+    pipe = Pipeline.open(tiny, threads=1)
+    run = pipe.stream("a red chair", prior_steps=300, **FAST)
+    assert next(event for event in run if isinstance(event, Step))
+    cuda = built.cuda
+    pipe.close()
+    assert not [thread for thread in threading.enumerate() if thread.name == "meshwright-steps"]
+    assert cuda.names()[-1] == "close" and not cuda.blocks
+    with pytest.raises(Cancelled, match="the pipeline was closed meanwhile"):
+        next(run)
+    assert pipe.generate("a red chair", **FAST).provenance["backend"] == "tensorrt-rtx"
+    pipe.close()
+    assert cuda.names()[-1] == built.cuda.names()[-1] == "close"
 
 
 @TENSORRT_RTX
@@ -330,14 +348,14 @@ def test_a_gpu_that_vanishes_in_a_check_leaves_the_other_engines(main, gpu, tiny
 
 @TENSORRT_RTX
 def test_what_failed_is_told_of_though_the_disk_fills_up_later(main, gpu, monkeypatch):
-    def refuse(order, out, on_progress):
+    def refuse(order, out, on_progress, lock):
         if order.model.stem == "text_encoder":
             raise EngineError("the range of an open axis")
-        raise OSError(28, "No space left on device")
+        raise OutputError(f"{out} cannot be written", received="No space left on device")
 
     monkeypatch.setattr(engine_loader, "build_to", refuse)
     ended = main("build", "tiny", "--backend", "tensorrt-rtx")
-    assert ended.returncode == 2 and "meshwright: the range of an open axis\nmeshwright: the engine cache " in ended.stderr
+    assert ended.returncode == 2 and "meshwright: the range of an open axis\nmeshwright: " in ended.stderr
 
 
 @TENSORRT_RTX

@@ -7,12 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from meshwright.runtime.pack import file_hash
 from tests.engines import models
 from tests.engines.platforms import TENSORRT_RTX
+from tests.processes import A_MOMENT, children_of, is_alive, wait_for
 
 
 @pytest.fixture(autouse=True)
@@ -88,6 +90,23 @@ def test_a_signal_ends_the_build_and_leaves_nothing(cache, number, send):
     out, said = ended.communicate(timeout=60)
     assert (ended.returncode, out, said) == (128 + number, "", "meshwright: stopped\n")
     assert [path.name for path in cache.iterdir()] == ["lock"]
+
+
+@TENSORRT_RTX
+def test_a_build_that_is_killed_takes_its_worker_along(cache):
+    """The lock is free when both have ended, and not before; what they leave, the next build sweeps."""
+    command = [sys.executable, "-m", "meshwright.runtime.cli", "build", "props", "--backend", "tensorrt-rtx", "--component"]
+    with subprocess.Popen([*command, "refiner_step"], stderr=subprocess.DEVNULL) as build:
+        assert wait_for(lambda: children_of(build.pid))
+        (worker,) = children_of(build.pid)
+        assert wait_for(lambda: "tensorrt_rtx" in Path(f"/proc/{worker}/maps").read_text())
+        os.kill(worker, signal.SIGSTOP)  # it must not find out by itself
+        assert is_alive(worker) and build.poll() is None
+        build.kill()
+        assert wait_for(lambda: not is_alive(worker), A_MOMENT)
+    (cache / ".build-0.raw.part").write_bytes(b"of one that was killed while it wrote")
+    subprocess.run([*command, "field_color"], check=True, capture_output=True, timeout=60)
+    assert [path.suffix for path in sorted(cache.iterdir())] == ["", ".engine"]
 
 
 @TENSORRT_RTX

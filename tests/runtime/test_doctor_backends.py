@@ -9,6 +9,7 @@ from meshwright.engines.cuda_driver import Driver
 from meshwright.engines.engine_key import make_key
 from meshwright.engines.engine_verdict import verdict_on, write_verdict
 from meshwright.engines.graph_choice import GraphChoice, GraphChoices
+from meshwright.engines.nvml import Nvml
 from meshwright.engines.packages import PACKAGES, Found
 from meshwright.runtime import doctor, doctor_packs
 from meshwright.runtime.doctor import examine
@@ -16,7 +17,7 @@ from meshwright.runtime.doctor_page import page
 from meshwright.runtime.pack import Pack
 from meshwright.runtime.pack_engines import PackEngines, engine_name, files_of, order_of
 from meshwright.runtime.ways import Machine, Ways
-from tests.engines.pretend_driver import Card, PretendDriver
+from tests.engines.pretend_driver import Card, PretendDriver, PretendNvml
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
@@ -27,7 +28,7 @@ def with_cards(again, monkeypatch):
 
     def look(*cards, onnxruntime=None, **driver):
         monkeypatch.setattr(hardware, "Driver", lambda: Driver(PretendDriver(*cards, **driver)))
-        monkeypatch.setattr(hardware, "driver_version", lambda: "580.65.06")
+        monkeypatch.setattr(hardware, "Nvml", lambda: Nvml(PretendNvml(*cards)))
         again["onnxruntime"] = replace(again["onnxruntime"], **(onnxruntime or {}))
         return examine(["props"])
 

@@ -9,8 +9,8 @@ import pytest
 import meshwright.runtime
 
 PUBLIC = {
-    "Cancelled", "Check", "CoarseMesh", "CoarseViews", "Cutout", "EmptyShape", "Event", "Generation", "InputError", "Mesh",
-    "MeshFile", "MeshwrightError", "Notice", "OutputError", "Pack", "PackCorrupt", "PackError", "PackFormat", "PackNotFound",
+    "Cancelled", "Check", "CoarseMesh", "CoarseViews", "Cutout", "EmptyShape", "EngineBuild", "Event", "Generation", "InputError",
+    "Mesh", "MeshFile", "MeshwrightError", "Notice", "OutputError", "Pack", "PackCorrupt", "PackError", "PackFormat", "PackNotFound",
     "Picture", "Pipeline", "Request", "Result", "StageDone", "StageStarted", "Stages", "Step", "Surface", "Views",
     "read_mesh", "read_picture", "verify_pack",
 }

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from meshwright.engines import memory
 from meshwright.runtime import InputError, Pipeline, StageDone, backends
 from meshwright.runtime import models as models_module
 
@@ -107,8 +108,16 @@ def test_unknown_memory(tiny):
         Pipeline.open(tiny, memory="none")
 
 
-def test_each_stage_tells_its_peak(pipe):
-    made = pipe.generate("a red chair", **FAST)
+def test_each_stage_tells_its_peak_to_who_asks_for_it(tiny):
+    with Pipeline.open(tiny, threads=1, measure_memory=True) as pipe:
+        made = pipe.generate("a red chair", **FAST)
     assert tuple(made.peak_memory) == pipe.stages
     assert all(10 << 20 < peak < 64 << 30 for peak in made.peak_memory.values())
     assert "memory" not in made.extras
+
+
+def test_nobody_else_s_mark_of_the_process_is_moved(pipe, tmp_path, monkeypatch):
+    """Who embeds the library may be watching the peak of the process, which every reset would hide."""
+    monkeypatch.setattr(memory, "REFERENCES", tmp_path / "clear_refs")
+    made = pipe.generate("a red chair", **FAST)
+    assert made.peak_memory == {} and not (tmp_path / "clear_refs").exists()

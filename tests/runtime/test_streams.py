@@ -77,21 +77,21 @@ def test_progress_never_ends_the_work(shell, state, tmp_path):
     """Nor does a result that cannot be printed; the mesh is whole either way."""
     code, out, said = shell("generate", "a red chair", *QUICK, "-o", "c.glb", error=state)
     assert code == 0 and out.startswith("c.glb: ") and said == ""
-    assert len(read_mesh(tmp_path / "c.glb").faces) > 100 and os.listdir(tmp_path) == ["c.glb"]
+    assert len(read_mesh(tmp_path / "c.glb").mesh.faces) > 100 and os.listdir(tmp_path) == ["c.glb"]
 
 
 @pytest.mark.parametrize("state", GONE)
 def test_a_mesh_is_written_where_nothing_can_be_printed(shell, state, tmp_path):
     code, _, said = shell("generate", "a red chair", *QUICK, "-o", "c.glb", "--json", out=state)
     assert code == 1 and said.splitlines()[-1] == f"meshwright: the result could not be printed; received {GONE[state]}"
-    assert len(said.splitlines()) == 9 and len(read_mesh(tmp_path / "c.glb").faces) > 100
+    assert len(said.splitlines()) == 9 and len(read_mesh(tmp_path / "c.glb").mesh.faces) > 100
 
 
 @pytest.mark.parametrize("state", GONE)
 def test_without_any_stream(shell, state, tmp_path):
     """Nothing is asked for on standard output: all went well. No file gets the number of a stream that is closed."""
     assert shell("generate", "a red chair", *QUICK, "-o", "c.obj", "--quiet", out=state, error=state) == (0, "", "")
-    assert sorted(os.listdir(tmp_path)) == ["c.mtl", "c.obj", "c_color.png"] and len(read_mesh(tmp_path / "c.obj").faces) > 100
+    assert sorted(os.listdir(tmp_path)) == ["c.mtl", "c.obj", "c_color.png"] and len(read_mesh(tmp_path / "c.obj").mesh.faces) > 100
 
 
 @pytest.mark.parametrize(("encoding", "expected"), [("ascii", "st\\xfchl-\\u6905.glb: "), ("utf-8", "stühl-椅.glb: ")])

@@ -11,7 +11,7 @@ Shards of 50 props, each written whole: a stopped run goes on, and training may 
 import argparse
 import os
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 import numba
@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from ....engines.errors import ExportError
+from ....engines.parent import end_with_parent
 from ..cameras import view_poses
 from ..dataset import VIEW_SIZE, to_bytes
 from ..pictures import random_picture
@@ -72,6 +73,7 @@ def write_shard(path: Path, seeds: range, vae) -> None:
 
 
 def _work(out: Path, checkpoints: Path, shards: list[int], first_seed: int) -> None:
+    end_with_parent(parent_process().pid)
     torch.set_num_threads(1)
     numba.set_num_threads(1)
     vae = averaged(build_vae(), checkpoints / "vae.pt")

@@ -1,16 +1,20 @@
 """LoRAs where TensorRT draws the views, on a simulated GPU: refitted or built anew, checked against the processor."""
 
 import shutil
+import threading
+import time
 
 import numpy as np
 import onnx
 import pytest
 
+from meshwright.engines import engine_loader
 from meshwright.engines.engine_cache import EngineCache
-from meshwright.runtime import Pipeline
+from meshwright.runtime import Cancelled, EngineBuild, Pipeline
 from meshwright.runtime.build_command import build_missing
 from meshwright.runtime.cli import main
 from meshwright.runtime.pack import Pack
+from meshwright.runtime.pack_engines import MOST_WITH_OTHER_WEIGHTS
 from tests.engines.platforms import TENSORRT_RTX
 from tests.runtime.lora import mixing_pack
 from tests.runtime.simulated_gpu import SimulatedGpu
@@ -97,6 +101,56 @@ def test_another_scale_is_another_engine(gpu, pack, lora):
             pipe.unload_lora()
             pipe.load_lora(lora, scale)
     assert gpu.built == ["refiner_step", "refiner_step"]
+
+
+def test_a_build_is_told_of_and_may_be_cancelled(gpu, pack, lora):
+    """A large network takes minutes: the caller sees how far it is, and may end it; all is as before then."""
+    def stop(event):
+        told.append(event)
+        raise Cancelled("enough")
+
+    told = []
+    with Pipeline.open(pack, threads=1) as pipe:
+        plain = made(pipe).stages.views
+        with pytest.raises(Cancelled, match="enough"):
+            pipe.load_lora(lora, on_event=stop)
+        assert told == [EngineBuild("refiner_step", 0.5)] and with_other_weights() == []
+        assert not [file.name for file in EngineCache().folder.iterdir() if file.name.endswith(".part")]
+        np.testing.assert_array_equal(made(pipe).stages.views, plain)
+        pipe.load_lora(lora, on_event=told.append)
+    assert told[1:] == [EngineBuild("refiner_step", 0.5)] and len(with_other_weights()) == 1
+
+
+def test_closing_the_pipeline_ends_a_build(gpu, pack, lora):
+    with Pipeline.open(pack, threads=1) as pipe:
+        def build(order, out, on_progress, lock):
+            while True:  # as long as nobody raises
+                on_progress(0.0)
+                time.sleep(0.01)
+
+        closer = threading.Thread(target=pipe.close)
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(Cancelled, match="closed meanwhile"):
+            patch.setattr(engine_loader, "build_to", build)
+            pipe.load_lora(lora, on_event=lambda event: None if closer.is_alive() else closer.start())
+        closer.join(30)
+        assert with_other_weights() == [] and made(pipe).provenance["backend"] == "tensorrt-rtx"
+
+
+def test_the_last_engines_with_other_weights_are_kept_alone(gpu, pack, lora):
+    """Each is as large as its network: full-size ones would fill a disk."""
+    with Pipeline.open(pack, threads=1) as pipe:
+        for scale in (0.1, 0.2, 0.3, 0.4, 0.1, 0.5):
+            pipe.unload_lora()
+            pipe.load_lora(lora, scale)
+        assert len(gpu.built) == 5 and len(with_other_weights()) == MOST_WITH_OTHER_WEIGHTS == 4
+        for scale, builds in ((0.1, 5), (0.3, 5), (0.2, 6)):  # 0.2 was not used for longest
+            pipe.unload_lora()
+            pipe.load_lora(lora, scale)
+            assert len(gpu.built) == builds
+
+
+def with_other_weights():
+    return [entry for entry in EngineCache().entries() if entry.name.endswith("with other weights")]
 
 
 def test_an_engine_that_was_built_for_it_is_refitted(gpu, pack, lora, expected):

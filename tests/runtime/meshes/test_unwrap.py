@@ -1,7 +1,9 @@
+import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from meshwright.runtime.meshes.atlas import rasterize
 from meshwright.runtime.meshes.creases import split_at_creases
 from meshwright.runtime.meshes.mesh import Mesh
 from meshwright.runtime.meshes.unwrap import unwrap
+from tests.processes import A_MOMENT, children_of, is_alive, wait_for
 from tests.runtime.meshes.shapes import box, joined, letter_f, sphere, spiral_ramp
 
 TIMEOUT = {"xatlas": 30.0, "box": 0.0}
@@ -138,6 +141,30 @@ def test_an_interrupt_leaves_no_child_behind(worker, children):
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
     assert [child.returncode for child in children] == [-signal.SIGKILL]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no signal for a parent's end")
+def test_a_child_ends_with_a_parent_that_is_killed():
+    """The real one, stopped so that it cannot end by itself."""
+    code = ("from meshwright.runtime.meshes.unwrap import unwrap; from tests.runtime.meshes.shapes import sphere\n"
+            "unwrap(sphere(subdivisions=5), 512, timeout_s=60.0)")
+    with subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[3]) as parent:
+        assert wait_for(lambda: children_of(parent.pid))
+        (child,) = children_of(parent.pid)
+        assert wait_for(lambda: "xatlas" in Path(f"/proc/{child}/maps").read_text())
+        os.kill(child, signal.SIGSTOP)
+        parent.kill()
+        assert wait_for(lambda: not is_alive(child), A_MOMENT)
+
+
+def test_a_child_that_nobody_ends_ends_by_itself(tmp_path):
+    """Fed by a parent that then forgets it, with the time limit of the worker."""
+    mesh = sphere(subdivisions=5)
+    command = module._command(512, -0.9)
+    data = (np.array([len(mesh.vertices), len(mesh.faces)], "<i8").tobytes() + mesh.vertices.astype("<f4").tobytes()
+            + mesh.faces.astype("<u4").tobytes())
+    ended = subprocess.run(command, input=data, capture_output=True, timeout=60)
+    assert ended.returncode == 1 and b"Timeout (0:00:00.1" in ended.stderr and ended.stdout == b""
 
 
 def test_the_real_worker_is_stopped_too():
