@@ -13,10 +13,9 @@ from meshwright.runtime.meshes import formats
 from meshwright.runtime.meshes.atlas import make_atlas
 from meshwright.runtime.meshes.bake import bake_field
 from meshwright.runtime.meshes.creases import split_at_creases
-from meshwright.runtime.meshes.fill import to_texture
 from meshwright.runtime.meshes.formats import check_output, save, write_files
 from meshwright.runtime.meshes.unwrap import unwrap
-from tests.runtime.meshes.shapes import letter_f, position_colors
+from tests.runtime.meshes.shapes import letter_f, position_colors, to_texture
 
 
 @pytest.fixture(scope="module")
