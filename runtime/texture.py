@@ -16,6 +16,7 @@ from .meshes.decimate import decimate
 from .meshes.fill import Surroundings
 from .meshes.mesh import Mesh
 from .meshes.painter import Painter
+from .meshes.smooth_bake import LARGE, bake_smooth_field
 from .meshes.unwrap import unwrap
 from .request import Request
 from .stages import Stage
@@ -72,6 +73,6 @@ def painted(mesh: Mesh, size: int, bake: Callable[[Atlas], Baked], *, all_seen: 
 
 def _bake(source: str, atlas: Atlas, color: ColorQuery, sight: Sight | None) -> Baked:
     if sight is None:
-        return bake_field(atlas, color)
+        return bake_smooth_field(atlas, color) if atlas.size > LARGE else bake_field(atlas, color)
     seen = bake_views(atlas, sight)
     return seen if source == "views" else blend(seen, bake_field(atlas, color, poorly_seen(seen)))
