@@ -13,11 +13,11 @@ from .generation import Generation
 from .matting import MATTES
 from .meshes.checks import is_watertight
 from .pack import MANIFEST, Pack, candidates
-from .pictures import STANDARD_INPUT
 from .pipeline import Pipeline
 from .progress import Progress
 from .request import Request
 from .routes import choose_route
+from .standard_input import STANDARD_INPUT, with_standard_input
 from .targets import Source, Targets
 from .verify import verify_pack
 from .ways import CPU
@@ -105,7 +105,7 @@ def _lines(row: dict[str, Any]) -> str:
 def _request(options: Namespace) -> Request:
     """What the options ask for; the files are read here."""
     given = {name: value for name in Request.__dataclass_fields__ if (value := getattr(options, name, None)) is not None}
-    return Request(**given | {"views": [_view(statement) for statement in given.get("views", ())]})
+    return Request(**with_standard_input(given | {"views": [_view(statement) for statement in given.get("views", ())]}))
 
 
 def _view(statement: str) -> tuple[float, str]:

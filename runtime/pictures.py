@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
-import struct
-import sys
-import threading
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+import stat
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -18,20 +12,15 @@ import numpy as np
 
 from ..engines.errors import InputError
 from .manifest import Resize
+from .picture_decoding import MOST_PIXELS, decoded
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
-READS = "PNG, JPEG, WebP, BMP or GIF"
-MOST_PIXELS = 200_000_000
 MOST_BYTES = 4 * MOST_PIXELS  # as many as a file without any compression has
-# A file of a few hundred bytes can ask for gigabytes of memory: above 16 megapixels, there must be something in it.
-MOST_PIXELS_A_BYTE, FREE_PIXELS = 4096, 16_000_000
-STANDARD_INPUT = "-"
-# What Pillow raises for broken files is not limited to one class.
-BROKEN = (OSError, ValueError, SyntaxError, EOFError, OverflowError, LookupError, TypeError, AttributeError, struct.error)
-_SETTINGS = threading.Lock()
+# What is no regular file: reading it may wait forever, or never end.
+NO_FILES = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device",
+            stat.S_IFSOCK: "a socket"}
 
 
 @dataclass(frozen=True)
@@ -70,21 +59,25 @@ class Picture:
 def read_picture(path: str | os.PathLike[str]) -> Picture:
     """A PNG, JPEG, WebP, BMP or GIF file, turned as its EXIF entry says, alpha kept; of an animation the first picture.
 
-    path : "-" is standard input
+    Colours of an ICC profile are converted to sRGB; a picture without one, or whose profile means sRGB, keeps its values.
+
+    path : a regular file
     Errors: InputError for a file that cannot be read, is no such picture, has more than 200 megapixels, or is a small
         file that unpacks to a huge picture.
     """
-    name = "standard input" if path == STANDARD_INPUT else f"{path}"
-    return picture_of(_file_bytes(path, name), name)
+    return picture_of(_file_bytes(path), f"{path}", profile=True)
 
 
-def picture_of(data: bytes, name: str) -> Picture:
-    """As `read_picture`, from the bytes of a file; `name` is for messages."""
-    try:
-        pixels, notices = _decoded(data, name)
-    except BROKEN as error:
-        raise InputError(f"{name} is no picture that can be read", received=_look(data, error), expected=f"a whole {READS} file",
-                         remedy="save the drawing as a PNG" if _is_svg(data) else None) from error
+def picture_of(data: bytes, name: str, *, profile: bool = False) -> Picture:
+    """As `read_picture`, from the bytes of a file.
+
+    name : for messages
+    profile : convert the colours of an ICC profile; False takes the values as they stand, as glTF says for its pictures
+    """
+    if len(data) > MOST_BYTES:
+        raise InputError(f"the picture {name} is too large", received=f"more than {MOST_BYTES // 1_000_000} MB",
+                         expected=f"at most {MOST_PIXELS // 1_000_000} megapixels")
+    pixels, notices = decoded(data, name, profile=profile)
     return Picture(pixels, hashlib.sha256(data).hexdigest(), notices)
 
 
@@ -140,99 +133,19 @@ def shrunk(picture: Picture, side: int) -> Picture:
     return Picture.of(np.asarray(Image.fromarray(picture.pixels).resize(size, Image.Resampling.BILINEAR, reducing_gap=1.0)))
 
 
-def _file_bytes(path: str | os.PathLike[str], name: str) -> bytes:
-    """All of a file; InputError if it cannot be read or has no end."""
+def _file_bytes(path: str | os.PathLike[str]) -> bytes:
+    """All of a picture file; InputError if it cannot be read or is no regular file."""
     try:
-        if path == STANDARD_INPUT and sys.stdin is None:
-            raise ValueError("it is closed")
-        with nullcontext(sys.stdin.buffer) if path == STANDARD_INPUT else open(path, "rb") as file:
+        kind = stat.S_IFMT(os.stat(path).st_mode)
+        if kind != stat.S_IFREG:
+            raise InputError(f"the picture {path} cannot be read", received=NO_FILES.get(kind, "no regular file"),
+                             expected="a regular file")
+        with open(path, "rb") as file:
             data = file.read(MOST_BYTES + 1)
     except (OSError, ValueError) as error:  # a name with a zero byte is a ValueError
-        raise InputError(f"the picture {name} cannot be read", received=getattr(error, "strerror", None) or str(error),
+        raise InputError(f"the picture {path} cannot be read", received=getattr(error, "strerror", None) or str(error),
                          expected="a file") from error
-    if len(data) > MOST_BYTES:
-        raise InputError(f"the picture {name} is too large", received=f"more than {MOST_BYTES // 1_000_000} MB",
-                         expected=f"at most {MOST_PIXELS // 1_000_000} megapixels")
     return data
-
-
-def _look(data: bytes, error: Exception) -> str:
-    """What the bytes of a file that is no picture look like. Pillow's words for an unknown kind name an object of ours."""
-    from PIL import UnidentifiedImageError
-
-    if _is_svg(data):
-        return "an SVG drawing"
-    why = "no kind of picture that is known" if isinstance(error, UnidentifiedImageError) else str(error)
-    return f"{len(data)} bytes, {why}" if data else "0 bytes"
-
-
-def _is_svg(data: bytes) -> bool:
-    return b"<svg" in data[:4096].lower()
-
-
-def _decoded(data: bytes, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Pixels as a `Picture` has them, and its notices. The size is known, and judged, before anything is decoded."""
-    from PIL import Image
-
-    with _quiet_pillow(), Image.open(io.BytesIO(data), formats=FORMATS) as image:
-        _check_size(image.width, image.height, len(data), name)
-        image.load()
-        upright = _eight_bits(_upright(image))
-        pixels = np.asarray(upright.convert("RGBA" if upright.has_transparency_data else "RGB"))
-        return pixels, ("the picture is an animation; its first frame is used",) if _is_animated(image) else ()
-
-
-def _check_size(width: int, height: int, size: int, name: str) -> None:
-    """InputError for more pixels than are read, or than a file of `size` bytes can mean."""
-    if width * height > MOST_PIXELS:
-        raise InputError(f"the picture {name} is too large", received=f"{width} by {height} pixels",
-                         expected=f"at most {MOST_PIXELS // 1_000_000} megapixels")
-    if width * height > max(FREE_PIXELS, MOST_PIXELS_A_BYTE * size):
-        raise InputError(f"the picture {name} is far larger than its file", received=f"{width} by {height} pixels in {size} bytes",
-                         expected=f"at most {MOST_PIXELS_A_BYTE} pixels a byte")
-
-
-def _upright(image: Image) -> Image:
-    """Turned as its EXIF entry says; an entry that cannot be read says nothing."""
-    from PIL import ImageOps
-
-    try:
-        return ImageOps.exif_transpose(image)
-    except BROKEN:
-        return image
-
-
-def _is_animated(image: Image) -> bool:
-    """Asked last, because the answer may need a look at the second frame, which may be broken."""
-    try:
-        return bool(getattr(image, "is_animated", False))
-    except BROKEN:
-        return True
-
-
-def _eight_bits(image: Image) -> Image:
-    """Grey of 16 bits scaled to 8, which Pillow itself would clip."""
-    if not image.mode.startswith("I"):
-        return image
-    from PIL import Image
-
-    return Image.fromarray(np.rint(np.asarray(image) / 257).clip(0, 255).astype(np.uint8))
-
-
-@contextmanager
-def _quiet_pillow() -> Iterator[None]:
-    """Without Pillow's own limit, which warns, and then refuses, below ours, and without its other warnings.
-
-    Both are settings of the whole process, hence the lock.
-    """
-    from PIL import Image
-
-    with _SETTINGS, warnings.catch_warnings(action="ignore"):
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        try:
-            yield
-        finally:
-            Image.MAX_IMAGE_PIXELS = limit
 
 
 def _without_alpha(picture: Picture, grey: int) -> Image:

@@ -12,7 +12,7 @@ from .manifest import TEXTURE_SOURCES
 from .matting import MATTES, check_matte
 from .meshes.mesh import Mesh
 from .meshes.reader import MeshFile, check_mesh, read_mesh
-from .pictures import STANDARD_INPUT, Picture, read_picture
+from .pictures import Picture, read_picture
 from .text import check_prompt
 
 ROUTES = ("views", "coarse")
@@ -179,7 +179,7 @@ def _matte(value: object) -> str | Picture:
     if not isinstance(value, File) or value in MATTES:
         check_matte(value)
         return value
-    if value != STANDARD_INPUT and not os.path.exists(value):
+    if not os.path.exists(value):
         raise InputError("the matte is unknown", received=repr(os.fspath(value)),
                          expected=f"{', '.join(MATTES)}, or a file that is there")
     return read_picture(value)

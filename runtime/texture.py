@@ -7,14 +7,16 @@ from collections.abc import Callable
 import numpy as np
 
 from .cameras import Cameras
-from .events import Notice
+from .events import Notice, Step
 from .manifest import Manifest
-from .meshes.atlas import Atlas, make_atlas
-from .meshes.bake import Baked, bake_field, bake_views, blend, poorly_seen
+from .meshes.atlas import Atlas, atlas_strips, strip_height
+from .meshes.bake import Baked, Sight, bake_field, bake_views, blend, poorly_seen
 from .meshes.creases import split_at_creases
 from .meshes.decimate import decimate
-from .meshes.fill import fill_unseen, to_texture
+from .meshes.fill import Surroundings
 from .meshes.mesh import Mesh
+from .meshes.painter import Painter
+from .meshes.smooth_bake import LARGE, bake_smooth_field
 from .meshes.unwrap import unwrap
 from .request import Request
 from .stages import Stage
@@ -37,18 +39,40 @@ def textured(surface: Mesh, color: ColorQuery, views: np.ndarray, cameras: Camer
     unwrapped = unwrap(light, size)
     if unwrapped.reason:
         yield Notice(f"unwrapped with a box map: {unwrapped.reason}")
-    mesh = unwrapped.mesh
-    atlas = make_atlas(mesh, size)
-    source = request.texture_from or pack.texture_from
-    baked = _bake(source, atlas, mesh, color, views, cameras, pack.views.background)
-    return mesh.replace(texture=to_texture(atlas, fill_unseen(atlas, mesh, baked)))
+    mesh, source = unwrapped.mesh, request.texture_from or pack.texture_from
+    sight = None if source == "field" else Sight.of(mesh, views, cameras, pack.views.background)
+    texture = yield from painted(mesh, size, lambda atlas: _bake(source, atlas, color, sight), all_seen=source != "views")
+    return mesh.replace(texture=texture)
 
 
-def _bake(source: str, atlas: Atlas, mesh: Mesh, color: ColorQuery, views: np.ndarray, cameras: Cameras,
-          background: float) -> Baked:
-    if source == "field":
-        return bake_field(atlas, color)
-    seen = bake_views(atlas, mesh, views, cameras, background=background)
-    if source == "views":
-        return seen
-    return blend(seen, bake_field(atlas, color, poorly_seen(seen)))
+def painted(mesh: Mesh, size: int, bake: Callable[[Atlas], Baked], *, all_seen: bool, height: int | None = None) -> Stage[np.ndarray]:
+    """(size, size, 3) uint8: the texture of a mesh with uvs and normals, strip by strip.
+
+    bake : the colours of a strip
+    all_seen : `bake` gives a colour to every texel; else the colours of all strips are kept until the last one is there,
+        because those of any may fill what was not seen in another
+    height : rows of a strip
+    """
+    height = strip_height(size) if height is None else height
+    painter, count = Painter(size), size // height
+    surroundings, kept = Surroundings(mesh), []
+    for index, atlas in enumerate(atlas_strips(mesh, size, height), 1):
+        baked = bake(atlas)
+        if all_seen:
+            painter.add(atlas, baked.colors)
+        else:
+            surroundings.gather(atlas, baked)
+            kept.append(baked)
+        if count > 1:
+            yield Step("texture", index, count)
+    if not all_seen:
+        for atlas in atlas_strips(mesh, size, height):
+            painter.add(atlas, surroundings.fill(atlas, kept.pop(0)))
+    return painter.finish()
+
+
+def _bake(source: str, atlas: Atlas, color: ColorQuery, sight: Sight | None) -> Baked:
+    if sight is None:
+        return bake_smooth_field(atlas, color) if atlas.size > LARGE else bake_field(atlas, color)
+    seen = bake_views(atlas, sight)
+    return seen if source == "views" else blend(seen, bake_field(atlas, color, poorly_seen(seen)))

@@ -1,19 +1,26 @@
-"""The texture atlas as a list of texels: which face each one lies on, and where on that face."""
+"""The texture atlas as a list of texels: which face each one lies on, and where on that face.
+
+A large texture is worked on in strips of rows, so that memory grows with the strip.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from .mesh import Mesh, normalized
 
+STRIP_TEXELS = 1 << 20  # a texture of 1024 x 1024 is one strip
+
 
 @dataclass(frozen=True, eq=False)
 class Atlas:
-    """The texels of a square texture whose centres lie on a face, in ascending order.
+    """The texels of some rows of a square texture whose centres lie on a face, in ascending order.
 
     size : texels along a side; texel i is in row i // size (0 at the top) and column i % size
+    rows : the first row, and the one behind the last
     texel : (k,) int64
     face : (k,) int32
     weights : (k, 3) float32, of the face's corners, not negative, sum 1
@@ -22,6 +29,7 @@ class Atlas:
     """
 
     size: int
+    rows: tuple[int, int]
     texel: np.ndarray
     face: np.ndarray
     weights: np.ndarray
@@ -30,21 +38,43 @@ class Atlas:
 
 
 def make_atlas(mesh: Mesh, size: int) -> Atlas:
-    """Rasterise the texture coordinates of a mesh with `uvs` and `normals` into a size x size texture.
+    """All rows at once, as `atlas_strips`."""
+    return next(atlas_strips(mesh, size, size))
+
+
+def atlas_strips(mesh: Mesh, size: int, height: int) -> Iterator[Atlas]:
+    """Rasterise the texture coordinates of a mesh with `uvs` and `normals` into a size x size texture, from the top.
 
     Where faces overlap in the texture, the face with the lower index has the texel.
+
+    height : rows of a strip, a divisor of `size`
     """
     if mesh.uvs is None or mesh.normals is None:
         raise ValueError("the mesh needs uvs and normals")
     corners = mesh.uvs[mesh.faces].astype(np.float64)
-    face, texel = rasterize(corners, size)
-    texel, first = np.unique(texel, return_index=True)
-    face = face[first]
+    points = _sorted_points(corners, size)
+    for first in range(0, size, height):
+        yield _strip(mesh, corners, points, size, (first, first + height))
+
+
+def strip_height(size: int) -> int:
+    """Rows of a strip of a size x size texture, for a `size` that is a power of two."""
+    return min(size, max(STRIP_TEXELS // size, 1))
+
+
+def _strip(mesh: Mesh, corners: np.ndarray, points: np.ndarray, size: int, rows: tuple[int, int]) -> Atlas:
+    inside = np.flatnonzero((points[:, 2, 1] >= rows[0]) & (points[:, 0, 1] <= rows[1]))
+    covering, texel = _rasterized(points[inside], size, rows)
+    owner = np.full((rows[1] - rows[0]) * size, -1, np.int64)
+    owner[texel[::-1] - rows[0] * size] = inside[covering[::-1]]  # of several values for a place, the last one stays
+    texel = np.flatnonzero(owner >= 0)
+    face = owner[texel]
+    texel += rows[0] * size
     weights = _barycentric(corners, face, texel, size)
     indices = mesh.faces[face]
     position = _blend(mesh.vertices, indices, weights)
     normal = normalized(_blend(mesh.normals, indices, weights))
-    return Atlas(size, texel, face.astype(np.int32), weights, position, normal)
+    return Atlas(size, rows, texel, face.astype(np.int32), weights, position, normal)
 
 
 def rasterize(triangles: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -53,11 +83,20 @@ def rasterize(triangles: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]
     triangles : (m, 3, 2), x to the right and y down, [0, 1] over the image
     -> face (k,) int64 ascending, texel (k,) int64 = row * size + column
     """
-    points = np.asarray(triangles, np.float64) * size - 0.5  # texel centres at whole numbers
-    points = np.take_along_axis(points, points[..., 1].argsort(axis=1, kind="stable")[..., None], axis=1)
+    return _rasterized(_sorted_points(np.asarray(triangles, np.float64), size), size, (0, size))
+
+
+def _sorted_points(triangles: np.ndarray, size: int) -> np.ndarray:
+    """(m, 3, 2): the corners in texels, centres at whole numbers, from the top one to the lowest."""
+    points = triangles * size - 0.5
+    return np.take_along_axis(points, points[..., 1].argsort(axis=1, kind="stable")[..., None], axis=1)
+
+
+def _rasterized(points: np.ndarray, size: int, rows: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """As `rasterize`, of some rows. points : as `_sorted_points`"""
     y = points[..., 1]
-    first = np.clip(np.ceil(y[:, 0]), 0, size).astype(np.int64)
-    last = np.clip(np.ceil(y[:, 2]), 0, size).astype(np.int64)
+    first = np.clip(np.ceil(y[:, 0]), *rows).astype(np.int64)
+    last = np.clip(np.ceil(y[:, 2]), *rows).astype(np.int64)
     face, row = _expand(first, last)
     left, right = _spans(points, face, row)
     begin = np.clip(np.ceil(left), 0, size).astype(np.int64)

@@ -59,28 +59,44 @@ def bake_field(atlas: Atlas, color_query: ColorQuery, rows: np.ndarray | None = 
     return Baked(colors, weight)
 
 
-def bake_views(
-    atlas: Atlas, mesh: Mesh, views: np.ndarray, cameras: Cameras, *, lit: bool = True, background: float = 1.0,
-) -> Baked:
+@dataclass(frozen=True, eq=False)
+class Sight:
+    """Views of a mesh, ready to be projected onto it.
+
+    scene : the mesh, which hides parts of itself
+    views : (n, size, size, 3) float in [0, 1], sRGB
+    trust : (n, size, size) float32, as `view_trust`
+    """
+
+    scene: Scene
+    views: np.ndarray
+    cameras: Cameras
+    trust: np.ndarray
+
+    @classmethod
+    def of(cls, mesh: Mesh, views: np.ndarray, cameras: Cameras, background: float = 1.0) -> Sight:
+        """views : as above, on a plain `background`"""
+        scene = Scene(mesh.vertices, mesh.faces)
+        return cls(scene, views, cameras, view_trust(scene, views, cameras, background))
+
+
+def bake_views(atlas: Atlas, sight: Sight, *, lit: bool = True) -> Baked:
     """Project views onto the texels that they see.
 
     A view counts by the fourth power of the cosine of its angle, and by its distance to the next
     silhouette. A ray from the texel to the camera tells whether anything is in between.
 
-    mesh : the mesh of the atlas, which hides parts of itself
-    views : (n, size, size, 3) float in [0, 1], sRGB, on a plain `background`
     lit : the views carry the shading of `render.brightness`, and it is taken out
     """
-    scene = Scene(mesh.vertices, mesh.faces)
-    trust = view_trust(scene, views, cameras, background)
+    scene, cameras = sight.scene, sight.cameras
     total = np.zeros((len(atlas.texel), 3), np.float32)
     weight = np.zeros(len(atlas.texel), np.float32)
     for view in range(len(cameras)):
         camera = Cameras(cameras.c2w[view:view + 1], cameras.fov)
         rows, uv, share = _facing(atlas, camera)
         # Trust weighs the four pixels of a sample too, so that the outermost ones do not tint the next.
-        trusted = np.concatenate([views[view] * trust[view, ..., None], trust[view, ..., None]], axis=-1)
-        sample = sample_image(trusted, uv) * share[:, None]
+        trust = sight.trust[view, ..., None]
+        sample = sample_image(np.concatenate([sight.views[view] * trust, trust], axis=-1), uv) * share[:, None]
         useful = np.flatnonzero(sample[:, 3] > 0)
         useful = useful[~_hidden(scene, atlas.position[rows[useful]], camera.positions[0])]
         total[rows[useful]] += sample[useful, :3]

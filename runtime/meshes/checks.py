@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -166,12 +167,18 @@ def _without_back_to_back(mesh: Mesh) -> Mesh:
     rows = np.arange(len(mesh.faces))
     positive = mesh.faces[rows, (least + 1) % 3] == ordered[:, 1]
     drop = np.zeros(len(rows), bool)
-    for shared in np.flatnonzero(sizes > 1):
-        members = np.flatnonzero(group == shared)
+    for members in _members(group, sizes, np.flatnonzero(sizes > 1)):
         one, other = members[positive[members]], members[~positive[members]]
         pairs = min(len(one), len(other))
         drop[one[:pairs]] = drop[other[:pairs]] = True
     return mesh.replace(faces=mesh.faces[~drop]).compacted() if drop.any() else mesh
+
+
+def _members(group: np.ndarray, sizes: np.ndarray, wanted: np.ndarray) -> Iterator[np.ndarray]:
+    """Of each wanted group its members in ascending order. group : (k,) int, of each member; sizes : of each group"""
+    order, stops = np.argsort(group.ravel(), kind="stable"), np.cumsum(sizes)
+    for one in wanted:
+        yield order[stops[one] - sizes[one]:stops[one]]
 
 
 def _spare_pairs(mesh: Mesh) -> list[tuple[int, int, float]]:
@@ -183,8 +190,7 @@ def _spare_pairs(mesh: Mesh) -> list[tuple[int, int, float]]:
     _, inverse, uses = np.unique(
         _edge_keys(start, end, len(mesh.vertices)), return_inverse=True, return_counts=True)
     pairs = []
-    for edge in np.flatnonzero(uses > 2):
-        half = np.flatnonzero(inverse == edge)
+    for half in _members(inverse, uses, np.flatnonzero(uses > 2)):
         forwards, backwards = half[start[half] < end[half]], half[start[half] > end[half]]
         if len(forwards) == len(backwards):
             pairs += [

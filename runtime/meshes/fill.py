@@ -1,4 +1,4 @@
-"""From the colours of some texels to a whole texture: what no view saw, and the space between charts."""
+"""Colours for texels that no view saw well: from what was seen near them on the surface."""
 
 from __future__ import annotations
 
@@ -12,54 +12,44 @@ from .mesh import Mesh
 SPREAD_ROUNDS = 200  # averages over the vertex graph; each carries colour one edge further
 SETTLE_ROUNDS = 10  # more, once every vertex has a colour, to soften where fronts met
 UNSEEN = 2e-5  # the weight at which a texel gets half of its colour from its surroundings
-GUTTER = 4  # texels around each chart that repeat its border
 GREY = np.float32(0.5)  # where nothing at all is known
 
 
-def fill_unseen(atlas: Atlas, mesh: Mesh, baked: Baked) -> np.ndarray:
-    """(k, 3) float32: the colours, with badly seen texels taken from what was seen near them.
+class Surroundings:
+    """What was seen near each vertex of a mesh: first `gather` every strip of its texture, then `fill` each.
 
     Seen colours are gathered at the vertices, spread along the edges of the mesh into the vertices
     that have none, and interpolated over each face; so colour travels on the surface and does not
     jump across a gap. A part of which nothing was seen gets the mean colour.
     """
-    vertex = weld(mesh.vertices)
-    corners = vertex[mesh.faces[atlas.face]]
-    if (baked.weight > 100 * UNSEEN).all():
-        return baked.colors
-    colors, known = _gather(corners, atlas.weights, baked, int(vertex.max()) + 1)
-    colors = _spread(colors, known, vertex[mesh.faces])
-    around = sum(colors[corners[:, k]] * atlas.weights[:, k, None] for k in range(3))
-    share = (baked.weight / (baked.weight + np.float32(UNSEEN)))[:, None]
-    return (share * baked.colors + (1 - share) * around).astype(np.float32)
 
+    def __init__(self, mesh: Mesh) -> None:
+        self._faces = weld(mesh.vertices)[mesh.faces]
+        count = int(self._faces.max()) + 1
+        self._total, self._sums = np.zeros(count), np.zeros((count, 3))
+        self._all_seen = True
+        self._colors: np.ndarray | None = None
 
-def to_texture(atlas: Atlas, colors: np.ndarray) -> np.ndarray:
-    """(size, size, 3) uint8: the texels, their borders repeated outwards, and no empty space.
+    def gather(self, atlas: Atlas, baked: Baked) -> None:
+        """Add what was seen in a strip."""
+        self._all_seen &= bool((baked.weight > 100 * UNSEEN).all())
+        share = (atlas.weights * atlas.weights * baked.weight[:, None]).ravel()
+        index, count = self._faces[atlas.face].ravel(), len(self._total)
+        self._total += np.bincount(index, share, count)
+        for c in range(3):
+            self._sums[:, c] += np.bincount(index, share * np.repeat(baked.colors[:, c], 3), count)
 
-    The gutter keeps linear filtering clean, the filled rest keeps the small mip levels clean.
-
-    colors : (k, 3) float in [0, 1]
-    """
-    size = atlas.size
-    image = np.zeros((size * size, 3), np.float32)
-    filled = np.zeros(size * size, bool)
-    image[atlas.texel] = colors
-    filled[atlas.texel] = True
-    for _ in range(GUTTER):
-        _dilate(image, filled, size)
-    whole = _fill_pyramid(image.reshape(size, size, 3), filled.reshape(size, size))
-    return (np.clip(whole, 0.0, 1.0) * 255 + 0.5).astype(np.uint8)
-
-
-def _gather(corners: np.ndarray, weights: np.ndarray, baked: Baked, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean colour (count, 3) of the seen texels around each vertex, and known (count,) bool."""
-    share = (weights * weights * baked.weight[:, None]).ravel()
-    index = corners.ravel()
-    total = np.bincount(index, share, count)
-    sums = [np.bincount(index, share * np.repeat(baked.colors[:, c], 3), count) for c in range(3)]
-    known = total > UNSEEN
-    return np.stack(sums, axis=1) / np.maximum(total, 1e-12)[:, None], known
+    def fill(self, atlas: Atlas, baked: Baked) -> np.ndarray:
+        """(k, 3) float32: the colours of a strip, with badly seen texels taken from what was seen near them."""
+        if self._all_seen:
+            return baked.colors
+        if self._colors is None:
+            known = self._total > UNSEEN
+            self._colors = _spread(self._sums / np.maximum(self._total, 1e-12)[:, None], known, self._faces)
+        corners = self._faces[atlas.face]
+        around = sum(self._colors[corners[:, k]] * atlas.weights[:, k, None] for k in range(3))
+        share = (baked.weight / (baked.weight + np.float32(UNSEEN)))[:, None]
+        return (share * baked.colors + (1 - share) * around).astype(np.float32)
 
 
 def _spread(colors: np.ndarray, known: np.ndarray, faces: np.ndarray) -> np.ndarray:
@@ -82,34 +72,3 @@ def _spread(colors: np.ndarray, known: np.ndarray, faces: np.ndarray) -> np.ndar
             break
     rest = colors[known].mean(axis=0) if known.any() else GREY
     return np.where(has[:, None] > 0, values, rest)
-
-
-def _dilate(image: np.ndarray, filled: np.ndarray, size: int) -> None:
-    """Give each empty texel beside filled ones their mean, in place. image : (size * size, 3)"""
-    full = np.zeros((size + 2, size + 2), bool)
-    full[1:-1, 1:-1] = filled.reshape(size, size)
-    near = full[1:-1, :-2] | full[1:-1, 2:] | full[:-2, 1:-1] | full[2:, 1:-1]
-    rows = np.flatnonzero(near.ravel() & ~filled)
-    total, count = np.zeros((len(rows), 3), np.float32), np.zeros((len(rows), 1), np.float32)
-    column = rows % size
-    for offset, valid in ((-1, column > 0), (1, column < size - 1),
-                          (-size, rows >= size), (size, rows < size * (size - 1))):
-        source = np.where(valid, rows + offset, rows)  # a texel itself is empty, so it adds nothing
-        weight = filled[source][:, None].astype(np.float32)
-        total += image[source] * weight
-        count += weight
-    image[rows] = total / count
-    filled[rows] = True
-
-
-def _fill_pyramid(image: np.ndarray, filled: np.ndarray) -> np.ndarray:
-    """The image with empty pixels taken from the smallest mip level that knows them; (h, w, 3), sides even or 1."""
-    if filled.all() or len(image) % 2:
-        return image
-    height, width = filled.shape
-    blocks = filled.reshape(height // 2, 2, width // 2, 2)
-    count = blocks.sum(axis=(1, 3))
-    empty_free = image * filled[..., None]
-    sums = empty_free.reshape(height // 2, 2, width // 2, 2, 3).sum(axis=(1, 3))
-    smaller = _fill_pyramid(sums / np.maximum(count, 1)[..., None], count > 0)
-    return np.where(filled[..., None], image, smaller.repeat(2, axis=0).repeat(2, axis=1))

@@ -40,6 +40,7 @@ def pictures(tmp_path_factory):
     (folder / "empty.png").write_bytes(b"")
     (folder / "half.jpg").write_bytes((folder / "ball.jpg").read_bytes()[:-400])
     (folder / "mug.svg").write_text("<?xml version='1.0'?><svg xmlns='http://www.w3.org/2000/svg'/>")
+    ball("RGB").save(folder / "mug.tif")
     (folder / "bomb.png").write_bytes(bomb(20_000, 20_000))
     return folder
 
@@ -73,7 +74,9 @@ def bomb(width, height):
     ("clear.png", "the picture has no foreground; received a picture that is transparent nearly everywhere"),
     ("plain.png", "the picture has no foreground; received a picture that is all one colour"),
     ("mug.svg", "mug.svg is no picture that can be read; received an SVG drawing"),
-    (".", "cannot be read; received Is a directory"),
+    ("mug.tif", "mug.tif is no picture that can be read; received a TIFF picture; expected a whole PNG, JPEG, WebP, BMP or GIF file;"
+                " save it as a PNG or JPEG"),
+    (".", "cannot be read; received a folder"),
     ("nowhere.png", "nowhere.png cannot be read; received No such file"),
 ])
 def test_refused(main, pack, pictures, tmp_path, picture, message):

@@ -1,6 +1,6 @@
 """Pictures: what is read, what is refused, and how they are laid out for a network."""
 
-import io
+import os
 import struct
 import time
 import warnings
@@ -98,20 +98,13 @@ def test_the_hash_is_the_files(tmp_path):
     assert Picture.of(LEFT_IS_RED) == Picture.of(LEFT_IS_RED.copy()) != Picture.of(LEFT_IS_RED.reshape(4, 6, 3))
 
 
-@pytest.mark.parametrize("data", [b"", b"GIF89a", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM", b"II*\0", b"RIFF\0\0\0\0WEBP"])
+@pytest.mark.parametrize("data", [b"", b"GIF89a", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM", b"a mug", b"RIFF\0\0\0\0WEBP"])
 def test_files_that_are_no_pictures(tmp_path, data):
     (tmp_path / "a.png").write_bytes(data)
     message = f"a.png is no picture that can be read; received {len(data)} bytes.*whole PNG, JPEG, WebP, BMP or GIF"
     with pytest.raises(InputError, match=message) as refused:
         read_picture(tmp_path / "a.png")
     assert "object at" not in str(refused.value)
-
-
-@pytest.mark.parametrize("text", ["<svg xmlns='x'/>", "<?xml version='1.0'?>\n<!-- a mug -->\n<SVG>"])
-def test_a_drawing_is_no_picture(tmp_path, text):
-    (tmp_path / "a.svg").write_text(text)
-    with pytest.raises(InputError, match="a.svg is no picture.*received an SVG drawing.*save the drawing as a PNG"):
-        read_picture(tmp_path / "a.svg")
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
@@ -128,25 +121,6 @@ def test_a_still_picture_has_no_notice(tmp_path):
     for kind in ("GIF", "WEBP", "PNG", "BMP", "JPEG"):
         Image.fromarray(LEFT_IS_RED).save(tmp_path / "a", kind)
         assert read_picture(tmp_path / "a").notices == ()
-
-
-def test_from_standard_input(tmp_path, monkeypatch):
-    Image.fromarray(LEFT_IS_RED).save(tmp_path / "a.png")
-    with open(tmp_path / "a.png", "rb") as file:
-        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(file))
-        assert read_picture("-") == read_picture(tmp_path / "a.png")
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"no picture")))
-    with pytest.raises(InputError, match="standard input is no picture that can be read; received 10 bytes"):
-        read_picture("-")
-    monkeypatch.setattr("sys.stdin", None)  # as it is where a program has no standard input
-    with pytest.raises(InputError, match="the picture standard input cannot be read; received it is closed"):
-        read_picture("-")
-
-
-def test_a_file_without_end(monkeypatch):
-    monkeypatch.setattr(pictures, "MOST_BYTES", 1_000_000)
-    with pytest.raises(InputError, match="/dev/zero is too large; received more than 1 MB"):
-        read_picture("/dev/zero")
 
 
 def test_an_exif_entry_that_cannot_be_read_says_nothing(tmp_path):
@@ -168,7 +142,7 @@ def test_a_small_file_with_a_huge_first_frame(tmp_path):
     at = data.index(b"\x2c\0\0\0\0")  # the frame's place, then its width and height
     data[at + 5:at + 9] = struct.pack("<HH", 60_000, 60_000)
     path.write_bytes(data)
-    with pytest.raises(InputError, match="too large; received 60000 by 60000 pixels"):
+    with pytest.raises(InputError, match="bomb.gif is too large; received .*3600000000 pixels"):
         read_picture(path)
 
 
@@ -212,7 +186,9 @@ def test_colours_below_clear_alpha_do_not_bleed():
     assert (edge[edge[..., 3] > 0][:, 2] == 0).all()
 
 
-@pytest.mark.parametrize(("name", "received"), [(".", "Is a directory"), ("none.png", "No such file"), ("a\0b", "null byte")])
+@pytest.mark.parametrize(("name", "received"), [
+    (".", "a folder; expected a regular file"), ("none.png", "No such file"), ("a\0b", "null byte"), ("-", "No such file"),
+    ("/dev/zero", "a device; expected a regular file"), ("/dev/null", "a device")])
 def test_files_that_cannot_be_opened(tmp_path, name, received):
     with pytest.raises(InputError, match=f"cannot be read; received .*{received}"):
         read_picture(name if "\0" in name else tmp_path / name)
@@ -226,6 +202,20 @@ def test_200_megapixels_are_the_most(tmp_path, side, message):
     path.write_bytes(header_of_png(side, side) + bytes(60_000))
     with pytest.raises(InputError, match=message):
         read_picture(path)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    """Nobody writes into this one."""
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(InputError, match="a.png cannot be read; received a pipe; expected a regular file"):
+        read_picture(tmp_path / "a.png")
+
+
+def test_more_bytes_than_any_picture_has(tmp_path, monkeypatch):
+    monkeypatch.setattr(pictures, "MOST_BYTES", 1_000_000)
+    (tmp_path / "a.png").write_bytes(bytes(1_000_001))
+    with pytest.raises(InputError, match="a.png is too large; received more than 1 MB"):
+        read_picture(tmp_path / "a.png")
 
 
 def test_a_small_file_that_unpacks_to_a_huge_picture(tmp_path):

@@ -87,7 +87,7 @@ def test_pictures_may_be_files(file, kind):
     ({"views": {0: PICTURE, 90: "nowhere.png"}}, "the picture nowhere.png cannot be read"),
     ({"image": PICTURE, "matte": "nowhere.png"}, "the matte is unknown; received 'nowhere.png'; expected auto.*or a file that is there"),
     ({"image": PICTURE, "matte": "a\0b"}, "the matte is unknown"),
-    ({"image": PICTURE, "matte": "."}, "the picture . cannot be read; received Is a directory"),
+    ({"image": PICTURE, "matte": "."}, "the picture . cannot be read; received a folder"),
     ({"mesh": "nowhere.glb", "prompt": "a red chair"}, "the mesh nowhere.glb cannot be read"),
 ], ids=str)
 def test_files_that_cannot_be_read(options, message):

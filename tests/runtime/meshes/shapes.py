@@ -3,7 +3,9 @@
 import numpy as np
 import trimesh
 
+from meshwright.runtime.meshes.fill import Surroundings
 from meshwright.runtime.meshes.mesh import Mesh
+from meshwright.runtime.meshes.painter import Painter
 
 # Seen from the front (from +x): right is +y, up is +z. Row 0 is the top.
 LETTER_F = ["##", "#.", "##", "#.", "#."]
@@ -77,3 +79,17 @@ def position_colors(points):
     """
     x, y, z = np.asarray(points, np.float32).T
     return (0.5 + 0.45 * np.stack([-y, z, x], 1) / 0.6).clip(0, 1)
+
+
+def fill_unseen(atlas, mesh, baked):
+    """The colours of a texture of one strip, with what no view saw filled from its surroundings."""
+    surroundings = Surroundings(mesh)
+    surroundings.gather(atlas, baked)
+    return surroundings.fill(atlas, baked)
+
+
+def to_texture(atlas, colors):
+    """The texture of an atlas of one strip."""
+    painter = Painter(atlas.size)
+    painter.add(atlas, colors)
+    return painter.finish()

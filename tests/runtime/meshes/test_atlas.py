@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from meshwright.runtime.meshes.atlas import make_atlas, rasterize
+from meshwright.runtime.meshes.atlas import atlas_strips, make_atlas, rasterize, strip_height
 from meshwright.runtime.meshes.creases import split_at_creases
 from meshwright.runtime.meshes.mesh import Mesh
 from meshwright.runtime.meshes.unwrap import unwrap
@@ -57,6 +57,28 @@ def test_texels_lie_on_the_surface():
     blended = np.einsum("ij,ijk->ik", atlas.weights, mesh.vertices[mesh.faces[atlas.face]])
     assert np.allclose(blended, atlas.position, atol=1e-6)
     assert (np.diff(atlas.texel) > 0).all()
+
+
+def test_a_texel_of_two_faces_belongs_to_the_first():
+    """Two layers of the same square: faces 0 and 1 lie over 2 and 3."""
+    corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32)
+    faces = np.array([[0, 1, 2], [0, 2, 3], [4, 5, 6], [4, 6, 7]], np.int32)
+    layers = Mesh(np.column_stack([np.tile(corners, (2, 1)), np.repeat([0, 1], 4)]).astype(np.float32), faces,
+                  uvs=np.tile(corners, (2, 1))).with_normals()
+    assert np.bincount(make_atlas(layers, 8).face).sum() == 64 and make_atlas(layers, 8).face.max() == 1
+
+
+@pytest.mark.parametrize("height", [1, 4, 64])
+def test_strips_together_are_the_whole(height):
+    mesh = unwrap(split_at_creases(sphere()), 128, 0.0).mesh
+    whole, strips = make_atlas(mesh, 128), list(atlas_strips(mesh, 128, height))
+    assert [strip.rows for strip in strips] == [(first, first + height) for first in range(0, 128, height)]
+    for name in ("texel", "face", "weights", "position", "normal"):
+        np.testing.assert_array_equal(np.concatenate([getattr(strip, name) for strip in strips]), getattr(whole, name))
+
+
+def test_strips_have_a_million_texels_at_most():
+    assert [strip_height(size) for size in (64, 1024, 2048, 8192)] == [64, 1024, 512, 128]
 
 
 def test_uvs_and_normals_are_needed():

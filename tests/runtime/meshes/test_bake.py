@@ -3,12 +3,11 @@ import pytest
 
 from meshwright.runtime.cameras import orbit
 from meshwright.runtime.meshes.atlas import make_atlas
-from meshwright.runtime.meshes.bake import Baked, bake_field, bake_views, blend, poorly_seen, sample_image
+from meshwright.runtime.meshes.bake import Baked, Sight, bake_field, bake_views, blend, poorly_seen, sample_image
 from meshwright.runtime.meshes.creases import split_at_creases
-from meshwright.runtime.meshes.fill import fill_unseen, to_texture
 from meshwright.runtime.meshes.unwrap import unwrap
 from meshwright.runtime.render import render_views
-from tests.runtime.meshes.shapes import box, joined, letter_f, position_colors, sphere
+from tests.runtime.meshes.shapes import box, fill_unseen, joined, letter_f, position_colors, sphere, to_texture
 
 SIZE = 128
 RED, BLUE, WHITE = (200, 20, 20), (20, 20, 200), (255, 255, 255)
@@ -42,7 +41,7 @@ def test_views_give_the_colours_that_they_were_rendered_from():
     mesh, atlas = prepared(letter_f(detail=6), 256)
     colored = mesh.replace(colors=(position_colors(mesh.vertices) * 255).astype(np.uint8))
     views = render_views(colored, orbit(), 128)
-    baked = bake_views(atlas, mesh, views, orbit())
+    baked = bake_views(atlas, Sight.of(mesh, views, orbit()))
     error = np.abs(baked.colors - position_colors(atlas.position))[baked.weight > 0.02]
     assert (baked.weight > 0.02).mean() > 0.75
     assert error.mean() < 0.01 and np.percentile(error, 99) < 0.09
@@ -51,9 +50,9 @@ def test_views_give_the_colours_that_they_were_rendered_from():
 def test_the_light_is_taken_out():
     mesh, atlas = prepared(sphere())
     views = render_views(painted(mesh, RED), orbit(), 128)
-    colors = fill_unseen(atlas, mesh, bake_views(atlas, mesh, views, orbit()))
+    colors = fill_unseen(atlas, mesh, bake_views(atlas, Sight.of(mesh, views, orbit())))
     assert np.allclose(colors * 255, RED, atol=6)
-    lit = bake_views(atlas, mesh, views, orbit(), lit=False)
+    lit = bake_views(atlas, Sight.of(mesh, views, orbit()), lit=False)
     dark = lit.colors[(lit.weight > 0.3) & (atlas.normal @ [0.35, 0.5, 0.8] < 0), 0]
     assert np.allclose(dark * 255, 200 * 0.55, atol=3)
 
@@ -65,7 +64,7 @@ def test_what_is_in_front_does_not_paint_what_is_behind():
     cameras = orbit([0.0], [0.0])
     views = render_views(split_at_creases(both.replace(colors=colors)), cameras, 128)
     mesh, atlas = prepared(both)
-    baked = bake_views(atlas, mesh, views, cameras)
+    baked = bake_views(atlas, Sight.of(mesh, views, cameras))
     on_wall = atlas.position[:, 0] < 0
     behind = on_wall & (np.abs(atlas.position[:, 1:]) < 0.2).all(axis=1)
     assert (baked.weight[behind] == 0).all()
@@ -78,7 +77,7 @@ def test_what_is_in_front_does_not_paint_what_is_behind():
 def test_the_background_does_not_bleed_where_picture_and_mesh_differ():
     mesh, atlas = prepared(sphere(0.6))
     views = render_views(painted(sphere(0.56), RED), orbit(), 128)  # the pictures show a smaller object
-    colors = fill_unseen(atlas, mesh, bake_views(atlas, mesh, views, orbit()))
+    colors = fill_unseen(atlas, mesh, bake_views(atlas, Sight.of(mesh, views, orbit())))
     assert colors[:, 1:].max() < 0.3
     assert np.median(colors[:, 1]) < 0.1
 
@@ -86,7 +85,7 @@ def test_the_background_does_not_bleed_where_picture_and_mesh_differ():
 def test_a_white_object_stays_white():
     mesh, atlas = prepared(sphere())
     views = render_views(painted(mesh, WHITE), orbit(), 128)
-    colors = fill_unseen(atlas, mesh, bake_views(atlas, mesh, views, orbit()))
+    colors = fill_unseen(atlas, mesh, bake_views(atlas, Sight.of(mesh, views, orbit())))
     assert colors.min() > 0.9
 
 
@@ -96,7 +95,7 @@ def test_a_blade_two_pixels_wide_has_its_colour():
     both = joined(blade, grip)
     views = render_views(split_at_creases(both.replace(colors=colors)), orbit(), 128)
     mesh, atlas = prepared(both, 256)
-    baked = fill_unseen(atlas, mesh, bake_views(atlas, mesh, views, orbit()))
+    baked = fill_unseen(atlas, mesh, bake_views(atlas, Sight.of(mesh, views, orbit())))
     on_blade = baked[atlas.position[:, 2] > -0.2]
     assert (on_blade[:, 2] - on_blade[:, 0]).mean() > 0.4
     assert (on_blade[:, 2] > on_blade[:, 0] + 0.1).mean() > 0.99
@@ -106,7 +105,7 @@ def test_unseen_texels_take_the_colour_next_to_them():
     mesh, atlas = prepared(sphere(subdivisions=4))
     half = mesh.replace(colors=np.where(mesh.vertices[:, 1:2] < 0, RED, BLUE).astype(np.uint8))
     cameras = orbit([0.0], [0.0])
-    baked = bake_views(atlas, mesh, render_views(half, cameras, 128), cameras)
+    baked = bake_views(atlas, Sight.of(mesh, render_views(half, cameras, 128), cameras))
     colors = fill_unseen(atlas, mesh, baked)
     unseen = baked.weight == 0
     left = unseen & (atlas.position[:, 1] < -0.25)
@@ -127,7 +126,7 @@ def test_what_nothing_saw_is_grey_or_the_mean():
 def test_blend_takes_views_where_they_see_and_the_field_elsewhere():
     mesh, atlas = prepared(sphere())
     cameras = orbit([0.0], [0.0])
-    views = bake_views(atlas, mesh, render_views(painted(mesh, RED), cameras, 128), cameras)
+    views = bake_views(atlas, Sight.of(mesh, render_views(painted(mesh, RED), cameras, 128), cameras))
     field = bake_field(atlas, lambda points: np.tile(np.float32([0, 0, 1]), (len(points), 1)), poorly_seen(views))
     both = blend(views, field)
     assert (both.weight > 0).all()
@@ -140,7 +139,7 @@ def test_a_view_of_one_side_lands_on_that_side():
     mesh, atlas = prepared(box((1.0, 1.0, 1.0)))
     picture = np.full((1, 128, 128, 3), 0.1, np.float32)
     picture[0, :, :64, 0] = picture[0, :, 64:, 2] = picture[0, :64, :, 1] = 0.9
-    baked = bake_views(atlas, mesh, picture, orbit([0.0], [0.0]), lit=False)
+    baked = bake_views(atlas, Sight.of(mesh, picture, orbit([0.0], [0.0])), lit=False)
     front = (atlas.normal[:, 0] > 0.99) & (np.abs(atlas.position[:, 1:]) > 0.05).all(axis=1)
     front &= (np.abs(atlas.position[:, 1:]) < 0.4).all(axis=1)
     y, z = atlas.position[front, 1], atlas.position[front, 2]

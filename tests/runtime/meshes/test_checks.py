@@ -74,6 +74,14 @@ def test_crowded_edge_is_split_and_stays_split_when_welded(touching):
     assert whole.face_areas().sum() == pytest.approx(touching.face_areas().sum(), rel=1e-5)
 
 
+def test_many_crowded_edges_at_once(touching):
+    """Two thousand of them, each as if it were alone; the time grows with the mesh, not with its square."""
+    many, one = joined(*[touching] * 2000), split_crowded_edges(touching)
+    whole = split_crowded_edges(many)
+    assert edge_report(many).crowded == 2000 and edge_report(whole).watertight
+    assert len(whole.faces) == 2000 * len(one.faces) and len(whole.vertices) == 2000 * len(one.vertices)
+
+
 def test_faces_back_to_back_are_taken_out_first():
     # A decimator leaves such fins: both sides of one triangle, hanging on an edge of the solid.
     mesh = tetrahedron()

@@ -9,10 +9,9 @@ from meshwright.engines.errors import OutputError
 from meshwright.runtime.meshes.atlas import make_atlas
 from meshwright.runtime.meshes.bake import bake_field
 from meshwright.runtime.meshes.creases import split_at_creases
-from meshwright.runtime.meshes.fill import to_texture
 from meshwright.runtime.meshes.formats import check_output, save
 from meshwright.runtime.meshes.unwrap import unwrap
-from tests.runtime.meshes.shapes import letter_f, position_colors
+from tests.runtime.meshes.shapes import letter_f, position_colors, to_texture
 
 
 @pytest.fixture(scope="module")

@@ -10,15 +10,14 @@ from PIL import Image
 from meshwright.engines.errors import OutputError
 from meshwright.runtime.cameras import orbit
 from meshwright.runtime.meshes.atlas import make_atlas
-from meshwright.runtime.meshes.bake import bake_field, bake_views
+from meshwright.runtime.meshes.bake import Sight, bake_field, bake_views
 from meshwright.runtime.meshes.creases import split_at_creases
 from meshwright.runtime.meshes.decimate import decimate
-from meshwright.runtime.meshes.fill import fill_unseen, to_texture
 from meshwright.runtime.meshes.gltf import glb_bytes, linear_rgba
 from meshwright.runtime.meshes.mesh import Mesh
 from meshwright.runtime.meshes.unwrap import unwrap
 from meshwright.runtime.render import render_views
-from tests.runtime.meshes.shapes import box, letter_f, position_colors, sphere
+from tests.runtime.meshes.shapes import box, fill_unseen, letter_f, position_colors, sphere, to_texture
 
 # Where a viewer in front of the letter F finds material and where not: (right, up) from its centre.
 ON_THE_F = [(-0.1, 0.4), (0.1, 0.4), (-0.1, 0.0), (0.1, 0.0), (-0.1, -0.4)]
@@ -35,7 +34,7 @@ def letter(request):
         baked = bake_field(atlas, position_colors)
     else:
         colored = dense.replace(colors=(position_colors(dense.vertices) * 255).astype(np.uint8))
-        baked = bake_views(atlas, mesh, render_views(split_at_creases(colored), orbit(), 128), orbit())
+        baked = bake_views(atlas, Sight.of(mesh, render_views(split_at_creases(colored), orbit(), 128), orbit()))
     return mesh.replace(texture=to_texture(atlas, fill_unseen(atlas, mesh, baked)))
 
 

@@ -1,0 +1,123 @@
+"""The chunks of a PNG (W3C PNG, third edition): what a decoder needs, apart from what only describes the picture.
+
+Pillow decodes compressed text under limits that are settings of the whole process. So it is given the chunks that
+make the pixels, and the few others that matter here are taken out and read under limits of our own.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"CgBI")
+MOST_PROFILE = 16 << 20  # bytes of an ICC profile, unpacked; profiles of presses have 2 MB
+MOST_TEXT = 1 << 20  # bytes of a text that is looked at for the way up
+GREY, RGB, PALETTE = 0, 2, 3  # colour types
+XMP, RAW_EXIF = b"XML:com.adobe.xmp", b"Raw profile type exif"
+SRGB_CODE_POINTS = (1, 13)  # primaries and transfer function of a cICP chunk (ITU-T H.273)
+
+
+@dataclass
+class Png:
+    """A PNG taken apart.
+
+    data : a file with the chunks that make the pixels, in their order; the transparent value is left to `transparent`
+        for grey and RGB
+    depth, color_type : bits a sample; 0 grey, 2 RGB, 3 palette, 4 grey with alpha, 6 RGBA
+    transparent : one sample (grey) or three (RGB) of `depth` bits that mean clear; None without
+    profile : the ICC profile, None without, empty where it cannot be unpacked
+    exif : what eXIf or ImageMagick's text holds, from its byte order on; None without
+    xmp : uncompressed XMP; None without
+    animated : it has further frames
+    other_colors : a cICP chunk names colours that are not sRGB's
+    """
+
+    data: bytes
+    depth: int = 8
+    color_type: int = RGB
+    transparent: tuple[int, ...] | None = None
+    profile: bytes | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    animated: bool = False
+    other_colors: bool = False
+
+
+def take_apart(data: bytes) -> Png:
+    """What a PNG file holds. Nothing is refused here: what is cut off or broken stays for the decoder to refuse."""
+    png = Png(data)
+    kept, dropped, at, begin = [], False, len(SIGNATURE), 0
+    while at + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        end = at + 12 + length
+        body = memoryview(data)[at + 8:at + 8 + length]
+        if kind not in PIXELS or (kind == b"tRNS" and png.color_type != PALETTE):
+            kept.append((begin, at))
+            begin, dropped = min(end, len(data)), True
+        if len(body) == length and kind != b"IDAT":
+            _note(png, kind, body)
+        at = end
+        if kind == b"IEND":
+            break
+    if dropped:
+        view = memoryview(data)
+        png.data = b"".join([*(view[start:stop] for start, stop in kept), view[begin:]])
+    return png
+
+
+def _note(png: Png, kind: bytes, body: memoryview) -> None:
+    """Read one chunk that matters here."""
+    if kind == b"IHDR" and len(body) >= 13:
+        png.depth, png.color_type = body[8], body[9]
+    elif kind == b"tRNS" and png.color_type in (GREY, RGB):
+        samples = 1 if png.color_type == GREY else 3
+        if len(body) >= 2 * samples:
+            # Only the low bits count, as the specification says.
+            png.transparent = tuple(value % (1 << png.depth) for value in struct.unpack_from(f">{samples}H", body))
+    elif kind == b"iCCP":
+        png.profile = _unpacked_profile(bytes(body))
+    elif kind == b"eXIf":
+        png.exif = bytes(body)
+    elif kind in (b"iTXt", b"tEXt", b"zTXt"):
+        _note_text(png, kind, body)
+    elif kind == b"acTL" and len(body) >= 8:
+        png.animated = struct.unpack_from(">I", body)[0] > 1
+    elif kind == b"cICP" and len(body) >= 4:
+        png.other_colors = tuple(body[:2]) != SRGB_CODE_POINTS
+
+
+def _unpacked_profile(body: bytes) -> bytes:
+    """Empty where it is broken or too large."""
+    _, _, rest = body.partition(b"\0")
+    if rest[:1] != b"\0":  # the one way of compression that there is
+        return b""
+    return _unpacked(rest[1:], MOST_PROFILE)
+
+
+def _note_text(png: Png, kind: bytes, body: memoryview) -> None:
+    """Take a text that may say which way is up; all others are passed over, however large."""
+    name, _, text = bytes(body[:MOST_TEXT + 256]).partition(b"\0")
+    if name == XMP and kind == b"iTXt" and text[:1] == b"\0":
+        png.xmp = text
+    elif name == RAW_EXIF and kind != b"iTXt" and png.exif is None:
+        png.exif = _from_hexadecimal(text if kind == b"tEXt" else _unpacked(text[1:], MOST_TEXT))
+
+
+def _from_hexadecimal(text: bytes) -> bytes | None:
+    """What ImageMagick writes: a name and a length on lines of their own, then the bytes in hexadecimal."""
+    try:
+        return bytes.fromhex(b"".join(text.split(b"\n")[3:]).decode("ascii"))
+    except ValueError:
+        return None
+
+
+def _unpacked(data: bytes, most: int) -> bytes:
+    """Empty where it is no zlib stream, or unpacks to more than `most` bytes."""
+    unpacker = zlib.decompressobj()
+    try:
+        found = unpacker.decompress(data, most)
+    except zlib.error:
+        return b""
+    return found if unpacker.eof else b""

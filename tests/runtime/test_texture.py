@@ -1,0 +1,67 @@
+"""The texture of a mesh strip by strip: the same bytes as in one piece, told as it goes, and stopped between strips."""
+
+import numpy as np
+import pytest
+
+from meshwright.runtime.cameras import orbit
+from meshwright.runtime.events import Step
+from meshwright.runtime.meshes.bake import Sight, bake_field, bake_views
+from meshwright.runtime.meshes.creases import split_at_creases
+from meshwright.runtime.meshes.unwrap import unwrap
+from meshwright.runtime.render import render_views
+from meshwright.runtime.texture import painted
+from tests.runtime.meshes.shapes import letter_f, position_colors
+
+SIZE = 128
+
+
+@pytest.fixture(scope="module")
+def mesh():
+    """A letter F with uvs."""
+    return unwrap(split_at_creases(letter_f(detail=3)), SIZE, 0.0).mesh
+
+
+def run(stage):
+    """The events of a stage, and what it returns."""
+    events = []
+    while True:
+        try:
+            events.append(next(stage))
+        except StopIteration as stop:
+            return events, stop.value
+
+
+def test_the_field_in_strips(mesh):
+    def bake(atlas):
+        return bake_field(atlas, position_colors)
+
+    (none, whole), (steps, strips) = (run(painted(mesh, SIZE, bake, all_seen=True, height=height)) for height in (SIZE, 16))
+    np.testing.assert_array_equal(strips, whole)
+    assert none == [] and steps == [Step("texture", index, 8) for index in range(1, 9)]
+
+
+def test_views_in_strips(mesh):
+    """What one strip did not see is filled from what another one saw; sums of other orders may round differently."""
+    colored = mesh.replace(colors=(position_colors(mesh.vertices) * 255).astype(np.uint8))
+    cameras = orbit([0.0], [0.0])
+    sight = Sight.of(mesh, render_views(colored, cameras, 128), cameras)
+
+    def bake(atlas):
+        return bake_views(atlas, sight)
+
+    whole, strips = (run(painted(mesh, SIZE, bake, all_seen=False, height=height))[1] for height in (SIZE, 16))
+    assert np.abs(whole.astype(int) - strips).max() <= 1
+    assert whole.std() > 20
+
+
+def test_it_stops_between_strips(mesh):
+    strips = []
+
+    def bake(atlas):
+        strips.append(atlas.rows)
+        return bake_field(atlas, position_colors)
+
+    stage = painted(mesh, SIZE, bake, all_seen=True, height=32)
+    next(stage)
+    stage.close()
+    assert strips == [(0, 32)]
