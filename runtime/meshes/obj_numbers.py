@@ -12,7 +12,7 @@ IS_SPACE = np.zeros(256, bool)
 IS_SPACE[list(b" \t\n\r\v\f")] = True
 IN_FACES = IS_SPACE.copy()
 IN_FACES[list(b"0123456789-/")] = True
-# What a corner asks for where it says 0, or more than fits: no file has so many.
+# What a corner asks for where it says 0: no file has so many. Numbers that do not fit are one less.
 NOWHERE = np.iinfo(np.int32).max
 # What programs print for a number that is none, and Python does not know.
 _NO_NUMBER = re.compile(rb"(?<!\S)[+-]?(?:1\.?[0-9]*#[a-z0-9]+|nan\([a-z0-9]*\))(?!\S)", re.IGNORECASE)
@@ -98,7 +98,7 @@ def table(values: np.ndarray, counts: np.ndarray, width: int) -> np.ndarray:
 def corners(lines: Lines, before: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(k, 3) int32, position, uv and normal of the corners of faces, and (n,) how many each has.
 
-    Numbers count from 1; 0 is one that is not given, and what cannot be in any file is negative or `NOWHERE`.
+    Numbers count from 1; 0 is one that is not given, and what cannot be in any file is negative, or `NOWHERE` for 0.
 
     before : (n, 3) int64, how many positions, uvs and normals stand before each line, which negative numbers count back from
     """
@@ -207,7 +207,7 @@ def _corner(word: bytes, before: list[int], line: int) -> tuple[int, int, int]:
             raise ValueError(f"line {line}: {word.decode('latin-1')[:40]!r} is no corner of a face") from None
         if value is not None and value < 0 < count + 1 + value:
             value += count + 1
-        found.append(0 if value is None else min(max(value, -NOWHERE), NOWHERE) or NOWHERE)
+        found.append(0 if value is None else min(max(value, -NOWHERE), NOWHERE - 1) or NOWHERE)
     return found[0], found[1], found[2]
 
 

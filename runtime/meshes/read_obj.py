@@ -13,6 +13,7 @@ from .gltf import GENERATOR
 from .notices import Notices, quoted
 from .obj_lines import ObjLines, read_lines
 from .obj_materials import ObjMaterials
+from .obj_numbers import NOWHERE
 from .obj_text import counted, plain_text
 from .polygons import Triangles, triangulated
 from .read_mtl import ObjMaterial
@@ -76,7 +77,8 @@ def _checked(lines: ObjLines, notices: Notices) -> np.ndarray:
     missing = np.flatnonzero(~there[:, 0])
     if len(missing):
         asked = int(corners[missing[0], 0])
-        received = "a corner without a position" if asked == 0 else f"a face asks for number {asked} of {len(lines.positions)}"
+        number = 0 if asked == NOWHERE else asked
+        received = f"a face asks for number {number} of {len(lines.positions)}" if asked else "a corner without a position"
         raise ValueError(f"line {_line_of(missing[0], lines)}: {received}")
     for column, what in ((1, "texture coordinates"), (2, "normals")):
         lost = np.flatnonzero(wanted[:, column] & ~there[:, column])

@@ -167,7 +167,7 @@ def test_progress_can_end_the_reading():
 
 
 @pytest.mark.parametrize(("text", "message"), [
-    (SQUARE + "f 1 2 9\n", "line 5: a face asks for number 9 of 4"), (SQUARE + "f 1 2 0\n", "line 5: a face asks for number"),
+    (SQUARE + "f 1 2 9\n", "line 5: a face asks for number 9 of 4"), (SQUARE + "f 1 2 0\n", "line 5: a face asks for number 0 of 4"),
     (SQUARE + "f 1 2 -5\n", "line 5: a face asks for number -5 of 4"), (SQUARE + "f 1 2 /3\n", "line 5: a corner without a position"),
     (SQUARE + "f 1 2 x\n", "line 5: 'x' is no corner"), (SQUARE + "f 1 2 3.0\n", "line 5: '3.0' is no corner"),
     (SQUARE + "f 1 2 99999999999999999999\n", "line 5: a face asks for number"), (SQUARE + "f 1 2 --3\n", "line 5: '--3' is no corner"),
