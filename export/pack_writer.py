@@ -177,9 +177,11 @@ def _entry(written: _Written, found: parity.Comparison) -> dict[str, Any]:
     inputs, outputs = ([{"name": t.name, "dtype": t.dtype, "shape": list(t.shape)} for t in side]
                        for side in ((found.spec.inputs, found.spec.outputs) if found.spec else ((), ())))
     precision, error = written.precision, found.error
+    errors = {case: {"abs": each.abs, "rel": each.rel} for case, each in found.errors.items()}
     return {"kind": written.kind, "file": written.path.name, "precision": precision.weights, "compute": precision.compute,
             "inputs": inputs, "outputs": outputs, "tolerance": written.trials.limit,
-            "error": {"abs": error.abs, "rel": error.rel} if error else {}, "parameters": parameters(written.path)}
+            "error": {"abs": error.abs, "rel": error.rel} if error else {}, "errors": errors,
+            "parameters": parameters(written.path)}
 
 
 def parameters(path: Path) -> int:
