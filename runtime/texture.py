@@ -8,7 +8,7 @@ import numpy as np
 
 from .cameras import Cameras
 from .events import Notice
-from .manifest import Manifest
+from .manifest import Manifest, Views
 from .meshes.atlas import Atlas, make_atlas
 from .meshes.bake import Baked, bake_field, bake_views, blend, poorly_seen
 from .meshes.creases import split_at_creases
@@ -40,15 +40,15 @@ def textured(surface: Mesh, color: ColorQuery, views: np.ndarray, cameras: Camer
     mesh = unwrapped.mesh
     atlas = make_atlas(mesh, size)
     source = request.texture_from or pack.texture_from
-    baked = _bake(source, atlas, mesh, color, views, cameras, pack.views.background)
+    baked = _bake(source, atlas, mesh, color, views, cameras, pack.views)
     return mesh.replace(texture=to_texture(atlas, fill_unseen(atlas, mesh, baked)))
 
 
 def _bake(source: str, atlas: Atlas, mesh: Mesh, color: ColorQuery, views: np.ndarray, cameras: Cameras,
-          background: float) -> Baked:
+          look: Views) -> Baked:
     if source == "field":
         return bake_field(atlas, color)
-    seen = bake_views(atlas, mesh, views, cameras, background=background)
+    seen = bake_views(atlas, mesh, views, cameras, lit=look.lit, background=look.background)
     if source == "views":
         return seen
     return blend(seen, bake_field(atlas, color, poorly_seen(seen)))

@@ -122,7 +122,7 @@ def manifest(checkpoints: Path) -> dict:
         "picture": {"background": 1.0, "ratio": pictures.RATIO, "encoder": SEEN_AT, "reference": SEEN_AT},
         "coarse": {"resolution": 64, "bound": 1.0, "rotation": [[1, 0, 0], [0, 1, 0], [0, 0, 1]], "scale": 1.0},
         "views": {"size": VIEW_SIZE, "rows": 3, "columns": 2, "azimuths": list(cameras.AZIMUTHS), "elevations": list(cameras.ELEVATIONS),
-                  "fov": cameras.FOV, "radius": cameras.RADIUS, "background": 1.0},
+                  "fov": cameras.FOV, "radius": cameras.RADIUS, "background": 1.0, "lit": True},
         "reconstructor": {"view_size": VIEW_SIZE}, "grid": {"resolution": RESOLUTION, "extent": EXTENT},
         "finish": {"faces": 6000, "texture": 512},
         "texture_from": "field", "metres_per_unit": 1.0,
