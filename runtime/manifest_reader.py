@@ -164,8 +164,9 @@ def _coarse(entry: Entry) -> Coarse:
 
 
 def _views(entry: Entry, drawn_lit: bool) -> Views:
-    """drawn_lit : what holds where the entry says nothing. Packs of published checkpoints, whose networks draw other light than ours,
-    have the exporter's choices in them; those of older exporters do not say more."""
+    """drawn_lit : for packs of older exporters, which do not say whether drawn views carry our light. Those of published
+    checkpoints, whose networks draw light of their own, are told by the exporter's choices in them.
+    """
     views = Views(entry.int("size", low=8), entry.int("rows", low=1), entry.int("columns", low=1),
                   entry.numbers("azimuths"), entry.numbers("elevations"), entry.float("fov"), entry.float("radius"),
                   entry.float("background"), _shading(entry["shading"]) if "shading" in entry else None,

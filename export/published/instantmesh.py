@@ -50,9 +50,10 @@ def instantmesh(paths: InstantMeshPaths, choices: InstantMeshChoices, precision:
     """
     check_zero123plus(paths.zero123plus)
     parts = _Parts(paths, choices)
-    notices = [*_about_background(parts), *parts.sampling.notices, *(notice for source in parts.sources() for notice in source.network.notices)]
-    return Plan("instantmesh", parts.sources(), {}, _entries(parts, choices), asdict(choices) | {"elevations": parts.elevations, "background": parts.background},
-                notices, 6 + FIELDS[parts.reconstructor.variant], lambda: _components(parts, choices, precision))
+    notices = [*parts.sampling.notices, *(notice for source in parts.sources() for notice in source.network.notices),
+               *_about_background(parts)]
+    return Plan("instantmesh", parts.sources(), {}, _entries(parts, choices),
+                asdict(choices) | {"elevations": parts.elevations, "background": parts.background}, notices, 6 + FIELDS[parts.reconstructor.variant], lambda: _components(parts, choices, precision))
 
 
 class _Parts:
@@ -119,11 +120,13 @@ def _entries(parts: _Parts, choices: InstantMeshChoices) -> dict[str, Any]:
 
 def _about_background(parts: _Parts) -> list[str]:
     """What the user should know of the background that the UNet and the reconstructor were trained on."""
+    whose, trained = ("InstantMesh's", "white") if parts.white else ("Zero123++'s own", "grey")
+    told = ([] if parts.background == trained
+            else [f"{whose} UNet was trained on {trained}, and is given {parts.background}, as --background says"])
     if not parts.white:
-        told = [] if parts.background == "grey" else ["Zero123++'s own UNet was trained on grey 127, and is given white as --background says"]
-        return [*told, "without --unet Zero123++'s own UNet draws the views on grey 127, and InstantMesh's reconstructor was trained on white "
-                "ones: --unet with InstantMesh's UNet fits it better"]
-    return [] if parts.background == "white" else ["InstantMesh's UNet was trained on white, and is given grey as --background says"]
+        told += ["without --unet the views are drawn by Zero123++'s own UNet, which was trained on grey 127; InstantMesh's reconstructor "
+                 "was trained on white views, and its UNet (--unet) draws those"]
+    return told
 
 
 def _resize(looks: ImageProcessor) -> dict[str, Any]:
