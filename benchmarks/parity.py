@@ -120,11 +120,7 @@ def main(arguments: list[str] | None = None) -> None:
                         help=f"of {', '.join(COMPONENTS)}")
     args = parser.parse_args(arguments)
     sizes, side = (FULL, 256) if args.size == "full" else (SMALL, 64)
-    found = {}
-    for kind in args.only:
-        found[kind] = measure(COMPONENTS[kind](sizes, args.side or side))
-        print(table({kind: found[kind]}).splitlines()[-len(found[kind]):], flush=True)
-    print(table(found))
+    print(table({kind: measure(COMPONENTS[kind](sizes, args.side or side)) for kind in args.only}))
 
 
 if __name__ == "__main__":

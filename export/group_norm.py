@@ -1,4 +1,4 @@
-"""Group norms with exact statistics: no CPU or CUDA kernel of ONNX Runtime knows `GroupNormalization`.
+"""Group norms with exact statistics: ONNX Runtime has no CPU kernel for `GroupNormalization`.
 
 It runs the operator's definition in its place, whose variance is mean(x^2) - mean(x)^2 over sums of up to millions of values. Where
 most pixels are equal, as around a cut-out on white, nothing of that difference is left: answers are off by half, or NaN.

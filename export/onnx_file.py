@@ -41,7 +41,7 @@ def write_onnx(spec: ComponentSpec, path: Path, *, largest_file: int = LARGEST_F
     try:
         _forget_machine(model)
         check_operators(model, spec.kind)
-        if spec.precision.compute == "fp32":  # in FP16 the graph is for TensorRT, which has kernels for both nodes as they are
+        if spec.precision.compute == "fp32":  # in FP16 the graph is for GPUs, where TensorRT takes both nodes whole
             split_attention(model)
             split_group_norms(model)
         if spec.precision.weights == "fp16":

@@ -53,7 +53,8 @@ def instantmesh(paths: InstantMeshPaths, choices: InstantMeshChoices, precision:
     notices = [*parts.sampling.notices, *(notice for source in parts.sources() for notice in source.network.notices),
                *_about_background(parts)]
     return Plan("instantmesh", parts.sources(), {}, _entries(parts, choices),
-                asdict(choices) | {"elevations": parts.elevations, "background": parts.background}, notices, 6 + FIELDS[parts.reconstructor.variant], lambda: _components(parts, choices, precision))
+                asdict(choices) | {"elevations": parts.elevations, "background": parts.background},
+                notices, 6 + FIELDS[parts.reconstructor.variant], lambda: _components(parts, choices, precision))
 
 
 class _Parts:
