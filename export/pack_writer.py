@@ -157,7 +157,7 @@ class _Components:
         write_onnx(spec, path, largest_file=self._largest_file)
         trials = (parity.trials(spec, self._random(spec, "parity")) if self._check_parity
                   else parity.Trials(spec.kind, spec.limit, ()))
-        return _Written(spec.kind, path, spec.precision, trials, parity.golden(spec, self._random(spec, "golden")))
+        return _Written(spec.kind, path, spec.precision, trials, parity.golden(spec, self._random(spec, "golden"), trials))
 
     def _compare(self, written: _Written) -> parity.Error | None:
         """Run the file on what the network answered; note its entry, its golden tensors and what is wrong with it."""

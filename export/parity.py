@@ -85,9 +85,7 @@ class Comparison:
 
 def trials(spec: ComponentSpec, rng: np.random.Generator) -> Trials:
     """Fresh inputs and what the reference makes of them: noise for each size that the spec names, what users give for the last."""
-    sizes = spec.sizes()
-    named = [*((NOISE, axes) for axes in sizes), *((case, sizes[-1]) for case in spec.named_cases())]
-    drawn = [(case, spec.sample(rng, axes, case)) for case, axes in named]
+    drawn = [(NOISE, spec.sample(rng, axes)) for axes in spec.sizes()] + [(case, _given(spec, rng, case)) for case in spec.named_cases()]
     return Trials(spec.kind, spec.limit, tuple((case, inputs, reference(spec, inputs)) for case, inputs in drawn))
 
 
@@ -122,9 +120,10 @@ def _difference(output: np.ndarray, truth: np.ndarray) -> Error:
     return Error(absolute, absolute / largest if largest else absolute)
 
 
-def golden(spec: ComponentSpec, rng: np.random.Generator) -> Tensors:
+def golden(spec: ComponentSpec, rng: np.random.Generator, tried: Trials | None = None) -> Tensors:
     """One small evaluation of each case by the reference.
 
+    tried : evaluations of the named cases that need not be made again
     KIND/in/NAME, KIND/out/NAME : of noise, whole tensors
     KIND/CASE/in/NAME : of a named case, whole
     KIND/CASE/out/NAME, KIND/CASE/stride/NAME : every stride-th value of the flattened output, and the stride
@@ -132,19 +131,23 @@ def golden(spec: ComponentSpec, rng: np.random.Generator) -> Tensors:
     inputs = {name: _coarse(array) for name, array in spec.sample(rng, spec.sizes()[-1]).items()}
     outputs = {name: _rounded(array) for name, array in reference(spec, inputs).items()}
     found = _keyed(f"{spec.kind}/in", inputs) | _keyed(f"{spec.kind}/out", outputs)
+    known = {case: (inputs, outputs) for case, inputs, outputs in (tried.cases if tried else ())}
     for case in spec.named_cases():
-        found |= _golden_case(spec, rng, case)
+        inputs, outputs = known[case] if case in known else (given := _given(spec, rng, case), reference(spec, given))
+        found |= _sampled(f"{spec.kind}/{case}", inputs, outputs)
     return found
 
 
-def _golden_case(spec: ComponentSpec, rng: np.random.Generator, case: str) -> Tensors:
-    drawn = {tensor: tensor.sample(rng, spec.sizes()[-1], case) for tensor in spec.inputs}
-    inputs = {tensor.name: array if case in tensor.cases else _coarse(array) for tensor, array in drawn.items()}
-    outputs = reference(spec, inputs)
+def _given(spec: ComponentSpec, rng: np.random.Generator, case: str) -> Tensors:
+    """Inputs of a named case; noise beside them is made coarse."""
+    drawn = [(tensor, tensor.sample(rng, spec.sizes()[-1], case)) for tensor in spec.inputs]
+    return {tensor.name: array if case in tensor.cases else _coarse(array) for tensor, array in drawn}
+
+
+def _sampled(where: str, inputs: Tensors, outputs: Tensors) -> Tensors:
     # Odd, so that the samples do not all fall on a few columns of a tensor whose sides are powers of two.
     strides = {name: -(-array.size // GOLDEN_SAMPLES) | 1 for name, array in outputs.items()}
     sampled = {name: _rounded(array.ravel()[::strides[name]]) for name, array in outputs.items()}
-    where = f"{spec.kind}/{case}"
     return (_keyed(f"{where}/in", inputs) | _keyed(f"{where}/out", sampled)
             | _keyed(f"{where}/stride", {name: np.array(stride) for name, stride in strides.items()}))
 

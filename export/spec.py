@@ -59,7 +59,7 @@ class Input:
     name: str
     shape: tuple[int | str, ...]
     draw: Draw = normal
-    cases: Mapping[str, Draw] = field(default_factory=dict, hash=False)
+    cases: Mapping[str, Draw] = field(default_factory=dict)
 
     def sample(self, rng: np.random.Generator, axes: Mapping[str, int], case: str = NOISE) -> np.ndarray:
         """Fresh values; `axes` gives a length to each open axis. An input that does not know the case is drawn as ever."""

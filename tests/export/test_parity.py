@@ -145,3 +145,20 @@ def test_golden_cases_keep_samples_of_large_outputs(tmp_path):
         np.testing.assert_allclose(out, (latent * 2 + noise).ravel()[::3], atol=2 * parity.GOLDEN_STEP * np.abs(out).max())
     small = parity.golden(pictured((1, 4, 8, 8)), rng())
     assert small["add/white/stride/out"] == 1 and small["add/white/out/out"].shape == (256,)
+
+
+def test_golden_cases_are_those_that_were_tried():
+    """The reference is slow: one evaluation of a case serves both."""
+    seen = []
+
+    class Watched(torch.nn.Module):
+        def forward(self, latent, noise):
+            seen.append(latent)
+            return latent * 2 + noise
+
+    component = pictured(module=Watched())
+    tried = parity.trials(component, rng())
+    tensors = parity.golden(component, np.random.default_rng(9), tried)
+    assert len(seen) == 3 + 1  # every case once, and the golden noise
+    for case, inputs, _ in tried.cases[1:]:
+        np.testing.assert_array_equal(tensors[f"add/{case}/in/latent"], inputs["latent"])

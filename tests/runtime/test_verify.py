@@ -89,6 +89,15 @@ def test_what_users_give_is_replayed_too(tiny, spoil, stride, factor):
     assert all(check.passed for name, check in checks.items() if name != "vae_encoder")
 
 
+def test_a_case_without_outputs_fails(tiny, spoil):
+    def change(arrays):
+        add_case(arrays, tiny, 1)
+        del arrays["vae_encoder/white/out/latent"]
+
+    check = spoil(change)["vae_encoder"]
+    assert not check.passed and check.problem == "golden.npz has no outputs for white"
+
+
 @pytest.mark.parametrize("stride", [np.array(0), np.array([1, 2]), np.array("two")])
 def test_a_stride_that_is_none_is_a_problem(tiny, spoil, stride):
     def change(arrays):
