@@ -109,7 +109,8 @@ def _add_instantmesh(parser: argparse.ArgumentParser) -> None:
     _add_loop(parser.add_argument_group("defaults of `generate`"), default)
     add = parser.add_argument_group("what the published files do not tell").add_argument
     _add_shared(add, default)
-    add("--background", choices=tuple(BACKGROUNDS), default=default.background, help="behind the object (default %(default)s)")
+    add("--background", choices=tuple(BACKGROUNDS), default=default.background,
+        help="behind the object (default: what the UNet was trained on, white with --unet and grey 127 without)")
     add("--posterior", choices=POSTERIORS, default=default.posterior,
         help="of the picture that is looked at: drawn, or the mode (default %(default)s)")
     add("--elevations", type=_angles, metavar="A,B",

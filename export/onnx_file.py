@@ -16,6 +16,7 @@ from torch import nn
 
 from ..engines.errors import ExportError
 from .attention import split_attention
+from .group_norm import split_group_norms
 from .spec import ComponentSpec
 from .weight_names import name_transposed, transposed_weights
 
@@ -40,8 +41,9 @@ def write_onnx(spec: ComponentSpec, path: Path, *, largest_file: int = LARGEST_F
     try:
         _forget_machine(model)
         check_operators(model, spec.kind)
-        if spec.precision.compute == "fp32":  # in FP16 the graph is for GPUs, which fuse whole attention nodes
+        if spec.precision.compute == "fp32":  # in FP16 the graph is for GPUs, where TensorRT takes both nodes whole
             split_attention(model)
+            split_group_norms(model)
         if spec.precision.weights == "fp16":
             store_half(model, spec.kind)
         size = sum(value.const_value.nbytes for value in model.graph.initializers.values())

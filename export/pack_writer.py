@@ -157,7 +157,7 @@ class _Components:
         write_onnx(spec, path, largest_file=self._largest_file)
         trials = (parity.trials(spec, self._random(spec, "parity")) if self._check_parity
                   else parity.Trials(spec.kind, spec.limit, ()))
-        return _Written(spec.kind, path, spec.precision, trials, parity.golden(spec, self._random(spec, "golden")))
+        return _Written(spec.kind, path, spec.precision, trials, parity.golden(spec, self._random(spec, "golden"), trials))
 
     def _compare(self, written: _Written) -> parity.Error | None:
         """Run the file on what the network answered; note its entry, its golden tensors and what is wrong with it."""
@@ -177,9 +177,11 @@ def _entry(written: _Written, found: parity.Comparison) -> dict[str, Any]:
     inputs, outputs = ([{"name": t.name, "dtype": t.dtype, "shape": list(t.shape)} for t in side]
                        for side in ((found.spec.inputs, found.spec.outputs) if found.spec else ((), ())))
     precision, error = written.precision, found.error
+    errors = {case: {"abs": each.abs, "rel": each.rel} for case, each in found.errors.items()}
     return {"kind": written.kind, "file": written.path.name, "precision": precision.weights, "compute": precision.compute,
             "inputs": inputs, "outputs": outputs, "tolerance": written.trials.limit,
-            "error": {"abs": error.abs, "rel": error.rel} if error else {}, "parameters": parameters(written.path)}
+            "error": {"abs": error.abs, "rel": error.rel} if error else {}, "errors": errors,
+            "parameters": parameters(written.path)}
 
 
 def parameters(path: Path) -> int:

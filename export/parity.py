@@ -14,13 +14,15 @@ from torch import nn
 
 from ..engines import Engine, EngineSpec, open_engine
 from ..engines.errors import MeshwrightError
-from .spec import ComponentSpec
+from .spec import NOISE, ComponentSpec
 
 Tensors = dict[str, np.ndarray]
 # Golden outputs are rounded to this part of their largest value, so that they compress; far below any tolerance.
 GOLDEN_STEP = 2.0**-16
-# Golden inputs with more values than this are made coarse, for the same reason.
+# Golden inputs of noise with more values than this are made coarse, for the same reason.
 GOLDEN_FINE = 4096
+# Of what the reference makes of a named case about this many values of each output are kept, evenly spread.
+GOLDEN_SAMPLES = 4096
 
 
 @dataclass(frozen=True)
@@ -38,46 +40,53 @@ class Error:
 class Trials:
     """What a component's graph must give, in numbers alone: the module that they came from may go.
 
-    cases : inputs and the reference's outputs, one pair for each size that the spec names
+    cases : name, inputs and the reference's outputs; noise once for each size that the spec names, then the named cases
     """
 
     kind: str
     limit: float
-    cases: tuple[tuple[Tensors, Tensors], ...]
+    cases: tuple[tuple[str, Tensors, Tensors], ...]
 
     def compare(self, path: Path) -> Comparison:
         """Run the graph on every case."""
         try:
             with open_engine(path) as engine:
-                error = self._measure(engine)
+                errors = self._measure(engine)
                 spec = engine.spec
         except MeshwrightError as problem:
-            return Comparison(None, None, f"{self.kind} ({path.name}): {problem}")
-        if error is None or error.rel <= self.limit:  # never true of NaN
-            return Comparison(spec, error, None)
-        return Comparison(spec, error, f"{self.kind} ({path.name}): relative error {error.rel:.3g}, at most {self.limit:.3g}")
+            return Comparison(None, {}, f"{self.kind} ({path.name}): {problem}")
+        beyond = [f"{error.rel:.3g} on {case}" for case, error in errors.items() if not error.rel <= self.limit]  # true of NaN
+        return Comparison(spec, errors, f"{self.kind} ({path.name}): relative error {', '.join(beyond)}; at most {self.limit:.3g}"
+                          if beyond else None)
 
-    def _measure(self, engine: Engine) -> Error | None:
-        errors = [difference(engine.run(inputs), expected) for inputs, expected in self.cases]
-        return reduce(or_, errors) if errors else None
+    def _measure(self, engine: Engine) -> dict[str, Error]:
+        errors: dict[str, Error] = {}
+        for case, inputs, expected in self.cases:
+            errors[case] = difference(engine.run(inputs), expected) | errors.get(case, Error(0.0, 0.0))
+        return errors
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a graph gave. spec : its tensors; error : None if nothing was compared; problem : what is wrong, or None.
+    """What a graph gave. spec : its tensors; errors : by case, none if nothing was compared; problem : what is wrong, or None.
 
-    A graph that does not run at all has neither spec nor error.
+    A graph that does not run at all has neither spec nor errors.
     """
 
     spec: EngineSpec | None
-    error: Error | None
+    errors: dict[str, Error]
     problem: str | None
+
+    @property
+    def error(self) -> Error | None:
+        """The largest of all cases."""
+        return reduce(or_, self.errors.values()) if self.errors else None
 
 
 def trials(spec: ComponentSpec, rng: np.random.Generator) -> Trials:
-    """Fresh inputs, once for each size that the spec names, and what the reference makes of them."""
-    drawn = [spec.sample(rng, axes) for axes in spec.sizes()]
-    return Trials(spec.kind, spec.limit, tuple((inputs, reference(spec, inputs)) for inputs in drawn))
+    """Fresh inputs and what the reference makes of them: noise for each size that the spec names, what users give for the last."""
+    drawn = [(NOISE, spec.sample(rng, axes)) for axes in spec.sizes()] + [(case, _given(spec, rng, case)) for case in spec.named_cases()]
+    return Trials(spec.kind, spec.limit, tuple((case, inputs, reference(spec, inputs)) for case, inputs in drawn))
 
 
 def check(spec: ComponentSpec, path: Path, rng: np.random.Generator) -> tuple[Error | None, str | None]:
@@ -111,12 +120,40 @@ def _difference(output: np.ndarray, truth: np.ndarray) -> Error:
     return Error(absolute, absolute / largest if largest else absolute)
 
 
-def golden(spec: ComponentSpec, rng: np.random.Generator) -> Tensors:
-    """`KIND/in/NAME` and `KIND/out/NAME` for one small evaluation by the reference."""
+def golden(spec: ComponentSpec, rng: np.random.Generator, tried: Trials | None = None) -> Tensors:
+    """One small evaluation of each case by the reference.
+
+    tried : evaluations of the named cases that need not be made again
+    KIND/in/NAME, KIND/out/NAME : of noise, whole tensors
+    KIND/CASE/in/NAME : of a named case, whole
+    KIND/CASE/out/NAME, KIND/CASE/stride/NAME : every stride-th value of the flattened output, and the stride
+    """
     inputs = {name: _coarse(array) for name, array in spec.sample(rng, spec.sizes()[-1]).items()}
     outputs = {name: _rounded(array) for name, array in reference(spec, inputs).items()}
-    return ({f"{spec.kind}/in/{name}": array for name, array in inputs.items()}
-            | {f"{spec.kind}/out/{name}": array for name, array in outputs.items()})
+    found = _keyed(f"{spec.kind}/in", inputs) | _keyed(f"{spec.kind}/out", outputs)
+    known = {case: (inputs, outputs) for case, inputs, outputs in (tried.cases if tried else ())}
+    for case in spec.named_cases():
+        inputs, outputs = known[case] if case in known else (given := _given(spec, rng, case), reference(spec, given))
+        found |= _sampled(f"{spec.kind}/{case}", inputs, outputs)
+    return found
+
+
+def _given(spec: ComponentSpec, rng: np.random.Generator, case: str) -> Tensors:
+    """Inputs of a named case; noise beside them is made coarse."""
+    drawn = [(tensor, tensor.sample(rng, spec.sizes()[-1], case)) for tensor in spec.inputs]
+    return {tensor.name: array if case in tensor.cases else _coarse(array) for tensor, array in drawn}
+
+
+def _sampled(where: str, inputs: Tensors, outputs: Tensors) -> Tensors:
+    # Odd, so that the samples do not all fall on a few columns of a tensor whose sides are powers of two.
+    strides = {name: -(-array.size // GOLDEN_SAMPLES) | 1 for name, array in outputs.items()}
+    sampled = {name: _rounded(array.ravel()[::strides[name]]) for name, array in outputs.items()}
+    return (_keyed(f"{where}/in", inputs) | _keyed(f"{where}/out", sampled)
+            | _keyed(f"{where}/stride", {name: np.array(stride) for name, stride in strides.items()}))
+
+
+def _keyed(prefix: str, tensors: Tensors) -> Tensors:
+    return {f"{prefix}/{name}": array for name, array in tensors.items()}
 
 
 def _coarse(array: np.ndarray) -> np.ndarray:

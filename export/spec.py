@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from torch import nn
 
-Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
+from .inputs import Draw
+
+# The case that every component has: values that `Input.draw` makes.
+NOISE = "noise"
 
 
 @dataclass(frozen=True)
@@ -49,16 +52,18 @@ class Input:
     """One input tensor of a graph.
 
     shape : lengths, and names for the axes that stay open, such as (1, "points", 3)
-    draw : makes values as they occur in use; its dtype is the tensor's
+    draw : makes values of the range that occurs in use; its dtype is the tensor's
+    cases : what users give, by name (`inputs`), where `draw` makes none of it
     """
 
     name: str
     shape: tuple[int | str, ...]
     draw: Draw = normal
+    cases: Mapping[str, Draw] = field(default_factory=dict)
 
-    def sample(self, rng: np.random.Generator, axes: Mapping[str, int]) -> np.ndarray:
-        """Fresh values; `axes` gives a length to each open axis."""
-        return self.draw(rng, tuple(axes[a] if isinstance(a, str) else a for a in self.shape))
+    def sample(self, rng: np.random.Generator, axes: Mapping[str, int], case: str = NOISE) -> np.ndarray:
+        """Fresh values; `axes` gives a length to each open axis. An input that does not know the case is drawn as ever."""
+        return self.cases.get(case, self.draw)(rng, tuple(axes[a] if isinstance(a, str) else a for a in self.shape))
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,10 @@ class ComponentSpec:
         rounds = max((len(lengths) for lengths in axes.values()), default=1)
         return [{name: lengths[min(i, len(lengths) - 1)] for name, lengths in axes.items()} for i in range(rounds)]
 
-    def sample(self, rng: np.random.Generator, axes: Mapping[str, int]) -> dict[str, np.ndarray]:
+    def named_cases(self) -> list[str]:
+        """The cases that any input knows besides noise."""
+        return list(dict.fromkeys(name for tensor in self.inputs for name in tensor.cases))
+
+    def sample(self, rng: np.random.Generator, axes: Mapping[str, int], case: str = NOISE) -> dict[str, np.ndarray]:
         """Fresh values of every input."""
-        return {tensor.name: tensor.sample(rng, axes) for tensor in self.inputs}
+        return {tensor.name: tensor.sample(rng, axes, case) for tensor in self.inputs}

@@ -174,6 +174,7 @@ class Views:
     """Cameras of the six views; angles in degrees, `radius` in world units, `background` in [0, 1].
 
     shading : of coarse views; None for the one that the previews have
+    lit : whether the views that are drawn carry the light of the previews, which a texture made of them then leaves out
     """
 
     size: int
@@ -185,6 +186,7 @@ class Views:
     radius: float
     background: float
     shading: Shading | None = None
+    lit: bool = True
 
 
 @dataclass(frozen=True)

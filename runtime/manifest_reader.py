@@ -76,7 +76,7 @@ def _manifest(root: Entry) -> Manifest:
         exporter=root.str("exporter"), files={name: _file(name, entry) for name, entry in root["files"].items()},
         components={name: _component(name, entry) for name, entry in root["components"].items()},
         text=text, prior_text=prior_text, picture=picture, prior=prior, refiner=refiner, multiview=multiview, coarse=coarse,
-        views=_views(root["views"]), reconstructor_view_size=root["reconstructor"].int("view_size", low=1),
+        views=_views(root["views"], drawn_lit="choices" not in root), reconstructor_view_size=root["reconstructor"].int("view_size", low=1),
         grid=_grid(root["grid"]), finish=_finish(root.get("finish", {})),
         texture_from=root.str("texture_from", TEXTURE_SOURCES), metres_per_unit=root.get("metres_per_unit", 1.0).number())
 
@@ -163,10 +163,14 @@ def _coarse(entry: Entry) -> Coarse:
                   entry.get("shrink", 1.0).number())
 
 
-def _views(entry: Entry) -> Views:
+def _views(entry: Entry, drawn_lit: bool) -> Views:
+    """drawn_lit : for packs of older exporters, which do not say whether drawn views carry our light. Those of published
+    checkpoints, whose networks draw light of their own, are told by the exporter's choices in them.
+    """
     views = Views(entry.int("size", low=8), entry.int("rows", low=1), entry.int("columns", low=1),
                   entry.numbers("azimuths"), entry.numbers("elevations"), entry.float("fov"), entry.float("radius"),
-                  entry.float("background"), _shading(entry["shading"]) if "shading" in entry else None)
+                  entry.float("background"), _shading(entry["shading"]) if "shading" in entry else None,
+                  entry.bool("lit") if "lit" in entry else drawn_lit)
     if not len(views.azimuths) == len(views.elevations) == views.rows * views.columns:
         raise PackFormat(f"{entry.where}: the number of angles is not rows times columns",
                          received=f"{len(views.azimuths)} azimuths, {len(views.elevations)} elevations",

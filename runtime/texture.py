@@ -41,7 +41,7 @@ def textured(surface: Mesh, color: ColorQuery, views: np.ndarray, cameras: Camer
         yield Notice(f"unwrapped with a box map: {unwrapped.reason}")
     mesh, source = unwrapped.mesh, request.texture_from or pack.texture_from
     sight = None if source == "field" else Sight.of(mesh, views, cameras, pack.views.background)
-    texture = yield from painted(mesh, size, lambda atlas: _bake(source, atlas, color, sight), all_seen=source != "views")
+    texture = yield from painted(mesh, size, lambda atlas: _bake(source, atlas, color, sight, pack.views.lit), all_seen=source != "views")
     return mesh.replace(texture=texture)
 
 
@@ -71,8 +71,8 @@ def painted(mesh: Mesh, size: int, bake: Callable[[Atlas], Baked], *, all_seen: 
     return painter.finish()
 
 
-def _bake(source: str, atlas: Atlas, color: ColorQuery, sight: Sight | None) -> Baked:
+def _bake(source: str, atlas: Atlas, color: ColorQuery, sight: Sight | None, lit: bool) -> Baked:
     if sight is None:
         return bake_smooth_field(atlas, color) if atlas.size > LARGE else bake_field(atlas, color)
-    seen = bake_views(atlas, sight)
+    seen = bake_views(atlas, sight, lit=lit)
     return seen if source == "views" else blend(seen, bake_field(atlas, color, poorly_seen(seen)))

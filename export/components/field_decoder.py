@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from ..inputs import flat_channels
 from ..models.field import FieldDecoder
 from ..models.nerf import DensityDecoder
 from ..spec import FP32, ComponentSpec, Input, uniform
@@ -46,6 +47,6 @@ def density_decoder(decoder: DensityDecoder, planes: tuple[int, int]) -> tuple[C
 
 def _query(decoder: nn.Module, method: str, planes: tuple[int, int], where: Input, outputs: tuple[str, ...]) -> ComponentSpec:
     channels, size = planes
-    triplane = Input("planes", (1, 3, channels, size, size))
+    triplane = Input("planes", (1, 3, channels, size, size), cases={"equal values": flat_channels})
     return ComponentSpec(f"field_{method}", Query(decoder, method), (triplane, where), outputs,
                          {where.shape[1]: LENGTHS}, FP32)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ..inputs import PICTURES
 from ..spec import FP16_STORED, ComponentSpec, Input, Precision, uniform
 from .parts import in_half
 
@@ -89,5 +90,5 @@ def prior_image_encoder(vision: nn.Module, *, mean: Sequence[float], std: Sequen
 
 
 def _spec(kind: str, module: nn.Module, reference: nn.Module, size: int, precision: Precision) -> ComponentSpec:
-    image = Input("image", (1, 3, size, size), uniform(0.0, 1.0))
+    image = Input("image", (1, 3, size, size), uniform(0.0, 1.0), PICTURES)
     return ComponentSpec(kind, module, (image,), ("states",), precision=precision, reference=reference)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from torch import nn
 
+from ..inputs import STEP_LATENTS
 from ..precision import InHalf, half_copy
 from ..spec import Input, Precision
 
@@ -26,7 +27,12 @@ def step_row(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     return np.array(row, np.float32).reshape(shape)
 
 
-def step_inputs(latent: tuple[int, ...], states: tuple[int, int]) -> tuple[Input, ...]:
-    """The tensors of every step graph; `states` : tokens and width of the condition."""
-    carry = (Input("latent", latent), Input("previous", latent))
+def step_inputs(latent: tuple[int, ...], states: tuple[int, int], *, picture: bool = False) -> tuple[Input, ...]:
+    """The tensors of every step graph.
+
+    states : tokens and width of the condition; picture : whether the latents are those of a picture, which a loop's last
+        steps see nearly without noise
+    """
+    cases = STEP_LATENTS if picture else {}
+    carry = (Input("latent", latent, cases=cases), Input("previous", latent, cases=cases))
     return (*carry, Input("row", (9,), step_row), Input("noise", latent), Input("states", (2, *states)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..inputs import PICTURES
 from ..models.reconstructor import Reconstructor
 from ..spec import FP16_STORED, ComponentSpec, Input, Precision, uniform
 from .parts import in_half
@@ -12,7 +13,7 @@ from .parts import in_half
 def reconstructor(model: Reconstructor, *, views: int = 6, precision: Precision = FP16_STORED) -> ComponentSpec:
     """`views` : how many pictures of an object, of the size that the model's configuration names."""
     size = model.config.view_size
-    inputs = (Input("views", (1, views, 3, size, size), uniform(0.0, 1.0)), Input("cameras", (1, views, 16), _cameras))
+    inputs = (Input("views", (1, views, 3, size, size), uniform(0.0, 1.0), PICTURES), Input("cameras", (1, views, 16), _cameras))
     return ComponentSpec("reconstructor", in_half(model, precision), inputs, ("planes",), precision=precision,
                          reference=model)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ..inputs import PICTURES
 from ..spec import FP16_STORED, ComponentSpec, Input, Precision, uniform
 from .parts import in_half
 from .vae import FACTOR, ZERO123PLUS_RAW, Moments, Scaling, latent_of, noise_inputs
@@ -43,6 +44,6 @@ def reference_encoder(vae: nn.Module, size: int, *, posterior: str = "sample", s
     with torch.no_grad():
         blank = moments(torch.full((1, 3, size, size), (blank - 0.5) * scaling.picture))
     latent = (2, vae.config.latent_channels, size // FACTOR, size // FACTOR)
-    inputs = (Input("image", (1, 3, size, size), uniform(0.0, 1.0)), *noise_inputs(posterior, latent))
+    inputs = (Input("image", (1, 3, size, size), uniform(0.0, 1.0), PICTURES), *noise_inputs(posterior, latent))
     return ComponentSpec("reference_encoder", ReferenceEncoder(in_half(moments, precision), blank, scaling), inputs, ("reference",),
                          precision=precision, reference=ReferenceEncoder(moments, blank, scaling))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from ..inputs import STEP_LATENTS
 from ..spec import FP16_STORED, ComponentSpec, Input, Precision
 from ..step_model import OUTPUTS, Clamp, StepModel
 from .parts import step_inputs, step_network
@@ -22,6 +23,6 @@ def refiner(unet: nn.Module, latent: tuple[int, int], states: tuple[int, int], c
     def step(net: nn.Module) -> StepModel:
         return StepModel(net, "cross-attention", clamp, scale_coarse=scale_coarse)
 
-    inputs = (*step_inputs(shape, states), Input("coarse", (coarse_halves, *shape[1:])))
+    inputs = (*step_inputs(shape, states, picture=True), Input("coarse", (coarse_halves, *shape[1:]), cases=STEP_LATENTS))
     return ComponentSpec("refiner_step", step(step_network(unet, precision)), inputs, OUTPUTS, precision=precision,
                          reference=step(unet))

@@ -59,7 +59,8 @@ def pooled_text_encoder(model: nn.Module, length: int, *, kind: str = "prior_tex
 
 def _spec(kind: str, module: nn.Module, vocabulary: int, length: int, precision: Precision) -> ComponentSpec:
     shape = ("batch", length)
-    inputs = (Input("input_ids", shape, _ids(vocabulary)), Input("attention_mask", shape, _prefix_mask))
+    inputs = (Input("input_ids", shape, _ids(vocabulary), {"empty prompt": _zeros}),
+              Input("attention_mask", shape, _prefix_mask, {"empty prompt": _first_only}))
     return ComponentSpec(kind, in_half(module, precision), inputs, ("states",), {"batch": (2, 1, 3)}, precision, module)
 
 
@@ -70,3 +71,12 @@ def _ids(vocabulary: int):
 def _prefix_mask(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     """Ones, then zeros: the first token is always there."""
     return (np.arange(shape[1]) < rng.integers(1, shape[1] + 1, size=(shape[0], 1))).astype(np.int64)
+
+
+def _zeros(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """The padding of BERT and of Stable Diffusion 2 alike, everywhere."""
+    return np.zeros(shape, np.int64)
+
+
+def _first_only(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return np.broadcast_to(np.arange(shape[1]) < 1, shape).astype(np.int64)

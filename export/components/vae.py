@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ...engines.errors import ExportError
+from ..inputs import LATENTS, PICTURES
 from ..spec import FP16_STORED, ComponentSpec, Input, Precision, uniform
 from .parts import in_half
 
@@ -108,7 +109,7 @@ def vae_encoder(vae: nn.Module, height: int, width: int, scaling: Scaling, *, po
     """
     moments = Moments(vae)
     latent = (1, vae.config.latent_channels, height // FACTOR, width // FACTOR)
-    inputs = (Input("image", (1, 3, height, width), uniform(0.0, 1.0)), *noise_inputs(posterior, latent))
+    inputs = (Input("image", (1, 3, height, width), uniform(0.0, 1.0), PICTURES), *noise_inputs(posterior, latent))
     return ComponentSpec("vae_encoder", Encoder(in_half(moments, precision), scaling), inputs, ("latent",),
                          precision=precision, reference=Encoder(moments, scaling))
 
@@ -117,6 +118,6 @@ def vae_decoder(vae: nn.Module, height: int, width: int, scaling: Scaling, *,
                 precision: Precision = FP16_STORED) -> ComponentSpec:
     """As `vae_encoder`, the other way round."""
     picture = _Picture(vae)
-    latent = Input("latent", (1, vae.config.latent_channels, height // FACTOR, width // FACTOR))
+    latent = Input("latent", (1, vae.config.latent_channels, height // FACTOR, width // FACTOR), cases=LATENTS)
     return ComponentSpec("vae_decoder", Decoder(in_half(picture, precision), scaling), (latent,), ("image",),
                          precision=precision, reference=Decoder(picture, scaling))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ..inputs import STEP_LATENTS
 from ..models.reference_attention import ReferenceUNet
 from ..spec import FP16_STORED, ComponentSpec, Input, Precision, uniform
 from ..step_model import OUTPUTS, advance, both
@@ -64,7 +65,7 @@ def views_step(unet: nn.Module, latent: tuple[int, int], reference: tuple[int, i
     """
     channels = unet.config.in_channels
     looked_at = (2, channels, *reference)
-    inputs = (*step_inputs((1, channels, *latent), states), Input("reference", looked_at))
+    inputs = (*step_inputs((1, channels, *latent), states, picture=True), Input("reference", looked_at, cases=STEP_LATENTS))
     if noisy_reference:
         inputs += (Input("reference_noise", looked_at),)
     if controlnet is not None:

@@ -22,6 +22,7 @@ from ..components.shap_e_prior import shap_e_prior
 from ..components.text_encoder import TokenStates, text_encoder
 from ..components.vae import Scaling, vae_decoder, vae_encoder
 from ..components.views_step import views_step
+from ..inputs import PICTURES
 from ..models.shap_e import ShapEDecoder
 from ..pack_writer import write_pack
 from ..progress import Lines
@@ -86,7 +87,7 @@ def steering_component(encoder: nn.Module) -> ComponentSpec:
 
 
 def _looks(kind: str, module: nn.Module) -> ComponentSpec:
-    return ComponentSpec(kind, module, (Input("image", PICTURE, uniform(0.0, 1.0)),), ("states",), precision=FP16_STORED)
+    return ComponentSpec(kind, module, (Input("image", PICTURE, uniform(0.0, 1.0), PICTURES),), ("states",), precision=FP16_STORED)
 
 
 def latent_scaling(checkpoints: Path) -> Scaling:
@@ -121,7 +122,7 @@ def manifest(checkpoints: Path) -> dict:
         "picture": {"background": 1.0, "ratio": pictures.RATIO, "encoder": SEEN_AT, "reference": SEEN_AT},
         "coarse": {"resolution": 64, "bound": 1.0, "rotation": [[1, 0, 0], [0, 1, 0], [0, 0, 1]], "scale": 1.0},
         "views": {"size": VIEW_SIZE, "rows": 3, "columns": 2, "azimuths": list(cameras.AZIMUTHS), "elevations": list(cameras.ELEVATIONS),
-                  "fov": cameras.FOV, "radius": cameras.RADIUS, "background": 1.0},
+                  "fov": cameras.FOV, "radius": cameras.RADIUS, "background": 1.0, "lit": True},
         "reconstructor": {"view_size": VIEW_SIZE}, "grid": {"resolution": RESOLUTION, "extent": EXTENT},
         "finish": {"faces": 6000, "texture": 512},
         "texture_from": "field", "metres_per_unit": 1.0,

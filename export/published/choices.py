@@ -68,7 +68,8 @@ class SharpItChoices:
 class InstantMeshChoices:
     """Of an instantmesh pack; what is not told here is as in `SharpItChoices`.
 
-    background : behind the picture and the views: "white" as InstantMesh, "grey" as Zero123++
+    background : behind the picture and the views, "white" or "grey"; None for what the UNet was trained on: white for a file of
+        weights in place of Zero123++'s own, which InstantMesh publishes, and else grey
     posterior : "sample" or "mode", for the picture that the UNet looks at
     elevations : None for those of the version of Zero123++
     """
@@ -77,7 +78,7 @@ class InstantMeshChoices:
     steps: int = 75
     guidance: float = 4.0
     spacing: str = "trailing"
-    background: str = "white"
+    background: str | None = None
     posterior: str = "sample"
     elevations: tuple[float, ...] | None = None
     grid_resolution: int | None = None

@@ -50,8 +50,10 @@ def instantmesh(paths: InstantMeshPaths, choices: InstantMeshChoices, precision:
     """
     check_zero123plus(paths.zero123plus)
     parts = _Parts(paths, choices)
-    notices = [*parts.sampling.notices, *(notice for source in parts.sources() for notice in source.network.notices)]
-    return Plan("instantmesh", parts.sources(), {}, _entries(parts, choices), asdict(choices) | {"elevations": parts.elevations},
+    notices = [*parts.sampling.notices, *(notice for source in parts.sources() for notice in source.network.notices),
+               *_about_background(parts)]
+    return Plan("instantmesh", parts.sources(), {}, _entries(parts, choices),
+                asdict(choices) | {"elevations": parts.elevations, "background": parts.background},
                 notices, 6 + FIELDS[parts.reconstructor.variant], lambda: _components(parts, choices, precision))
 
 
@@ -61,6 +63,7 @@ class _Parts:
     def __init__(self, paths: InstantMeshPaths, choices: InstantMeshChoices) -> None:
         root = paths.zero123plus
         self.white = paths.unet is not None
+        self.background = choices.background or ("white" if self.white else "grey")
         self.text = folders.text_encoder(root / "text_encoder")
         self.vision = folders.vision_encoder(root / "vision_encoder")
         self.vae = folders.vae(root / "vae")
@@ -107,13 +110,24 @@ def _components(parts: _Parts, choices: InstantMeshChoices, precision: Precision
 
 def _entries(parts: _Parts, choices: InstantMeshChoices) -> dict[str, Any]:
     """What pack.json says of the recipe."""
-    background = BACKGROUNDS[choices.background]
+    background = BACKGROUNDS[parts.background]
     return {
         "picture": {"background": background, "encoder": _resize(parts.looks), "reference": _resize(parts.reference)},
         "multiview": {"latent_shape": [1, CHANNELS, *latents_of(choices.view_size)], "schedule": dict(parts.sampling.schedule),
                       "steps": choices.steps, "guidance": choices.guidance, "unconditional": "encoder"},
         "views": views_entry(choices.view_size, parts.elevations, background),
         **field_entries(parts.reconstructor, choices.grid_resolution, choices.texture_from)}
+
+
+def _about_background(parts: _Parts) -> list[str]:
+    """What the user should know of the background that the UNet and the reconstructor were trained on."""
+    whose, trained = ("InstantMesh's", "white") if parts.white else ("Zero123++'s own", "grey")
+    told = ([] if parts.background == trained
+            else [f"{whose} UNet was trained on {trained}, and is given {parts.background}, as --background says"])
+    if not parts.white:
+        told += ["without --unet the views are drawn by Zero123++'s own UNet, which was trained on grey 127; InstantMesh's reconstructor "
+                 "was trained on white views, and its UNet (--unet) draws those"]
+    return told
 
 
 def _resize(looks: ImageProcessor) -> dict[str, Any]:

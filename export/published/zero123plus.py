@@ -31,10 +31,13 @@ def latents_of(view_size: int) -> tuple[int, int]:
 
 
 def views_entry(view_size: int, elevations: Sequence[float], background: float) -> dict[str, Any]:
-    """The cameras, as pack.json has them; `elevations` are repeated until there is one for each view."""
+    """The cameras, as pack.json has them; `elevations` are repeated until there is one for each view.
+
+    The published networks draw the light of their training pictures, which is none that could be taken out of a texture.
+    """
     return {"size": view_size, "rows": ROWS, "columns": COLUMNS, "azimuths": list(AZIMUTHS),
             "elevations": [elevations[i % len(elevations)] for i in range(len(AZIMUTHS))],
-            "fov": FOV, "radius": RADIUS, "background": background}
+            "fov": FOV, "radius": RADIUS, "background": background, "lit": False}
 
 
 def unet_sampling(root: Path, spacing: str) -> Sampling:

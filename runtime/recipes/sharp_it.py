@@ -140,7 +140,7 @@ def decode_coarse_mesh(models: Models, latent: Array) -> Mesh:
     def sdf(points: np.ndarray) -> dict[str, np.ndarray]:
         return {"sdf": field(points)["sdf"][0, :, 0]}
 
-    mesh = extract(sdf, None, coarse.resolution, 2 * coarse.bound, negative_inside=False)
+    mesh = extract(sdf, None, coarse.resolution, 2 * coarse.bound, negative_inside=False, decimals=None)
     rebuild.check_not_empty(mesh, "coarse shape")
     mesh = mesh.replace(vertices=mesh.vertices * np.float32(coarse.shrink))
     colors = np.rint(255 * field(mesh.vertices)["color"][0].clip(0, 1)).astype(np.uint8)

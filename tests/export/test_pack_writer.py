@@ -45,7 +45,8 @@ def test_a_pack_is_complete_and_hashed(tmp_path, tokenizer):
 def test_a_component_is_described_from_its_file(tmp_path, tokenizer):
     entry = write_pack(tmp_path / "p", components(tolerance=0.25), manifest(), tokenizer)["components"]["one"]
     assert entry["error"].keys() == {"abs", "rel"} and entry["error"]["rel"] < 1e-5
-    del entry["error"]
+    assert entry["errors"] == {"noise": entry["error"]}
+    del entry["error"], entry["errors"]
     assert entry == {
         "kind": "one", "file": "one.onnx", "precision": "fp32", "compute": "fp32", "tolerance": 0.25, "parameters": 26,
         "inputs": [{"name": "rows", "dtype": "float32", "shape": [1, "n", 3]}],

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from meshwright.export import parity
+from meshwright.export.inputs import LATENTS, flat
 from meshwright.export.onnx_file import write_onnx
 from meshwright.export.spec import FP32, ComponentSpec, Input
 from tests.export.small import Rows, spec
@@ -91,3 +92,73 @@ def test_golden_tensors_compress_and_are_the_references(tmp_path):
     np.testing.assert_allclose(out, image * 2, atol=2 * parity.GOLDEN_STEP * np.abs(out).max())
     np.savez_compressed(tmp_path / "golden.npz", **tensors)
     assert (tmp_path / "golden.npz").stat().st_size < 0.2 * (image.nbytes + out.nbytes)
+
+
+class Twice(torch.nn.Module):
+    def forward(self, image):
+        return image * 2
+
+
+def pictured(shape=(1, 4, 32, 48), module=None, **options):
+    """A component with one input that knows cases and one that does not."""
+    class Add(torch.nn.Module):
+        def forward(self, latent, noise):
+            return latent * 2 + noise
+
+    return ComponentSpec("add", module or Add(), (Input("latent", shape, cases=LATENTS), Input("noise", shape)), ("out",), **options)
+
+
+def test_each_case_is_compared_and_named(tmp_path):
+    write_onnx(pictured(), tmp_path / "add.onnx")
+    drawn = parity.trials(pictured(), rng())
+    assert [case for case, _, _ in drawn.cases] == ["noise", "cut-out on white", "white"]
+    for case, inputs, expected in drawn.cases:
+        assert (inputs["latent"] == inputs["latent"][..., :1, :1]).all() == (case == "white")
+        assert inputs["noise"].std() == pytest.approx(1, abs=0.1)
+        np.testing.assert_array_equal(expected["out"], inputs["latent"] * 2 + inputs["noise"])
+    found = drawn.compare(tmp_path / "add.onnx")
+    assert list(found.errors) == ["noise", "cut-out on white", "white"] and found.problem is None
+    assert found.error.rel == max(error.rel for error in found.errors.values()) < 1e-6
+
+
+def test_a_graph_that_is_right_on_noise_and_wrong_on_white_is_refused(tmp_path):
+    """As a kernel that loses precision where all pixels are equal."""
+    class Faulty(torch.nn.Module):
+        def forward(self, image):
+            pixels = image.flatten()
+            return image * 2 + 0.1 * (pixels.amax(dim=0) == pixels.amin(dim=0))
+
+    faulty = ComponentSpec("faulty", Faulty(), (Input("image", (1, 3, 8, 8), cases={"white": flat(1.0)}),), ("out",))
+    write_onnx(faulty, tmp_path / "faulty.onnx")
+    right = ComponentSpec("faulty", Twice(), faulty.inputs, ("out",))
+    error, problem = parity.check(right, tmp_path / "faulty.onnx", rng())
+    assert error.rel == pytest.approx(0.05) and problem == "faulty (faulty.onnx): relative error 0.05 on white; at most 0.0001"
+
+
+def test_golden_cases_keep_samples_of_large_outputs(tmp_path):
+    tensors = parity.golden(pictured(), rng())
+    assert {name.rpartition("/")[0] for name in tensors} == {"add/in", "add/out", *(
+        f"add/{case}/{part}" for case in ("cut-out on white", "white") for part in ("in", "out", "stride"))}
+    for case in ("cut-out on white", "white"):
+        latent, noise, out = (tensors[f"add/{case}/{name}"] for name in ("in/latent", "in/noise", "out/out"))
+        assert tensors[f"add/{case}/stride/out"] == 3 and out.shape == (2048,)  # of 6144 values, at most 4096
+        np.testing.assert_allclose(out, (latent * 2 + noise).ravel()[::3], atol=2 * parity.GOLDEN_STEP * np.abs(out).max())
+    small = parity.golden(pictured((1, 4, 8, 8)), rng())
+    assert small["add/white/stride/out"] == 1 and small["add/white/out/out"].shape == (256,)
+
+
+def test_golden_cases_are_those_that_were_tried():
+    """The reference is slow: one evaluation of a case serves both."""
+    seen = []
+
+    class Watched(torch.nn.Module):
+        def forward(self, latent, noise):
+            seen.append(latent)
+            return latent * 2 + noise
+
+    component = pictured(module=Watched())
+    tried = parity.trials(component, rng())
+    tensors = parity.golden(component, np.random.default_rng(9), tried)
+    assert len(seen) == 3 + 1  # every case once, and the golden noise
+    for case, inputs, _ in tried.cases[1:]:
+        np.testing.assert_array_equal(tensors[f"add/{case}/in/latent"], inputs["latent"])

@@ -75,6 +75,16 @@ def test_weights_beside_a_model_file_count(pack):
     assert manifest.size(manifest.find("vae_encoder")) == files["vae_encoder.onnx"]["bytes"]
 
 
+@pytest.mark.parametrize(("changes", "lit"), [
+    ({}, True), ({"choices": {"posterior": "sample"}}, False), ({"views__lit": False}, False),
+    ({"choices": {"posterior": "sample"}, "views__lit": True}, True)])
+def test_whose_light_the_views_carry(pack, changes, lit):
+    """Packs of older exporters do not say; those of published checkpoints have the exporter's choices in them."""
+    folder = pack("sharp-it")
+    edit(folder, **changes)
+    assert Pack.open(folder).manifest.views.lit is lit
+
+
 SHADING = {"ambient": 0.3, "diffuse": 0.7, "direction": [0, 0, 1], "two_sided": True, "linear": True}
 
 
@@ -96,6 +106,7 @@ SHADING = {"ambient": 0.3, "diffuse": 0.7, "direction": [0, 0, 1], "two_sided": 
     ("sharp-it", {"views__shading": SHADING | {"direction": [0, 0, 0]}}, "direction is not a vector"),
     ("sharp-it", {"views__shading": SHADING | {"direction": [0, 1]}}, "direction is not a vector"),
     ("sharp-it", {"views__shading": SHADING | {"linear": 1}}, "linear has the wrong type"),
+    ("sharp-it", {"views__lit": 1}, "lit has the wrong type"),
     ("sharp-it", {"sources": [{"name": "a", "commercial_use": "perhaps"}]}, "commercial_use has an unknown value"),
     ("sharp-it", {"components__refiner_step__compute": "int8"}, "compute has an unknown value"),
 ])

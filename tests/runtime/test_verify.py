@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
+from meshwright.engines import open_engine
 from meshwright.runtime import Pipeline, verify_pack
 from tests.runtime.tiny_pack import GRAPHS
 
@@ -63,6 +64,48 @@ def test_foreign_outputs_fail(spoil, name, value, problem):
 
     checks = spoil(change)
     assert not checks["vae_encoder"].passed and checks["vae_encoder"].problem == problem and checks["vae_decoder"].passed
+
+
+def add_case(arrays, pack, stride):
+    """What the first component makes of a white picture, every stride-th value of it, as the exporter keeps it."""
+    image = np.ones_like(arrays["vae_encoder/in/image"])
+    with open_engine(pack / "vae_encoder.onnx", threads=1) as engine:
+        latent = engine.run({"image": image})["latent"]
+    arrays |= {"vae_encoder/white/in/image": image, "vae_encoder/white/out/latent": latent.ravel()[::stride],
+               "vae_encoder/white/stride/latent": np.array(stride)}
+
+
+@pytest.mark.parametrize("stride", [1, 7])
+@pytest.mark.parametrize("factor", [1.0, 1.01])
+def test_what_users_give_is_replayed_too(tiny, spoil, stride, factor):
+    """Noise alone would pass, whatever the white picture gives."""
+    def change(arrays):
+        add_case(arrays, tiny, stride)
+        arrays["vae_encoder/white/out/latent"] *= np.float32(factor)
+
+    checks = spoil(change)
+    assert checks["vae_encoder"].passed == (factor == 1)
+    assert checks["vae_encoder"].relative == pytest.approx((factor - 1) / factor, rel=0.05, abs=1e-6)
+    assert all(check.passed for name, check in checks.items() if name != "vae_encoder")
+
+
+def test_a_case_without_outputs_fails(tiny, spoil):
+    def change(arrays):
+        add_case(arrays, tiny, 1)
+        del arrays["vae_encoder/white/out/latent"]
+
+    check = spoil(change)["vae_encoder"]
+    assert not check.passed and check.problem == "golden.npz has no outputs for white"
+
+
+@pytest.mark.parametrize("stride", [np.array(0), np.array([1, 2]), np.array("two")])
+def test_a_stride_that_is_none_is_a_problem(tiny, spoil, stride):
+    def change(arrays):
+        add_case(arrays, tiny, 1)
+        arrays["vae_encoder/white/stride/latent"] = stride
+
+    check = spoil(change)["vae_encoder"]
+    assert not check.passed and "has no stride for an output" in check.problem
 
 
 def test_nan_fails(spoil):

@@ -103,6 +103,14 @@ def test_packs_verify(from_text, from_picture, capsys):
         assert capsys.readouterr().out.count(" ok\n") == count
 
 
+def test_graphs_in_fp32_are_right_on_what_users_give(from_text):
+    components = document(from_text[0])["components"]
+    assert {"noise", "cut-out on white", "cut-out on grey", "white"} == set(components["vae_encoder"]["errors"])
+    for kind, entry in components.items():
+        assert entry["error"]["rel"] == max(error["rel"] for error in entry["errors"].values())
+        assert entry["error"]["rel"] < 5e-5, kind
+
+
 def test_a_prompt_becomes_a_mesh(from_text, tmp_path, capsys):
     assert cli.main(["generate", "a red chair", "--pack", str(from_text[0]), "--steps", "2", "--prior-steps", "2", *QUICK, "--json",
                      "-o", str(tmp_path / "chair.glb")]) == 0

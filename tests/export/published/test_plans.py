@@ -116,10 +116,26 @@ def test_a_sampler_that_the_step_of_zero123plus_does_not_calculate(small, tmp_pa
 def test_pictures_are_prepared_as_the_folders_say(small):
     assert instantmesh_plan(small).entries["picture"] == {
         "background": 1.0, "encoder": {"size": 56, "resample": "bicubic"}, "reference": {"size": 64, "resample": "bilinear"}}
-    assert instantmesh_plan(small, background="grey").entries["picture"]["background"] == 127 / 255
     assert "picture" not in sharp_it_plan(small).entries
     assert sharp_it_plan(small, shap_e="shap-e-img2img").entries["picture"] == {
         "background": 1.0, "encoder": {"size": 56, "resample": "bicubic"}}
+
+
+@pytest.mark.parametrize(("unet", "asked", "background", "told"), [
+    (True, None, "white", []), (True, "white", "white", []), (True, "grey", "grey", ["is given grey"]),
+    (False, None, "grey", ["without --unet"]), (False, "grey", "grey", ["without --unet"]),
+    (False, "white", "white", ["is given white", "without --unet"])])
+def test_the_background_is_the_one_that_the_unet_was_trained_on(small, unet, asked, background, told):
+    plan = instantmesh_plan(small, unet=unet, background=asked)
+    grey = {"white": 1.0, "grey": 127 / 255}[background]
+    assert plan.entries["picture"]["background"] == plan.entries["views"]["background"] == grey
+    assert plan.choices["background"] == background
+    said = [notice for notice in plan.notices if "trained on" in notice]
+    assert len(said) == len(told) and all(part in notice for part, notice in zip(told, said, strict=True))
+
+
+def test_no_published_network_draws_our_light(small):
+    assert instantmesh_plan(small).entries["views"]["lit"] is sharp_it_plan(small).entries["views"]["lit"] is False
 
 
 def test_views_stand_where_the_version_draws_them(small):

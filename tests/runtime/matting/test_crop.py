@@ -36,6 +36,19 @@ def test_haze_around_the_object_does_not_move_the_crop():
     assert cropped(foreground).pixels.shape == (100, 100, 4)
 
 
+def test_what_is_half_clear_is_kept_where_it_lies_within_the_square():
+    """Hair, glass and the soft edge of a shadow do not count for the crop, and are not cut off by it."""
+    foreground = found((100, 100), 10, 95, 40, 60)  # a square of 100: rows 3 to 102, columns 0 to 99
+    foreground.matte[40:60, 20:40] = 60
+    foreground.matte[:5, 50] = 60
+    foreground.rgba[..., 3] = foreground.matte
+    picture = cropped(foreground).pixels
+    assert picture.shape == (100, 100, 4)
+    assert (picture[37:57, 20:40, 3] == 60).all() and (picture[:2, 50, 3] == 60).all()
+    assert (picture[7:92, 40:60, 3] == 255).all() and picture[92:, :, 3].max() == 0
+    assert np.count_nonzero(picture[..., 3]) == 85 * 20 + 20 * 20 + 2
+
+
 def test_a_picture_that_is_taken_as_it_is_is_not_cropped():
     foreground = found((30, 50), 10, 20, 10, 20, source="none")
     np.testing.assert_array_equal(cropped(foreground).pixels, foreground.rgba)
