@@ -28,6 +28,7 @@ import torch
 
 from ..engines.errors import ExportError
 from ..engines.memory import peak_bytes, reset_peak
+from ..engines.trust import EXPORTED, trust
 from . import parity
 from .events import ComponentDone, ComponentStarted, Event
 from .onnx_file import LARGEST_FILE, write_onnx
@@ -46,7 +47,7 @@ OnComponent = Callable[[Event], None]
 def write_pack(path: str | os.PathLike[str], components: Iterable[ComponentSpec], manifest: Mapping[str, Any],
                files: Mapping[str, str | os.PathLike[str]], *, seed: int = 0, check_parity: bool = True,
                on_component: OnComponent | None = None, largest_file: int = LARGEST_FILE) -> dict[str, Any]:
-    """Write the folder `path`, replacing a pack that is there; nothing is left behind on failure.
+    """Write the folder `path`, replacing a pack that is there; nothing is left behind on failure. This user then trusts the pack.
 
     files : name in the pack -> file to copy, such as {"tokenizer.json": ".../tokenizer.json"}
     seed : of the random inputs of the parity check and of golden.npz
@@ -61,7 +62,9 @@ def write_pack(path: str | os.PathLike[str], components: Iterable[ComponentSpec]
         for name, source in files.items():
             shutil.copyfile(source, folder / name)
         document = {"format": FORMAT, "exporter": exporter(), **manifest, "files": _hashes(folder), "components": entries}
-        (folder / "pack.json").write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", "utf-8")
+        text = (json.dumps(document, indent=1, allow_nan=False) + "\n").encode()
+        (folder / "pack.json").write_bytes(text)
+    trust(Path(path), hashlib.sha256(text).hexdigest(), EXPORTED)
     return document
 
 

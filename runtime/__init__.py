@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         PackError,
         PackFormat,
         PackNotFound,
+        PackUntrusted,
     )
     from .events import CoarseMesh, CoarseViews, Cutout, Event, Notice, Result, StageDone, StageStarted, Step, Surface, Views
     from .generation import Generation, Stages
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Cancelled", "Check", "CoarseMesh", "CoarseViews", "Cutout", "EmptyShape", "Event", "Generation", "InputError", "Mesh",
     "MeshwrightError", "Notice", "OutputError", "Pack", "PackCorrupt", "PackError", "PackFormat", "PackNotFound",
-    "Picture", "Pipeline", "Request", "Result", "StageDone", "StageStarted", "Stages", "Step", "Surface", "Views",
-    "read_mesh", "read_picture", "verify_pack",
+    "PackUntrusted", "Picture", "Pipeline", "Request", "Result", "StageDone", "StageStarted", "Stages", "Step", "Surface",
+    "Views", "read_mesh", "read_picture", "verify_pack",
 ]
 _MODULES = (".pipeline", ".request", ".pictures", ".generation", ".pack", ".events", ".meshes.mesh", ".meshes.reader", ".verify",
             "..engines.errors")

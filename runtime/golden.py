@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..engines import Engine
-from ..engines.errors import PackFormat
+from .golden_archive import FILE, GoldenArchive
 from .manifest import Component
 from .pack import Pack
 
-FILE = "golden.npz"
 Tensors = Mapping[str, np.ndarray]
 
 
@@ -38,9 +35,7 @@ class Golden:
     """The arrays of one pack's `golden.npz`, each read when it is asked for. PackFormat for a file that is no such thing."""
 
     def __init__(self, pack: Pack) -> None:
-        self._path = pack.path(FILE)
-        with _readable(), np.load(self._path, allow_pickle=False) as archive:
-            self._keys = tuple(archive.files)
+        self._archive = GoldenArchive(pack.path(FILE))
 
     def replay(self, engine: Engine, component: Component) -> Check:
         """Run the component's inputs on an engine of it. Raises what the engine raises."""
@@ -58,8 +53,8 @@ class Golden:
         return self._named(f"{component.name}/out/")
 
     def _named(self, prefix: str) -> dict[str, np.ndarray]:
-        with _readable(), np.load(self._path, allow_pickle=False) as archive:
-            return {key.removeprefix(prefix): archive[key] for key in self._keys if key.startswith(prefix)}
+        found = self._archive.read([name for name in self._archive.names if name.startswith(prefix)])
+        return {name.removeprefix(prefix): array for name, array in found.items()}
 
 
 def compared(outputs: Tensors, expected: Tensors, component: Component) -> Check:
@@ -69,14 +64,6 @@ def compared(outputs: Tensors, expected: Tensors, component: Component) -> Check
         return Check(component.name, np.inf, np.inf, component.tolerance, f"{FILE} has an output that the model lacks: {lacking[0]}")
     errors = [_errors(outputs[name], reference) for name, reference in expected.items()]
     return Check(component.name, max(e[0] for e in errors), max(e[1] for e in errors), component.tolerance)
-
-
-@contextmanager
-def _readable() -> Iterator[None]:
-    try:
-        yield
-    except (ValueError, OSError, zipfile.BadZipFile, AttributeError) as error:  # the last for a single array in place of an archive
-        raise PackFormat(f"{FILE} cannot be read", received=str(error)) from error
 
 
 def _errors(output: np.ndarray, reference: np.ndarray) -> tuple[float, float]:

@@ -53,7 +53,7 @@ class Pipeline:
     @classmethod
     def open(cls, name_or_path: str | os.PathLike[str] = "props", *, backend: str = "auto",
              threads: int | None = None, providers: Sequence[str] | None = None,
-             memory: str = "normal") -> Pipeline:
+             memory: str = "normal", trust: bool = False) -> Pipeline:
         """Find a pack, check its hashes, and make it ready.
 
         name_or_path : a bundled pack, one in $MESHWRIGHT_PACKS, or a folder
@@ -63,9 +63,15 @@ class Pipeline:
         providers : ONNX Runtime's, in order of preference, which then runs everything; None for the best that start
         memory : "normal" keeps the model files open between runs; "low" holds only the large one that is needed next;
             "lowest" leaves even its weights on disk, see `Models`
-        Errors: PackNotFound, PackFormat, PackCorrupt, InputError.
+        trust : run the models of a pack from elsewhere, this time. A model is a program: one made for it can crash the process, never
+            end, or fill the memory. Bundled packs, those that this user exported, and those named by `meshwright packs trust` need
+            no such word.
+        Errors: PackNotFound, PackFormat, PackCorrupt, PackUntrusted, InputError.
         """
-        return cls(Models(Pack.open(name_or_path), backend=backend, providers=providers, threads=threads, memory=memory))
+        pack = Pack.open(name_or_path)
+        if not trust:
+            pack.require_trust()
+        return cls(Models(pack, backend=backend, providers=providers, threads=threads, memory=memory))
 
     @property
     def pack(self) -> Pack:

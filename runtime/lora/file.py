@@ -24,9 +24,11 @@ from typing import Any
 import numpy as np
 
 from ...engines.errors import InputError
+from ...engines.regular_file import read_regular
 from .safetensors import parse
 
 LARGEST_FILE = 4 << 30
+LARGEST_ALPHA = 1e6
 UNDERSCORED = "lora_unet_"
 OLD = ((".processor.", "."), (".to_out_lora.", ".to_out.0.lora."), (".to_q_lora.", ".to_q.lora."),
        (".to_k_lora.", ".to_k.lora."), (".to_v_lora.", ".to_v.lora."))
@@ -74,12 +76,7 @@ class Lora:
 def read_lora(path: str | Path) -> Lora:
     """Read a .safetensors file. InputError for one that is missing, damaged, or holds anything else than such matrices."""
     path = Path(path)
-    try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise InputError(f"{path} is too large for a LoRA", received=f"{path.stat().st_size} bytes", expected=f"at most {LARGEST_FILE}")
-        data = path.read_bytes()
-    except (OSError, ValueError) as error:
-        raise InputError(f"the LoRA {path} cannot be read", received=getattr(error, "strerror", None) or str(error)) from error
+    data = read_regular(path, f"the LoRA {path}", InputError, most=LARGEST_FILE)
     tensors, notes = parse(data, f"the LoRA {path}")
     parts, alphas, others = _sorted(tensors)
     layers = _layers(path, parts, alphas, _settings(notes), others)
@@ -142,8 +139,10 @@ def _factor(name: str, rank: int, alphas: Mapping[str, float], settings: Mapping
     """A layer without an alpha has one that is its rank. PEFT's patterns are the ends of layers' names."""
     pattern = next((value for key, value in settings.get("alpha_pattern", {}).items() if f".{name}".endswith(f".{key}")), None)
     alpha = alphas.get(name, settings.get("lora_alpha", rank) if pattern is None else pattern)
-    if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not math.isfinite(alpha):
-        raise InputError(f"the alpha of layer {name} is no number", received=repr(alpha))
+    # Compared before it is calculated with: a whole number of JSON may be beyond every float.
+    if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not -LARGEST_ALPHA <= alpha <= LARGEST_ALPHA:
+        raise InputError(f"the alpha of layer {name} is no number in range", received=str(alpha)[:80] if isinstance(alpha, float) else
+                         type(alpha).__name__, expected=f"-{LARGEST_ALPHA:g} to {LARGEST_ALPHA:g}")
     return alpha / (math.sqrt(rank) if settings.get("use_rslora") else rank)
 
 
@@ -154,6 +153,7 @@ def _settings(notes: Mapping[str, str]) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise InputError("the LoRA's notes on its adapter are no JSON", received=str(error)) from error
     settings = {str(key).removeprefix("unet."): value for key, value in document.items()} if isinstance(document, dict) else {}
-    if not isinstance(settings.get("alpha_pattern", {}), dict):
-        raise InputError("the LoRA's notes on its adapter are wrong", received=f"alpha_pattern {settings['alpha_pattern']!r}")
+    pattern = settings.get("alpha_pattern", {})
+    if not isinstance(pattern, dict):
+        raise InputError("the LoRA's notes on its adapter are wrong", received=f"alpha_pattern that is {type(pattern).__name__}")
     return settings
