@@ -21,7 +21,7 @@ from .own_file import read_own, update_own
 NAME = "file_hashes.json"
 # A file that changed less long ago may change again without its times showing it (2 s on FAT, and clocks differ on a network).
 SETTLED_SECONDS = 3.0
-MOST_FILES = 4096
+MOST_FILES = 1024
 # Raise it when models are checked otherwise: what passed before is then looked at again.
 CHECK = 1
 

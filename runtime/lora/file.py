@@ -16,6 +16,7 @@ import hashlib
 import json
 import math
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,6 @@ from ...engines.regular_file import read_regular
 from .safetensors import parse
 
 LARGEST_FILE = 4 << 30
-LARGEST_ALPHA = 1e6
 UNDERSCORED = "lora_unet_"
 OLD = ((".processor.", "."), (".to_out_lora.", ".to_out.0.lora."), (".to_q_lora.", ".to_q.lora."),
        (".to_k_lora.", ".to_k.lora."), (".to_v_lora.", ".to_v.lora."))
@@ -37,6 +37,7 @@ MATRIX = re.compile(r"(?P<layer>.+?)\.(?:lora_(?P<peft>[AB])(?:\.default)?|(?:lo
 ALPHA = re.compile(r"(?P<layer>.+?)(?:\.lora)?\.alpha\Z")
 NOTES = "lora_adapter_metadata"  # where diffusers keeps the settings of PEFT's adapter
 MOST_LISTED = 5
+LARGEST_FLOAT = sys.float_info.max
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,9 +141,9 @@ def _factor(name: str, rank: int, alphas: Mapping[str, float], settings: Mapping
     pattern = next((value for key, value in settings.get("alpha_pattern", {}).items() if f".{name}".endswith(f".{key}")), None)
     alpha = alphas.get(name, settings.get("lora_alpha", rank) if pattern is None else pattern)
     # Compared before it is calculated with: a whole number of JSON may be beyond every float.
-    if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not -LARGEST_ALPHA <= alpha <= LARGEST_ALPHA:
-        raise InputError(f"the alpha of layer {name} is no number in range", received=str(alpha)[:80] if isinstance(alpha, float) else
-                         type(alpha).__name__, expected=f"-{LARGEST_ALPHA:g} to {LARGEST_ALPHA:g}")
+    if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not -LARGEST_FLOAT <= alpha <= LARGEST_FLOAT:
+        raise InputError(f"the alpha of layer {name} is no number", received=repr(alpha) if isinstance(alpha, float) else
+                         type(alpha).__name__, expected="a finite one")
     return alpha / (math.sqrt(rank) if settings.get("use_rslora") else rank)
 
 
