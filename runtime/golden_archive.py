@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Collection, Iterator
@@ -47,9 +48,9 @@ class GoldenArchive:
         try:
             with open_regular(self._path, FILE, PackFormat, most=LARGEST_FILE) as stream, zipfile.ZipFile(stream) as archive:
                 yield archive
-        # What zipfile raises for damaged archives is not one class: RuntimeError where one is encrypted, for instance.
-        except (ValueError, OSError, EOFError, LookupError, RuntimeError, SyntaxError, TypeError, OverflowError, zipfile.BadZipFile,
-                zlib.error, struct.error) as error:
+        # What zipfile and NumPy raise for damaged archives is not one class: RuntimeError where one is encrypted, for instance.
+        except (ValueError, OSError, EOFError, LookupError, RuntimeError, SyntaxError, TypeError, OverflowError, MemoryError,
+                tokenize.TokenError, zipfile.BadZipFile, zlib.error, struct.error) as error:
             raise PackFormat(f"{FILE} cannot be read", received=str(error) or type(error).__name__) from error
 
 

@@ -27,7 +27,7 @@ def test_a_pack_is_trusted_by_its_hash_wherever_it_lies(tmp_path, config):
     assert stat.S_IMODE((config / "trusted_packs.json").stat().st_mode) & 0o022 == 0
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{", "[" * 100_000, '{"%s": 3}' % A, '{"%s": {}}' % A])
+@pytest.mark.parametrize("content", ["", "[]", "{", "[" * 100_000, f'{{"{A}": 3}}', f'{{"{A}": {{}}}}'])
 def test_a_damaged_file_trusts_nothing(tmp_path, config, content):
     config.mkdir()
     (config / "trusted_packs.json").write_text(content)
