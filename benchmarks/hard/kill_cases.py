@@ -14,7 +14,7 @@ from random import Random
 
 import numpy as np
 
-from benchmarks.hard.kinds import Kind, Lost
+from benchmarks.hard.kinds import Kind, Lost, Mixed
 from meshwright.engines.errors import OutputError
 from meshwright.runtime import Pipeline
 from meshwright.runtime.generation import Generation
@@ -72,24 +72,31 @@ class WriteKills(Kind):
 
     def case(self, number: int, rng: Random) -> str:
         _put(self.folder, self.sets[0])
-        at, before = number % (2 * self.renames + 3), rng.random() < 0.5
+        at = number % (2 * self.renames + 3)
         if at < 2 * self.renames:
             ended = self._child(lambda: _kill_at_rename(at // 2, before=at % 2 == 0), self.made[1])
         else:
             ended = self._child(lambda: _kill_after(rng.uniform(0.0, 1.2 * self.seconds) + 1e-4), self.made[1])
-        self._check(_contents(self.folder), killed=ended < 0 or before)
-        if self._child(lambda: None, self.made[1]) != 0 or _contents(self.folder) != self.sets[1]:
-            raise Lost("the next run left something else than the new set")
+        found = _contents(self.folder)
+        self._check_whole(found)
+        self._check_mended()
+        if not any(all(found.get(name) == each.get(name) for name in {*found, *each}) for each in self.sets):
+            raise Mixed("after the kill: " + ", ".join(sorted(name for name in found if found[name] == self.sets[1].get(name)))
+                        + " new, others old")
         return "killed" if ended < 0 else "ended before it was killed"
 
-    def _check(self, found: dict[str, bytes], killed: bool) -> None:
+    def _check_whole(self, found: dict[str, bytes]) -> None:
         old, new = self.sets
         for name in {*old, *new}:
             if found.get(name) not in (old.get(name), new.get(name)):
                 raise Lost(f"{name} is {'half-written' if name in found else 'lost'}")
-        whole = [all(found.get(name) == each.get(name) for name in {*old, *new}) for each in (old, new)]
-        if not any(whole):
-            raise Lost("the set is mixed: " + ", ".join(sorted(name for name in new if found.get(name) == new[name])) + " new, others old")
+
+    def _check_mended(self) -> None:
+        """The next run leaves the new set, and nothing of the one that was killed."""
+        if self._child(lambda: None, self.made[1]) != 0 or _contents(self.folder) != self.sets[1]:
+            raise Lost("the next run left something else than the new set")
+        if left := [path.name for path in self.folder.rglob("*.part")]:
+            raise Lost(f"the next run leaves {len(left)} temporary files of the one that was killed: {left[0]}")
 
     def _child(self, prepare: Callable[[], None], made: Encoded) -> int:
         """Write in a process of its own: its exit code, negative for a signal."""

@@ -33,4 +33,8 @@ class Kind(ABC):
 
 
 class Lost(Exception):
-    """A file is lost, half-written, mixed with another version, or a process is left over."""
+    """A file is lost or half-written, a process is left over, or memory grows."""
+
+
+class Mixed(Lost):
+    """Of several files that belong together, some are new and some are old."""

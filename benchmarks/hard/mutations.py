@@ -14,23 +14,28 @@ VALUES: tuple[Any, ...] = (None, True, False, [], {}, [[]], [None], {"": None}, 
 
 
 def bytes_changed(data: bytes, rng: random.Random, most: int = 6) -> bytes:
-    """One to `most` changes of bits, fields and lengths."""
+    """One to `most` changes of bits, fields and lengths; one alone as often as not."""
     changed = bytearray(data)
-    for _ in range(rng.randint(1, most)):
+    for _ in range(few(rng, most)):
         if changed:
             rng.choice(CHANGES)(changed, data, rng)
     return bytes(changed)
 
 
 def json_changed(document: Any, rng: random.Random, most: int = 4) -> Any:
-    """A copy with one to `most` entries replaced, removed, doubled, renamed or nested."""
+    """A copy with one to `most` entries replaced, removed, doubled, renamed or nested; one alone as often as not."""
     changed = copy.deepcopy(document)
-    for _ in range(rng.randint(1, most)):
+    for _ in range(few(rng, most)):
         places = list(_places(changed))
         if not places:
             return changed
         _change(*rng.choice(places), rng, places)
     return changed
+
+
+def few(rng: random.Random, most: int) -> int:
+    """A file that is wrong in one place gets deeper into the program than one that is wrong in many."""
+    return 1 if rng.random() < 0.5 else rng.randint(1, most)
 
 
 def _places(value: Any) -> list[tuple[Any, Any]]:
@@ -50,11 +55,11 @@ def _change(container: Any, key: Any, rng: random.Random, places: list[tuple[Any
         return  # an earlier change took it away
     what = rng.random()
     value = container[key]
-    if what < 0.35:
+    if what < 0.5:
         container[key] = _near(value, rng)
-    elif what < 0.6:
-        container[key] = rng.choice(rng.choice((NUMBERS, NUMBERS, TEXTS, VALUES)))
-    elif what < 0.7:
+    elif what < 0.65:
+        container[key] = copy.deepcopy(rng.choice(rng.choice((NUMBERS, NUMBERS, TEXTS, VALUES))))
+    elif what < 0.72:
         del container[key]
     elif what < 0.8:
         other, name = rng.choice(places)
