@@ -22,7 +22,7 @@ __all__ = ["BytePairs", "Tokenizer", "Tokens", "WordPiece", "check_prompt", "loa
 
 
 # Published ones take some megabytes, and have some hundred thousand pieces.
-LARGEST_FILE, HIGHEST_ID, LONGEST_WORD = 64 << 20, (1 << 31) - 1, 10_000
+LARGEST_FILE, HIGHEST_ID, LONGEST_WORD = 32 << 20, (1 << 31) - 1, 10_000
 
 
 def load_tokenizer(path: Path, length: int) -> Tokenizer:

@@ -11,7 +11,7 @@ from typing import Any
 from ...engines.errors import CheckpointError
 from ...engines.regular_file import read_regular
 
-LARGEST = 64 << 20  # bytes; the index of a network of thousands of tensors takes a megabyte
+LARGEST = 16 << 20  # bytes; the index of a network of thousands of tensors takes a megabyte
 
 # A whole text, so that a comma inside one is never touched, or a comma with nothing after it but a bracket.
 _TEXT_OR_COMMA = re.compile(r'"(?:[^"\\]|\\.)*"|,(?=\s*[}\]])')

@@ -15,7 +15,7 @@ import numpy as np
 from ...engines.errors import InputError
 
 LENGTH = 8
-LONGEST_HEADER = 16 << 20
+LONGEST_HEADER = 8 << 20
 MOST_RANK = 16
 DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
