@@ -109,15 +109,23 @@ class _Reader:
             name = f"{domain}:{operator}" if domain else operator
             raise self._wrong(f"operator {name}", "those that our exporter writes")
         for span in attributes:
-            value = self._attribute(operator, *span)
-            if operator == "Constant" and value is not None and len(outputs) == 1:
-                self._constants[outputs[0]] = value
+            name, numbers, value = self._attribute(operator, *span)
+            if operator == "Constant" and len(outputs) == 1:
+                value = np.array(numbers, np.int64) if numbers else value
+                if value is not None:
+                    self._constants[outputs[0]] = value
+            elif operator == "Split" and (name == "num_outputs" and numbers != [len(outputs)] or
+                                          name == "split" and len(numbers) != len(outputs)):
+                raise self._wrong(f"Split with {name} {numbers} and {len(outputs)} outputs", "as many as it says")
+        if operator == "Split" and len(inputs) > 1 and inputs[1] in self._constants:
+            if self._constants[inputs[1]].size != len(outputs):
+                raise self._wrong(f"Split into {self._constants[inputs[1]].size} with {len(outputs)} outputs", "as many as it says")
         for position in SIZES.get(operator, ()):
             if position < len(inputs) and inputs[position] in self._constants:
                 self._size(operator, self._constants[inputs[position]])
 
-    def _attribute(self, operator: str, start: int, end: int) -> np.ndarray | None:
-        """The attribute's value where it may be a size: whole numbers, or a small tensor."""
+    def _attribute(self, operator: str, start: int, end: int) -> tuple[str, list[int], np.ndarray | None]:
+        """The attribute's name, its whole numbers, checked, and its tensor if that is small."""
         name, numbers, value = "", [], None
         for number, *span in self._once("attribute", start, end):
             if number == ATTRIBUTE_NAME:
@@ -129,13 +137,13 @@ class _Reader:
             elif number in ATTRIBUTE_OTHER:
                 raise self._wrong(f"{ATTRIBUTE_OTHER[number]} in operator {operator}", "numbers, texts and tensors")
         if operator == "Constant":
-            return np.array(numbers, np.int64) if numbers else value
+            return name, numbers, value
         high = HIGHEST_AXIS if name in AXES else LARGEST_NUMBER
         low = 0 if name in NOT_NEGATIVE else -high
         wrong = next((each for each in numbers if not low <= each <= high), None)
         if wrong is not None:
             raise self._wrong(f"{operator} with {name} {wrong}", f"{low} to {high}")
-        return None
+        return name, numbers, value
 
     def _size(self, operator: str, value: np.ndarray) -> None:
         sizes = np.abs(value.astype(np.float64))

@@ -123,7 +123,7 @@ def _weight(model: onnx.ModelProto, rng: Random) -> None:
     else:
         try:
             values = numpy_helper.to_array(tensor)
-        except (ValueError, TypeError, KeyError):  # an earlier change has broken it
+        except (ValueError, TypeError, KeyError, onnx.checker.ValidationError):  # an earlier change has broken it
             return
         filled = np.full(values.shape, rng.choice(WHOLE), np.int64).astype(values.dtype)
         tensor.CopyFrom(numpy_helper.from_array(filled, tensor.name))

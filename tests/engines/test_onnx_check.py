@@ -58,6 +58,8 @@ def test_what_our_exporter_writes_passes(tmp_path):
     ([node("GatherND", "x", "i", batch_dims=-1000)], [int64("i", 0)], "GatherND with batch_dims -1000; expected 0 to 16"),
     ([node("GatherND", "x", "i", batch_dims=-(2**31))], [int64("i", 0)], "GatherND with batch_dims -2147483648"),
     ([node("Conv", "x", "w", strides=[1, 2**40])], [], "Conv with strides 1099511627776"),
+    ([helper.make_node("Split", ["x"], ["y", "z"], num_outputs=3)], [], r"Split with num_outputs \[3\] and 2 outputs"),
+    ([helper.make_node("Split", ["x", "s"], ["y", "z"])], [int64("s", 1, 1, 1)], "Split into 3 with 2 outputs"),
     ([node("Softmax", "x", axis=99)], [], "Softmax with axis 99; expected -16 to 16"),
     ([node("ConstantOfShape", "s")], [int64("s", 1 << 16, 1 << 16)], "ConstantOfShape to .65536, 65536."),
     ([node("Expand", "x", "s")], [int64("s", 1 << 33)], "Expand to"),
