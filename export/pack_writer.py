@@ -26,8 +26,9 @@ import numpy as np
 import onnx_ir as ir
 import torch
 
-from ..engines.errors import ExportError
+from ..engines.errors import ExportError, ModelFileError
 from ..engines.memory import peak_bytes, reset_peak
+from ..engines.onnx_check import check_model
 from ..engines.trust import EXPORTED, trust
 from . import parity
 from .events import ComponentDone, ComponentStarted, Event
@@ -158,6 +159,7 @@ class _Components:
     def _export(self, spec: ComponentSpec) -> _Written:
         path = self._folder / spec.file
         write_onnx(spec, path, largest_file=self._largest_file)
+        _check_written(path)
         trials = (parity.trials(spec, self._random(spec, "parity")) if self._check_parity
                   else parity.Trials(spec.kind, spec.limit, ()))
         return _Written(spec.kind, path, spec.precision, trials, parity.golden(spec, self._random(spec, "golden")))
@@ -183,6 +185,14 @@ def _entry(written: _Written, found: parity.Comparison) -> dict[str, Any]:
     return {"kind": written.kind, "file": written.path.name, "precision": precision.weights, "compute": precision.compute,
             "inputs": inputs, "outputs": outputs, "tolerance": written.trials.limit,
             "error": {"abs": error.abs, "rel": error.rel} if error else {}, "parameters": parameters(written.path)}
+
+
+def _check_written(path: Path) -> None:
+    """The runtime refuses models of other operators: not only there."""
+    try:
+        check_model(path, [each.name for each in path.parent.glob(f"{path.name}.*")])
+    except ModelFileError as error:
+        raise ExportError(f"{path.name} would be refused when the pack is opened", received=error.received, expected=error.expected) from error
 
 
 def parameters(path: Path) -> int:
