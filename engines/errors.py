@@ -10,7 +10,8 @@
     ├── PackError                 a folder with a pack
     │   ├── PackNotFound          no such pack
     │   ├── PackCorrupt           a file is missing, or its hash differs
-    │   └── PackFormat            an unknown version, a path that leaves the folder, malformed JSON
+    │   ├── PackFormat            an unknown version, a path that leaves the folder, malformed JSON
+    │   └── PackUntrusted         a pack from elsewhere that the user has not said to trust
     ├── InputError                a prompt or an option out of range
     ├── OutputError               a file that cannot be written
     ├── EmptyShape                a drawn or reconstructed field without a surface
@@ -20,6 +21,8 @@
 """
 
 from __future__ import annotations
+
+import unicodedata
 
 
 class MeshwrightError(Exception):
@@ -32,11 +35,22 @@ class MeshwrightError(Exception):
         parts += [f"received {received}"] if received is not None else []
         parts += [f"expected {expected}"] if expected is not None else []
         parts += [remedy] if remedy is not None else []
-        super().__init__("; ".join(" ".join(part.split()) for part in parts))
+        super().__init__(printable("; ".join(" ".join(part.split()) for part in parts)))
 
     def __reduce__(self) -> tuple:
         # Exceptions are rebuilt from `args`, which would make the whole message the subject.
         return _rebuild, (type(self), self.subject, self.received, self.expected, self.remedy)
+
+
+def printable(text: str) -> str:
+    """`text` with control characters and what changes the direction of writing spelled out: no file may steer a terminal.
+
+    Line breaks and tabs stay.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp")
+                   else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
 def _rebuild(kind: type[MeshwrightError], subject: str, received: str | None, expected: str | None,
@@ -82,6 +96,10 @@ class PackCorrupt(PackError):
 
 class PackFormat(PackError):
     """pack.json, or a file it names, is not in a form that this release reads."""
+
+
+class PackUntrusted(PackError):
+    """A pack from elsewhere that the user has not said to trust: its models are programs."""
 
 
 class InputError(MeshwrightError):

@@ -63,7 +63,7 @@ def _initializer(view: memoryview, start: int, end: int) -> Initializer:
             entry = {inner: text(view, *span) for inner, *span in fields(view, low, high)}
             beside[entry.get(KEY, "")] = entry.get(VALUE, "")
         elif number == PLACE:
-            outside = varint(view, low, high)[0] == 1
+            outside = varint(view, low, high)[0] & 0xFFFFFFFF == 1  # as protobuf's decoders cut an enumeration
     return Initializer(name, DTYPES.get(kind), tuple(shape), None if outside else raw, beside if outside else {})
 
 
@@ -73,6 +73,8 @@ def fields(view: memoryview, start: int, end: int) -> Iterator[tuple[int, int, i
     while at < end:
         tag, at = varint(view, at, end)
         kind = tag & 7
+        if not 0 < tag >> 3 < 1 << 29:
+            raise ValueError(f"a field of number {tag >> 3} at byte {at}")
         if kind == LENGTH:
             length, at = varint(view, at, end)
         elif kind == VARINT:

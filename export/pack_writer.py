@@ -26,8 +26,10 @@ import numpy as np
 import onnx_ir as ir
 import torch
 
-from ..engines.errors import ExportError
+from ..engines.errors import ExportError, ModelFileError
 from ..engines.memory import peak_bytes, reset_peak
+from ..engines.onnx_check import check_model
+from ..engines.trust import EXPORTED, trust
 from . import parity
 from .events import ComponentDone, ComponentStarted, Event
 from .onnx_file import LARGEST_FILE, write_onnx
@@ -46,7 +48,7 @@ OnComponent = Callable[[Event], None]
 def write_pack(path: str | os.PathLike[str], components: Iterable[ComponentSpec], manifest: Mapping[str, Any],
                files: Mapping[str, str | os.PathLike[str]], *, seed: int = 0, check_parity: bool = True,
                on_component: OnComponent | None = None, largest_file: int = LARGEST_FILE) -> dict[str, Any]:
-    """Write the folder `path`, replacing a pack that is there; nothing is left behind on failure.
+    """Write the folder `path`, replacing a pack that is there; nothing is left behind on failure. This user then trusts the pack.
 
     files : name in the pack -> file to copy, such as {"tokenizer.json": ".../tokenizer.json"}
     seed : of the random inputs of the parity check and of golden.npz
@@ -61,7 +63,9 @@ def write_pack(path: str | os.PathLike[str], components: Iterable[ComponentSpec]
         for name, source in files.items():
             shutil.copyfile(source, folder / name)
         document = {"format": FORMAT, "exporter": exporter(), **manifest, "files": _hashes(folder), "components": entries}
-        (folder / "pack.json").write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", "utf-8")
+        text = (json.dumps(document, indent=1, allow_nan=False) + "\n").encode()
+        (folder / "pack.json").write_bytes(text)
+    trust(Path(path), hashlib.sha256(text).hexdigest(), EXPORTED)
     return document
 
 
@@ -155,6 +159,7 @@ class _Components:
     def _export(self, spec: ComponentSpec) -> _Written:
         path = self._folder / spec.file
         write_onnx(spec, path, largest_file=self._largest_file)
+        _check_written(path)
         trials = (parity.trials(spec, self._random(spec, "parity")) if self._check_parity
                   else parity.Trials(spec.kind, spec.limit, ()))
         return _Written(spec.kind, path, spec.precision, trials, parity.golden(spec, self._random(spec, "golden"), trials))
@@ -182,6 +187,15 @@ def _entry(written: _Written, found: parity.Comparison) -> dict[str, Any]:
             "inputs": inputs, "outputs": outputs, "tolerance": written.trials.limit,
             "error": {"abs": error.abs, "rel": error.rel} if error else {}, "errors": errors,
             "parameters": parameters(written.path)}
+
+
+def _check_written(path: Path) -> None:
+    """The runtime refuses models of other operators: not only there."""
+    try:
+        check_model(path, [each.name for each in path.parent.glob(f"{path.name}.*")])
+    except ModelFileError as error:
+        raise ExportError(f"{path.name} would be refused when the pack is opened", received=error.received,
+                          expected=error.expected) from error
 
 
 def parameters(path: Path) -> int:

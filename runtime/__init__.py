@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         PackError,
         PackFormat,
         PackNotFound,
+        PackUntrusted,
     )
     from .events import (
         CoarseMesh,
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Cancelled", "Check", "CoarseMesh", "CoarseViews", "Cutout", "EmptyShape", "EngineBuild", "Event", "Generation", "InputError",
     "Mesh", "MeshFile", "MeshwrightError", "Notice", "OutputError", "Pack", "PackCorrupt", "PackError", "PackFormat", "PackNotFound",
-    "Picture", "Pipeline", "Request", "Result", "StageDone", "StageStarted", "Stages", "Step", "Surface", "Views",
+    "PackUntrusted", "Picture", "Pipeline", "Request", "Result", "StageDone", "StageStarted", "Stages", "Step", "Surface", "Views",
     "read_mesh", "read_picture", "verify_pack",
 ]
 _MODULES = (".pipeline", ".request", ".pictures", ".generation", ".pack", ".events", ".meshes.mesh", ".meshes.reader", ".verify",

@@ -12,7 +12,7 @@ from ..engines.engine_cache import EngineCache, Entry
 from ..engines.engine_loader import Teller
 from ..engines.engine_prune import prune
 from ..engines.engine_verdict import Verdict
-from ..engines.errors import BackendUnavailable, DeviceLost, EngineError, InputError, ModelFileError, OutputError, PackError
+from ..engines.errors import BackendUnavailable, DeviceLost, EngineError, InputError, ModelFileError, OutputError, PackError, printable
 from ..engines.hardware import Hardware, look
 from ..engines.tensorrt_build import workspace_limit
 from ..engines.tensorrt_products import PRODUCTS, Product, choose
@@ -36,12 +36,13 @@ def build(options: Namespace) -> int:
     product = choose(options.backend)
     product.load()
     pack, hardware = Pack.open(options.pack), look()
+    pack.require_trust()
     if options.refit and not hardware.gpus:
         raise InputError("--refit builds on a GPU only", received=hardware.no_gpu, remedy="leave it out: each LoRA is then built")
     work = _Build(pack, product, hardware, options.quiet, refit=options.refit)
     work.run(_components(pack, options.component))
     if not options.quiet:
-        print(work.summary)
+        print(printable(work.summary))
     return 1 if work.failed else 0
 
 
@@ -67,7 +68,7 @@ def build_missing(pack: Pack, wanted: str, *, quiet: bool) -> None:
         print(f"note: engines are missing: {error}", file=sys.stderr)
         return
     if not quiet:
-        print(work.summary, file=sys.stderr)
+        print(printable(work.summary), file=sys.stderr)
 
 
 def _product_here(named: Product | None, hardware: Hardware) -> Product | str:
@@ -109,7 +110,7 @@ class _Build:
             if self._memory is not None:
                 self._memory.close()
             for message in self.failed:
-                print(f"meshwright: {message}", file=sys.stderr)
+                print(printable(f"meshwright: {message}"), file=sys.stderr)
         there = len(components) - self._built - len(self.failed)
         self.summary = (f"{self.pack.manifest.name}: {self._built} of {len(components)} engines built for {self.product.name} "
                         f"{self.product.version()} in {time.perf_counter() - started:.1f} s, {there} were there, "

@@ -131,7 +131,11 @@ def build_parser() -> argparse.ArgumentParser:
     check = commands.add_parser("verify", help="replay a pack's golden inputs on this machine")
     check.add_argument("pack", metavar="PACK", help="name or folder")
     _add_engine_options(check)
-    listing = commands.add_parser("packs", help="list the packs, their licences and sizes")
+    listing = commands.add_parser("packs", help="list the packs, their licences and sizes; or trust one from elsewhere")
+    listing.add_argument("action", nargs="?", choices=("trust", "distrust"),
+                         help="trust: run the models of the pack in FOLDER from now on. A model is a program: one made for it can crash,"
+                              " never end, or fill the memory. distrust: no longer")
+    listing.add_argument("folder", nargs="?", metavar="FOLDER", help="name or folder of the pack")
     listing.add_argument("--json", action="store_true", help="print one JSON object")
     look = commands.add_parser("doctor", help="say what this machine has, what would run each pack, and what is broken")
     look.add_argument("--pack", action="append", default=[], metavar="PACK", help="name or folder; may be given again (default: all found)")
@@ -208,8 +212,10 @@ def _add_engine_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _fail(message: str, code: int) -> int:
-    # A message from elsewhere may hold line breaks; ours is one line.
-    print(f"meshwright: {' '.join(message.split())}", file=sys.stderr)
+    from ..engines.errors import printable
+
+    # A message from elsewhere may hold line breaks and codes for a terminal; ours is one plain line.
+    print(printable(f"meshwright: {' '.join(message.split())}"), file=sys.stderr)
     return code
 
 

@@ -8,7 +8,8 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from ..engines.errors import InputError, PackError
+from ..engines.errors import InputError, MeshwrightError, OutputError, printable
+from ..engines.trust import NAMED, distrust, trust
 from .generation import Generation
 from .matting import MATTES
 from .meshes.checks import is_watertight
@@ -52,6 +53,7 @@ def generate(options: Namespace) -> int:
 def verify(options: Namespace) -> int:
     """Print the error of each component; 1 if one is out of its tolerance."""
     passed = True
+    Pack.open(options.pack, remembered=False)  # every byte, whatever is remembered of the files
     with _open(options, options.pack) as pipe:
         print(f"{pipe.pack.manifest.name} {pipe.pack.manifest.version}  {pipe.pack.folder}  every hash fits")
         for check in verify_pack(pipe.models):
@@ -71,13 +73,17 @@ def _where(pipe: Pipeline, component: str) -> str:
 
 
 def packs(options: Namespace) -> int:
-    """List every pack that can be opened by name; one that is broken says why."""
+    """List every pack that can be opened by name; one that is broken says why. Or trust one, or no longer."""
+    if options.action is not None:
+        return _trust(options)
+    if options.folder is not None:
+        raise InputError("packs takes no folder without what to do with it", expected="meshwright packs trust FOLDER")
     rows = [_describe(folder) for folder in candidates()]
     if options.json:
         print(json.dumps({"packs": rows}, indent=2))
         return 0
     for row in rows:
-        print(row["error"] if "error" in row else _lines(row))
+        print(printable(row["error"] if "error" in row else _lines(row)))
     if not rows:
         print("no packs found")
     return 0
@@ -89,7 +95,7 @@ def doctor(options: Namespace) -> int:
     from .doctor_page import page
 
     report = examine(options.pack)
-    print(json.dumps(report, indent=2) if options.json else page(report))
+    print(json.dumps(report, indent=2) if options.json else printable(page(report)))
     return 0 if report["ok"] else 1
 
 
@@ -99,7 +105,25 @@ def _lines(row: dict[str, Any]) -> str:
              f" (commercial use: {row['commercial_use']})  {row['bytes'] / 1e6:.1f} MB  {row['folder']}")
     sources = [f"from {source['name']}: {source['license']}" + (
         f" (commercial use: {source['commercial_use']})" if "commercial_use" in source else "") for source in row["sources"]]
-    return "\n    ".join([first, *row["notes"], *sources])
+    where = [] if row["trusted"] else [f"NOT TRUSTED, and not run: meshwright packs trust {row['folder']} if you know its maker"]
+    return "\n    ".join([first, *where, *row["notes"], *sources])
+
+
+def _trust(options: Namespace) -> int:
+    """Trust a pack, once it is whole and its models are what they may be; or forget that it was trusted."""
+    if options.folder is None or options.json:
+        raise InputError(f"packs {options.action} is about one pack", expected=f"meshwright packs {options.action} FOLDER")
+    if options.action == "distrust":
+        pack = Pack.open(options.folder, verify=False)
+        print(f"{printable(str(pack.folder))} was {'' if distrust(pack.hash) else 'not '}trusted by name"
+              + (f", and is trusted still: {printable(pack.trusted)}" if pack.trusted else ", and is not trusted now"))
+        return 0
+    pack = Pack.open(options.folder, remembered=False)
+    if not trust(pack.folder, pack.hash, NAMED):
+        raise OutputError("what is trusted cannot be written down", remedy="set MESHWRIGHT_CONFIG to a folder that only you can write")
+    print(printable(_lines(_row(pack))))
+    print("trusted: its models will be run. Every hash fits, and they are made of operators that our exporter writes.")
+    return 0
 
 
 def _request(options: Namespace) -> Request:
@@ -146,7 +170,9 @@ def _open(options: Namespace, pack: str) -> Pipeline:
     if options.build:
         from .build_command import build_missing
 
-        build_missing(Pack.open(pack), options.backend, quiet=getattr(options, "quiet", False))
+        wanted = Pack.open(pack)
+        wanted.require_trust()
+        build_missing(wanted, options.backend, quiet=getattr(options, "quiet", False))
     providers = None if options.providers is None else tuple(name for name in options.providers.split(",") if name)
     return Pipeline.open(pack, backend=options.backend, threads=options.threads, providers=providers, memory=options.memory,
                          measure_memory=getattr(options, "json", False))
@@ -161,11 +187,14 @@ def _report(made: Generation, written: list[Path]) -> dict[str, Any]:
 
 def _describe(folder: Path) -> dict[str, Any]:
     try:
-        pack = Pack.open(folder, verify=False)
-    except PackError as error:
+        return _row(Pack.open(folder, verify=False))
+    except (MeshwrightError, OSError) as error:
         return {"folder": str(folder), "error": f"{folder}: {error}"}
+
+
+def _row(pack: Pack) -> dict[str, Any]:
     manifest = pack.manifest
     return {"name": manifest.name, "version": manifest.version, "recipe": manifest.recipe,
             "license": manifest.license.id, "commercial_use": manifest.license.commercial_use,
             "notes": list(manifest.license.notes), "sources": [source.describe() for source in dict.fromkeys(manifest.sources)],
-            "bytes": pack.bytes, "sha256": pack.hash, "folder": str(folder)}
+            "bytes": pack.bytes, "sha256": pack.hash, "folder": str(pack.folder), "trusted": pack.trusted}

@@ -19,8 +19,8 @@ from ..engines import engine_cache
 from ..engines.hardware import Hardware, look
 from ..engines.packages import PACKAGES, Found, Trial
 from ..engines.tensorrt_products import PRODUCTS
-from .doctor_packs import is_bundled, machine_of, pack_row, smallest_model
-from .pack import BUNDLED, VARIABLE, candidates, find
+from .doctor_packs import machine_of, pack_row, smallest_model
+from .pack import BUNDLED, VARIABLE, candidates, find, is_bundled
 from .ways import CUDA
 
 CUDA_INSTALL = "pip uninstall -y onnxruntime && pip install 'onnxruntime-gpu[cuda,cudnn]' cuda-core cuda-bindings"

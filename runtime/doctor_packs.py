@@ -13,7 +13,7 @@ from ..engines.hardware import Hardware
 from ..engines.packages import Found
 from .manifest import Component, Manifest
 from .memory_needs import advice, is_large, largest_file, needs
-from .pack import BUNDLED, Pack
+from .pack import BUNDLED, Pack, is_bundled
 from .ways import CPU, CUDA, Machine, Way, Ways
 
 # Of larger packs the hashes are left to `meshwright verify`: reading gigabytes would take longer than all the rest.
@@ -32,15 +32,11 @@ def pack_row(folder: Path, onnxruntime: Found, machine: Machine) -> dict[str, An
     manifest, ways = pack.manifest, Ways(pack, machine)
     return row | {
         "name": manifest.name, "version": manifest.version, "recipe": manifest.recipe, "sha256": pack.hash, "bytes": pack.bytes,
-        "hashes_checked": checked, "license": manifest.license.id, "commercial_use": manifest.license.commercial_use,
+        "hashes_checked": checked, "trusted": pack.trusted,
+        "license": manifest.license.id, "commercial_use": manifest.license.commercial_use,
         "notes": list(manifest.license.notes), "sources": [source.describe() for source in dict.fromkeys(manifest.sources)],
         "memory": memory(manifest, machine.hardware.host.available_bytes),
         "components": [component_row(manifest, component, onnxruntime, ways) for component in manifest.components.values()]}
-
-
-def is_bundled(folder: Path) -> bool:
-    """Whether the pack came with Meshwright."""
-    return folder.resolve().is_relative_to(BUNDLED.resolve())
 
 
 def smallest_model() -> Path | None:

@@ -79,6 +79,7 @@ def _packs(report: dict[str, Any]) -> Iterator[str]:
             continue
         state = "every hash fits" if row["hashes_checked"] else f"hashes not checked, that is what meshwright verify {row['name']} does"
         yield _line(row["name"], f"{row['version']}, recipe {row['recipe']}, {gigabytes(row['bytes'])}, {state}, {row['folder']}")
+        yield _line("  trust", row["trusted"] or f"NOT TRUSTED, and not run: meshwright packs trust {row['folder']} if you know its maker")
         yield _line("  licence", f"{row['license']}, commercial use: {row['commercial_use']}")
         yield _line("  memory", _memory(row["memory"], report["host"]["available_bytes"]))
         for (backend, provider, why), same in groupby(sorted(row["components"], key=_runs_on), key=_runs_on):

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..engines import Engine
 from ..engines.errors import PackFormat
+from .golden_archive import FILE, GoldenArchive
 from .manifest import Component
 from .pack import Pack
 
-FILE = "golden.npz"
 Tensors = Mapping[str, np.ndarray]
 
 
@@ -38,9 +36,7 @@ class Golden:
     """The arrays of one pack's `golden.npz`, each read when it is asked for. PackFormat for a file that is no such thing."""
 
     def __init__(self, pack: Pack) -> None:
-        self._path = pack.path(FILE)
-        with _readable(), np.load(self._path, allow_pickle=False) as archive:
-            self._keys = tuple(archive.files)
+        self._archive = GoldenArchive(pack.path(FILE))
 
     def replay(self, engine: Engine, component: Component) -> Check:
         """Run the component's inputs on an engine of it, noise and then each of its cases; the worst is what counts.
@@ -58,7 +54,7 @@ class Golden:
 
     def cases(self, component: Component) -> tuple[str, ...]:
         """What users give, by the name that pack.json has for its error; none in packs of older exporters."""
-        parts = (key.removeprefix(f"{component.name}/").split("/") for key in self._keys if key.startswith(f"{component.name}/"))
+        parts = (key.removeprefix(f"{component.name}/").split("/") for key in self._archive.names if key.startswith(f"{component.name}/"))
         return tuple(dict.fromkeys(part[0] for part in parts if len(part) == 3 and part[1] in ("in", "out")))
 
     def _replay_case(self, engine: Engine, component: Component, case: str) -> Check:
@@ -78,8 +74,8 @@ class Golden:
         return self._named(f"{component.name}/out/")
 
     def _named(self, prefix: str) -> dict[str, np.ndarray]:
-        with _readable(), np.load(self._path, allow_pickle=False) as archive:
-            return {key.removeprefix(prefix): archive[key] for key in self._keys if key.startswith(prefix)}
+        found = self._archive.read([name for name in self._archive.names if name.startswith(prefix)])
+        return {name.removeprefix(prefix): array for name, array in found.items()}
 
 
 def compared(outputs: Tensors, expected: Tensors, component: Component) -> Check:
@@ -96,14 +92,6 @@ def _stride(strides: Tensors, name: str) -> int:
     if stride.shape or stride.dtype.kind not in "iu" or stride < 1:
         raise PackFormat(f"{FILE} has no stride for an output", received=f"{name}: {stride!r}", expected="a whole number above zero")
     return int(stride)
-
-
-@contextmanager
-def _readable() -> Iterator[None]:
-    try:
-        yield
-    except (ValueError, OSError, zipfile.BadZipFile, AttributeError) as error:  # the last for a single array in place of an archive
-        raise PackFormat(f"{FILE} cannot be read", received=str(error)) from error
 
 
 def _errors(output: np.ndarray, reference: np.ndarray) -> tuple[float, float]:

@@ -1,7 +1,7 @@
 """Reads `pack.json` and believes nothing.
 
-A wrong type, a missing entry, a path that leaves the folder or an unknown format version is a PackFormat error
-that names the entry.
+A wrong type, a missing entry, a number that nothing can serve, a path that leaves the folder or an unknown format version is a
+PackFormat error that names the entry.
 """
 
 from __future__ import annotations
@@ -10,10 +10,34 @@ import json
 import math
 import re
 from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
 
 from ..engines import EngineSpec, TensorSpec
 from ..engines.errors import PackFormat
 from .entry import Entry
+from .limits import (
+    ANGLE,
+    DTYPES,
+    FOV,
+    LENGTH,
+    MOST_COMPONENTS,
+    MOST_FACES,
+    MOST_GUIDANCE,
+    MOST_LATENTS,
+    MOST_NOTES,
+    MOST_RANK,
+    MOST_STEPS,
+    MOST_TENSOR,
+    MOST_TENSORS,
+    MOST_TOKENS,
+    MOST_VIEW,
+    MOST_VIEWS,
+    RESOLUTION,
+    STRIDE,
+    TEXTURES,
+)
 from .manifest import (
     COMMERCIAL_USE,
     TEXTURE_SOURCES,
@@ -33,6 +57,7 @@ from .manifest import (
     Text,
     Views,
 )
+from .schedules import make_table
 
 FORMAT = 1
 # The sections that each recipe cannot do without.
@@ -50,9 +75,15 @@ def parse_manifest(data: bytes) -> Manifest:
     """Read the bytes of a `pack.json`; PackFormat if anything in it is not as this version knows it."""
     try:
         document = json.loads(data.decode("utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise PackFormat("pack.json is not JSON", received=str(error)) from error
-    root = Entry("pack.json", document)
+    try:
+        return _checked(Entry("pack.json", document))
+    except RecursionError as error:  # a message that shows a value of hundreds of lists in each other
+        raise PackFormat("pack.json is nested too deeply") from error
+
+
+def _checked(root: Entry) -> Manifest:
     version = root.int("format", low=1)
     if version != FORMAT:
         raise PackFormat("pack.json has a format version that this release does not read", received=str(version),
@@ -71,18 +102,27 @@ def _manifest(root: Entry) -> Manifest:
         for name, read in (("text", _text), ("prior_text", _text), ("picture", _picture), ("prior", _diffusion),
                            ("refiner", _diffusion), ("multiview", _diffusion), ("coarse", _coarse)))
     return Manifest(
-        name=root.str("name"), version=root.str("version"), recipe=root.str("recipe"),
+        name=_name(root, "name"), version=root.str("version"), recipe=root.str("recipe"),
         license=_license(root["license"]), sources=tuple(_source(entry) for entry in root["sources"].list()),
         exporter=root.str("exporter"), files={name: _file(name, entry) for name, entry in root["files"].items()},
-        components={name: _component(name, entry) for name, entry in root["components"].items()},
+        components=_components(root["components"]),
         text=text, prior_text=prior_text, picture=picture, prior=prior, refiner=refiner, multiview=multiview, coarse=coarse,
-        views=_views(root["views"], drawn_lit="choices" not in root), reconstructor_view_size=root["reconstructor"].int("view_size", low=1),
+        views=_views(root["views"], drawn_lit="choices" not in root),
+        reconstructor_view_size=root["reconstructor"].int("view_size", 1, MOST_VIEW),
         grid=_grid(root["grid"]), finish=_finish(root.get("finish", {})),
-        texture_from=root.str("texture_from", TEXTURE_SOURCES), metres_per_unit=root.get("metres_per_unit", 1.0).number())
+        texture_from=root.str("texture_from", TEXTURE_SOURCES), metres_per_unit=root.get("metres_per_unit", 1.0).number(*LENGTH))
+
+
+def _name(entry: Entry, key: str) -> str:
+    """What has a name is called by it, on a command line too."""
+    name = entry.str(key)
+    if not name.strip() or len(name) > 200:
+        raise PackFormat(f"{entry.where}: {key} is no name", received=repr(name[:80]), expected="1 to 200 characters")
+    return name
 
 
 def _license(entry: Entry) -> License:
-    notes = tuple(str(note.value) for note in entry.get("notes", []).list())
+    notes = tuple(note.text() for note in entry.get("notes", []).list(MOST_NOTES))
     return License(entry.str("id"), entry.str("commercial_use", COMMERCIAL_USE), notes)
 
 
@@ -94,7 +134,8 @@ def _source(entry: Entry) -> Source:
 def _file(name: str, entry: Entry) -> FileEntry:
     """A name that could leave the folder is refused before anything is opened."""
     path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name or name != str(path) or not path.parts:
+    outside = path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name or name != str(path) or not path.parts
+    if outside or len(name) > 1000 or len(path.parts) > 8:
         raise PackFormat("pack.json names a file outside the pack", received=repr(name),
                          expected="a relative path inside the folder")
     digest = entry.str("sha256")
@@ -103,37 +144,87 @@ def _file(name: str, entry: Entry) -> FileEntry:
     return FileEntry(digest, entry.int("bytes"))
 
 
+def _components(entry: Entry) -> dict[str, Component]:
+    if len(entry.dict()) > MOST_COMPONENTS:
+        raise PackFormat(f"{entry.where} has too many entries", received=str(len(entry.value)), expected=f"at most {MOST_COMPONENTS}")
+    return {name: _component(name, value) for name, value in entry.items()}
+
+
 def _component(name: str, entry: Entry) -> Component:
     error = {key: value.number() for key, value in entry.get("error", {}).items()}
     spec = EngineSpec(_tensors(entry["inputs"]), _tensors(entry["outputs"]))
     compute = entry.str("compute", PRECISIONS) if "compute" in entry else "fp32"
-    return Component(name, entry.str("kind"), entry.str("file"), entry.str("precision", PRECISIONS), compute, spec,
-                     entry.float("tolerance"), error, entry.int("parameters"))
+    return Component(name, _name(entry, "kind"), entry.str("file"), entry.str("precision", PRECISIONS), compute, spec,
+                     entry.float("tolerance", 0.0, 10.0), error, entry.int("parameters"))
 
 
 def _tensors(entry: Entry) -> tuple[TensorSpec, ...]:
-    return tuple(TensorSpec(tensor.str("name"), tensor.str("dtype"), tuple(_axis(a) for a in tensor["shape"].list()))
-                 for tensor in entry.list())
+    tensors = tuple(_tensor(tensor) for tensor in entry.list(MOST_TENSORS))
+    if len({tensor.name for tensor in tensors}) < len(tensors):
+        raise PackFormat(f"{entry.where} names a tensor twice")
+    return tensors
+
+
+def _tensor(entry: Entry) -> TensorSpec:
+    shape = tuple(_axis(axis) for axis in entry["shape"].list(MOST_RANK))
+    if math.prod(axis for axis in shape if isinstance(axis, int)) > MOST_TENSOR:
+        raise PackFormat(f"{entry.where}: shape is out of range", received=str(shape), expected=f"at most {MOST_TENSOR} values")
+    return TensorSpec(_name(entry, "name"), entry.str("dtype", DTYPES), shape)
 
 
 def _axis(entry: Entry) -> int | str:
     if isinstance(entry.value, bool) or not isinstance(entry.value, int | str):
-        raise PackFormat(f"{entry.where} is not an axis", received=repr(entry.value), expected="a length or a name")
-    return entry.value
+        raise PackFormat(f"{entry.where} is not an axis", received=type(entry.value).__name__, expected="a length or a name")
+    return entry.text() if isinstance(entry.value, str) else entry.whole(1, MOST_TENSOR)
 
 
 def _text(entry: Entry) -> Text:
-    return Text(entry.int("length", low=3), entry.str("tokenizer"))
+    return Text(entry.int("length", 3, MOST_TOKENS), entry.str("tokenizer"))
 
 
 def _diffusion(entry: Entry) -> Diffusion:
-    shape = tuple(int(axis) for axis in entry.numbers("latent_shape"))
+    shape = tuple(axis.whole(1, MOST_LATENTS) for axis in entry["latent_shape"].list(MOST_RANK))
+    if not shape or math.prod(shape) > MOST_LATENTS:
+        raise PackFormat(f"{entry.where}: latent_shape is out of range", received=str(shape), expected=f"1 to {MOST_LATENTS} values")
     coarse = entry.str("unconditional_coarse", UNCONDITIONAL_COARSE) if "unconditional_coarse" in entry else "same"
     image = entry.str("unconditional_image", UNCONDITIONAL_IMAGE) if "unconditional_image" in entry else None
     latents = entry.str("coarse_latents", COARSE_LATENTS) if "coarse_latents" in entry else "target"
-    edit = Edit(entry["edit"].int("steps", low=1), entry["edit"].float("guidance")) if "edit" in entry else None
-    return Diffusion(shape, entry["schedule"].dict(), entry.int("steps", low=1), entry.float("guidance"),
-                     entry.str("unconditional", UNCONDITIONAL), coarse, image, latents, edit)
+    edit = Edit(*_strength(entry["edit"])) if "edit" in entry else None
+    steps, guidance = _strength(entry)
+    loop = Diffusion(shape, _schedule(entry["schedule"]), steps, guidance, entry.str("unconditional", UNCONDITIONAL), coarse, image,
+                     latents, edit)
+    for count, scale in [(steps, guidance), *([(edit.steps, edit.guidance)] if edit else [])]:
+        _check_table(entry, loop.schedule, count, scale)
+    return loop
+
+
+def _strength(entry: Entry) -> tuple[int, float]:
+    """Steps and guidance."""
+    return entry.int("steps", 1, MOST_STEPS), entry.float("guidance", 0.0, MOST_GUIDANCE)
+
+
+def _schedule(entry: Entry) -> dict[str, Any]:
+    """Its options, each of them a word, a number or a choice; `make_table` knows which there are."""
+    for _, value in entry.items():
+        if isinstance(value.value, str):
+            value.text()
+        elif not isinstance(value.value, bool):
+            value.number(-1e6, 1e6)
+    if "train_steps" in entry:
+        entry.int("train_steps", 2, 10_000)
+    return dict(entry.dict())
+
+
+def _check_table(entry: Entry, schedule: dict[str, Any], steps: int, guidance: float) -> None:
+    """The schedule must be one that the loop can run, in so many steps."""
+    try:
+        with np.errstate(all="ignore"):
+            table = make_table(schedule, steps, guidance)
+            finite = np.isfinite(table.rows).all() and math.isfinite(table.initial_scale)
+    except (ValueError, TypeError, KeyError, IndexError, ArithmeticError) as error:
+        raise PackFormat(f"{entry.where}: schedule cannot be run in {steps} steps", received=str(error)) from error
+    if not finite:
+        raise PackFormat(f"{entry.where}: schedule cannot be run in {steps} steps", received="coefficients that are not finite")
 
 
 def _picture(entry: Entry) -> PictureInput:
@@ -145,7 +236,7 @@ def _picture(entry: Entry) -> PictureInput:
 
 
 def _resize(entry: Entry) -> Resize:
-    return Resize(entry.int("size", low=1), entry.str("resample", RESAMPLE))
+    return Resize(entry.int("size", 1, MOST_VIEW), entry.str("resample", RESAMPLE))
 
 
 def _fraction(entry: Entry, key: str) -> float:
@@ -156,20 +247,26 @@ def _fraction(entry: Entry, key: str) -> float:
 
 
 def _coarse(entry: Entry) -> Coarse:
-    rotation = tuple(tuple(cell.number() for cell in row.list()) for row in entry["rotation"].list())
+    rotation = tuple(tuple(cell.number(-2.0, 2.0) for cell in row.list(3)) for row in entry["rotation"].list(3))
     if [len(row) for row in rotation] != [3, 3, 3]:
         raise PackFormat(f"{entry.where}: rotation is not a 3 by 3 matrix")
-    return Coarse(entry.int("resolution", low=2), entry.float("bound"), rotation, entry.float("scale"),
-                  entry.get("shrink", 1.0).number())
+    matrix = np.array(rotation)
+    if np.abs(matrix @ matrix.T - np.eye(3)).max() > 1e-3 or np.linalg.det(matrix) < 0:
+        raise PackFormat(f"{entry.where}: rotation turns nothing", received=str(rotation), expected="orthogonal rows, and no mirror")
+    return Coarse(entry.int("resolution", *RESOLUTION), entry.float("bound", *LENGTH), rotation, entry.float("scale", *LENGTH),
+                  entry.get("shrink", 1.0).number(0.1, 10.0))
 
 
 def _views(entry: Entry, drawn_lit: bool) -> Views:
     """drawn_lit : for packs of older exporters, which do not say whether drawn views carry our light. Those of published
     checkpoints, whose networks draw light of their own, are told by the exporter's choices in them.
     """
-    views = Views(entry.int("size", low=8), entry.int("rows", low=1), entry.int("columns", low=1),
-                  entry.numbers("azimuths"), entry.numbers("elevations"), entry.float("fov"), entry.float("radius"),
-                  entry.float("background"), _shading(entry["shading"]) if "shading" in entry else None,
+    rows, columns = entry.int("rows", 1, MOST_VIEWS), entry.int("columns", 1, MOST_VIEWS)
+    if rows * columns > MOST_VIEWS:
+        raise PackFormat(f"{entry.where} are too many", received=f"{rows} by {columns}", expected=f"at most {MOST_VIEWS}")
+    views = Views(entry.int("size", 8, MOST_VIEW), rows, columns, entry.numbers("azimuths", *ANGLE), entry.numbers("elevations", -90, 90),
+                  entry.float("fov", *FOV), entry.float("radius", *LENGTH), _fraction(entry, "background"),
+                  _shading(entry["shading"]) if "shading" in entry else None,
                   entry.bool("lit") if "lit" in entry else drawn_lit)
     if not len(views.azimuths) == len(views.elevations) == views.rows * views.columns:
         raise PackFormat(f"{entry.where}: the number of angles is not rows times columns",
@@ -181,23 +278,25 @@ def _views(entry: Entry, drawn_lit: bool) -> Views:
 def _shading(entry: Entry) -> Shading:
     direction = entry.numbers("direction")
     length = math.hypot(*direction)
-    if len(direction) != 3 or length == 0:
+    if len(direction) != 3 or length < 1e-6:
         raise PackFormat(f"{entry.where}: direction is not a vector", received=str(direction), expected="three numbers, not all zero")
-    return Shading(entry.float("ambient"), entry.float("diffuse"), tuple(axis / length for axis in direction),
+    return Shading(entry.float("ambient", 0.0, 10.0), entry.float("diffuse", 0.0, 10.0), tuple(axis / length for axis in direction),
                    entry.bool("two_sided"), entry.bool("linear"))
 
 
 def _grid(entry: Entry) -> Grid:
     threshold = entry.float("density_threshold") if "density_threshold" in entry else None
-    stride = entry.int("stride", low=1) if "stride" in entry else 4
+    stride = entry.int("stride", *STRIDE) if "stride" in entry else Grid.stride
     if stride & (stride - 1):
         raise PackFormat(f"{entry.where}: stride is not a power of two", received=str(stride))
-    return Grid(entry.int("resolution", low=2), entry.float("extent"), threshold, stride)
+    return Grid(entry.int("resolution", *RESOLUTION), entry.float("extent", *LENGTH), threshold, stride)
 
 
 def _finish(entry: Entry) -> Finish:
-    return Finish(entry.int("faces", low=4) if "faces" in entry else 10_000,
-                  entry.int("texture", low=64) if "texture" in entry else 1024)
+    texture = entry.int("texture") if "texture" in entry else 1024
+    if texture not in TEXTURES:
+        raise PackFormat(f"{entry.where}: texture is out of range", received=str(texture), expected="a power of two from 64 to 8192")
+    return Finish(entry.int("faces", 4, MOST_FACES) if "faces" in entry else 10_000, texture)
 
 
 def _check_files(manifest: Manifest) -> None:

@@ -1,4 +1,5 @@
-"""Packs: folders with a `pack.json`, found by name or path, and trusted only once every hash fits."""
+"""Packs: folders with a `pack.json`, found by name or path, and used only once every hash fits, every model is made of what our
+exporter writes, and someone trusts it."""
 
 from __future__ import annotations
 
@@ -6,9 +7,13 @@ import hashlib
 import os
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from ..engines.errors import PackCorrupt, PackError, PackFormat, PackNotFound
+from ..engines.errors import ModelFileError, PackCorrupt, PackError, PackFormat, PackNotFound, PackUntrusted
+from ..engines.file_hashes import FileHashes
+from ..engines.onnx_check import check_model
+from ..engines.regular_file import read_regular
+from ..engines.trust import trusted
 from .manifest import Component, FileEntry, Manifest
 from .manifest_reader import parse_manifest
 
@@ -16,7 +21,8 @@ BUNDLED = Path(__file__).parent / "packs"
 VARIABLE = "MESHWRIGHT_PACKS"
 MANIFEST = "pack.json"
 # A manifest is some kilobytes; a file of this name that is larger is something else.
-LONGEST_MANIFEST = 4 << 20
+LONGEST_MANIFEST = 1 << 20
+BUNDLED_REASON = "bundled with meshwright"
 
 
 @dataclass(frozen=True)
@@ -28,18 +34,39 @@ class Pack:
     hash: str
 
     @classmethod
-    def open(cls, name_or_path: str | os.PathLike[str], *, verify: bool = True) -> Pack:
-        """Find a pack and check each of its files against its hash.
+    def open(cls, name_or_path: str | os.PathLike[str], *, verify: bool = True, remembered: bool = True) -> Pack:
+        """Find a pack and check each of its files against its hash, and each of its models. None of them is run or loaded.
 
-        verify : False skips the hashes (only sizes and paths are checked), for a listing.
+        verify : False skips hashes and models (only sizes and paths are checked), for a listing.
+        remembered : False hashes every file again, though it has not changed since it was last found whole (see `FileHashes`).
         Errors: PackNotFound, PackFormat, and PackCorrupt, which names the file and both hashes.
         """
         folder = find(name_or_path)
         data = _read_manifest(folder)
         pack = cls(folder, parse_manifest(data), hashlib.sha256(data).hexdigest())
+        hashes = FileHashes(fresh=not remembered) if verify else None
         for name, entry in pack.manifest.files.items():
-            pack._check(name, entry, verify)
+            pack._check(name, entry, hashes)
+        if hashes is not None:
+            if not hashes.has_passed(pack.hash):
+                pack._check_models()
+                hashes.note_passed(pack.hash)
+            hashes.keep()
         return pack
+
+    @property
+    def trusted(self) -> str | None:
+        """Why the pack's models may be run, in words; None where nobody has said so."""
+        return BUNDLED_REASON if is_bundled(self.folder) else trusted(self.folder, self.hash)
+
+    def require_trust(self) -> None:
+        """Raise PackUntrusted unless the pack is trusted."""
+        if self.trusted is None:
+            raise PackUntrusted(
+                f"pack {self.manifest.name} in {self.folder} is from elsewhere, and nobody has said that it is trusted",
+                received="models of someone else; a model is a program: it may crash this process, never end, or fill the memory",
+                expected="a bundled pack, one that you exported, or one that you trust",
+                remedy=f"if you know who made it: meshwright packs trust {_quoted(self.folder)}, or trust=True for this time")
 
     def component(self, kind: str) -> Component:
         """The component of that kind; PackError if the pack has none."""
@@ -65,8 +92,14 @@ class Pack:
         """Size of all listed files, in bytes."""
         return sum(entry.bytes for entry in self.manifest.files.values())
 
-    def _check(self, name: str, entry: FileEntry, verify: bool) -> None:
-        path = self.path(name)
+    def _check(self, name: str, entry: FileEntry, hashes: FileHashes | None) -> None:
+        """hashes : None leaves the file's content out"""
+        try:
+            self._check_file(self.path(name), name, entry, hashes)
+        except (OSError, RuntimeError, ValueError) as error:  # the latter two for links in a ring, and names that no file can have
+            raise PackCorrupt(f"{name} of pack {self.folder} cannot be read", received=str(error)) from error
+
+    def _check_file(self, path: Path, name: str, entry: FileEntry, hashes: FileHashes | None) -> None:
         if not path.is_file():
             raise PackCorrupt(f"{name} is missing from pack {self.folder}", expected=f"sha256 {entry.sha256}",
                               remedy="install the pack again")
@@ -76,9 +109,25 @@ class Pack:
             raise PackCorrupt(f"{name} of pack {self.folder} has another size than pack.json says",
                               received=f"{size} bytes", expected=f"{entry.bytes} bytes, sha256 {entry.sha256}",
                               remedy="install the pack again")
-        if verify and (digest := file_hash(path)) != entry.sha256:
+        if hashes is not None and (digest := hashes.of(path)) != entry.sha256:
             raise PackCorrupt(f"{name} of pack {self.folder} was altered", received=f"sha256 {digest}",
                               expected=f"sha256 {entry.sha256}", remedy="install the pack again")
+
+    def _check_models(self) -> None:
+        """Each model is made of known operators, and its weights lie where hashes are known of."""
+        for component in self.manifest.components.values():
+            parent = PurePosixPath(component.file).parent
+            beside = [PurePosixPath(name).name for name in self.manifest.files if PurePosixPath(name).parent == parent]
+            try:
+                check_model(self.path(component.file), beside)
+            except ModelFileError as error:
+                raise PackFormat(f"component {component.name} of pack {self.folder} is refused: {error.subject}", received=error.received,
+                                 expected=error.expected) from error
+
+
+def is_bundled(folder: Path) -> bool:
+    """Whether the pack came with Meshwright."""
+    return folder.resolve().is_relative_to(BUNDLED.resolve())
 
 
 def find(name_or_path: str | os.PathLike[str]) -> Path:
@@ -117,23 +166,21 @@ def _inside(folder: Path) -> list[Path]:
 
 
 def _is_pack(folder: Path) -> bool:
-    # Unlike Path.is_file, this is False where the folder may not be looked into.
-    return os.path.isfile(folder / MANIFEST)
-
-
-def file_hash(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    # Unlike Path.is_file, this is False where the folder may not be looked into. A FIFO of that name is refused when it is read.
+    return os.path.exists(folder / MANIFEST)
 
 
 def _read_manifest(folder: Path) -> bytes:
     path = folder / MANIFEST
-    _check_inside(path, folder)
-    if path.stat().st_size > LONGEST_MANIFEST:
-        raise PackFormat(f"{path} is too long", received=f"{path.stat().st_size} bytes",
-                         expected=f"at most {LONGEST_MANIFEST} bytes")
-    return path.read_bytes()
+    try:
+        _check_inside(path, folder)
+    except (OSError, RuntimeError) as error:  # links in a ring
+        raise PackFormat(f"{path} cannot be read", received=str(error)) from error
+    return read_regular(path, str(path), PackFormat, most=LONGEST_MANIFEST)
+
+
+def _quoted(folder: Path) -> str:
+    return f'"{folder}"' if " " in str(folder) else str(folder)
 
 
 def _check_inside(path: Path, folder: Path) -> None:

@@ -54,7 +54,7 @@ class Pipeline:
     @classmethod
     def open(cls, name_or_path: str | os.PathLike[str] = "props", *, backend: str = "auto",
              threads: int | None = None, providers: Sequence[str] | None = None,
-             memory: str = "normal", measure_memory: bool = False) -> Pipeline:
+             memory: str = "normal", measure_memory: bool = False, trust: bool = False) -> Pipeline:
         """Find a pack, check its hashes, and make it ready.
 
         name_or_path : a bundled pack, one in $MESHWRIGHT_PACKS, or a folder
@@ -65,10 +65,15 @@ class Pipeline:
         memory : "normal" keeps the model files open between runs; "low" holds only the large one that is needed next;
             "lowest" leaves even its weights on disk, see `Models`
         measure_memory : tell each stage's peak of memory, which on Linux resets a mark of the whole process, see `Models`
-        Errors: PackNotFound, PackFormat, PackCorrupt, InputError.
+        trust : run the models of a pack from elsewhere, this time. A model is a program: one made for it can crash the process, never
+            end, or fill the memory. Bundled packs, those that this user exported, and those named by `meshwright packs trust` need
+            no such word.
+        Errors: PackNotFound, PackFormat, PackCorrupt, PackUntrusted, InputError.
         """
-        return cls(Models(Pack.open(name_or_path), backend=backend, providers=providers, threads=threads, memory=memory,
-                          measure_memory=measure_memory))
+        pack = Pack.open(name_or_path)
+        if not trust:
+            pack.require_trust()
+        return cls(Models(pack, backend=backend, providers=providers, threads=threads, memory=memory, measure_memory=measure_memory))
 
     @property
     def pack(self) -> Pack:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TextIO
 
+from ..engines.errors import printable
 from .events import EngineBuild, Event, Notice, StageDone, StageStarted, Step
 
 ERASE = "\r\x1b[K"
@@ -29,7 +30,7 @@ class Progress:
         elif isinstance(event, StageDone):
             self._line(f"{self._label(event.stage)}  {event.seconds:6.2f} s")
         elif isinstance(event, Notice):
-            self._line(f"note: {event.message}")
+            self._line(printable(f"note: {event.message}"))
 
     def clear(self) -> None:
         """Leave the line empty for what comes next."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 
 from ..engines.errors import InputError
+from .limits import MOST_FACES, MOST_GUIDANCE, MOST_STEPS, TEXTURES
 from .manifest import TEXTURE_SOURCES
 from .matting import MATTES, check_matte
 from .meshes.mesh import Mesh
@@ -17,11 +18,7 @@ from .text import check_prompt
 
 ROUTES = ("views", "coarse")
 MOST_PICTURES = 6
-MOST_STEPS = 1000
-MOST_GUIDANCE = 100.0
 MOST_CONTROL = 10.0
-MOST_FACES = 1_000_000
-TEXTURES = (64, 128, 256, 512, 1024, 2048, 4096, 8192)
 # Pictures and meshes may be given as files; a request holds what was in them.
 File = str | os.PathLike
 

@@ -17,10 +17,11 @@ import torch
 from torch import Tensor
 
 from ...engines.errors import CheckpointError
+from ...engines.regular_file import open_regular
 from .json_file import LFS_POINTER, pointer_error, read_object
 
 AGAIN = "download the file again"
-SMALLEST = 16  # bytes; nothing that holds a tensor is shorter
+SMALLEST, LARGEST = 16, 1 << 40  # bytes; nothing that holds a tensor is shorter, and no network here is as large
 
 
 def read_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
@@ -47,13 +48,10 @@ def files_of(path: Path) -> tuple[Path, ...]:
 def _check_file(path: Path) -> None:
     if path.is_dir():
         raise CheckpointError(f"{path} is a folder", expected="a file of weights")
-    try:
-        with path.open("rb") as stream:
-            head = stream.read(64)
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path} does not exist", expected="a file of weights") from error
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read", received=str(error)) from error
+    if not os.path.lexists(path):
+        raise CheckpointError(f"{path} does not exist", expected="a file of weights")
+    with open_regular(path, str(path), CheckpointError, most=LARGEST) as stream:
+        head = stream.read(64)
     if head.startswith(LFS_POINTER.encode()):
         raise pointer_error(path)
     if len(head) < SMALLEST:
@@ -64,7 +62,9 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         with safetensors.safe_open(path, "pt") as stream:
             return {name: stream.get_tensor(name) for name in stream.keys()}
-    except (safetensors.SafetensorError, OSError, ValueError) as error:
+    # Besides its own error, whatever PyTorch says to types and shapes that it does not make tensors of.
+    except (safetensors.SafetensorError, OSError, ValueError, TypeError, LookupError, AttributeError, RuntimeError,
+            OverflowError) as error:
         raise CheckpointError(f"{path} is damaged", received=f"{path.stat().st_size} bytes: {error}",
                               expected="a whole safetensors file", remedy=AGAIN) from error
 

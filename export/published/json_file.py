@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ...engines.errors import CheckpointError
+from ...engines.regular_file import read_regular
+
+LARGEST = 16 << 20  # bytes; the index of a network of thousands of tensors takes a megabyte
 
 # A whole text, so that a comma inside one is never touched, or a comma with nothing after it but a bracket.
 _TEXT_OR_COMMA = re.compile(r'"(?:[^"\\]|\\.)*"|,(?=\s*[}\]])')
@@ -23,11 +26,13 @@ def read_json(path: str | os.PathLike[str]) -> tuple[Any, tuple[str, ...]]:
     text = read_text(path)
     try:
         return json.loads(text), ()
+    except RecursionError as error:
+        raise CheckpointError(f"{path} is nested too deeply", remedy="download the file again") from error
     except ValueError as error:
         mended, commas = _without_trailing_commas(text)
         try:
             document = json.loads(mended)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise CheckpointError(f"{path} is not JSON", received=str(error), remedy="download the file again") from error
     plural = "a comma" if commas == 1 else f"{commas} commas"
     return document, (f"{path}: {plural} before a closing bracket, which JSON does not allow; read as if not there",)
@@ -43,12 +48,12 @@ def read_object(path: str | os.PathLike[str]) -> tuple[dict[str, Any], tuple[str
 
 def read_text(path: Path) -> str:
     """The text of a UTF-8 file. Raises CheckpointError if it is missing, no text, or a pointer of Git LFS."""
-    try:
-        text = path.read_text("utf-8-sig")
-    except FileNotFoundError as error:
+    if not os.path.lexists(path):
         raise CheckpointError(f"{path} does not exist", expected="the file of a published checkpoint",
-                              remedy="give the folder as it was published") from error
-    except (OSError, UnicodeDecodeError) as error:
+                              remedy="give the folder as it was published")
+    try:
+        text = read_regular(path, str(path), CheckpointError, most=LARGEST).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
         raise CheckpointError(f"{path} cannot be read", received=str(error)) from error
     if text.startswith(LFS_POINTER):
         raise pointer_error(path)

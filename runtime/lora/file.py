@@ -16,6 +16,7 @@ import hashlib
 import json
 import math
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from ...engines.errors import InputError
+from ...engines.regular_file import read_regular
 from .safetensors import parse
 
 LARGEST_FILE = 4 << 30
@@ -35,6 +37,7 @@ MATRIX = re.compile(r"(?P<layer>.+?)\.(?:lora_(?P<peft>[AB])(?:\.default)?|(?:lo
 ALPHA = re.compile(r"(?P<layer>.+?)(?:\.lora)?\.alpha\Z")
 NOTES = "lora_adapter_metadata"  # where diffusers keeps the settings of PEFT's adapter
 MOST_LISTED = 5
+LARGEST_FLOAT = sys.float_info.max
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,12 +77,7 @@ class Lora:
 def read_lora(path: str | Path) -> Lora:
     """Read a .safetensors file. InputError for one that is missing, damaged, or holds anything else than such matrices."""
     path = Path(path)
-    try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise InputError(f"{path} is too large for a LoRA", received=f"{path.stat().st_size} bytes", expected=f"at most {LARGEST_FILE}")
-        data = path.read_bytes()
-    except (OSError, ValueError) as error:
-        raise InputError(f"the LoRA {path} cannot be read", received=getattr(error, "strerror", None) or str(error)) from error
+    data = read_regular(path, f"the LoRA {path}", InputError, most=LARGEST_FILE)
     tensors, notes = parse(data, f"the LoRA {path}")
     parts, alphas, others = _sorted(tensors)
     layers = _layers(path, parts, alphas, _settings(notes), others)
@@ -142,8 +140,10 @@ def _factor(name: str, rank: int, alphas: Mapping[str, float], settings: Mapping
     """A layer without an alpha has one that is its rank. PEFT's patterns are the ends of layers' names."""
     pattern = next((value for key, value in settings.get("alpha_pattern", {}).items() if f".{name}".endswith(f".{key}")), None)
     alpha = alphas.get(name, settings.get("lora_alpha", rank) if pattern is None else pattern)
-    if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not math.isfinite(alpha):
-        raise InputError(f"the alpha of layer {name} is no number", received=repr(alpha))
+    # Compared before it is calculated with: a whole number of JSON may be beyond every float.
+    if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not -LARGEST_FLOAT <= alpha <= LARGEST_FLOAT:
+        raise InputError(f"the alpha of layer {name} is no number", received=repr(alpha) if isinstance(alpha, float) else
+                         type(alpha).__name__, expected="a finite one")
     return alpha / (math.sqrt(rank) if settings.get("use_rslora") else rank)
 
 
@@ -154,6 +154,7 @@ def _settings(notes: Mapping[str, str]) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise InputError("the LoRA's notes on its adapter are no JSON", received=str(error)) from error
     settings = {str(key).removeprefix("unet."): value for key, value in document.items()} if isinstance(document, dict) else {}
-    if not isinstance(settings.get("alpha_pattern", {}), dict):
-        raise InputError("the LoRA's notes on its adapter are wrong", received=f"alpha_pattern {settings['alpha_pattern']!r}")
+    pattern = settings.get("alpha_pattern", {})
+    if not isinstance(pattern, dict):
+        raise InputError("the LoRA's notes on its adapter are wrong", received=f"alpha_pattern that is {type(pattern).__name__}")
     return settings

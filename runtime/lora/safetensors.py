@@ -15,7 +15,8 @@ import numpy as np
 from ...engines.errors import InputError
 
 LENGTH = 8
-LONGEST_HEADER = 16 << 20
+LONGEST_HEADER = 8 << 20
+MOST_RANK = 16
 DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
 
@@ -24,9 +25,10 @@ def parse(data: bytes, subject: str) -> tuple[dict[str, np.ndarray], dict[str, s
     try:
         header, start = _header(data)
         notes = header.pop("__metadata__", {})
+        _check_places(header, len(data) - start)
         return {name: _tensor(data, start, name, entry) for name, entry in header.items()}, _texts(notes)
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise InputError(f"{subject} is no safetensors file, or is damaged", received=f"{len(data)} bytes: {error}") from error
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError) as error:
+        raise InputError(f"{subject} is no safetensors file, or is damaged", received=f"{len(data)} bytes: {str(error)[:200]}") from error
 
 
 def _header(data: bytes) -> tuple[dict[str, Any], int]:
@@ -39,12 +41,25 @@ def _header(data: bytes) -> tuple[dict[str, Any], int]:
     return header, LENGTH + length
 
 
+def _check_places(header: Mapping[str, Any], size: int) -> None:
+    """The tensors lie one behind the other and fill the file, as the format asks: none can claim what is another's as well."""
+    at = 0
+    for low, high, name in sorted((*entry["data_offsets"], name) for name, entry in header.items()):
+        if low != at or high < low:
+            raise ValueError(f"tensor {name!r} from byte {low} to {high}, where the one before it ends at {at}")
+        at = high
+    if at != size:
+        raise ValueError(f"tensors that end at byte {at} of {size}")
+
+
 def _tensor(data: bytes, start: int, name: str, entry: Mapping[str, Any]) -> np.ndarray:
     kind, shape, (low, high) = entry["dtype"], entry["shape"], entry["data_offsets"]
     if kind not in DTYPES:
         raise ValueError(f"tensor {name!r} of type {kind}, where {', '.join(DTYPES)} are read")
     if any(isinstance(n, bool) or not isinstance(n, int) or n < 0 for n in (*shape, low, high)):
         raise ValueError(f"tensor {name!r} with shape {shape} at {low}, {high}")
+    if len(shape) > MOST_RANK:
+        raise ValueError(f"tensor {name!r} of {len(shape)} axes")
     count, dtype = math.prod(shape), np.dtype(DTYPES[kind])
     if high - low != count * dtype.itemsize or start + high > len(data):
         raise ValueError(f"tensor {name!r} of {shape} from byte {low} to {high}")

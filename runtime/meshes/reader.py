@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ...engines.errors import InputError
+from ...engines.regular_file import read_regular
 from .gltf import GENERATOR
 from .join import joined
 from .mesh import Mesh, area_vectors
@@ -129,12 +130,4 @@ def _fault(corners: np.ndarray) -> str | None:
 
 
 def _file_bytes(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            data = file.read(MOST_BYTES + 1)
-    except (OSError, ValueError) as error:
-        raise InputError(f"the mesh {path} cannot be read", received=getattr(error, "strerror", None) or str(error),
-                         expected="a file") from error
-    if len(data) > MOST_BYTES:
-        raise InputError(f"the mesh {path} is too large", received=f"more than {MOST_BYTES >> 20} MiB", expected="a smaller file")
-    return data
+    return read_regular(path, f"the mesh {path}", InputError, most=MOST_BYTES)

@@ -12,6 +12,7 @@ TREE = {
     "EngineError": "MeshwrightError", "TensorError": "EngineError", "ModelFileError": "EngineError",
     "BackendError": "EngineError", "DeviceLost": "BackendError", "BackendUnavailable": "EngineError",
     "PackError": "MeshwrightError", "PackNotFound": "PackError", "PackCorrupt": "PackError", "PackFormat": "PackError",
+    "PackUntrusted": "PackError",
     "EmptyShape": "MeshwrightError", "InputError": "MeshwrightError", "OutputError": "MeshwrightError",
     "ExportError": "MeshwrightError", "CheckpointError": "ExportError", "Cancelled": "MeshwrightError",
 }

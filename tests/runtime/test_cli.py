@@ -1,11 +1,13 @@
 """The real command line, in a process of its own, on the tiny pack."""
 
+import hashlib
 import json
 import os
 import subprocess
 import sys
 from importlib.metadata import version
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -96,8 +98,12 @@ def test_verify_fails_when_out_of_tolerance(cli, tiny, tmp_path):
     folder.mkdir()
     for path in tiny.iterdir():
         (folder / path.name).write_bytes(path.read_bytes())
+    golden = dict(np.load(tiny / "golden.npz"))
+    golden["vae_encoder/out/latent"] *= 1.01
+    np.savez(folder / "golden.npz", **golden)
+    data = (folder / "golden.npz").read_bytes()
     document = json.loads((folder / "pack.json").read_text())
-    document["components"]["vae_encoder"]["tolerance"] = -1.0
+    document["files"]["golden.npz"] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
     (folder / "pack.json").write_text(json.dumps(document))
     ended = cli("verify", folder)
     assert ended.returncode == 1 and ended.stdout.count("OUT OF TOLERANCE") == 1

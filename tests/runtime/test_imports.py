@@ -11,7 +11,7 @@ import meshwright.runtime
 PUBLIC = {
     "Cancelled", "Check", "CoarseMesh", "CoarseViews", "Cutout", "EmptyShape", "EngineBuild", "Event", "Generation", "InputError",
     "Mesh", "MeshFile", "MeshwrightError", "Notice", "OutputError", "Pack", "PackCorrupt", "PackError", "PackFormat", "PackNotFound",
-    "Picture", "Pipeline", "Request", "Result", "StageDone", "StageStarted", "Stages", "Step", "Surface", "Views",
+    "PackUntrusted", "Picture", "Pipeline", "Request", "Result", "StageDone", "StageStarted", "Stages", "Step", "Surface", "Views",
     "read_mesh", "read_picture", "verify_pack",
 }
 # Forbids the training stack, then runs a whole prompt.

@@ -125,3 +125,43 @@ def test_damaged_files_are_never_a_traceback(tmp_path):
         except InputError:
             refused += 1
     assert refused > 900
+
+
+def safetensors(header, values=b""):
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + values
+
+
+def entry(low, high, shape=(2, 2), dtype="F32"):
+    return {"dtype": dtype, "shape": list(shape), "data_offsets": [low, high]}
+
+
+@pytest.mark.parametrize("data", [
+    safetensors({f"t{i}": entry(0, 16) for i in range(400)}, bytes(16)),  # all of them claim the same bytes
+    safetensors({"a": entry(0, 16), "b": entry(8, 24)}, bytes(24)), safetensors({"a": entry(8, 24)}, bytes(24)),
+    safetensors({"a": entry(0, 16)}, bytes(17)), safetensors({"a": entry(0, 16, (1 << 40, 1 << 40, 0, 4))}, bytes(16)),
+    safetensors({"a": entry(0, 16, [1] * 100)}, bytes(16)), safetensors({"a": entry(-16, 0)}, bytes(16)),
+    safetensors({"a": entry(0, "16")}, bytes(16)), safetensors({"a": []}), safetensors({"a": {"dtype": [], "shape": 1}}),
+    safetensors({"a": entry(16, 0)}, bytes(16)), safetensors(b'{"a": ' + b"[" * 100_000), safetensors(b'{"a": 1' + b"0" * 5000 + b"}"),
+    safetensors({"a": {**entry(0, 16), "data_offsets": [0, 16, 3]}}, bytes(16)), safetensors({"__metadata__": 3, "a": 3}),
+    safetensors({"a": {**entry(0, 16), "dtype": ["F32"]}}, bytes(16)), (1 << 60).to_bytes(8, "little") + bytes(100)])
+def test_places_that_lie(tmp_path, data):
+    (tmp_path / "lies.safetensors").write_bytes(data)
+    with pytest.raises(InputError, match="is no safetensors file, or is damaged"):
+        read_lora(tmp_path / "lies.safetensors")
+
+
+def test_devices_and_fifos_are_not_waited_for(tmp_path):
+    import os
+
+    os.mkfifo(tmp_path / "fifo")
+    for path, what in (("/dev/zero", "a device"), (tmp_path / "fifo", "a FIFO")):
+        with pytest.raises(InputError, match=f"the LoRA .* cannot be read; received {what}; expected a regular file"):
+            read_lora(path)
+
+
+@pytest.mark.parametrize("alpha", [10**400, [1], True])
+def test_an_alpha_beyond_every_number(tmp_path, alpha):
+    notes = {"lora_adapter_metadata": json.dumps({"lora_alpha": alpha})}
+    with pytest.raises(InputError, match="alpha of layer .* is no number"):
+        read_lora(write(tmp_path / "a.safetensors", LAYOUTS["peft"], notes))
