@@ -213,7 +213,7 @@ def test_a_place_far_away_keeps_the_shape():
     (lambda d: d["nodes"][0].update(extensions={"EXT_mesh_gpu_instancing": {"attributes": {"SCALE": 9}}}), "no mesh that can be read"),
     (lambda d: d["asset"].update(version="1.0"), "glTF of version '1.0', not 2"),
     (lambda d: d["bufferViews"][0].update(buffer=1), "no mesh that can be read"),
-], ids=str)
+])
 def test_broken_files(tmp_path, change, message):
     file = triangle()
     change(file.document)
