@@ -13,6 +13,7 @@ from ..engines.trust import NAMED, distrust, trust
 from .generation import Generation
 from .matting import MATTES
 from .meshes.checks import is_watertight
+from .meshes.reader import read_mesh
 from .pack import MANIFEST, Pack, candidates
 from .pipeline import Pipeline
 from .progress import Progress
@@ -32,11 +33,12 @@ def generate(options: Namespace) -> int:
     targets = _targets(options)
     # First, because it mends what a killed run left of a mesh that is to be read.
     targets.check([*_named(options), *map(pack.path, (MANIFEST, *pack.manifest.files))])
-    request = _request(options)
+    progress = Progress(sys.stderr, quiet=options.quiet)
+    request = _request(options, progress)
     if request.mesh is not None:
         targets.check_sources(request.mesh.sources)
     with _open(options, options.pack) as pipe:
-        progress = Progress(sys.stderr, pipe.stages_of(request), quiet=options.quiet)
+        progress.stages = pipe.stages_of(request)
         try:
             _load_lora(pipe, request, options, progress)
             made = pipe.generate(request, on_event=progress)
@@ -126,9 +128,11 @@ def _trust(options: Namespace) -> int:
     return 0
 
 
-def _request(options: Namespace) -> Request:
+def _request(options: Namespace, progress: Progress) -> Request:
     """What the options ask for; the files are read here."""
     given = {name: value for name in Request.__dataclass_fields__ if (value := getattr(options, name, None)) is not None}
+    if "mesh" in given:
+        given["mesh"] = read_mesh(given["mesh"], progress.reading(Path(given["mesh"])))
     return Request(**with_standard_input(given | {"views": [_view(statement) for statement in given.get("views", ())]}))
 
 

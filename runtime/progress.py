@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import TextIO
 
 from ..engines.errors import printable
 from .events import EngineBuild, Event, Notice, StageDone, StageStarted, Step
 
 ERASE = "\r\x1b[K"
+# A file that takes less to read gets no line of its own, in seconds.
+NOT_WORTH_A_LINE = 1.0
 
 
 class Progress:
-    """Writes what the events of one run say. stages : their names, in order."""
+    """Writes what the events of one run say. stages : their names in order, which a run must have before it starts."""
 
-    def __init__(self, stream: TextIO, stages: tuple[str, ...], *, quiet: bool = False) -> None:
+    def __init__(self, stream: TextIO, stages: tuple[str, ...] = (), *, quiet: bool = False) -> None:
         self.stream, self.stages, self.quiet = stream, stages, quiet
         self.live = stream.isatty()
-        self._width = max(map(len, stages))
 
     def __call__(self, event: Event) -> None:
         if self.quiet:
@@ -32,6 +36,19 @@ class Progress:
         elif isinstance(event, Notice):
             self._line(printable(f"note: {event.message}"))
 
+    def reading(self, path: Path) -> Callable[[float], None]:
+        """What `read_mesh` calls with the share of the file that is read: the stage before all others."""
+        started = time.monotonic()
+
+        def show(done: float) -> None:
+            seconds = time.monotonic() - started
+            if done < 1:
+                self._show(printable(f"reading {path.name}  {100 * done:.0f} %"))
+            elif seconds > NOT_WORTH_A_LINE:
+                self._line(printable(f"reading {path.name}  {seconds:6.2f} s"))
+
+        return (lambda done: None) if self.quiet else show
+
     def clear(self) -> None:
         """Leave the line empty for what comes next."""
         if self.live and not self.quiet:
@@ -40,7 +57,7 @@ class Progress:
 
     def _label(self, stage: str) -> str:
         number = self.stages.index(stage) + 1
-        return f"[{number}/{len(self.stages)}] {stage:<{self._width}}"
+        return f"[{number}/{len(self.stages)}] {stage:<{max(map(len, self.stages))}}"
 
     def _show(self, text: str) -> None:
         if self.live:

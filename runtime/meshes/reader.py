@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from .surfaces import Part, Scene
 
 ENDINGS = (".glb", ".gltf", ".obj")
 MOST_BYTES = 512 << 20
+# Of the time that an OBJ file takes, what its text takes; the rest joins its parts.
+OBJ_SHARE = 0.9
 # What the objects that the bundled pack learnt from fill, of a sphere of radius 1.035 that the views show whole.
 RADIUS = 0.97
 # A file of ours is left where it is if the views show all of it.
@@ -44,13 +47,15 @@ class MeshFile:
     placement: Placement | None = None
 
 
-def read_mesh(path: str | os.PathLike[str]) -> MeshFile:
+def read_mesh(path: str | os.PathLike[str], progress: Callable[[float], None] = lambda done: None) -> MeshFile:
     """A mesh with normals, and a texture, vertex colours, or both.
 
     .glb, .gltf : glTF 2.0, triangles of the scene that is shown, in the pose and the base colours that it begins with
     .obj : with the materials beside it, if they are there: Kd and map_Kd
     All have +Y up and the front towards +Z. A file that Meshwright wrote stays where it is, so that what was made from it lies
     over it; any other mesh is put in the middle and made as large as the views show whole. docs/mesh_files.md lists what is read.
+    progress : called with the share of the file that is read, up to 1 at the end: a few times a second for .obj, which may take
+        long. What it raises ends the reading.
     Errors: InputError for a file that cannot be read, is no such mesh, or holds no triangle.
     """
     path = Path(path)
@@ -60,7 +65,10 @@ def read_mesh(path: str | os.PathLike[str]) -> MeshFile:
     data = _file_bytes(path)
     try:
         with np.errstate(all="ignore"):  # numbers beyond all measure are looked for afterwards
-            scene = (read_obj if path.suffix.lower() == ".obj" else read_glb)(data, path.parent)
+            if path.suffix.lower() == ".obj":
+                scene = read_obj(data, path.parent, lambda done: progress(OBJ_SHARE * done))
+            else:
+                scene = read_glb(data, path.parent)
             parts, placement = _placed(scene, path)
             mesh = joined(parts)
     # What broken files lead to is not one class.
@@ -68,6 +76,7 @@ def read_mesh(path: str | os.PathLike[str]) -> MeshFile:
         raise InputError(f"{path} is no mesh that can be read", received=f"{len(data)} bytes, {error}",
                          expected=f"a whole {path.suffix.upper()[1:]} file") from error
     world = mesh.replace(vertices=_into_world(mesh.vertices), normals=_into_world(mesh.normals))
+    progress(1.0)
     return MeshFile(world, scene.notices, (path, *scene.sources), placement)
 
 
