@@ -192,7 +192,8 @@ def _check_written(path: Path) -> None:
     try:
         check_model(path, [each.name for each in path.parent.glob(f"{path.name}.*")])
     except ModelFileError as error:
-        raise ExportError(f"{path.name} would be refused when the pack is opened", received=error.received, expected=error.expected) from error
+        raise ExportError(f"{path.name} would be refused when the pack is opened", received=error.received,
+                          expected=error.expected) from error
 
 
 def parameters(path: Path) -> int:
