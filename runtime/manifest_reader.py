@@ -19,8 +19,8 @@ from .entry import Entry
 from .limits import (
     ANGLE,
     DTYPES,
-    ELEVATION,
     FOV,
+    HIGHEST_ELEVATION,
     LENGTH,
     MOST_COMPONENTS,
     MOST_FACES,
@@ -206,13 +206,15 @@ def _views(entry: Entry) -> Views:
     rows, columns = entry.int("rows", 1, MOST_VIEWS), entry.int("columns", 1, MOST_VIEWS)
     if rows * columns > MOST_VIEWS:
         raise PackFormat(f"{entry.where} are too many", received=f"{rows} by {columns}", expected=f"at most {MOST_VIEWS}")
-    views = Views(entry.int("size", 8, MOST_VIEW), rows, columns, entry.numbers("azimuths", *ANGLE),
-                  entry.numbers("elevations", *ELEVATION), entry.float("fov", *FOV), entry.float("radius", *LENGTH),
-                  _fraction(entry, "background"), _shading(entry["shading"]) if "shading" in entry else None)
+    views = Views(entry.int("size", 8, MOST_VIEW), rows, columns, entry.numbers("azimuths", *ANGLE), entry.numbers("elevations", -90, 90),
+                  entry.float("fov", *FOV), entry.float("radius", *LENGTH), _fraction(entry, "background"),
+                  _shading(entry["shading"]) if "shading" in entry else None)
     if not len(views.azimuths) == len(views.elevations) == views.rows * views.columns:
         raise PackFormat(f"{entry.where}: the number of angles is not rows times columns",
                          received=f"{len(views.azimuths)} azimuths, {len(views.elevations)} elevations",
                          expected=str(views.rows * views.columns))
+    if max(map(abs, views.elevations)) > HIGHEST_ELEVATION:
+        raise PackFormat(f"{entry.where}: elevations are out of range", received=str(views.elevations), expected=f"up to {HIGHEST_ELEVATION}")
     return views
 
 
