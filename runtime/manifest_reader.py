@@ -214,7 +214,8 @@ def _views(entry: Entry) -> Views:
                          received=f"{len(views.azimuths)} azimuths, {len(views.elevations)} elevations",
                          expected=str(views.rows * views.columns))
     if max(map(abs, views.elevations)) > HIGHEST_ELEVATION:
-        raise PackFormat(f"{entry.where}: elevations are out of range", received=str(views.elevations), expected=f"up to {HIGHEST_ELEVATION}")
+        raise PackFormat(f"{entry.where}: elevations are out of range", received=str(views.elevations),
+                         expected=f"up to {HIGHEST_ELEVATION}")
     return views
 
 
