@@ -62,7 +62,7 @@ class FileHashes:
         """Remember what was hashed, where the cache can be written."""
         if self._new and self._path is not None:
             # The newest stand last; what is beyond the limit is what was hashed longest ago.
-            update_own(self._path, self._merged)
+            update_own(self._path, self._merged, wait=False)
 
     def _merged(self, known: Mapping[str, Any]) -> dict[str, Any]:
         """The newest last; what is beyond the limit is what was hashed longest ago."""

@@ -16,6 +16,7 @@ import numpy as np
 
 from .errors import ModelFileError
 from .onnx_operators import AXES, DOMAINS, HIGHEST_AXIS, LARGEST_NUMBER, MOST_ELEMENTS, NEWEST_OPSET, NOT_NEGATIVE, OPERATORS, SIZES
+from .onnx_spec import spec_in_file
 from .onnx_wire import fields, text, varint, varints
 
 # Numbers of fields, by message.
@@ -47,6 +48,7 @@ def check_model(path: Path, files: Collection[str]) -> None:
     try:
         with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data, memoryview(data) as view:
             _Reader(path, view, files).model()
+        spec_in_file(path)  # whose names must be text
     except (OSError, ValueError, struct.error) as error:  # ValueError also of an empty file, and of text that is none
         raise ModelFileError(f"{path.name} is no model that can be used", received=str(error)) from error
 

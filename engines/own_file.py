@@ -6,7 +6,7 @@ import json
 import os
 import stat
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +34,14 @@ def read_own(path: Path) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def update_own(path: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> bool:
-    """Replace the object in the file by what `change` makes of it, one process at a time; False where it cannot be written."""
+def update_own(path: Path, change: Callable[[dict[str, Any]], dict[str, Any]], *, wait: bool = True) -> bool:
+    """Replace the object in the file by what `change` makes of it; False where it cannot be written.
+
+    wait : one process at a time. Else what another one writes at the same moment may be lost, but nobody waits for it.
+    """
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with locked(path.with_name(f".{path.name}.lock"), lambda holder: None):
+        with locked(path.with_name(f".{path.name}.lock"), lambda holder: None) if wait else nullcontext():
             return write_whole(path, (json.dumps(change(read_own(path)), indent=1) + "\n").encode())
     return False
 

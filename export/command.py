@@ -238,8 +238,8 @@ def _multiple_of_16(text: str) -> int:
 
 def _angles(text: str) -> tuple[float, ...]:
     angles = tuple(_number(float, part) for part in text.split(","))
-    if len(angles) not in (1, 2, 3, 6) or not all(-90 <= angle <= 90 for angle in angles):
-        raise argparse.ArgumentTypeError(f"{text} is not 1, 2, 3 or 6 angles between -90 and 90")
+    if len(angles) not in (1, 2, 3, 6) or not all(-89.9 <= angle <= 89.9 for angle in angles):
+        raise argparse.ArgumentTypeError(f"{text} is not 1, 2, 3 or 6 angles of -89.9 to 89.9")
     return angles
 
 

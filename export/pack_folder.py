@@ -63,7 +63,7 @@ def _strangers(folder: Path) -> list[str]:
     try:
         files = json.loads((folder / "pack.json").read_bytes())["files"]
         own = {"pack.json", *(PurePosixPath(name).parts[0] for name in files)}
-    except (ValueError, KeyError, TypeError, IndexError):  # a pack.json of something else
+    except (ValueError, KeyError, TypeError, IndexError, RecursionError):  # a pack.json of something else
         own = set()
     return sorted(path.name for path in folder.iterdir() if path.name not in own)
 

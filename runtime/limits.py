@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-MOST_STEPS = 1000
+MOST_STEPS, MOST_TRAIN_STEPS = 1000, 10_000
 MOST_GUIDANCE = 100.0
 MOST_FACES = 1_000_000
 TEXTURES = (64, 128, 256, 512, 1024, 2048, 4096, 8192)
@@ -10,7 +10,7 @@ MOST_TOKENS = 4096
 MOST_VIEW, MOST_VIEWS = 4096, 64  # pixels along a view, and how many of them
 RESOLUTION, STRIDE = (2, 512), (1, 64)
 LENGTH = (1e-4, 1e4)  # in world units, or a factor between units
-ANGLE, FOV = (-360.0, 360.0), (1.0, 170.0)  # degrees
+ANGLE, HIGHEST_ELEVATION, FOV = (-360.0, 360.0), 89.9, (1.0, 170.0)  # degrees; straight down, a camera has no up
 MOST_RANK = 8
 MOST_LATENTS = 1 << 24  # values of one set of latents
 MOST_TENSORS, MOST_TENSOR = 256, 1 << 31  # inputs or outputs of a model, and values of one

@@ -10,7 +10,6 @@ import json
 import math
 import re
 from pathlib import PurePosixPath
-from typing import Any
 
 import numpy as np
 
@@ -21,14 +20,12 @@ from .limits import (
     ANGLE,
     DTYPES,
     FOV,
+    HIGHEST_ELEVATION,
     LENGTH,
     MOST_COMPONENTS,
     MOST_FACES,
-    MOST_GUIDANCE,
-    MOST_LATENTS,
     MOST_NOTES,
     MOST_RANK,
-    MOST_STEPS,
     MOST_TENSOR,
     MOST_TENSORS,
     MOST_TOKENS,
@@ -43,8 +40,6 @@ from .manifest import (
     TEXTURE_SOURCES,
     Coarse,
     Component,
-    Diffusion,
-    Edit,
     FileEntry,
     Finish,
     Grid,
@@ -57,15 +52,11 @@ from .manifest import (
     Text,
     Views,
 )
-from .schedules import make_table
+from .manifest_loops import read_loop
 
 FORMAT = 1
 # The sections that each recipe cannot do without.
 SECTIONS = {"sharp-it": ("text", "prior", "refiner", "coarse"), "instantmesh": ("picture", "multiview")}
-UNCONDITIONAL = ("empty", "zeros", "encoder")
-UNCONDITIONAL_IMAGE = ("empty", "zeros")
-UNCONDITIONAL_COARSE = ("same", "zeros", "zero-image")
-COARSE_LATENTS = ("target", "raw")
 RESAMPLE = ("bicubic", "bilinear")
 PRECISIONS = ("fp32", "fp16")
 HASH = re.compile(r"[0-9a-f]{64}\Z")
@@ -99,8 +90,8 @@ def _checked(root: Entry) -> Manifest:
 def _manifest(root: Entry) -> Manifest:
     text, prior_text, picture, prior, refiner, multiview, coarse = (
         read(root[name]) if name in root else None
-        for name, read in (("text", _text), ("prior_text", _text), ("picture", _picture), ("prior", _diffusion),
-                           ("refiner", _diffusion), ("multiview", _diffusion), ("coarse", _coarse)))
+        for name, read in (("text", _text), ("prior_text", _text), ("picture", _picture), ("prior", read_loop),
+                           ("refiner", read_loop), ("multiview", read_loop), ("coarse", _coarse)))
     return Manifest(
         name=_name(root, "name"), version=root.str("version"), recipe=root.str("recipe"),
         license=_license(root["license"]), sources=tuple(_source(entry) for entry in root["sources"].list()),
@@ -182,51 +173,6 @@ def _text(entry: Entry) -> Text:
     return Text(entry.int("length", 3, MOST_TOKENS), entry.str("tokenizer"))
 
 
-def _diffusion(entry: Entry) -> Diffusion:
-    shape = tuple(axis.whole(1, MOST_LATENTS) for axis in entry["latent_shape"].list(MOST_RANK))
-    if not shape or math.prod(shape) > MOST_LATENTS:
-        raise PackFormat(f"{entry.where}: latent_shape is out of range", received=str(shape), expected=f"1 to {MOST_LATENTS} values")
-    coarse = entry.str("unconditional_coarse", UNCONDITIONAL_COARSE) if "unconditional_coarse" in entry else "same"
-    image = entry.str("unconditional_image", UNCONDITIONAL_IMAGE) if "unconditional_image" in entry else None
-    latents = entry.str("coarse_latents", COARSE_LATENTS) if "coarse_latents" in entry else "target"
-    edit = Edit(*_strength(entry["edit"])) if "edit" in entry else None
-    steps, guidance = _strength(entry)
-    loop = Diffusion(shape, _schedule(entry["schedule"]), steps, guidance, entry.str("unconditional", UNCONDITIONAL), coarse, image,
-                     latents, edit)
-    for count, scale in [(steps, guidance), *([(edit.steps, edit.guidance)] if edit else [])]:
-        _check_table(entry, loop.schedule, count, scale)
-    return loop
-
-
-def _strength(entry: Entry) -> tuple[int, float]:
-    """Steps and guidance."""
-    return entry.int("steps", 1, MOST_STEPS), entry.float("guidance", 0.0, MOST_GUIDANCE)
-
-
-def _schedule(entry: Entry) -> dict[str, Any]:
-    """Its options, each of them a word, a number or a choice; `make_table` knows which there are."""
-    for _, value in entry.items():
-        if isinstance(value.value, str):
-            value.text()
-        elif not isinstance(value.value, bool):
-            value.number(-1e6, 1e6)
-    if "train_steps" in entry:
-        entry.int("train_steps", 2, 10_000)
-    return dict(entry.dict())
-
-
-def _check_table(entry: Entry, schedule: dict[str, Any], steps: int, guidance: float) -> None:
-    """The schedule must be one that the loop can run, in so many steps."""
-    try:
-        with np.errstate(all="ignore"):
-            table = make_table(schedule, steps, guidance)
-            finite = np.isfinite(table.rows).all() and math.isfinite(table.initial_scale)
-    except (ValueError, TypeError, KeyError, IndexError, ArithmeticError) as error:
-        raise PackFormat(f"{entry.where}: schedule cannot be run in {steps} steps", received=str(error)) from error
-    if not finite:
-        raise PackFormat(f"{entry.where}: schedule cannot be run in {steps} steps", received="coefficients that are not finite")
-
-
 def _picture(entry: Entry) -> PictureInput:
     ratio = _fraction(entry, "ratio") if "ratio" in entry else PictureInput.ratio
     if ratio < 0.1:
@@ -272,6 +218,9 @@ def _views(entry: Entry, drawn_lit: bool) -> Views:
         raise PackFormat(f"{entry.where}: the number of angles is not rows times columns",
                          received=f"{len(views.azimuths)} azimuths, {len(views.elevations)} elevations",
                          expected=str(views.rows * views.columns))
+    if max(map(abs, views.elevations)) > HIGHEST_ELEVATION:
+        raise PackFormat(f"{entry.where}: elevations are out of range", received=str(views.elevations),
+                         expected=f"up to {HIGHEST_ELEVATION}")
     return views
 
 

@@ -11,7 +11,7 @@ from meshwright.runtime.meshes.formats import encode
 from tests.runtime import tiny_pack
 
 SMALL = {"steps": 1, "prior_steps": 1, "texture": 64, "faces": 200}
-BLOCK, WARM_BLOCKS, MOST_GROWTH = 20, 3, 48.0  # runs; blocks before the first mark; MiB
+BLOCK, WARM_BLOCKS, MOST_GROWTH = 10, 4, 48.0  # runs; blocks before the first mark; MiB
 JUMPS = (0.0, 0.0, 3600.0, -3600.0, 86400.0 * 400, -86400.0 * 400, -1.8e9, 4e9)
 
 
@@ -46,7 +46,7 @@ class Clocks(Kind):
 class Soak(Kind):
     """Runs in one process, in blocks: memory, open files and threads stay as they were."""
 
-    name, goal, limit = "soak", 40, 120.0
+    name, goal, limit = "soak", 60, 180.0
     said = f"blocks of {BLOCK} runs in one process: its memory, open files and threads do not grow"
 
     def __init__(self, folder: Path) -> None:

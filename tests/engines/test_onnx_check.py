@@ -62,6 +62,7 @@ def test_what_our_exporter_writes_passes(tmp_path):
     ([helper.make_node("Split", ["x", "s"], ["y", "z"])], [int64("s", 1, 1, 1)], "Split into 3 with 2 outputs"),
     ([node("Softmax", "x", axis=99)], [], "Softmax with axis 99; expected -16 to 16"),
     ([node("ConstantOfShape", "s")], [int64("s", 1 << 16, 1 << 16)], "ConstantOfShape to .65536, 65536."),
+    ([node("ConstantOfShape", "s")], [int64("s", 1, 1 << 31)], "at most 134217728 values"),
     ([node("Expand", "x", "s")], [int64("s", 1 << 33)], "Expand to"),
     ([helper.make_node("Constant", [], ["s"], value_ints=[1 << 20, 1 << 20]), node("Tile", "x", "s")], [], "Tile to"),
     ([helper.make_node("Constant", [], ["s"], value=int64("", 1 << 62)), node("Range", "z", "s", "o")], [], "Range to"),
@@ -138,6 +139,13 @@ def test_what_decoders_would_read_otherwise(tmp_path):
         (tmp_path / "a.onnx").write_bytes(bytes([1 << 3, 8]) + field(7, inner))
         with pytest.raises(ModelFileError, match=message):
             check_model(tmp_path / "a.onnx", ())
+
+
+def test_names_that_are_no_text(tmp_path):
+    path = saved(tmp_path / "a.onnx", [node("Relu", "x")])
+    path.write_bytes(path.read_bytes().replace(b"\x12\x01n", b"\x12\x01\xff"))
+    with pytest.raises(ModelFileError, match="utf-8"):
+        check_model(path, ())
 
 
 @pytest.mark.parametrize("data", [b"", b"\x00", b"\xff" * 40, b"PK\x03\x04 no model"])

@@ -229,7 +229,7 @@ def test_a_folder_in_the_way(small, tmp_path, capsys):
     (["triposr"], "invalid choice: 'triposr'"),
     (["sharp-it", "--steps", "0"], "argument --steps: 0 is less than 1"),
     (["sharp-it", "--view-size", "100"], "argument --view-size: 100 is not a multiple of 16"),
-    (["sharp-it", "--elevations", "20,100"], "argument --elevations: 20,100 is not 1, 2, 3 or 6 angles between -90 and 90"),
+    (["sharp-it", "--elevations", "20,100"], "argument --elevations: 20,100 is not 1, 2, 3 or 6 angles of -89.9 to 89.9"),
     (["sharp-it", "--coarse-distance", "0"], "argument --coarse-distance: 0 is not above zero"),
     (["sharp-it", "--coarse-distance", "far"], "argument --coarse-distance: 'far' is no number"),
     (["sharp-it", "--view-size", "1.5"], "argument --view-size: '1.5' is no whole number"),

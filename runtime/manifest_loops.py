@@ -1,0 +1,65 @@
+"""Reads the denoising loops of `pack.json`: latents, schedule, steps and guidance."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..engines.errors import PackFormat
+from .entry import Entry
+from .limits import MOST_GUIDANCE, MOST_LATENTS, MOST_RANK, MOST_STEPS, MOST_TRAIN_STEPS
+from .manifest import Diffusion, Edit
+from .schedules import make_table
+
+UNCONDITIONAL = ("empty", "zeros", "encoder")
+UNCONDITIONAL_IMAGE = ("empty", "zeros")
+UNCONDITIONAL_COARSE = ("same", "zeros", "zero-image")
+COARSE_LATENTS = ("target", "raw")
+
+
+def read_loop(entry: Entry) -> Diffusion:
+    """A section such as "prior". PackFormat for one whose schedule cannot be run in the steps that it says."""
+    shape = tuple(axis.whole(1, MOST_LATENTS) for axis in entry["latent_shape"].list(MOST_RANK))
+    if not shape or math.prod(shape) > MOST_LATENTS:
+        raise PackFormat(f"{entry.where}: latent_shape is out of range", received=str(shape), expected=f"1 to {MOST_LATENTS} values")
+    coarse = entry.str("unconditional_coarse", UNCONDITIONAL_COARSE) if "unconditional_coarse" in entry else "same"
+    image = entry.str("unconditional_image", UNCONDITIONAL_IMAGE) if "unconditional_image" in entry else None
+    latents = entry.str("coarse_latents", COARSE_LATENTS) if "coarse_latents" in entry else "target"
+    edit = Edit(*_strength(entry["edit"])) if "edit" in entry else None
+    steps, guidance = _strength(entry)
+    loop = Diffusion(shape, _schedule(entry["schedule"]), steps, guidance, entry.str("unconditional", UNCONDITIONAL), coarse, image,
+                     latents, edit)
+    for count, scale in [(steps, guidance), *([(edit.steps, edit.guidance)] if edit else [])]:
+        _check_table(entry, loop.schedule, count, scale)
+    return loop
+
+
+def _strength(entry: Entry) -> tuple[int, float]:
+    """Steps and guidance."""
+    return entry.int("steps", 1, MOST_STEPS), entry.float("guidance", 0.0, MOST_GUIDANCE)
+
+
+def _schedule(entry: Entry) -> dict[str, Any]:
+    """Its options, each of them a word, a number or a choice; `make_table` knows which there are."""
+    for _, value in entry.items():
+        if isinstance(value.value, str):
+            value.text()
+        elif not isinstance(value.value, bool):
+            value.number(-1e6, 1e6)
+    if "train_steps" in entry:
+        entry.int("train_steps", 2, MOST_TRAIN_STEPS)
+    return dict(entry.dict())
+
+
+def _check_table(entry: Entry, schedule: dict[str, Any], steps: int, guidance: float) -> None:
+    """The schedule must be one that the loop can run, in so many steps."""
+    try:
+        with np.errstate(all="ignore"):
+            table = make_table(schedule, steps, guidance)
+            finite = np.isfinite(table.rows).all() and math.isfinite(table.initial_scale)
+    except (ValueError, TypeError, KeyError, IndexError, ArithmeticError) as error:
+        raise PackFormat(f"{entry.where}: schedule cannot be run in {steps} steps", received=str(error)) from error
+    if not finite:
+        raise PackFormat(f"{entry.where}: schedule cannot be run in {steps} steps", received="coefficients that are not finite")
