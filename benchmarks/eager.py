@@ -14,7 +14,7 @@ import torch
 from meshwright.engines import Engine, EngineSpec
 from meshwright.export.props.pack import components
 from meshwright.export.spec import ComponentSpec
-from meshwright.runtime.pack import Pack
+from meshwright.runtime.pack.pack import Pack
 
 
 class EagerEngine(Engine):

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from meshwright.export.props.palette import NAMES, RGB
+from meshwright.export.props.world.palette import NAMES, RGB
 from meshwright.runtime import CoarseMesh, Mesh, Pipeline, Request, Views
 
 # Family, its colour, and the one that is asked for.

@@ -16,10 +16,10 @@ from functools import cache
 
 import numpy as np
 
-from meshwright.export.props.families import FAMILIES
-from meshwright.export.props.palette import nearest as color_name
-from meshwright.export.props.sdf import distances
-from meshwright.export.props.world import make_prop
+from meshwright.export.props.world.families import FAMILIES
+from meshwright.export.props.world.palette import nearest as color_name
+from meshwright.export.props.world.sdf import distances
+from meshwright.export.props.world.world import make_prop
 
 from .metrics import f_score, most_frequent, nearest, unit_box
 

@@ -30,7 +30,7 @@ MEMORY = ("normal", "low", "lowest")
 
 def export(job: Job) -> dict[str, Any]:
     """The command in a fresh process: its seconds and peak memory, and what it said of each component."""
-    command = [sys.executable, "-m", "meshwright.export.command", *job.export_arguments()]
+    command = [sys.executable, "-m", "meshwright.export.cli", *job.export_arguments()]
     with tempfile.TemporaryFile("w+") as said:
         seconds, peak, code = _watched(command, stderr=said)
         said.seek(0)
@@ -112,7 +112,7 @@ def generate(job: Job, memory: str, threads: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(dir=job.folder) as folder:
         picture, output = Path(folder) / "picture.png", Path(folder) / "made.glb"
         write_picture(picture)
-        command = [sys.executable, "-m", "meshwright.runtime.cli", "generate", *job.generate_arguments(picture, output),
+        command = [sys.executable, "-m", "meshwright.runtime.cli.main", "generate", *job.generate_arguments(picture, output),
                    "--threads", str(threads), "--memory", memory, "--json", "--quiet"]
         with tempfile.TemporaryFile("w+") as said:
             seconds, peak, code = _watched(command, stdout=said)

@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from meshwright.engines.memory import peak_bytes, reset_peak
-from meshwright.engines.parent import end_with_parent
-from meshwright.runtime.isosurface.extract import CHUNK
+from meshwright.engines.machine.memory import peak_bytes, reset_peak
+from meshwright.engines.machine.parent import end_with_parent
+from meshwright.runtime.geometry.isosurface.extract import CHUNK
 
 from . import published_sizes
 from .full_size_packs import Job
@@ -62,8 +62,8 @@ def eager(task: dict[str, Any], scratch: Path) -> Callable[[], Tensors]:
 
 def runtime(task: dict[str, Any], scratch: Path) -> Callable[[], Tensors]:
     """Opens the file as a pipeline does."""
-    from meshwright.runtime.models import Models
-    from meshwright.runtime.pack import Pack
+    from meshwright.runtime.backends.models import Models
+    from meshwright.runtime.pack.pack import Pack
 
     models = Models(Pack.open(job_of(task).target, verify=False), threads=task["threads"])
     engine = models.engine(task["kind"])

@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from meshwright.runtime import Pipeline
-from meshwright.runtime.cameras import orbit
-from meshwright.runtime.render import render_views
+from meshwright.runtime.geometry.cameras import orbit
+from meshwright.runtime.geometry.render import render_views
 
 PROMPTS = ("a red chair with white legs", "a blue car", "a house with a green roof", "a purple mushroom", "a wooden barrel",
            "a silver sword with a brown grip", "an orange mug", "a pine tree", "a yellow robot", "a teal boat with an orange sail")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from meshwright.runtime.meshes.checks import is_watertight
-from meshwright.runtime.meshes.mesh import Mesh
+from meshwright.runtime.geometry.mesh import Mesh
+from meshwright.runtime.geometry.topology import is_watertight
 
 from .families import MAIN, POINTS, SECOND, match, part_color
 from .metrics import sample_surface

@@ -28,8 +28,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from meshwright.engines.hardware import Hardware, look
-from meshwright.runtime.pack import Pack
+from meshwright.engines.machine.hardware import Hardware, look
+from meshwright.runtime.pack.pack import Pack
 
 from . import gpu_builds, report
 from .full_size_packs import PROMPT

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from meshwright.engines.engine_cache import EngineCache, Entry
-from meshwright.runtime.pack import Pack
+from meshwright.engines.cache.cache import EngineCache, Entry
+from meshwright.runtime.pack.pack import Pack
 
 ROOT = Path(__file__).parent.parent
 
@@ -23,7 +23,7 @@ def build(pack: Pack, backend: str | None, limit: float) -> dict[str, Any]:
 
     Returns seconds of the command, "engines": seconds and bytes of each by name, and "failed": what went wrong, or None.
     """
-    command = [sys.executable, "-m", "meshwright.runtime.cli", "build", str(pack.folder), *(["--backend", backend] if backend else [])]
+    command = [sys.executable, "-m", "meshwright.runtime.cli.main", "build", str(pack.folder), *(["--backend", backend] if backend else [])]
     seconds, code, said = _ended(command, limit)
     prefix = f"{pack.manifest.name}/"
     found = [entry for entry in EngineCache().entries() if isinstance(entry, Entry) and entry.name.startswith(prefix)]
@@ -34,7 +34,7 @@ def build(pack: Pack, backend: str | None, limit: float) -> dict[str, Any]:
 def cold(pack: Pack, asked: Mapping[str, Any], backend: str | None, limit: float) -> dict[str, Any]:
     """`meshwright generate` in a fresh process: seconds from its start to its end, and the peak of host and GPU memory."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "meshwright.runtime.cli", "generate", *_options(asked), "-o", str(Path(folder) / "made.glb"),
+        command = [sys.executable, "-m", "meshwright.runtime.cli.main", "generate", *_options(asked), "-o", str(Path(folder) / "made.glb"),
                    "--pack", str(pack.folder), "--quiet", "--json", *(["--backend", backend] if backend else [])]
         seconds, code, said = _ended(command, limit)
     if code:

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from meshwright.runtime.build_axes import RANGES
-from meshwright.runtime.golden import Golden
-from meshwright.runtime.manifest import Component, Diffusion
-from meshwright.runtime.noise import normal
-from meshwright.runtime.pack import Pack
-from meshwright.runtime.schedules import make_table
+from meshwright.runtime.backends.build_axes import RANGES
+from meshwright.runtime.diffusion.noise import normal
+from meshwright.runtime.diffusion.schedules import make_table
+from meshwright.runtime.pack.golden import Golden
+from meshwright.runtime.pack.manifest import Component, Diffusion
+from meshwright.runtime.pack.pack import Pack
 
 Tensors = dict[str, np.ndarray]
 NEXT = "_next"

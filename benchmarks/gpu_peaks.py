@@ -39,7 +39,7 @@ def _product_rate(side: int) -> float:
 
 def copy_rate() -> float:
     """Bytes a second, those that are read and those that are written counted."""
-    from meshwright.engines.cuda import Cuda
+    from meshwright.engines.cuda.device import Cuda
 
     cuda = Cuda()
     source, target = cuda.allocate(COPIED), cuda.allocate(COPIED)

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from meshwright.engines import DeviceMemory, Engine, open_engine
+from meshwright.engines.cache.graph_choice import GraphChoice
 from meshwright.engines.errors import BackendUnavailable
-from meshwright.engines.graph_choice import GraphChoice
-from meshwright.engines.onnxruntime_import import import_onnxruntime
-from meshwright.engines.tensorrt_products import PRODUCTS, Product, choose
-from meshwright.runtime.pack import Pack
-from meshwright.runtime.ways import CPU, CUDA
+from meshwright.engines.machine.products import PRODUCTS, Product, choose
+from meshwright.engines.onnxruntime.package import import_onnxruntime
+from meshwright.runtime.backends.candidates import CPU, CUDA
+from meshwright.runtime.pack.pack import Pack
 
 from .gpu_clock import Clock, HostClock, StreamClock, TorchClock
 
@@ -123,8 +123,8 @@ def _launch_steps(graph: bool, engine: Engine) -> None:
 
 
 def _tensorrt(pack: Pack, product: Product, graph: bool) -> Opened:
-    from meshwright.engines.hardware import look
-    from meshwright.runtime.pack_engines import PackEngines
+    from meshwright.engines.machine.hardware import look
+    from meshwright.runtime.backends.pack_engines import PackEngines
 
     memory, engines = _memory(), PackEngines(pack, look())
 
@@ -162,7 +162,7 @@ def _working_product() -> Product:
 
 
 def _memory() -> DeviceMemory:
-    from meshwright.engines.cuda import Cuda
+    from meshwright.engines.cuda.device import Cuda
 
     return DeviceMemory(Cuda())
 

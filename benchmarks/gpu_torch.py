@@ -14,9 +14,9 @@ import numpy as np
 import torch
 
 from meshwright.engines import Engine, EngineSpec
-from meshwright.engines.base import NEXT
+from meshwright.engines.engine import NEXT
 from meshwright.export.spec import ComponentSpec
-from meshwright.runtime.pack import Pack
+from meshwright.runtime.pack.pack import Pack
 
 from .full_size_packs import Job
 from .full_size_worker import SIZES

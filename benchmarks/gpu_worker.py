@@ -23,13 +23,13 @@ import numpy as np
 
 from meshwright.engines import Engine
 from meshwright.engines.errors import BackendError
-from meshwright.engines.memory import peak_bytes, reset_peak
-from meshwright.engines.parent import end_with_parent
+from meshwright.engines.machine.memory import peak_bytes, reset_peak
+from meshwright.engines.machine.parent import end_with_parent
 from meshwright.runtime import Pipeline
-from meshwright.runtime.golden import Golden, compared
-from meshwright.runtime.models import Models
-from meshwright.runtime.pack import Pack
-from meshwright.runtime.pictures import read_picture
+from meshwright.runtime.backends.models import Models
+from meshwright.runtime.images.pictures import read_picture
+from meshwright.runtime.pack.golden import Golden, compared
+from meshwright.runtime.pack.pack import Pack
 
 from .gpu_inputs import loop_arguments, loops_of, step_inputs
 from .gpu_sides import SIDES, Opened, Task, open_side

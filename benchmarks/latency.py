@@ -30,8 +30,8 @@ from statistics import median
 import numpy as np
 from PIL import Image
 
-from meshwright.export.props.photos import random_photo
-from meshwright.runtime.pack import Pack
+from meshwright.export.props.world.photos import random_photo
+from meshwright.runtime.pack.pack import Pack
 
 from . import process, report
 

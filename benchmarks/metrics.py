@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from meshwright.runtime.meshes.mesh import Mesh, normalized
-from meshwright.runtime.raycast import Scene
-from meshwright.runtime.render import sample_texture
+from meshwright.runtime.geometry.mesh import Mesh, normalized
+from meshwright.runtime.geometry.raycast import Scene
+from meshwright.runtime.geometry.render import sample_texture
 
 # Three directions that no straight edge of a prop follows; the majority decides what is inside.
 PROBES = normalized(np.array([[0.31, 0.22, 0.93], [-0.87, 0.41, -0.27], [0.19, -0.91, 0.37]])).astype(np.float32)

@@ -21,7 +21,7 @@ import numpy as np
 OURS = """
 import sys, time
 from pathlib import Path
-from meshwright.runtime.meshes.read_obj import read_obj
+from meshwright.runtime.files.obj.reader import read_obj
 began = time.perf_counter()
 parts = read_obj(Path(sys.argv[1]).read_bytes(), Path(sys.argv[1]).parent).parts
 print(time.perf_counter() - began, sum(len(part.faces) for part in parts))

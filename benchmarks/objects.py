@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from meshwright.runtime.meshes.checks import is_watertight
+from meshwright.runtime.geometry.topology import is_watertight
 from meshwright.runtime.recipes.rebuild import extract_surface, reconstruct
 from meshwright.runtime.request import Request
 

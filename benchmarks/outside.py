@@ -19,7 +19,7 @@ import numpy as np
 
 from meshwright.engines.errors import MeshwrightError
 from meshwright.runtime import Pipeline
-from meshwright.runtime.pictures import read_picture
+from meshwright.runtime.images.pictures import read_picture
 
 from . import sheet
 

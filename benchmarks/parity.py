@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from meshwright.export import parity
 from meshwright.export.components.field_decoder import field_decoder
 from meshwright.export.components.image_encoder import image_encoder
 from meshwright.export.components.reconstructor import reconstructor
@@ -26,7 +25,8 @@ from meshwright.export.components.reference_encoder import reference_encoder
 from meshwright.export.components.vae import FACTOR, ZERO123PLUS, vae_decoder, vae_encoder
 from meshwright.export.components.views_step import views_step
 from meshwright.export.models.reconstructor import Reconstructor
-from meshwright.export.onnx_file import write_onnx
+from meshwright.export.onnx.onnx_file import write_onnx
+from meshwright.export.pack import parity
 from meshwright.export.spec import FP32, ComponentSpec, Precision
 
 from . import published_configs as configs

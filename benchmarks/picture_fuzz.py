@@ -24,8 +24,8 @@ import numpy as np
 from PIL import Image
 
 from meshwright.engines.errors import InputError
-from meshwright.engines.parent import end_with_parent
-from meshwright.runtime.pictures import read_picture
+from meshwright.engines.machine.parent import end_with_parent
+from meshwright.runtime.images.pictures import read_picture
 
 LONGEST = 10.0  # seconds for one file; what takes longer hangs
 Read = Callable[[Path], str]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from meshwright.export.props.photos import random_photo
-from meshwright.export.props.sdf import render_rgba
-from meshwright.export.props.world import Prop
-from meshwright.runtime.generation import Generation
-from meshwright.runtime.meshes.checks import is_watertight
-from meshwright.runtime.pictures import Picture
+from meshwright.export.props.world.photos import random_photo
+from meshwright.export.props.world.sdf import render_rgba
+from meshwright.export.props.world.world import Prop
+from meshwright.runtime.geometry.topology import is_watertight
+from meshwright.runtime.images.pictures import Picture
 from meshwright.runtime.recipes.rebuild import extract_surface, reconstruct
 from meshwright.runtime.request import Request
+from meshwright.runtime.results import Generation
 
 from .generation import judged
 from .metrics import f_score, iou, psnr, sample_surface

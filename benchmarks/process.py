@@ -22,7 +22,7 @@ def start_to_glb(pack: str, prompt: str, times: int) -> dict[str, float]:
     for _ in range(times):
         with tempfile.TemporaryDirectory() as folder:
             made = Path(folder) / "made.glb"
-            command = [sys.executable, "-m", "meshwright.runtime.cli", "generate", prompt, "-o", str(made),
+            command = [sys.executable, "-m", "meshwright.runtime.cli.main", "generate", prompt, "-o", str(made),
                        "--pack", pack, "--quiet"]
             began = time.perf_counter()
             child = subprocess.Popen(command)

@@ -6,9 +6,9 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from meshwright.export.props.captions import FRAMES, NOUNS, PART_WORDS, PLAIN
-from meshwright.export.props.families import FAMILIES, SECOND_PART
-from meshwright.export.props.world import make_prop
+from meshwright.export.props.world.captions import FRAMES, NOUNS, PART_WORDS, PLAIN
+from meshwright.export.props.world.families import FAMILIES, SECOND_PART
+from meshwright.export.props.world.world import make_prop
 
 FIRST_SEED = 20_000_000
 PARAPHRASES = Path(__file__).parent / "paraphrases.json"

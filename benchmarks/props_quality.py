@@ -28,7 +28,7 @@ import argparse
 import os
 from pathlib import Path
 
-from meshwright.runtime.pack import Pack
+from meshwright.runtime.pack.pack import Pack
 
 from . import picture_summary, report, sheet, summary
 from .prompts import paraphrases

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from meshwright.export.props.palette import nearest as color_name
-from meshwright.export.props.sdf import render
-from meshwright.export.props.world import Prop
-from meshwright.runtime.meshes.mesh import Mesh
+from meshwright.export.props.world.palette import nearest as color_name
+from meshwright.export.props.world.sdf import render
+from meshwright.export.props.world.world import Prop
+from meshwright.runtime.geometry.mesh import Mesh
 from meshwright.runtime.recipes.rebuild import extract_surface, reconstruct
 from meshwright.runtime.recipes.sharp_it import coarse_views, decode_coarse_mesh, encode_text, refine_views
 from meshwright.runtime.request import Request

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from meshwright.runtime.generation import Generation, to_bytes
+from meshwright.runtime.results import Generation, to_bytes
 
 ROWS, TILE, TEXT_WIDTH = 20, 96, 168
 HEADINGS = ("prompt", "coarse", "refined views", "mesh")

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from meshwright.engines.errors import MeshwrightError
-from meshwright.engines.parent import end_with_parent
+from meshwright.engines.machine.parent import end_with_parent
 
 from . import sheet
 from .generation import measure_prompt

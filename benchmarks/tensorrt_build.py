@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from meshwright.engines.errors import MeshwrightError
-from meshwright.engines.tensorrt_build import ELSEWHERE, Order, build_to
-from meshwright.engines.tensorrt_products import NAMES, Product, choose
-from meshwright.runtime.build_axes import ranges_of
-from meshwright.runtime.manifest import Component
-from meshwright.runtime.pack import Pack
+from meshwright.engines.machine.products import NAMES, Product, choose
+from meshwright.engines.tensorrt.build import ELSEWHERE, Order, build_to
+from meshwright.runtime.backends.build_axes import ranges_of
+from meshwright.runtime.pack.manifest import Component
+from meshwright.runtime.pack.pack import Pack
 
 from . import report
 

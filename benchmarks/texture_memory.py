@@ -17,7 +17,7 @@ LIMIT = 2_000  # MB, for any size
 def measured(size: int, source: str) -> dict[str, float]:
     """One run of the command line."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "meshwright.runtime.cli", "generate", "a red chair", "--quiet", "--texture", str(size),
+        command = [sys.executable, "-m", "meshwright.runtime.cli.main", "generate", "a red chair", "--quiet", "--texture", str(size),
                    "--texture-from", source, "-o", f"{folder}/chair.glb"]
         started = time.perf_counter()
         pid = os.posix_spawn(command[0], command, os.environ)

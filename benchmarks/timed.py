@@ -45,8 +45,8 @@ class Timed:
 def open_pipeline(side: str, pack_name: str, threads: int, checkpoints: Path | None):
     """The pipeline of one side, and the seconds of its components, which runs add to."""
     from meshwright.runtime import Pipeline
-    from meshwright.runtime.models import Models
-    from meshwright.runtime.pack import Pack
+    from meshwright.runtime.backends.models import Models
+    from meshwright.runtime.pack.pack import Pack
 
     pack, seconds, make = Pack.open(pack_name), defaultdict(float), None
     if side == "eager":
@@ -118,7 +118,7 @@ def forget_peak() -> None:
 
 
 def _verified(pipeline) -> dict:
-    from meshwright.runtime.verify import verify_pack
+    from meshwright.runtime.backends.verify import verify_pack
 
     checks = list(verify_pack(pipeline.models))
     return {"relative": {check.component: check.relative for check in checks}, "passed": all(c.passed for c in checks)}

@@ -10,16 +10,16 @@ from typing import TypeVar
 
 import numpy as np
 
-from meshwright.export.props.families import FAMILIES
-from meshwright.export.props.world import Prop, make_prop
+from meshwright.export.props.world.families import FAMILIES
+from meshwright.export.props.world.world import Prop, make_prop
 from meshwright.runtime import Pipeline
-from meshwright.runtime.cameras import Cameras, orbit
-from meshwright.runtime.manifest import Manifest
-from meshwright.runtime.meshes.mesh import Mesh
-from meshwright.runtime.models import Models
+from meshwright.runtime.backends.models import Models
+from meshwright.runtime.geometry.cameras import Cameras, orbit
+from meshwright.runtime.geometry.mesh import Mesh
+from meshwright.runtime.pack.manifest import Manifest
 from meshwright.runtime.recipes.rebuild import Field
+from meshwright.runtime.recipes.texture import textured
 from meshwright.runtime.request import Request
-from meshwright.runtime.texture import textured
 
 from .metrics import iou, sample_surface
 

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .base import Engine
-from .device_array import DeviceArray
-from .device_memory import DeviceMemory
+from .cuda.memory import DeviceArray, DeviceMemory
+from .engine import Engine
 from .errors import BackendUnavailable, EngineError, MeshwrightError
 from .null import NullEngine
 from .spec import EngineSpec, TensorSpec
 
 if TYPE_CHECKING:
-    from .onnxruntime import Provider
+    from .onnxruntime.engine import Provider
 
 __all__ = ["DeviceArray", "DeviceMemory", "Engine", "EngineSpec", "MeshwrightError", "NullEngine", "TensorSpec", "open_engine"]
 BACKENDS = ("onnxruntime", "tensorrt", "tensorrt-rtx", "null")
@@ -44,13 +43,13 @@ def open_engine(path: str | Path, *, backend: str = "onnxruntime",
     Raises ModelFileError, BackendUnavailable (the package or provider is not there), BackendError or DeviceLost.
     """
     # Imported here, because a vendor's package is loaded only when its backend is used.
-    from .onnxruntime import OnnxRuntimeEngine, read_spec, split_provider
+    from .onnxruntime.engine import OnnxRuntimeEngine, read_spec, split_provider
 
     if backend == "onnxruntime":
         if memory is None or not providers or split_provider(providers[0])[0] != "CUDAExecutionProvider":
             return OnnxRuntimeEngine(path, providers=providers, threads=threads, map_weights=map_weights, keep_scratch=keep_scratch,
                                      weights=weights)
-        from .onnxruntime_gpu import OnnxRuntimeGpuEngine
+        from .onnxruntime.gpu import OnnxRuntimeGpuEngine
 
         return OnnxRuntimeGpuEngine(path, providers=providers, memory=memory, threads=threads, map_weights=map_weights, weights=weights)
     if backend == "null":
@@ -60,7 +59,7 @@ def open_engine(path: str | Path, *, backend: str = "onnxruntime",
     if plan is None or memory is None or weights:
         raise EngineError(f"{backend} runs an engine that was built before, in a GPU's memory",
                           expected="plan= and memory=, and no weights= (build an engine from them)")
-    from .tensorrt import TensorRTEngine
-    from .tensorrt_products import choose
+    from .machine.products import choose
+    from .tensorrt.engine import TensorRTEngine
 
     return TensorRTEngine(plan, path, choose(backend), memory)

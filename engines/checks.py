@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from .device_array import DeviceArray
+from .cuda.memory import DeviceArray
 from .errors import TensorError
 from .spec import EngineSpec, TensorSpec, format_shape
 

@@ -8,11 +8,11 @@ from statistics import median
 
 import numpy as np
 
-from .base import Array, OnStep, Tensors, ignore
-from .cuda import Cuda, Graph
-from .device_array import DeviceArray
+from .cache.graph_choice import GraphChoice
+from .cuda.device import Cuda, Graph
+from .cuda.memory import DeviceArray
+from .engine import Array, OnStep, Tensors, ignore
 from .errors import BackendError, DeviceLost
-from .graph_choice import GraphChoice
 from .loop_buffers import LoopBuffers
 from .step_by_step import launch_steps
 

@@ -6,8 +6,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Generic, Protocol, TypeVar
 
-from .base import Tensors
-from .graph_choice import describe
+from .cache.graph_choice import describe
+from .engine import Tensors
 from .loop_buffers import len_of
 
 # Shapes and numbers of steps of which buffers and graphs are kept; who asks for more of them pays for new ones.

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from .base import NEXT, Array, Tensors
-from .device_array import DeviceArray
-from .device_memory import DeviceMemory
+from .cuda.memory import DeviceArray, DeviceMemory
+from .engine import NEXT, Array, Tensors
 
 # Slices start at multiples of it: vendors' kernels load whole vectors from aligned addresses.
 ALIGNMENT = 256

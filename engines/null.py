@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from .base import Engine, Tensors
+from .engine import Engine, Tensors
 from .spec import Axes, EngineSpec
 
 

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from . import open_engine
+from .cuda.remedies import unavailable
 from .errors import MeshwrightError
-from .onnxruntime_import import import_onnxruntime
-from .parent import end_with_parent
-from .remedies import unavailable
+from .machine.parent import end_with_parent
+from .onnxruntime.package import import_onnxruntime
 
 CPU = "CPUExecutionProvider"
 # One sends inputs to a web service; the other links a TensorRT of its own, beside the one that is driven directly.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .base import Array
+from .engine import Array
 from .spec import TensorSpec
 
 

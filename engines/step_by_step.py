@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .base import OnStep
-from .cuda import Cuda
+from .cuda.device import Cuda
+from .engine import OnStep
 
 
 def launch_steps(cuda: Cuda, steps: int, launch: Callable[[int], None], on_step: OnStep) -> None:

@@ -28,7 +28,7 @@ from .components.vae import Scaling, vae_decoder, vae_encoder
 from .models.field import FieldDecoder
 from .models.reconstructor import Reconstructor, ReconstructorConfig
 from .models.shap_e import ShapEDecoder, ShapEDecoderConfig
-from .pack_writer import write_pack
+from .pack.writer import write_pack
 from .spec import FP32, ComponentSpec, Precision
 
 VIEW, ROWS, COLUMNS = 32, 3, 2

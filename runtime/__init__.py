@@ -23,28 +23,15 @@ if TYPE_CHECKING:
         PackNotFound,
         PackUntrusted,
     )
-    from .events import (
-        CoarseMesh,
-        CoarseViews,
-        Cutout,
-        EngineBuild,
-        Event,
-        Notice,
-        Result,
-        StageDone,
-        StageStarted,
-        Step,
-        Surface,
-        Views,
-    )
-    from .generation import Generation, Stages
-    from .meshes.mesh import Mesh
-    from .meshes.reader import MeshFile, read_mesh
-    from .pack import Pack
-    from .pictures import Picture, read_picture
+    from .backends.verify import Check, verify_pack
+    from .events import CoarseMesh, CoarseViews, EngineBuild, Event, Notice, Result, StageDone, StageStarted, Step, Surface, Views
+    from .files.reader import MeshFile, read_mesh
+    from .geometry.mesh import Mesh
+    from .images.pictures import Picture, read_picture
+    from .pack.pack import Pack
     from .pipeline import Pipeline
     from .request import Request
-    from .verify import Check, verify_pack
+    from .results import Cutout, Generation, Stages
 
 __all__ = [
     "Cancelled", "Check", "CoarseMesh", "CoarseViews", "Cutout", "EmptyShape", "EngineBuild", "Event", "Generation", "InputError",
@@ -52,8 +39,8 @@ __all__ = [
     "PackUntrusted", "Picture", "Pipeline", "Request", "Result", "StageDone", "StageStarted", "Stages", "Step", "Surface", "Views",
     "read_mesh", "read_picture", "verify_pack",
 ]
-_MODULES = (".pipeline", ".request", ".pictures", ".generation", ".pack", ".events", ".meshes.mesh", ".meshes.reader", ".verify",
-            "..engines.errors")
+_MODULES = (".pipeline", ".request", ".images.pictures", ".results", ".pack.pack", ".events", ".geometry.mesh", ".files.reader",
+            ".backends.verify", "..engines.errors")
 
 
 def __getattr__(name: str) -> object:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .results import Cutout, Generation
+
 if TYPE_CHECKING:
-    from .generation import Generation
-    from .meshes.mesh import Mesh
+    from .geometry.mesh import Mesh
 
 
 @dataclass(frozen=True)
@@ -58,24 +59,6 @@ class EngineBuild:
 
     component: str
     share: float
-
-
-@dataclass(frozen=True, eq=False)
-class Cutout:
-    """What was taken for the object of a picture.
-
-    azimuth : degrees from the first picture
-    matte : (h, w) uint8, 255 where the object is
-    crop : (k, k, 4) uint8 sRGB with alpha, the square that the networks look at
-    source : where the matte came from: "alpha", "network", "file" or "none"
-    seconds : that the matte took
-    """
-
-    azimuth: float
-    matte: np.ndarray = field(repr=False)
-    crop: np.ndarray = field(repr=False)
-    source: str
-    seconds: float
 
 
 @dataclass(frozen=True, eq=False)

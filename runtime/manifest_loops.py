@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from ..engines.errors import PackFormat
-from .entry import Entry
-from .limits import MOST_GUIDANCE, MOST_LATENTS, MOST_RANK, MOST_STEPS, MOST_TRAIN_STEPS
-from .manifest import Diffusion, Edit
-from .schedules import make_table
+from .diffusion.schedules import make_table
+from .pack.entry import Entry
+from .pack.limits import MOST_GUIDANCE, MOST_LATENTS, MOST_RANK, MOST_STEPS, MOST_TRAIN_STEPS
+from .pack.manifest import Diffusion, Edit
 
 UNCONDITIONAL = ("empty", "zeros", "encoder")
 UNCONDITIONAL_IMAGE = ("empty", "zeros")

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .meshes.mesh import Mesh
-from .pictures import Picture
+from .geometry.mesh import Mesh
+from .images.pictures import Picture
 from .request import Request
 
 

@@ -11,18 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from ..engines.errors import BackendError, InputError
-from .events import CoarseMesh, CoarseViews, Cutout, EngineBuild, Event, Notice, Result, StageDone, Surface, Views
-from .generation import Generation, Stages
-from .loop_options import guidance_of, steps_of
+from .backends.models import Models
+from .events import CoarseMesh, CoarseViews, EngineBuild, Event, Notice, Result, StageDone, Surface, Views
+from .files.reader import MeshFile
+from .geometry.mesh import Mesh
 from .lora import Loras
-from .meshes.mesh import Mesh
-from .meshes.reader import MeshFile
-from .models import Models
 from .origin import given
-from .pack import Pack
+from .pack.pack import Pack
 from .recipes import instantmesh, sharp_it
+from .recipes.loop_options import guidance_of, steps_of
+from .recipes.routes import choose_route, default_route, drawing_loop
 from .request import Request
-from .routes import choose_route, default_route, drawing_loop
+from .results import Cutout, Generation, Stages
 from .turns import Turns
 
 

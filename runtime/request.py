@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 
 from ..engines.errors import InputError
-from .limits import MOST_FACES, MOST_GUIDANCE, MOST_STEPS, TEXTURES
-from .manifest import TEXTURE_SOURCES
-from .matting import MATTES, check_matte
-from .meshes.mesh import Mesh
-from .meshes.reader import MeshFile, check_mesh, read_mesh
-from .pictures import Picture, read_picture
-from .text import check_prompt
+from .files.reader import MeshFile, check_mesh, read_mesh
+from .geometry.mesh import Mesh
+from .images import MATTES, check_matte
+from .images.pictures import Picture, read_picture
+from .pack.limits import MOST_FACES, MOST_GUIDANCE, MOST_STEPS, TEXTURES
+from .pack.manifest import TEXTURE_SOURCES
+from .text.prompt import check_prompt
 
 ROUTES = ("views", "coarse")
 MOST_PICTURES = 6

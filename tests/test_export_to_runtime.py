@@ -5,7 +5,7 @@ import pytest
 
 from meshwright.export import tiny
 from meshwright.runtime import Pipeline, verify_pack
-from meshwright.runtime.meshes.checks import is_watertight
+from meshwright.runtime.geometry.topology import is_watertight
 
 
 @pytest.fixture(scope="module")

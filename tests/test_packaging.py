@@ -45,11 +45,11 @@ def test_the_wheel_holds_every_module_and_pack(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     packs = [path.relative_to(ROOT) for path in (ROOT / "runtime/packs").rglob("*") if path.is_file()]
-    matting = [path.relative_to(ROOT) for path in (ROOT / "runtime/matting").glob("u2netp.*")]
+    matting = [path.relative_to(ROOT) for path in (ROOT / "runtime/images").glob("u2netp.*")]
     assert {path.suffix for path in matting} == {".onnx", ".LICENSE", ".md"}
     missing = {f"meshwright/{path.as_posix()}" for path in [*sources(), *packs, *matting]} - names
     assert not missing
-    for licence in ("LICENSE", "runtime/matting/u2netp.LICENSE"):
+    for licence in ("LICENSE", "runtime/images/u2netp.LICENSE"):
         assert any(name.endswith(f"licenses/{licence}") for name in names)
     information = wheel.name.removesuffix("-py3-none-any.whl") + ".dist-info"
     assert {name.split("/")[0] for name in names} == {"meshwright", information}

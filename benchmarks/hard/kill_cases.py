@@ -17,8 +17,8 @@ import numpy as np
 from benchmarks.hard.kinds import Kind, Lost, Mixed
 from meshwright.engines.errors import OutputError
 from meshwright.runtime import Pipeline
-from meshwright.runtime.generation import Generation
-from meshwright.runtime.targets import Targets
+from meshwright.runtime.cli.targets import Targets
+from meshwright.runtime.results import Generation
 from tests.runtime import tiny_pack
 
 SMALL = {"steps": 1, "prior_steps": 1, "texture": 64, "faces": 200}
@@ -170,7 +170,7 @@ class CommandKills(Kind):
         return "ended before it was killed" if ended else "killed"
 
     def _start(self, seed: int) -> subprocess.Popen:
-        command = [sys.executable, "-m", "meshwright.runtime.cli", "generate", ("a red chair", "a white table")[seed], "--pack",
+        command = [sys.executable, "-m", "meshwright.runtime.cli.main", "generate", ("a red chair", "a white table")[seed], "--pack",
                    str(self.pack), "--seed", str(seed), "--steps", "1", "--texture", "64", "--faces", "200", "--threads", "1", "-o",
                    str(self.folder / "a.obj"), "--quiet"]
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
@@ -208,7 +208,7 @@ class BuildKills(Kind):
         return "ended before it was killed" if ended else "killed"
 
     def _start(self) -> subprocess.Popen:
-        command = [sys.executable, "-m", "meshwright.runtime.cli", "build", str(self.pack), "--backend", "tensorrt-rtx", "--component",
+        command = [sys.executable, "-m", "meshwright.runtime.cli.main", "build", str(self.pack), "--backend", "tensorrt-rtx", "--component",
                    "field_color", "--quiet"]
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
 

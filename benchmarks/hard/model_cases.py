@@ -14,7 +14,7 @@ from benchmarks.hard.mutations import NUMBERS, bytes_changed, few
 from meshwright.engines import open_engine
 from meshwright.engines.errors import MeshwrightError, PackFormat, PackUntrusted
 from meshwright.runtime import Pack, Pipeline
-from meshwright.runtime.golden import Golden
+from meshwright.runtime.pack.golden import Golden
 from tests.runtime import tiny_pack
 
 WHOLE = [number for number in NUMBERS if isinstance(number, int) and number < 1 << 63]

@@ -16,10 +16,11 @@ import numpy as np
 from benchmarks.hard.kinds import Kind
 from benchmarks.hard.mutations import bytes_changed, json_changed
 from meshwright.engines.errors import InputError, MeshwrightError, PackError
-from meshwright.runtime import Pack, Pipeline, commands
-from meshwright.runtime.golden import Golden
-from meshwright.runtime.golden_archive import GoldenArchive
-from meshwright.runtime.text import load_tokenizer
+from meshwright.runtime import Pack, Pipeline
+from meshwright.runtime.cli import commands
+from meshwright.runtime.pack.golden import Golden
+from meshwright.runtime.pack.golden_archive import GoldenArchive
+from meshwright.runtime.text.prompt import load_tokenizer
 from tests.runtime import clip_vocabulary, tiny_pack
 from tests.runtime.tiny_pictures import build_both, build_instantmesh
 

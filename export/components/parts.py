@@ -6,7 +6,7 @@ import numpy as np
 from torch import nn
 
 from ..inputs import STEP_LATENTS
-from ..precision import InHalf, half_copy
+from ..onnx.precision import InHalf, half_copy
 from ..spec import Input, Precision
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import nn
 
 from ..inputs import STEP_LATENTS
+from ..onnx.step_model import OUTPUTS, Clamp, StepModel
 from ..spec import FP16_STORED, ComponentSpec, Input, Precision
-from ..step_model import OUTPUTS, Clamp, StepModel
 from .parts import step_inputs, step_network
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
+from ..onnx.step_model import OUTPUTS, Clamp, StepModel
 from ..spec import FP16_STORED, ComponentSpec, Precision
-from ..step_model import OUTPUTS, Clamp, StepModel
 from .parts import step_inputs, step_network
 
 

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from ..inputs import STEP_LATENTS
 from ..models.reference_attention import ReferenceUNet
+from ..onnx.step_model import OUTPUTS, advance, both
 from ..spec import FP16_STORED, ComponentSpec, Input, Precision, uniform
-from ..step_model import OUTPUTS, advance, both
 from .parts import step_inputs, step_network
 from .vae import FACTOR
 

@@ -24,11 +24,9 @@ from ..components.vae import Scaling, vae_decoder, vae_encoder
 from ..components.views_step import views_step
 from ..inputs import PICTURES
 from ..models.shap_e import ShapEDecoder
-from ..pack_writer import write_pack
-from ..progress import Lines
+from ..pack.progress import Lines
+from ..pack.writer import write_pack
 from ..spec import FP16_STORED, ComponentSpec, Input, uniform
-from . import cameras, pictures
-from .dataset import VIEW_SIZE
 from .sizes import CLAMP, GRID, LATENT_GRID, PLANES, REFERENCE, STATES
 from .training import language, picture_prior, prior, shap_e, vae
 from .training import refiner as refiner_training
@@ -36,6 +34,8 @@ from .training.loop import averaged, averaged_part
 from .training.reconstructor import CONFIG, Reconstructor
 from .training.surface import EXTENT, RESOLUTION
 from .training.views import SEEN, ViewsModel
+from .world import cameras, pictures
+from .world.dataset import VIEW_SIZE
 
 VERSION = "3"
 SEEN_AT = {"size": pictures.SIZE, "resample": "bicubic"}

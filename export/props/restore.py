@@ -23,7 +23,6 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from ...engines.errors import ExportError
-from .. import parity
 from ..components.field_decoder import field_decoder
 from ..components.reconstructor import reconstructor
 from ..components.refiner import refiner
@@ -33,7 +32,8 @@ from ..components.vae import Scaling, vae_decoder, vae_encoder
 from ..group_norm import split_group_norms
 from ..models.reconstructor import Reconstructor
 from ..models.shap_e import GENERATED, ShapEDecoder
-from ..onnx_file import write_onnx
+from ..onnx.onnx_file import write_onnx
+from ..pack import parity
 from ..spec import FP32, NOISE, ComponentSpec
 from . import sizes
 from .pack import steering_component, views_components

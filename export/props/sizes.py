@@ -1,9 +1,9 @@
 """Sizes that the pack's components share."""
 
-from . import pictures
-from .dataset import VIEW_SIZE
 from .training import language
 from .training.reconstructor import CONFIG
+from .world import pictures
+from .world.dataset import VIEW_SIZE
 
 STATES = (language.LENGTH, 384)
 GRID = (3 * VIEW_SIZE, 2 * VIEW_SIZE)

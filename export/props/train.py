@@ -18,8 +18,9 @@ from pathlib import Path
 
 import torch
 
-from . import dataset, pack, restore
+from . import pack, restore
 from .training import pairs, picture_pairs, picture_prior, prior, reconstructor, refiner, shap_e, surface, vae, views
+from .world import dataset
 
 # Each stage reads what the earlier ones left in the folder of checkpoints.
 STAGES = ((shap_e.train, "shap_e.pt"), (vae.train, "vae.pt"), (prior.train, "prior.pt"), (pairs.write, "pairs.pt"),

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ...engines.errors import CheckpointError
-from ...engines.regular_file import open_regular
+from ...engines.files.regular_file import open_regular
 from .json_file import LFS_POINTER, pointer_error, read_object
 
 AGAIN = "download the file again"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...engines.errors import CheckpointError
-from ...engines.regular_file import read_regular
+from ...engines.files.regular_file import read_regular
 
 LARGEST = 16 << 20  # bytes; the index of a network of thousands of tensors takes a megabyte
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..pack_writer import OnComponent, write_pack
+from ..pack.writer import OnComponent, write_pack
 from ..spec import ComponentSpec
 from .folders import Network
 from .licences import Licence, combine

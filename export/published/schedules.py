@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...engines.errors import CheckpointError
-from ..step_model import Clamp
+from ..onnx.step_model import Clamp
 from .folders import existing_folder
 from .json_file import read_object
 

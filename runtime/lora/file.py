@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from ...engines.errors import InputError
-from ...engines.regular_file import read_regular
+from ...engines.files.regular_file import read_regular
 from .safetensors import parse
 
 LARGEST_FILE = 4 << 30

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...engines.errors import BackendError, InputError, MeshwrightError
-from ..golden import Golden
+from ..pack.golden import Golden
 from .file import Lora, read_lora
 from .merge import NetworkWeights
 
 if TYPE_CHECKING:
-    from ..models import Models
-    from ..pack_engines import OnBuild
+    from ..backends.models import Models
+    from ..backends.pack_engines import OnBuild
 
 # The UNets, in the order in which one is taken where the caller names none.
 COMPONENTS = ("refiner_step", "views_step")

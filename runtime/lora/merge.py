@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from ...engines.errors import InputError
-from ...engines.onnx_weights import ModelWeights, StoredWeight
+from ...engines.onnxruntime.weights import ModelWeights, StoredWeight
 from .file import Layer, Lora, listed
 
-# What the exporter calls weights (`export/weight_names.py`): the network's own names behind one of these, and marks behind them.
+# What the exporter calls weights (`export/onnx/weight_names.py`): the network's own names behind one of these, and marks behind them.
 PREFIXES = ("module.net.unet.", "module.net.")
 WEIGHT, TRANSPOSED, HALF = ".weight", ".T", ".half"
 AGAIN = "export the pack again: in this one they cannot be found by name"

@@ -9,16 +9,16 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ...engines.base import Array
-from ..cameras import orbit
-from ..kept_views import put_back
-from ..loop_options import guidance_of, steps_of
-from ..meshes.mesh import Mesh
-from ..models import Models
-from ..pictures import Picture, control_planes, prepared
+from ...engines.engine import Array
+from ..backends.models import Models
+from ..geometry.cameras import orbit
+from ..geometry.mesh import Mesh
+from ..images.pictures import Picture, control_planes, prepared
 from ..request import Request
-from ..stages import Stage, denoise, encode_image, run_stage
 from . import rebuild, subject
+from .known_views import put_back
+from .loop_options import guidance_of, steps_of
+from .stages import Stage, denoise, encode_image, run_stage
 
 STAGES = ("picture", "views", *rebuild.STAGES)
 

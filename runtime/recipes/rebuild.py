@@ -9,19 +9,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...engines.base import Array
+from ...engines.engine import Array
 from ...engines.errors import EmptyShape
-from ..cameras import Cameras, camera_vectors
+from ..backends.models import Models
 from ..events import Surface, Views
-from ..isosurface import extract
-from ..manifest import Manifest
-from ..meshes.checks import keep_components, split_crowded_edges
-from ..meshes.mesh import Mesh
-from ..models import Models
-from ..render import split_grid
+from ..geometry.cameras import Cameras, camera_vectors
+from ..geometry.isosurface import extract
+from ..geometry.mesh import Mesh
+from ..geometry.render import split_grid
+from ..geometry.topology import keep_components, split_crowded_edges
+from ..pack.manifest import Manifest
 from ..request import Request
-from ..stages import Stage, run_stage
-from ..texture import textured
+from .stages import Stage, run_stage
+from .texture import textured
 
 # Loose pieces with less than this share of the surface are taken for noise of the field.
 SPECK = 0.02

@@ -10,20 +10,20 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ...engines.base import Array
-from ..cameras import Cameras, orbit
+from ...engines.engine import Array
+from ..backends.models import Models
 from ..events import CoarseMesh, CoarseViews, Notice
-from ..isosurface import extract
-from ..kept_views import put_back
-from ..loop_options import guidance_of, steps_of
-from ..manifest import Coarse, Diffusion, Manifest
-from ..meshes.mesh import Mesh
-from ..models import Models
-from ..pictures import Picture, prepared
-from ..render import grid, render_views
+from ..geometry.cameras import Cameras, orbit
+from ..geometry.isosurface import extract
+from ..geometry.mesh import Mesh
+from ..geometry.render import grid, render_views
+from ..images.pictures import Picture, prepared
+from ..pack.manifest import Coarse, Diffusion, Manifest
 from ..request import Request
-from ..stages import Stage, denoise, encode_image, run_stage
 from . import rebuild, subject
+from .known_views import put_back
+from .loop_options import guidance_of, steps_of
+from .stages import Stage, denoise, encode_image, run_stage
 
 REDRAWN = ("coarse views", "refined views", *rebuild.STAGES)
 STAGES = ("text", "coarse shape", "coarse mesh", *REDRAWN)

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 import numpy as np
 
 from ...engines.errors import InputError
-from ..events import Cutout, Notice
-from ..kept_views import Kept, as_view, grid_of_known, known_as, known_views, tile_mask
-from ..matting import Foreground, cropped
-from ..models import Models
-from ..pictures import Picture
+from ..backends.models import Models
+from ..events import Notice
+from ..images import Foreground, cropped
+from ..images.pictures import Picture
 from ..request import Request
-from ..stages import Stage, encode_image
+from ..results import Cutout
+from .known_views import Kept, as_view, grid_of_known, known_as, known_views, tile_mask
+from .stages import Stage, encode_image
 
 
 def cut_out(models: Models, request: Request) -> Stage[list[Picture]]:

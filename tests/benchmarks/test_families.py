@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from benchmarks import families
-from meshwright.export.props.families import FAMILIES
-from meshwright.export.props.palette import NAMES
-from meshwright.export.props.world import make_prop
+from meshwright.export.props.world.families import FAMILIES
+from meshwright.export.props.world.palette import NAMES
+from meshwright.export.props.world.world import make_prop
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -11,11 +11,11 @@ from PIL import Image
 from benchmarks import full_size, full_size_page, full_size_runs, full_size_worker, published
 from benchmarks.full_size_packs import Job
 from benchmarks.published_sizes import FULL, SMALL
-from meshwright.export.command import build_parser
-from meshwright.export.events import ComponentDone, ComponentStarted
-from meshwright.export.parity import Error
-from meshwright.export.progress import Lines
-from meshwright.runtime import cli
+from meshwright.export.cli import build_parser
+from meshwright.export.pack.events import ComponentDone, ComponentStarted
+from meshwright.export.pack.parity import Error
+from meshwright.export.pack.progress import Lines
+from meshwright.runtime.cli import main as cli
 
 GIB = 1 << 30
 

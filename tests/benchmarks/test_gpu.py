@@ -9,10 +9,10 @@ import pytest
 from benchmarks import gpu, gpu_inputs
 from benchmarks.gpu_process import Process
 from benchmarks.gpu_sides import SIDES, Always
-from meshwright.engines.graph_choice import GraphChoice
-from meshwright.engines.hardware import Gpu, Hardware, Host
-from meshwright.runtime.golden import Golden
-from meshwright.runtime.pack import Pack
+from meshwright.engines.cache.graph_choice import GraphChoice
+from meshwright.engines.machine.hardware import Gpu, Hardware, Host
+from meshwright.runtime.pack.golden import Golden
+from meshwright.runtime.pack.pack import Pack
 from tests.benchmarks.test_gpu_process import Pretended
 
 HOST = Host("Linux x86_64", "a processor", 2, 1 << 34, 1 << 33)

@@ -5,10 +5,10 @@ import pytest
 from benchmarks import gpu_peaks, gpu_sides, gpu_worker
 from benchmarks.gpu_sides import Always, Task
 from benchmarks.gpu_worker import Worker, answer
-from meshwright.engines.device_memory import DeviceMemory
-from meshwright.engines.graph_choice import GraphChoice
-from meshwright.engines.tensorrt import TensorRTEngine
-from meshwright.runtime.pack import Pack
+from meshwright.engines.cache.graph_choice import GraphChoice
+from meshwright.engines.cuda.memory import DeviceMemory
+from meshwright.engines.tensorrt.engine import TensorRTEngine
+from meshwright.runtime.pack.pack import Pack
 from tests.engines import simulated_onnxruntime
 from tests.engines.platforms import TENSORRT_RTX
 from tests.engines.simulated_cuda import SimulatedCuda
@@ -86,7 +86,7 @@ def test_golden_tensors_and_a_whole_run(tensorrt, pack):
 def test_the_rate_of_copies_counts_what_is_read_and_what_is_written(monkeypatch):
     monkeypatch.setattr(gpu_peaks, "COPIED", 1 << 20)
     cuda = SimulatedCuda()
-    monkeypatch.setattr("meshwright.engines.cuda.Cuda", lambda: cuda)
+    monkeypatch.setattr("meshwright.engines.cuda.device.Cuda", lambda: cuda)
     monkeypatch.setattr(SimulatedCuda, "milliseconds", lambda self, first, last: 0.5)
     found = gpu_peaks.peaks()
     assert found["copy_bytes"] == 2 * (1 << 20) / 0.5e-3 and found["matrix_flops"] is None and "sees no GPU" in found["why_not"]
@@ -97,7 +97,7 @@ def test_the_rate_of_copies_counts_what_is_read_and_what_is_written(monkeypatch)
 def test_onnx_runtimes_steps_are_launched_one_way_only(pack, monkeypatch, graph):
     cuda = SimulatedCuda()
     provider = simulated_onnxruntime.SimulatedProvider(cuda)
-    monkeypatch.setattr("meshwright.engines.onnxruntime._open", provider.open)
+    monkeypatch.setattr("meshwright.engines.onnxruntime.engine._open", provider.open)
     monkeypatch.setattr(gpu_sides, "_memory", lambda: DeviceMemory(cuda))
     worker = gpu_worker.Worker(Task("ort-graph" if graph else "ort", str(pack.folder)))
     request = {"kind": "refiner_step", "steps": STEPS, "repeat": 1}

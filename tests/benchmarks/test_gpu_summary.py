@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.gpu_page import page, plot
 from benchmarks.gpu_summary import bars, fastest, figures, ratio, shares
-from meshwright.engines.hardware import Gpu, Hardware, Host
+from meshwright.engines.machine.hardware import Gpu, Hardware, Host
 
 HOST = Host("Linux x86_64", "a processor", 2, 1 << 34, 1 << 33)
 NO_GPU = Hardware(HOST, (), None, None, "no NVIDIA driver was found")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from benchmarks import metrics
-from meshwright.runtime.meshes.mesh import Mesh
+from meshwright.runtime.geometry.mesh import Mesh
 
 
 def box(half=(0.5, 0.5, 0.5), colors=None):

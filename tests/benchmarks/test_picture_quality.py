@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from benchmarks import families, picture_summary, pictured, props_quality
-from meshwright.export.props.world import make_prop
-from meshwright.runtime.meshes.mesh import Mesh
+from meshwright.export.props.world.world import make_prop
+from meshwright.runtime.geometry.mesh import Mesh
 from tests.runtime.tiny_pictures import build_both
 
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from benchmarks import prompts
-from meshwright.export.props import captions
-from meshwright.export.props.families import FAMILIES, SECOND_PART
-from meshwright.export.props.palette import NAMES, WORDS
+from meshwright.export.props.world import captions
+from meshwright.export.props.world.families import FAMILIES, SECOND_PART
+from meshwright.export.props.world.palette import NAMES, WORDS
 
 
 def test_held_out_prompts_take_the_families_in_turn_and_do_not_change():

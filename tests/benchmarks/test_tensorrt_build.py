@@ -5,8 +5,8 @@ import json
 import pytest
 
 from benchmarks import tensorrt_build
-from meshwright.engines.tensorrt_products import choose
-from meshwright.runtime.pack import Pack
+from meshwright.engines.machine.products import choose
+from meshwright.runtime.pack.pack import Pack
 from tests.engines.platforms import TENSORRT_RTX
 from tests.runtime.tiny_pack import build
 

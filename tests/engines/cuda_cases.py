@@ -15,8 +15,8 @@ import traceback
 import numpy as np
 import pytest
 
-from meshwright.engines.cuda import Cuda
-from meshwright.engines.device_memory import DeviceMemory
+from meshwright.engines.cuda.device import Cuda
+from meshwright.engines.cuda.memory import DeviceMemory
 from meshwright.engines.errors import BackendError, BackendUnavailable, Cancelled, DeviceLost
 
 STREAM = 0x5000

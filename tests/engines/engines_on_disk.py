@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from meshwright.engines.engine_loader import Teller
-from meshwright.engines.hardware import Gpu, Hardware, Host
-from meshwright.engines.tensorrt_build import Order
-from meshwright.engines.tensorrt_network import Range
-from meshwright.engines.tensorrt_products import choose
+from meshwright.engines.machine.hardware import Gpu, Hardware, Host
+from meshwright.engines.machine.products import choose
+from meshwright.engines.tensorrt.build import Order
+from meshwright.engines.tensorrt.loader import Teller
+from meshwright.engines.tensorrt.network import Range
 from tests.engines import models
 
 HOST = Host("Linux x86_64", "a processor", 2, 1 << 34, 1 << 33)

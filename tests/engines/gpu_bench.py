@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from meshwright.engines import DeviceArray
-from meshwright.engines.device_memory import DeviceMemory
+from meshwright.engines.cuda.memory import DeviceMemory
 from meshwright.engines.errors import Cancelled
-from meshwright.engines.onnxruntime import OnnxRuntimeEngine
-from meshwright.engines.tensorrt import TensorRTEngine
+from meshwright.engines.onnxruntime.engine import OnnxRuntimeEngine
+from meshwright.engines.tensorrt.engine import TensorRTEngine
 from tests.engines.simulated_cuda import SimulatedCuda
 from tests.engines.simulated_tensorrt import SimulatedTensorRT, write_plan
 

@@ -10,8 +10,8 @@ import threading
 
 import numpy as np
 
-from meshwright.engines.onnxruntime import DTYPES
-from meshwright.engines.onnxruntime_import import import_onnxruntime
+from meshwright.engines.onnxruntime.engine import DTYPES
+from meshwright.engines.onnxruntime.package import import_onnxruntime
 from tests.engines.simulated_cuda import STREAM
 
 onnxruntime = import_onnxruntime()

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from meshwright.engines.onnx_weights import ModelWeights
-from meshwright.engines.onnxruntime import read_spec
-from meshwright.engines.onnxruntime_import import import_onnxruntime
-from meshwright.engines.tensorrt_plan import DTYPES
-from meshwright.engines.tensorrt_products import Product
+from meshwright.engines.machine.products import Product
+from meshwright.engines.onnxruntime.engine import read_spec
+from meshwright.engines.onnxruntime.package import import_onnxruntime
+from meshwright.engines.onnxruntime.weights import ModelWeights
+from meshwright.engines.tensorrt.plan import DTYPES
 from tests.engines.platforms import TENSORRT_RTX
 from tests.engines.simulated_cuda import ALIGNMENT, STREAM
 

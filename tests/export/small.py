@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from meshwright.export import parity
-from meshwright.export.onnx_file import write_onnx
+from meshwright.export.onnx.onnx_file import write_onnx
+from meshwright.export.pack import parity
 from meshwright.export.spec import FP32, ComponentSpec, Input
 
 

@@ -19,7 +19,7 @@ from meshwright.export.models.field import FieldDecoder
 from meshwright.export.models.nerf import DensityDecoder
 from meshwright.export.models.reconstructor import Reconstructor, ReconstructorConfig
 from meshwright.export.models.shap_e import ShapEDecoder, ShapEDecoderConfig
-from meshwright.export.precision import half_copy
+from meshwright.export.onnx.precision import half_copy
 from meshwright.export.spec import FP16, FP16_STORED
 from tests.export.small import exported_error
 

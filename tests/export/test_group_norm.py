@@ -8,7 +8,7 @@ from torch import nn
 
 from meshwright.engines import open_engine
 from meshwright.export.group_norm import split_group_norms
-from meshwright.export.onnx_file import write_onnx
+from meshwright.export.onnx.onnx_file import write_onnx
 from meshwright.export.spec import FP16, FP16_STORED, FP32, ComponentSpec, Input
 
 GROUPS, CHANNELS = 4, 16

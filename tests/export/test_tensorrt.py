@@ -4,8 +4,9 @@ import pytest
 
 from meshwright.export import tiny
 from meshwright.export.spec import FP16
-from meshwright.runtime import Pack, cli
-from meshwright.runtime.build_axes import ranges_of
+from meshwright.runtime import Pack
+from meshwright.runtime.backends.build_axes import ranges_of
+from meshwright.runtime.cli import main as cli
 from tests.engines.platforms import TENSORRT_RTX
 
 pytestmark = TENSORRT_RTX

@@ -11,8 +11,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from meshwright.engines.packages import PACKAGES, Found, Trial
-from meshwright.runtime import Pipeline, doctor, doctor_packs
+from meshwright.engines.machine.packages import PACKAGES, Found, Trial
+from meshwright.runtime import Pipeline
+from meshwright.runtime.cli import doctor, doctor_packs
 from tests.runtime.tiny_pack import build
 
 Cli = Callable[..., subprocess.CompletedProcess]
@@ -35,7 +36,7 @@ def cli(tiny: Path) -> Cli:
     """Runs `meshwright` in a process of its own; `tiny` is known by name."""
 
     def run(*arguments: object, **options: object) -> subprocess.CompletedProcess:
-        command = [sys.executable, "-m", "meshwright.runtime.cli", *map(str, arguments)]
+        command = [sys.executable, "-m", "meshwright.runtime.cli.main", *map(str, arguments)]
         environment = {**os.environ, "MESHWRIGHT_PACKS": str(tiny)}
         return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, **options)
 
@@ -45,7 +46,7 @@ def cli(tiny: Path) -> Cli:
 @pytest.fixture
 def main(tiny: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Cli:
     """The same without the process, which takes a second to start: for the many ways to be refused."""
-    from meshwright.runtime import cli
+    from meshwright.runtime.cli import main as cli
 
     def run(*arguments: object) -> subprocess.CompletedProcess:
         monkeypatch.setenv("MESHWRIGHT_PACKS", str(tiny))

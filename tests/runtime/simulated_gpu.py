@@ -10,13 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from meshwright.engines import engine_loader, hardware, tensorrt_products
-from meshwright.engines.cuda_driver import Driver
-from meshwright.engines.nvml import Nvml
-from meshwright.engines.onnx_weights import ModelWeights
-from meshwright.engines.tensorrt_network import Range
-from meshwright.runtime import backends
-from meshwright.runtime.build_axes import RANGES
+from meshwright.engines.cuda.driver import Driver
+from meshwright.engines.cuda.nvml import Nvml
+from meshwright.engines.machine import hardware
+from meshwright.engines.machine import products as tensorrt_products
+from meshwright.engines.onnxruntime.weights import ModelWeights
+from meshwright.engines.tensorrt import loader as engine_loader
+from meshwright.engines.tensorrt.network import Range
+from meshwright.runtime.backends import selector as backends
+from meshwright.runtime.backends.build_axes import RANGES
 from tests.engines.pretend_driver import Card, PretendDriver, PretendNvml
 from tests.engines.simulated_cuda import SimulatedCuda
 from tests.engines.simulated_tensorrt import SimulatedTensorRT, write_plan
@@ -44,7 +46,7 @@ class SimulatedGpu:
         monkeypatch.setattr(Product, "is_installed", property(lambda product: product.name == "tensorrt-rtx"))
         monkeypatch.setattr(Product, "version", lambda product: "1.7")
         monkeypatch.setattr(Product, "load", lambda product: self.trt)
-        monkeypatch.setattr("meshwright.engines.cuda.Cuda", self._start)
+        monkeypatch.setattr("meshwright.engines.cuda.device.Cuda", self._start)
         monkeypatch.setattr(engine_loader, "build_to", self._build)
         monkeypatch.setenv("MESHWRIGHT_CACHE", str(cache))
         for axis, length in (("T", TOKENS), ("D", WIDTH)):  # which the steps of the tiny packs leave open

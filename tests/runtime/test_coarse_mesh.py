@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from meshwright.engines.spec import EngineSpec, TensorSpec
-from meshwright.runtime.manifest import Coarse
+from meshwright.runtime.pack.manifest import Coarse
 from meshwright.runtime.recipes.sharp_it import decode_coarse_mesh
 
 UNTURNED = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))

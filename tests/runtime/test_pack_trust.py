@@ -10,10 +10,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from meshwright.engines import trust as trust_file
-from meshwright.engines.trust import EXPORTED, trust
+from meshwright.engines.files import trust as trust_file
+from meshwright.engines.files.trust import EXPORTED, trust
 from meshwright.runtime import Pack, PackFormat, PackUntrusted, Pipeline
-from tests.runtime.test_pack import edit
+from tests.runtime.pack.test_pack import edit
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_weights_in_files_that_no_hash_is_known_of(stranger):
 
 
 def test_a_model_that_passed_is_not_looked_at_again_and_one_that_changed_is(stranger, monkeypatch, tmp_path):
-    from meshwright.runtime import pack as module
+    from meshwright.runtime.pack import pack as module
 
     monkeypatch.setenv("MESHWRIGHT_CACHE", str(tmp_path / "cache"))
     looked = []
@@ -146,7 +146,7 @@ def test_one_bad_pack_ends_no_listing(main, stranger, monkeypatch, tmp_path):
     (tmp_path / "all" / "ring" / "pack.json").symlink_to("pack.json")
     shutil.copytree(stranger, tmp_path / "all" / "cut")
     (tmp_path / "all" / "cut" / "pack.json").write_text((stranger / "pack.json").read_text()[:-2])
-    from meshwright.runtime import cli
+    from meshwright.runtime.cli import main as cli
 
     monkeypatch.setenv("MESHWRIGHT_PACKS", str(tmp_path / "all"))
     ended = main_with(cli, "packs")
@@ -190,7 +190,7 @@ def test_numbers_that_nothing_can_serve_are_refused(stranger, changes):
 
 
 def test_a_tokenizer_that_is_wrong_is_named(stranger):
-    from meshwright.runtime.text import load_tokenizer
+    from meshwright.runtime.text.prompt import load_tokenizer
 
     good = json.loads((stranger / "tokenizer.json").read_text())
     model = good["model"]
@@ -212,8 +212,8 @@ def test_the_names_in_a_notice_cannot_steer_the_terminal():
     """What a run tells comes from files as well."""
     import io
 
+    from meshwright.runtime.cli.progress import Progress
     from meshwright.runtime.events import Notice
-    from meshwright.runtime.progress import Progress
 
     stream = io.StringIO()
     Progress(stream, ("text",))(Notice("a \x1b[2J file\x9b1m"))

@@ -23,7 +23,7 @@ from meshwright.runtime import (
     Surface,
     Views,
 )
-from meshwright.runtime.meshes.checks import is_watertight
+from meshwright.runtime.geometry.topology import is_watertight
 from meshwright.runtime.recipes.sharp_it import STAGES
 
 FAST = {"texture": 64, "faces": 500}

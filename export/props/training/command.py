@@ -5,12 +5,12 @@ from pathlib import Path
 
 import torch
 
-from ..dataset import Dataset
+from ..world.dataset import Dataset
 
 
 def run(train, doc: str) -> None:
     """Parse --data, --out and --threads, open the data, train."""
-    args = _options(doc, "--data", "meshwright.export.props.dataset")
+    args = _options(doc, "--data", "meshwright.export.props.world.dataset")
     train(Dataset.open(args.data), args.out)
 
 

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ....runtime.cameras import orbit
-from ....runtime.isosurface.extract import extract
-from ....runtime.meshes.mesh import Mesh
-from ....runtime.render import render_views
-from .. import cameras as poses
-from ..dataset import VIEW_SIZE, Dataset
+from ....runtime.geometry.cameras import orbit
+from ....runtime.geometry.isosurface.extract import extract
+from ....runtime.geometry.mesh import Mesh
+from ....runtime.geometry.render import render_views
+from ..world import cameras as poses
+from ..world.dataset import VIEW_SIZE, Dataset
 from . import shap_e
 from .command import run
 from .loop import averaged

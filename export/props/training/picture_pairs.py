@@ -19,11 +19,11 @@ import numpy as np
 import torch
 
 from ....engines.errors import ExportError
-from ....engines.parent import end_with_parent
-from ..cameras import view_poses
-from ..dataset import VIEW_SIZE, to_bytes
-from ..pictures import random_picture
-from ..world import make_prop
+from ....engines.machine.parent import end_with_parent
+from ..world.cameras import view_poses
+from ..world.dataset import VIEW_SIZE, to_bytes
+from ..world.pictures import random_picture
+from ..world.world import make_prop
 from .loop import averaged
 from .pairs import grid
 from .vae import build as build_vae

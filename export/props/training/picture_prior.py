@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..families import FAMILIES, SECOND_PART
-from ..palette import NAMES
-from ..world import make_prop
+from ..world.families import FAMILIES, SECOND_PART
+from ..world.palette import NAMES
+from ..world.world import make_prop
 from . import language
 from .command import run_on_pictures
 from .loop import Schedule, averaged, fit

@@ -9,7 +9,7 @@ from diffusers import PriorTransformer
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..dataset import Dataset
+from ..world.dataset import Dataset
 from . import shap_e
 from .command import run
 from .diffusion import STEPS, alphas_cumprod, noised

@@ -9,8 +9,8 @@ from torch.nn import functional as F
 
 from ...models.field import sample_planes
 from ...models.reconstructor import Reconstructor, ReconstructorConfig
-from ..cameras import camera_vectors
-from ..dataset import NEAR, WIDE, Dataset
+from ..world.cameras import camera_vectors
+from ..world.dataset import NEAR, WIDE, Dataset
 from .command import run
 from .loop import Schedule, fit
 from .shap_e import field_batch

@@ -7,7 +7,7 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch.nn import functional as F
 
-from ..dataset import Dataset
+from ..world.dataset import Dataset
 from .command import run
 from .diffusion import STEPS, alphas_cumprod, noised
 from .language import caption_states

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...models.shap_e import ShapEDecoder, ShapEDecoderConfig, encode_position
-from ..dataset import Dataset
+from ..world.dataset import Dataset
 from .command import run
 from .loop import Schedule, fit
 

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ....runtime.isosurface.flexicubes import EDGES, WEIGHT_SCALE
-from ....runtime.isosurface.sparse_field import SparseField, evaluate_sparse
-from ....runtime.isosurface.tables import tables
+from ....runtime.geometry.isosurface.flexicubes import EDGES, WEIGHT_SCALE
+from ....runtime.geometry.isosurface.sparse_field import SparseField, evaluate_sparse
+from ....runtime.geometry.isosurface.tables import tables
 from ...models.field import sample_planes
-from ..cameras import camera_vectors
-from ..dataset import Dataset
-from ..world import make_prop
+from ..world.cameras import camera_vectors
+from ..world.dataset import Dataset
+from ..world.world import make_prop
 from .command import run
 from .loop import Schedule, averaged, fit
 from .reconstructor import CONFIG, Reconstructor, view_batch

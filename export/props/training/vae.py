@@ -9,7 +9,7 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..dataset import Dataset
+from ..world.dataset import Dataset
 from .command import run
 from .loop import Schedule, fit
 

@@ -5,8 +5,8 @@ import torch
 from diffusers import UNet2DConditionModel
 
 from meshwright.export.components.refiner import refiner
+from meshwright.export.onnx.step_model import StepModel
 from meshwright.export.spec import FP32
-from meshwright.export.step_model import StepModel
 from tests.export.small import exported_error
 
 ROW = torch.tensor([499.0, 0.25, 0.3, -0.8, 0.9, 0.2, 0.1, 0.4, 2.0])

@@ -5,9 +5,9 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel, CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-from meshwright.export import parity
 from meshwright.export.components.text_encoder import pooled_text_encoder, text_encoder
-from meshwright.export.onnx_file import write_onnx
+from meshwright.export.onnx.onnx_file import write_onnx
+from meshwright.export.pack import parity
 from meshwright.export.spec import FP16
 
 CLIP = CLIPTextConfig(vocab_size=30, hidden_size=8, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,

@@ -8,11 +8,11 @@ from diffusers import EulerAncestralDiscreteScheduler
 
 from meshwright.engines import open_engine
 from meshwright.export.components.views_step import signal_rate, views_step
-from meshwright.export.onnx_file import write_onnx
+from meshwright.export.onnx.onnx_file import write_onnx
 from meshwright.export.spec import FP16, FP16_STORED, FP32
-from meshwright.runtime.noise import normal
-from meshwright.runtime.noise_levels import NoiseLevels
-from meshwright.runtime.schedules import make_table
+from meshwright.runtime.diffusion.noise import normal
+from meshwright.runtime.diffusion.noise_levels import NoiseLevels
+from meshwright.runtime.diffusion.schedules import make_table
 from tests.export.small import exported_error
 from tests.export.two_pass import WIDTH, networks, two_passes
 

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from meshwright.engines.errors import ExportError
-from meshwright.export.onnx_file import write_onnx
+from meshwright.export.onnx.onnx_file import write_onnx
 from meshwright.export.props import restore
 from meshwright.export.spec import FP16_STORED, ComponentSpec, Input
 

@@ -4,9 +4,9 @@ import numpy as np
 import torch
 
 from meshwright.export.props.training.surface import distance_to_truth, dual_vertices
-from meshwright.export.props.world import make_prop
-from meshwright.runtime.isosurface.extract import extract
-from meshwright.runtime.isosurface.sparse_field import evaluate_sparse
+from meshwright.export.props.world.world import make_prop
+from meshwright.runtime.geometry.isosurface.extract import extract
+from meshwright.runtime.geometry.isosurface.sparse_field import evaluate_sparse
 
 RESOLUTION, EXTENT = 16, 2.1
 

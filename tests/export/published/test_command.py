@@ -10,8 +10,8 @@ import pytest
 from PIL import Image, ImageDraw
 
 from benchmarks.published import LAYOUTS, OTHERS
-from meshwright.export import command
-from meshwright.runtime import cli
+from meshwright.export import cli as command
+from meshwright.runtime.cli import main as cli
 
 QUICK = ["--threads", "1", "--faces", "400", "--texture", "64"]
 
@@ -39,7 +39,7 @@ def sharp_it(small, *options, refiner="Sharp-It", zero123plus="zero123plus-v1.2"
 
 def export(arguments):
     """The command as users run it; what it said while it worked."""
-    ended = subprocess.run([sys.executable, "-m", "meshwright.runtime.cli", "export", *arguments], capture_output=True, text=True,
+    ended = subprocess.run([sys.executable, "-m", "meshwright.runtime.cli.main", "export", *arguments], capture_output=True, text=True,
                            timeout=600)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout == ""

@@ -7,7 +7,7 @@ import pytest
 
 from meshwright.engines.errors import CheckpointError
 from meshwright.export.published.schedules import sampling, shap_e_sampling
-from meshwright.runtime.schedules import make_table
+from meshwright.runtime.diffusion.schedules import make_table
 
 
 @pytest.fixture

@@ -15,20 +15,20 @@ from meshwright.export.components.image_encoder import prior_image_encoder
 from meshwright.export.components.shap_e_decoder import shap_e_decoder
 from meshwright.export.components.shap_e_prior import shap_e_prior
 from meshwright.export.components.text_encoder import pooled_text_encoder
-from meshwright.export.onnx_file import write_onnx
+from meshwright.export.onnx.onnx_file import write_onnx
 from meshwright.export.published import folders
 from meshwright.export.published.json_file import read_object
 from meshwright.export.published.model_index import image_processor
 from meshwright.export.published.schedules import shap_e_sampling
 from meshwright.export.published.tokenizer import tokenizer_document
 from meshwright.export.spec import FP32
-from meshwright.runtime.isosurface.sparse_field import evaluate_sparse
-from meshwright.runtime.manifest import Resize
-from meshwright.runtime.noise import normal
-from meshwright.runtime.pictures import Picture, prepared
-from meshwright.runtime.schedules import make_table
-from meshwright.runtime.shading import to_linear
-from meshwright.runtime.text import load_tokenizer
+from meshwright.runtime.diffusion.noise import normal
+from meshwright.runtime.diffusion.schedules import make_table
+from meshwright.runtime.geometry.isosurface.sparse_field import evaluate_sparse
+from meshwright.runtime.geometry.shading import to_linear
+from meshwright.runtime.images.pictures import Picture, prepared
+from meshwright.runtime.pack.manifest import Resize
+from meshwright.runtime.text.prompt import load_tokenizer
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from meshwright.export import command
-from meshwright.runtime import Pack, cli
+from meshwright.export import cli as command
+from meshwright.runtime import Pack
+from meshwright.runtime.cli import main as cli
 from tests.engines.platforms import TENSORRT_RTX
 
 pytestmark = TENSORRT_RTX

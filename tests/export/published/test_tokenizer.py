@@ -8,7 +8,7 @@ from transformers import CLIPTokenizer
 
 from meshwright.engines.errors import CheckpointError
 from meshwright.export.published.tokenizer import empty_prompt, tokenizer_document
-from meshwright.runtime.text import load_tokenizer
+from meshwright.runtime.text.prompt import load_tokenizer
 from tests.runtime.clip_vocabulary import END, START, vocabulary, write_clip
 
 PROMPTS = ["", "a red chair", "A Chair!! with legs", "don't; caf\u00e9 \U0001f600", "2 chairs", f"a {END} <|EndOfText|>!!", "\u6728\u6905",

@@ -5,7 +5,7 @@ from diffusers import UNet2DConditionModel
 
 from meshwright.export import tiny
 from meshwright.export.components.refiner import refiner
-from meshwright.export.pack_writer import write_pack
+from meshwright.export.pack.writer import write_pack
 from meshwright.export.spec import FP32
 
 LATENT, TOKENS, WIDTH = (8, 4), 5, 12

@@ -10,9 +10,9 @@ from safetensors.torch import load_file, save_file
 
 from meshwright.engines.errors import InputError
 from meshwright.export.spec import FP16, FP16_STORED, FP32
-from meshwright.runtime.golden import Golden
-from meshwright.runtime.models import Models
-from meshwright.runtime.pack import Pack
+from meshwright.runtime.backends.models import Models
+from meshwright.runtime.pack.golden import Golden
+from meshwright.runtime.pack.pack import Pack
 from meshwright.runtime.pipeline import Pipeline
 from tests.runtime.lora import lora_pack
 

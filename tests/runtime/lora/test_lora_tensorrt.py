@@ -8,13 +8,13 @@ import numpy as np
 import onnx
 import pytest
 
-from meshwright.engines import engine_loader
-from meshwright.engines.engine_cache import EngineCache
+from meshwright.engines.cache.cache import EngineCache
+from meshwright.engines.tensorrt import loader as engine_loader
 from meshwright.runtime import Cancelled, EngineBuild, Pipeline
-from meshwright.runtime.build_command import build_missing
-from meshwright.runtime.cli import main
-from meshwright.runtime.pack import Pack
-from meshwright.runtime.pack_engines import MOST_WITH_OTHER_WEIGHTS
+from meshwright.runtime.backends.pack_engines import MOST_WITH_OTHER_WEIGHTS
+from meshwright.runtime.cli.build_command import build_missing
+from meshwright.runtime.cli.main import main
+from meshwright.runtime.pack.pack import Pack
 from tests.engines.platforms import TENSORRT_RTX
 from tests.runtime.lora import mixing_pack
 from tests.runtime.simulated_gpu import SimulatedGpu

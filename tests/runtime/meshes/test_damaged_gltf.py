@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from meshwright.engines.errors import InputError
-from meshwright.runtime.meshes.reader import read_mesh
+from meshwright.runtime.files.reader import read_mesh
 from tests.runtime.meshes.gltf_files import CORNERS, Gltf, base, encoded, quarters
 
 UVS = np.float32([[0, 0], [3, 0], [0, 1]])

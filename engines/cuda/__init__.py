@@ -1,0 +1,1 @@
+"""One NVIDIA GPU: its driver, its memory, streams, events and graphs."""

@@ -1,0 +1,1 @@
+"""Which hardware and which packages this machine has."""

@@ -1,0 +1,1 @@
+"""Sessions of ONNX Runtime on the CPU, on CUDA and on other providers, and their weights."""

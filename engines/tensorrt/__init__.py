@@ -1,0 +1,1 @@
+"""TensorRT and TensorRT-RTX: running an engine, and building one in a process of its own."""

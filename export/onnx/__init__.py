@@ -1,0 +1,1 @@
+"""A PyTorch module becomes one ONNX file."""

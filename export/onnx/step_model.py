@@ -1,0 +1,94 @@
+"""One step of a denoising loop as one graph: the network, guidance, the prediction and the sampler's update."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ...engines.errors import ExportError
+
+# How a network takes the text: "cross-attention" as `encoder_hidden_states` (diffusers' UNet2DConditionModel),
+# "prefix" as `proj_embedding`, tokens ahead of the latent rows (diffusers' PriorTransformer, as in Shap-E).
+CONDITIONINGS = ("cross-attention", "prefix")
+OUTPUTS = ("latent_next", "previous_next")
+
+# ("after", low, high) clamps the guided prediction, ("before", low, high) each half before guidance.
+Clamp = tuple[str, float, float]
+
+
+class StepModel(nn.Module):
+    """Wraps a denoising network, which it leaves as it is, into a graph that `Engine.scan` runs as a loop.
+
+    The network answers once for both halves, the unconditional one first; `advance` does the rest. A network whose
+    last axis comes out twice as wide as the latent's has predicted a variance too, as Shap-E's does: that second
+    half is dropped. A network in FP16 gets its inputs in FP16, but for the timestep, which may be a fraction beyond
+    its precision; everything else is calculated in FP32.
+
+    scale_coarse : coarse latents are multiplied by scale_in, as the noisy ones are; False leaves them as they come
+    """
+
+    def __init__(self, net: nn.Module, conditioning: str, clamp: Clamp | None = None, *, scale_coarse: bool = False) -> None:
+        super().__init__()
+        if conditioning not in CONDITIONINGS:
+            raise ExportError("the conditioning is unknown", received=repr(conditioning),
+                              expected=" or ".join(CONDITIONINGS))
+        if clamp is not None and (clamp[0] not in ("after", "before") or not clamp[1] < clamp[2]):
+            raise ExportError("the clamp is unknown", received=repr(clamp), expected="('after' or 'before', low, high)")
+        self.net, self.conditioning, self.clamp, self.scale_coarse = net, conditioning, clamp, scale_coarse
+
+    def forward(self, latent: Tensor, previous: Tensor, row: Tensor, noise: Tensor, states: Tensor,
+                coarse: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """latent, previous, noise : (1, ...) alike. row : (9,). states : (2, T, D), the unconditional ones first.
+
+        coarse : (1 or 2, 4, h, w), latents of the coarse views, one for both halves or one for each; the network
+            gets them on further channels
+        Returns latent_next and previous_next. All float32.
+        """
+        columns = row.unbind()
+        timestep, scale_in = columns[:2]
+        seen = both(scale_in * latent)
+        if coarse is not None:
+            coarse = scale_in * coarse if self.scale_coarse else coarse
+            seen = torch.cat([seen, coarse.expand(2, -1, -1, -1)], dim=1)
+        halves = self._predict(seen, timestep, states, latent.shape[-1])
+        return advance(columns, latent, previous, noise, halves, self.clamp)
+
+    def _predict(self, seen: Tensor, timestep: Tensor, states: Tensor, width: int) -> Tensor:
+        """The network's output for both halves, (2, ..., width) float32."""
+        dtype = next(self.net.parameters()).dtype
+        seen, states = seen.to(dtype), states.to(dtype)
+        if self.conditioning == "prefix":
+            # One token per half comes as a vector, which is what PriorTransformer takes from a text.
+            text = {"proj_embedding": states[:, 0] if states.shape[1] == 1 else states}
+        else:
+            text = {"encoder_hidden_states": states}
+        output = self.net(seen, timestep=timestep.expand(2), **text, return_dict=False)[0].float()
+        return output[..., :width] if output.shape[-1] == 2 * width else output
+
+
+def both(tensor: Tensor) -> Tensor:
+    """(1, ...) -> (2, ...): the same for the unconditional and the conditional half."""
+    return torch.cat([tensor, tensor])
+
+
+def advance(columns: Sequence[Tensor], latent: Tensor, previous: Tensor, noise: Tensor, halves: Tensor,
+            clamp: Clamp | None = None) -> tuple[Tensor, Tensor]:
+    """Guidance and the sampler's update, which the row's columns say: latent_next and the prediction x0.
+
+    columns : timestep, scale_in, x0_from_x, x0_from_output, a, b, c, k, w; scalars
+    halves : (2, ...), what the network made of scale_in * latent, the unconditional half m_u before the conditional m_c
+
+        x0     = x0_from_x x + x0_from_output (m_u + w (m_c - m_u)), clamped
+        x_next = a x + b x0 + c previous + k noise
+    """
+    _, _, from_x, from_output, a, b, c, k, w = columns
+    uncond, cond = halves.chunk(2)
+    if clamp is not None and clamp[0] == "before":
+        uncond, cond = ((from_x * latent + from_output * half).clamp(*clamp[1:]) for half in (uncond, cond))
+        x0 = uncond + w * (cond - uncond)
+    else:
+        x0 = from_x * latent + from_output * (uncond + w * (cond - uncond))
+        x0 = x0 if clamp is None else x0.clamp(*clamp[1:])
+    return a * latent + b * x0 + c * previous + k * noise, x0

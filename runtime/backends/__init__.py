@@ -1,0 +1,1 @@
+"""Which backend runs each component of a pack, and the open models."""

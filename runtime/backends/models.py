@@ -1,0 +1,173 @@
+"""The model files of one open pack: opened when first needed, then kept."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...engines import DeviceArray, Engine
+from ...engines.errors import InputError
+from ..images import Matting
+from ..pack.pack import Pack
+from ..text.prompt import Tokenizer, Tokens, load_tokenizer
+from .selector import Backends
+
+if TYPE_CHECKING:
+    from .pack_engines import OnBuild
+
+MEMORY = ("normal", "low", "lowest")
+# Model files from here on count: closing and opening the others would save little and take time.
+LARGE = 64 << 20
+
+
+class Models:
+    """Engines and tokenizers of a pack. Use it from one run at a time.
+
+    backend, providers : see `Backends`
+    memory : "normal" keeps all model files open. "low" holds one large one at a time, and none when a stage is done,
+        which takes the time to open them in each run; the results are the same. "lowest" leaves their weights on the
+        disk as well (`open_engine`'s map_weights): a little slower, and the results differ by rounding.
+    measure_memory : tell each stage's peak of memory. On Linux this resets the mark that the system keeps for the whole process
+        (VmHWM), which the host program may be watching: for programs of one's own.
+    loading : seconds spent so far on opening model files
+    """
+
+    def __init__(self, pack: Pack, *, backend: str = "auto", providers: Sequence[str] | None = None, threads: int | None = None,
+                 memory: str = "normal", measure_memory: bool = False) -> None:
+        self.backends = Backends(pack, backend, None if providers is None else tuple(providers))
+        if threads is not None and not 1 <= threads <= 1024:
+            raise InputError("threads is out of range", received=str(threads), expected="1 to 1024")
+        if memory not in MEMORY:
+            raise InputError("memory is unknown", received=repr(memory), expected=", ".join(MEMORY))
+        self.pack, self.threads, self.memory, self.measure_memory = pack, threads, memory, measure_memory
+        self.loading = 0.0
+        self._engines: dict[str, Engine] = {}
+        self._weights: dict[str, Mapping[str, np.ndarray]] = {}
+        self._tokenizers: dict[str, Tokenizer] = {}
+        self._unconditional: dict[str, np.ndarray] = {}
+        self._matting: Matting | None = None
+        self._lock = threading.RLock()
+
+    def engine(self, kind: str, on_build: OnBuild = lambda name, share: None) -> Engine:
+        """The engine of a component, opened at the first call. on_build : as `Backends.open`"""
+        with self._lock:
+            if kind not in self._engines:
+                large = self._is_large(kind)
+                if self.memory != "normal" and large:
+                    self._close_large()
+                started = time.perf_counter()
+                self._engines[kind] = self.backends.open(
+                    self.pack.component(kind), threads=self.threads, map_weights=large and self.memory == "lowest",
+                    keep_scratch=not large and self.memory == "normal", weights=self._weights.get(kind), on_build=on_build)
+                self.loading += time.perf_counter() - started
+            return self._engines[kind]
+
+    def set_weights(self, kind: str, weights: Mapping[str, np.ndarray]) -> None:
+        """Run a component with `weights` in place of those of these names in its file, from its next use; without any, as it is."""
+        with self._lock:
+            if kind in self._engines:
+                self._engines.pop(kind).close()
+            self.backends.retry(self.pack.component(kind))
+            self._weights.pop(kind, None)
+            if weights:
+                self._weights[kind] = weights
+
+    def run(self, kind: str, *, keep: Collection[str] = (), **inputs: np.ndarray | DeviceArray) -> dict[str, Any]:
+        """One evaluation of a component; tensors by name.
+
+        keep : outputs that stay where the component's engine has them, for another component to take. On the CPU that is
+            an array like any other.
+        """
+        return self.engine(kind).run(inputs, keep=keep)
+
+    def has(self, kind: str) -> bool:
+        """Whether the pack holds such a component."""
+        return self.pack.manifest.find(kind) is not None
+
+    @property
+    def matting(self) -> Matting:
+        """What cuts the objects out of pictures; its network is opened when first needed, and kept."""
+        if self._matting is None:
+            self._matting = Matting(threads=self.threads, keep_scratch=self.memory == "normal")
+        return self._matting
+
+    def prewarm(self, kinds: Iterable[str] | None = None) -> None:
+        """Open the named components, or all that may stay open, so that the first run does not wait for them."""
+        every = [c.kind for c in self.pack.manifest.components.values()]
+        kept = [kind for kind in every if self.memory == "normal" or not self._is_large(kind)]
+        for kind in kinds if kinds is not None else kept:
+            self.engine(kind)
+
+    def stage_done(self) -> None:
+        """Where memory is to be saved, give back what the next stage is not known to need."""
+        if self.memory != "normal":
+            with self._lock:
+                self._close_large()
+                self.backends.trim()
+
+    def notices(self) -> list[str]:
+        """What the user should know of the backends and has not been told yet."""
+        for kind, engine in list(self._engines.items()):  # `prewarm` may be adding some on another thread
+            if engine.graph_choice is not None and engine.graph_choice.why_not is not None:
+                self.backends.say(f"{kind} is launched step by step, without a CUDA graph: {engine.graph_choice.why_not}")
+        return self.backends.notices()
+
+    def reset_device_peak(self) -> None:
+        """Start the mark of `device_peak` anew."""
+        if self.backends.memory is not None:
+            self.backends.memory.reset_peak()
+
+    def device_peak(self) -> int | None:
+        """Bytes of the GPU's memory that were held at the most since `reset_device_peak`; None where nothing ran there."""
+        return None if self.backends.memory is None else self.backends.memory.peak_bytes
+
+    def provenance(self) -> dict[str, Any]:
+        """What the components were run on, as plain JSON: the backends, ONNX Runtime's providers, and TensorRT's engines."""
+        ways = self.backends.used
+        engines = {name: {"backend": way.backend, "sha256": way.entry.sha256} for name, way in sorted(ways.items()) if way.entry}
+        return {"backend": " and ".join(sorted({way.backend for way in ways.values()})),
+                "providers": list(dict.fromkeys(provider for way in ways.values() for provider in way.providers)),
+                **({"engines": engines} if engines else {})}
+
+    def close(self) -> None:
+        """Give everything back. A later use opens the files again."""
+        with self._lock:
+            for engine in self._engines.values():
+                engine.close()
+            self._engines.clear()
+            self._unconditional.clear()
+            if self._matting is not None:
+                self._matting.close()
+            self.backends.close()
+
+    def _is_large(self, kind: str) -> bool:
+        return self.pack.manifest.size(self.pack.component(kind)) >= LARGE
+
+    def _close_large(self) -> None:
+        for kind in [kind for kind in self._engines if self._is_large(kind)]:
+            self._engines.pop(kind).close()
+
+    def tokenizer(self, encoder: str) -> Tokenizer:
+        """The tokenizer that goes with "text_encoder" or "prior_text_encoder"."""
+        if encoder not in self._tokenizers:
+            manifest = self.pack.manifest
+            text = (manifest.prior_text if encoder == "prior_text_encoder" else None) or manifest.text
+            self._tokenizers[encoder] = load_tokenizer(self.pack.path(text.tokenizer), text.length)
+        return self._tokenizers[encoder]
+
+    def states(self, encoder: str, tokens: Tokens) -> np.ndarray:
+        """(1, T, D) float32: the text encoder's token states, zero where there is no token."""
+        outputs = self.run(encoder, input_ids=tokens.input_ids, attention_mask=tokens.attention_mask)
+        return outputs["states"]
+
+    def unconditional(self, encoder: str, kind: str, like: np.ndarray) -> np.ndarray:
+        """(1, T, D) float32: the states of the empty prompt, computed once, or zeros like `like`."""
+        if kind == "zeros":
+            return np.zeros_like(like)
+        if encoder not in self._unconditional:
+            self._unconditional[encoder] = self.states(encoder, self.tokenizer(encoder).encode(""))
+        return self._unconditional[encoder]

@@ -1,0 +1,206 @@
+"""`meshwright build`: engines for the components of a pack, ahead of their use."""
+
+from __future__ import annotations
+
+import sys
+import time
+from argparse import Namespace
+from dataclasses import replace
+
+from ...engines import DeviceMemory
+from ...engines.cache.cache import EngineCache, Entry
+from ...engines.cache.golden_result import Verdict
+from ...engines.errors import BackendUnavailable, DeviceLost, EngineError, InputError, ModelFileError, OutputError, PackError, printable
+from ...engines.machine.hardware import Hardware, look
+from ...engines.machine.products import PRODUCTS, Product, choose
+from ...engines.tensorrt.build import workspace_limit
+from ...engines.tensorrt.loader import Teller
+from ...engines.tensorrt.prune import prune
+from ..backends.candidates import off
+from ..backends.pack_engines import PackEngines, engine_name, files_of, order_of
+from ..backends.selector import TENSORRT
+from ..lora.loras import COMPONENTS as UNETS
+from ..pack.manifest import Component
+from ..pack.pack import Pack
+from .build_progress import BuildProgress
+
+
+def build(options: Namespace) -> int:
+    """Build what is asked for, or list or prune the cache; 1 if a component could not be built."""
+    if options.list or options.prune:
+        if options.pack is not None or options.component or options.backend is not None or options.refit:
+            raise InputError("--list and --prune are about the whole cache", expected="no pack, component, backend or --refit")
+        return _list() if options.list else _prune()
+    if options.pack is None:
+        raise InputError("no pack to build was named", expected="meshwright build PACK")
+    product = choose(options.backend)
+    product.load()
+    pack, hardware = Pack.open(options.pack), look()
+    pack.require_trust()
+    if options.refit and not hardware.gpus:
+        raise InputError("--refit builds on a GPU only", received=hardware.no_gpu, remedy="leave it out: each LoRA is then built")
+    work = _Build(pack, product, hardware, options.quiet, refit=options.refit)
+    work.run(_components(pack, options.component))
+    if not options.quiet:
+        print(printable(work.summary))
+    return 1 if work.failed else 0
+
+
+def build_missing(pack: Pack, wanted: str, *, quiet: bool) -> None:
+    """What `generate --build` does first: build the engines that the pack lacks here, and say on standard error what came of it.
+
+    wanted : a backend as `Backends` knows it. What cannot be built runs elsewhere, so it stops nothing, nor does a cache that
+        cannot be written.
+    Errors: InputError for a backend that has no engines; BackendUnavailable where none that has is installed, or none works.
+    """
+    if wanted not in ("auto", *TENSORRT):
+        raise InputError("--build builds engines for TensorRT", received=f"backend {wanted}", expected=", ".join(("auto", *TENSORRT)))
+    hardware = look()
+    product = _product_here(None if wanted == "auto" else choose(wanted), hardware)
+    if isinstance(product, str):
+        print(f"note: no engines are built: {product}", file=sys.stderr)
+        return
+    product.load()
+    try:
+        work = _Build(pack, product, hardware, quiet)
+        work.run(list(pack.manifest.components.values()))
+    except OutputError as error:
+        print(f"note: engines are missing: {error}", file=sys.stderr)
+        return
+    if not quiet:
+        print(printable(work.summary), file=sys.stderr)
+
+
+def _product_here(named: Product | None, hardware: Hardware) -> Product | str:
+    """The product to build for this machine's GPU, or why there is none. BackendUnavailable if it is not installed."""
+    if not hardware.gpus:
+        return hardware.no_gpu or "there is no GPU"
+    if named is not None:
+        return named
+    installed = [product for product in PRODUCTS if product.is_installed] or [choose()]
+    listed = [product for product in installed if product.not_listed(hardware) is None]
+    return listed[0] if listed else f"{installed[0].name}: {installed[0].not_listed(hardware)}"
+
+
+class _Build:
+    """One run over components of one pack. failed : one message for each that has no engine that can be used.
+
+    refit : the UNets' engines can take other weights, for LoRAs
+    """
+
+    def __init__(self, pack: Pack, product: Product, hardware: Hardware, quiet: bool, *, refit: bool = False) -> None:
+        self.pack, self.product, self.quiet, self.hardware, self.refit = pack, product, quiet, hardware, refit
+        self.engines = PackEngines(pack, hardware)
+        self.failed: list[str] = []
+        self.summary = ""
+        self._built = 0
+        self._memory: DeviceMemory | None = None
+        self._unchecked: str | None = None if hardware.gpus else "there is no GPU here"
+
+    def run(self, components: list[Component]) -> None:
+        """Build those that are missing, and say which failed. OutputError for a cache that cannot be written, BackendUnavailable
+        for a product that builds nothing here: both end it."""
+        started, say = time.perf_counter(), BuildProgress(sys.stderr, [c.name for c in components], quiet=self.quiet)
+        try:
+            for component in components:
+                say.component(component.name)
+                self._one(component, say)
+        finally:
+            say.clear()
+            if self._memory is not None:
+                self._memory.close()
+            for message in self.failed:
+                print(printable(f"meshwright: {message}"), file=sys.stderr)
+        there = len(components) - self._built - len(self.failed)
+        self.summary = (f"{self.pack.manifest.name}: {self._built} of {len(components)} engines built for {self.product.name} "
+                        f"{self.product.version()} in {time.perf_counter() - started:.1f} s, {there} were there, "
+                        f"{len(self.failed)} failed; {self.engines.loader.cache.folder}")
+
+    def _one(self, component: Component, say: BuildProgress) -> None:
+        """Build and check one; one that cannot be built keeps no other from it, and what is there stays."""
+        try:
+            entry, new = self._built_or_found(component, say)
+            try:
+                verdict = self._checked(component, entry, say)
+            except ModelFileError as error:
+                if new:
+                    raise
+                say.note(f"{component.name}: {error}")  # which says that it is built again
+                self.engines.loader.cache.remove(entry.path)
+                entry, new = self._built_or_found(component, say)
+                verdict = self._checked(component, entry, say)
+        except BackendUnavailable:  # as it would be for every other one
+            raise
+        except (EngineError, PackError) as error:
+            self.failed.append(str(error))
+            say.done("failed")
+            return
+        if verdict is not None and not verdict.passed:
+            self.failed.append(f"{component.name} is not used on {self.product.name}: {off(verdict)}")
+            say.done("failed")
+            return
+        self._built += new
+        say.done(" ".join(filter(None, (f"{entry.seconds:6.1f} s  {entry.bytes / 1e6:8.1f} MB" if new else "is there",
+                                        verdict and f" {verdict}"))))
+
+    def _built_or_found(self, component: Component, say: BuildProgress) -> tuple[Entry, bool]:
+        order = order_of(self.pack, component, self.product, workspace_limit(self.hardware))
+        order = replace(order, refittable=self.refit and component.kind in UNETS)
+        return self.engines.loader.load(engine_name(self.pack, component), order, files_of(self.pack, component),
+                                        Teller(say.note, say.start, say.progress))
+
+    def _checked(self, component: Component, entry: Entry, say: BuildProgress) -> Verdict | None:
+        """What the golden inputs say of the engine; None where it cannot run, so that whoever uses it first has to ask."""
+        verdict = self.engines.verdict(entry, component)
+        if verdict is not None or self._unchecked is not None:
+            return verdict
+        try:
+            if self._memory is None:
+                from ...engines.cuda.device import Cuda
+
+                self._memory = DeviceMemory(Cuda())
+        except BackendUnavailable as error:
+            self._unchecked = str(error)
+            say.note(f"the engines are checked when they are first used: {error}")
+            return None
+        try:
+            with self.engines.open(entry, component, self._memory) as engine:
+                return self.engines.judge(entry, engine, component)
+        except DeviceLost as error:  # the engines of the others can still be built
+            self._unchecked = str(error)
+            raise
+
+
+def _components(pack: Pack, names: list[str]) -> list[Component]:
+    """Those named, in the order of the pack, or all."""
+    known = pack.manifest.components
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise InputError(f"pack {pack.manifest.name} has no such component", received=", ".join(unknown), expected=", ".join(known))
+    return [component for name, component in known.items() if not names or name in names]
+
+
+def _list() -> int:
+    cache = EngineCache()
+    found = list(cache.entries())
+    for entry in found:
+        print(_line(entry) if isinstance(entry, Entry) else f"damaged: {entry}")
+    whole = [entry for entry in found if isinstance(entry, Entry)]
+    damaged = f", {len(found) - len(whole)} damaged" if len(found) > len(whole) else ""
+    print(f"{len(whole)} engines, {sum(entry.bytes for entry in whole) / 1e6:.1f} MB{damaged} in {cache.folder}")
+    return 0
+
+
+def _line(entry: Entry) -> str:
+    key = entry.key
+    place = "no GPU" if key.device == "none" else f"{key.device} (compute capability {key.capability}, driver {key.driver})"
+    return f"{entry.name:<32} {key.product} {key.version}  {place}  {entry.bytes / 1e6:.1f} MB  {entry.seconds:.1f} s"
+
+
+def _prune() -> int:
+    cache = EngineCache()
+    gone = prune(cache, look(), lambda holder: print(f"waiting for {holder}, which builds into {cache.folder}", file=sys.stderr))
+    for path, why in gone:
+        print(f"{path.name}: {why}")
+    print(f"{len(gone)} files deleted from {cache.folder}")
+    return 0

@@ -1,0 +1,204 @@
+"""What the commands of the command line do."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from ...engines.errors import InputError, MeshwrightError, OutputError, printable
+from ...engines.files.trust import NAMED, distrust, trust
+from ..backends.candidates import CPU
+from ..backends.verify import verify_pack
+from ..files.reader import read_mesh
+from ..geometry.topology import is_watertight
+from ..images import MATTES
+from ..pack.pack import MANIFEST, Pack, candidates
+from ..pipeline import Pipeline
+from ..recipes.routes import choose_route
+from ..request import Request
+from ..results import Generation
+from .progress import Progress
+from .standard_input import STANDARD_INPUT, with_standard_input
+from .targets import Source, Targets
+
+
+def generate(options: Namespace) -> int:
+    """Make one mesh. What can be refused is refused before the work starts."""
+    pack = Pack.open(options.pack, verify=False)
+    if options.commercial:
+        pack.require_commercial_use()
+    targets = _targets(options)
+    # First, because it mends what a killed run left of a mesh that is to be read.
+    targets.check([*_named(options), *map(pack.path, (MANIFEST, *pack.manifest.files))])
+    progress = Progress(sys.stderr, quiet=options.quiet)
+    request = _request(options, progress)
+    if request.mesh is not None:
+        targets.check_sources(request.mesh.sources)
+    with _open(options, options.pack) as pipe:
+        progress.stages = pipe.stages_of(request)
+        try:
+            _load_lora(pipe, request, options, progress)
+            made = pipe.generate(request, on_event=progress)
+        finally:
+            progress.clear()
+        written = targets.write(made)
+    if options.json:
+        print(json.dumps(_report(made, written), indent=2))
+    elif not options.quiet:
+        print(f"{targets.output}: {len(made.mesh.faces):,} triangles in {made.timings['total']:.1f} s")
+    return 0
+
+
+def verify(options: Namespace) -> int:
+    """Print the error of each component; 1 if one is out of its tolerance."""
+    passed = True
+    Pack.open(options.pack, remembered=False)  # every byte, whatever is remembered of the files
+    with _open(options, options.pack) as pipe:
+        print(f"{pipe.pack.manifest.name} {pipe.pack.manifest.version}  {pipe.pack.folder}  every hash fits")
+        for check in verify_pack(pipe.models):
+            passed &= check.passed
+            state = "ok" if check.passed else f"OUT OF TOLERANCE {check.problem}".rstrip()
+            print(f"{check.component:<20} relative error {check.relative:9.2e}"
+                  f"  tolerance {check.tolerance:7.1e}  {_where(pipe, check.component)}{state}")
+        for message in pipe.models.notices():
+            print(f"note: {message}", file=sys.stderr)
+    return 0 if passed else 1
+
+
+def _where(pipe: Pipeline, component: str) -> str:
+    """What a component was run on, where that was not the processor."""
+    way = pipe.models.backends.used.get(component)
+    return "" if way is None or way.providers[:1] == (CPU,) else f"on {way}  "
+
+
+def packs(options: Namespace) -> int:
+    """List every pack that can be opened by name; one that is broken says why. Or trust one, or no longer."""
+    if options.action is not None:
+        return _trust(options)
+    if options.folder is not None:
+        raise InputError("packs takes no folder without what to do with it", expected="meshwright packs trust FOLDER")
+    rows = [_describe(folder) for folder in candidates()]
+    if options.json:
+        print(json.dumps({"packs": rows}, indent=2))
+        return 0
+    for row in rows:
+        print(printable(row["error"] if "error" in row else _lines(row)))
+    if not rows:
+        print("no packs found")
+    return 0
+
+
+def doctor(options: Namespace) -> int:
+    """Print what this machine has and what would run each pack on it; 1 if something that is installed is broken."""
+    from .doctor import examine
+    from .doctor_page import page
+
+    report = examine(options.pack)
+    print(json.dumps(report, indent=2) if options.json else printable(page(report)))
+    return 0 if report["ok"] else 1
+
+
+def _lines(row: dict[str, Any]) -> str:
+    """A pack for people: one line, and below it what its licence notes and what its weights were made from."""
+    first = (f"{row['name']} {row['version']}  recipe {row['recipe']}  licence {row['license']}"
+             f" (commercial use: {row['commercial_use']})  {row['bytes'] / 1e6:.1f} MB  {row['folder']}")
+    sources = [f"from {source['name']}: {source['license']}" + (
+        f" (commercial use: {source['commercial_use']})" if "commercial_use" in source else "") for source in row["sources"]]
+    where = [] if row["trusted"] else [f"NOT TRUSTED, and not run: meshwright packs trust {row['folder']} if you know its maker"]
+    return "\n    ".join([first, *where, *row["notes"], *sources])
+
+
+def _trust(options: Namespace) -> int:
+    """Trust a pack, once it is whole and its models are what they may be; or forget that it was trusted."""
+    if options.folder is None or options.json:
+        raise InputError(f"packs {options.action} is about one pack", expected=f"meshwright packs {options.action} FOLDER")
+    if options.action == "distrust":
+        pack = Pack.open(options.folder, verify=False)
+        print(f"{printable(str(pack.folder))} was {'' if distrust(pack.hash) else 'not '}trusted by name"
+              + (f", and is trusted still: {printable(pack.trusted)}" if pack.trusted else ", and is not trusted now"))
+        return 0
+    pack = Pack.open(options.folder, remembered=False)
+    if not trust(pack.folder, pack.hash, NAMED):
+        raise OutputError("what is trusted cannot be written down", remedy="set MESHWRIGHT_CONFIG to a folder that only you can write")
+    print(printable(_lines(_row(pack))))
+    print("trusted: its models will be run. Every hash fits, and they are made of operators that our exporter writes.")
+    return 0
+
+
+def _request(options: Namespace, progress: Progress) -> Request:
+    """What the options ask for; the files are read here."""
+    given = {name: value for name in Request.__dataclass_fields__ if (value := getattr(options, name, None)) is not None}
+    if "mesh" in given:
+        given["mesh"] = read_mesh(given["mesh"], progress.reading(Path(given["mesh"])))
+    return Request(**with_standard_input(given | {"views": [_view(statement) for statement in given.get("views", ())]}))
+
+
+def _view(statement: str) -> tuple[float, str]:
+    """The azimuth and the file that AZIMUTH=FILE names."""
+    azimuth, _, file = statement.partition("=")
+    try:
+        degrees = float(azimuth)
+    except ValueError:
+        file = ""
+    if not file:
+        raise InputError("a view is not AZIMUTH=FILE", received=repr(statement), expected="such as 90=side.png")
+    return degrees, file
+
+
+def _load_lora(pipe: Pipeline, request: Request, options: Namespace, progress: Progress) -> None:
+    """Put the LoRA on the network that draws the views of this request."""
+    if options.lora is not None:
+        drawing = "views_step" if choose_route(request, pipe.pack.manifest) == "views" else "refiner_step"
+        pipe.load_lora(options.lora, 1.0 if options.lora_scale is None else options.lora_scale, drawing, on_event=progress)
+    elif options.lora_scale is not None:
+        raise InputError("lora-scale is there without a LoRA", remedy="give one with --lora, or leave it out")
+
+
+def _targets(options: Namespace) -> Targets:
+    """Where to write the mesh, the picture and the stages."""
+    preview, stages = (Path(name) if name else None for name in (options.preview, options.keep_stages))
+    return Targets(Path(options.output), preview, stages)
+
+
+def _named(options: Namespace) -> list[Source]:
+    """The files that the options name for reading; standard input, which may be a file too, by its descriptor."""
+    named = [getattr(options, name, None) for name in ("image", "matte", "control", "mesh", "lora")]
+    named += [file for _, file in map(_view, getattr(options, "views", ()))]
+    return [0 if name == STANDARD_INPUT else Path(name) for name in named if name not in (None, *MATTES)]
+
+
+def _open(options: Namespace, pack: str) -> Pipeline:
+    if options.build:
+        from .build_command import build_missing
+
+        wanted = Pack.open(pack)
+        wanted.require_trust()
+        build_missing(wanted, options.backend, quiet=getattr(options, "quiet", False))
+    providers = None if options.providers is None else tuple(name for name in options.providers.split(",") if name)
+    return Pipeline.open(pack, backend=options.backend, threads=options.threads, providers=providers, memory=options.memory,
+                         measure_memory=getattr(options, "json", False))
+
+
+def _report(made: Generation, written: list[Path]) -> dict[str, Any]:
+    mesh = {"vertices": len(made.mesh.vertices), "faces": len(made.mesh.faces),
+            "watertight": is_watertight(made.mesh)}
+    return {"files": [str(path) for path in written], "mesh": mesh, "notices": list(made.notices), **made.extras,
+            "memory": dict(made.peak_memory), "device_memory": dict(made.device_memory)}
+
+
+def _describe(folder: Path) -> dict[str, Any]:
+    try:
+        return _row(Pack.open(folder, verify=False))
+    except (MeshwrightError, OSError) as error:
+        return {"folder": str(folder), "error": f"{folder}: {error}"}
+
+
+def _row(pack: Pack) -> dict[str, Any]:
+    manifest = pack.manifest
+    return {"name": manifest.name, "version": manifest.version, "recipe": manifest.recipe,
+            "license": manifest.license.id, "commercial_use": manifest.license.commercial_use,
+            "notes": list(manifest.license.notes), "sources": [source.describe() for source in dict.fromkeys(manifest.sources)],
+            "bytes": pack.bytes, "sha256": pack.hash, "folder": str(pack.folder), "trusted": pack.trusted}

@@ -1,0 +1,103 @@
+"""The doctor's view of one pack: whether it is whole, what would run each component, and whether the memory is enough."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from ...engines.cache.graph_choice import GraphChoices
+from ...engines.errors import MeshwrightError
+from ...engines.machine.hardware import Hardware
+from ...engines.machine.packages import Found
+from ..backends.candidates import CPU, CUDA, Machine, Way, Ways
+from ..backends.memory_needs import advice, is_large, largest_file, needs
+from ..pack.manifest import Component, Manifest
+from ..pack.pack import BUNDLED, Pack, is_bundled
+
+# Of larger packs the hashes are left to `meshwright verify`: reading gigabytes would take longer than all the rest.
+CHECKED = 256 << 20
+
+
+def pack_row(folder: Path, onnxruntime: Found, machine: Machine) -> dict[str, Any]:
+    """Everything about the pack in a folder; `error` is None, or says why it cannot be used."""
+    row: dict[str, Any] = {"name": folder.name, "folder": str(folder), "bundled": is_bundled(folder), "error": None}
+    try:
+        pack = Pack.open(folder, verify=False)
+        checked = pack.bytes <= CHECKED
+        pack = Pack.open(folder) if checked else pack
+    except (MeshwrightError, OSError) as error:
+        return row | {"error": str(error)}
+    manifest, ways = pack.manifest, Ways(pack, machine)
+    return row | {
+        "name": manifest.name, "version": manifest.version, "recipe": manifest.recipe, "sha256": pack.hash, "bytes": pack.bytes,
+        "hashes_checked": checked, "trusted": pack.trusted,
+        "license": manifest.license.id, "commercial_use": manifest.license.commercial_use,
+        "notes": list(manifest.license.notes), "sources": [source.describe() for source in dict.fromkeys(manifest.sources)],
+        "memory": memory(manifest, machine.hardware.host.available_bytes),
+        "components": [component_row(manifest, component, onnxruntime, ways) for component in manifest.components.values()]}
+
+
+def smallest_model() -> Path | None:
+    """The smallest model file of the bundled packs, for a backend to try; None where they are not whole."""
+    for folder in sorted(BUNDLED.iterdir()) if BUNDLED.is_dir() else []:
+        try:
+            pack = Pack.open(folder, verify=False)
+        except (MeshwrightError, OSError):
+            continue
+        return pack.path(min(pack.manifest.components.values(), key=pack.manifest.size).file)
+    return None
+
+
+def memory(manifest: Manifest, available: int | None) -> dict[str, Any]:
+    """Estimated bytes for each value of `--memory`, whether they are there now, and which value to take."""
+    needed = needs(manifest)
+    return {**{how: {"bytes": count, "enough": None if available is None else count <= available} for how, count in needed.items()},
+            "advice": advice(needed, available), "largest_file": largest_file(manifest)}
+
+
+def component_row(manifest: Manifest, component: Component, onnxruntime: Found, ways: Ways) -> dict[str, Any]:
+    """One component, and what would run it today. backend : None where nothing can. engine : TensorRT's, if one fits."""
+    way, why = choice(component, onnxruntime, ways)
+    return {"name": component.name, "kind": component.kind, "bytes": manifest.size(component), "precision": component.precision,
+            "compute": component.compute, "parameters": component.parameters, "large": is_large(manifest, component),
+            "backend": way and way.backend, "provider": way and way.providers[0] if way and way.providers else None, "why": why,
+            "engine": engine_row(way) if way and way.entry else None}
+
+
+def choice(component: Component, onnxruntime: Found, ways: Ways) -> tuple[Way | None, str]:
+    """What runs a component without further options, as far as that shows without opening it, and why nothing better does."""
+    if not onnxruntime.installed or onnxruntime.broken:
+        return None, f"every backend needs ONNX Runtime, and it is {'broken' if onnxruntime.installed else 'missing'}"
+    (way, *_), rejected = ways.of(component, check=lambda entry: False)
+    if way.entry is not None:
+        return way, "an engine is built for it, which " + (
+            "is checked with the golden inputs when it is first used" if way.verdict is None else "has passed the golden inputs")
+    why = [f"{each.backend}: {each.why}" for each in rejected] if ways.machine.hardware.gpus else ["there is no GPU"]
+    # The same command builds for each of the components.
+    why += [ways.how_to_build(each.backend) for each in rejected if each.cause == "unbuilt"][:1]
+    if component.compute == "fp16" and way.providers[:1] == (CPU,):
+        why.append("it calculates in half precision, which is slow on a CPU: export with --precision fp16 for one")
+    return way, "; ".join(why) or "it is the best of what is installed"
+
+
+def engine_row(way: Way) -> dict[str, Any]:
+    """A built engine, what the golden inputs said of it, and which of its loops run as one CUDA graph."""
+    entry, verdict = way.entry, way.verdict
+    return {"file": entry.path.name, "version": entry.key.version, "bytes": entry.bytes, "build_seconds": entry.seconds,
+            "golden": verdict and {"relative": verdict.relative, "tolerance": verdict.tolerance},
+            "loops": {loop: asdict(each) for loop, each in GraphChoices(entry.path).all().items()}}
+
+
+def machine_of(hardware: Hardware, founds: Mapping[str, Found]) -> Machine:
+    """The machine as `Backends` sees it, with what the trials of the packages have shown besides."""
+    machine = Machine.of(hardware)
+    tried = {product: why or founds[product.module].broken or founds[product.module].idle for product, why in machine.products.items()}
+    return replace(machine, products=tried, cuda=machine.cuda or _cuda(founds["onnxruntime"]))
+
+
+def _cuda(onnxruntime: Found) -> str | None:
+    if CUDA not in onnxruntime.providers:
+        return "this build of it has no CUDA"
+    return None if onnxruntime.providers[CUDA] is None else "its CUDA provider does not start here"

@@ -1,0 +1,230 @@
+"""The command line: `meshwright generate`, `refine`, `verify`, `packs`, `build`, `doctor`, and the commands that installed packages add.
+
+Thin: it reads options, calls the library and prints. Results go to standard output, progress and errors to
+standard error. Exit codes: 0 done; 1 the work failed, a pack did not verify, `doctor` found something broken, or the result
+could not be printed; 2 bad input, nothing written; 130 stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP. Nothing heavy is
+imported until the options have been read.
+
+Any other command, such as `export`, is an entry point of the group "meshwright.commands": a function that takes
+the arguments behind the command's name and returns the exit code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import EntryPoint, entry_points, version
+from typing import NoReturn
+
+from .stop_signals import StopSignals
+from .streams import standard_streams
+
+BAD_INPUT, FAILED = 2, 1
+COMMANDS, ENTRY_POINTS = ("generate", "refine", "verify", "packs", "build", "doctor"), "meshwright.commands"
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(BAD_INPUT, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; never a traceback."""
+    with standard_streams() as (out, _):
+        code = _stoppable(sys.argv[1:] if arguments is None else arguments)
+        out.flush()
+        if out.failure is not None:
+            _fail(f"the result could not be printed; received {out.failure}", FAILED)
+            return code or FAILED
+        return code
+
+
+def _stoppable(arguments: Sequence[str]) -> int:
+    """The exit code of a command that may be wrong, or stopped by a signal."""
+    signals = StopSignals()
+    try:
+        with signals:
+            code = _guarded(_command(arguments))
+        # A library that is interrupted while it loads may report that as an error of its own.
+        return _stopped(signals.came) if code and signals.came is not None else code
+    except KeyboardInterrupt:
+        return _stopped(signals.came)
+    except SystemExit as end:  # how argparse ends
+        return end.code if isinstance(end.code, int) else FAILED if end.code else 0
+
+
+def _stopped(number: int | None) -> int:
+    # `python -m` ends by a signal, whatever we return, if Ctrl-C came while a string was executed, as dataclasses do when a
+    # module is imported. Python notes it, and forgets it when the next string is.
+    exec("")
+    return _fail("stopped", 128 + (signal.SIGINT if number is None else number))
+
+
+def _command(arguments: Sequence[str]) -> Callable[[], int]:
+    """What is to be done; an option that is wrong ends the process here."""
+    added = None if not arguments or arguments[0] in COMMANDS else added_command(arguments[0])
+    if added is not None:
+        return lambda: added.load()(list(arguments[1:]))
+    parser = build_parser()
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        parser.error(_about(unknown, options))
+    return lambda: _run(options)
+
+
+def _about(unknown: Sequence[str], options: argparse.Namespace) -> str:
+    """What to say of arguments that no option takes: mostly the words of a prompt without quotes."""
+    if not hasattr(options, "prompt") or any(word.startswith("-") for word in unknown):
+        return f"unrecognized arguments: {' '.join(unknown)}"
+    prompt = " ".join([options.prompt, *unknown])
+    return f'the prompt is more than one argument; put it in quotes: "{prompt}"'
+
+
+def added_command(name: str) -> EntryPoint | None:
+    """The command of that name that an installed package adds."""
+    return next(iter(entry_points(group=ENTRY_POINTS, name=name)), None)
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.command == "build":
+        from .build_command import build
+
+        return build(options)
+    from . import commands
+
+    known = {"generate": commands.generate, "refine": commands.generate, "verify": commands.verify, "packs": commands.packs,
+             "doctor": commands.doctor}
+    return known[options.command](options)
+
+
+def _guarded(work: Callable[[], int]) -> int:
+    """The exit code of `work`; an error becomes one line."""
+    from ...engines.errors import BackendUnavailable, InputError, MeshwrightError, OutputError, PackError
+
+    try:
+        return work()
+    except (InputError, PackError, OutputError, BackendUnavailable) as error:
+        return _fail(str(error), BAD_INPUT)
+    except MeshwrightError as error:
+        return _fail(str(error), FAILED)
+    except MemoryError:
+        return _fail("out of memory", FAILED)
+    except Exception as error:  # a fault of ours: still one line, with the place to look at
+        return _fail(f"internal error: {type(error).__name__}: {error} ({_place(error)})", FAILED)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The options of our own commands; ranges are checked by `Request`."""
+    added = sorted(entry_points(group=ENTRY_POINTS).names)
+    parser = _Parser(prog="meshwright", description="Text or picture to textured 3D mesh, on your own machine.",
+                     epilog=f"added by installed packages: {', '.join(added)}" if added else None)
+    parser.add_argument("--version", action="version", version=f"meshwright {version('meshwright')}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+    _add_generate(commands.add_parser("generate", help="make a mesh from a prompt, or from one picture or several"))
+    _add_refine(commands.add_parser("refine", help="redraw a mesh as a prompt says"))
+    _add_build(commands.add_parser("build", help="build TensorRT engines for a pack, and list or prune those that there are"))
+    check = commands.add_parser("verify", help="replay a pack's golden inputs on this machine")
+    check.add_argument("pack", metavar="PACK", help="name or folder")
+    _add_engine_options(check)
+    listing = commands.add_parser("packs", help="list the packs, their licences and sizes; or trust one from elsewhere")
+    listing.add_argument("action", nargs="?", choices=("trust", "distrust"),
+                         help="trust: run the models of the pack in FOLDER from now on. A model is a program: one made for it can crash,"
+                              " never end, or fill the memory. distrust: no longer")
+    listing.add_argument("folder", nargs="?", metavar="FOLDER", help="name or folder of the pack")
+    listing.add_argument("--json", action="store_true", help="print one JSON object")
+    look = commands.add_parser("doctor", help="say what this machine has, what would run each pack, and what is broken")
+    look.add_argument("--pack", action="append", default=[], metavar="PACK", help="name or folder; may be given again (default: all found)")
+    look.add_argument("--json", action="store_true", help="print one JSON object")
+    return parser
+
+
+def _add_generate(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("prompt", nargs="?", default="", help='what to make, such as "a red chair with white legs"')
+    add("--image", metavar="FILE", help="a picture of what to make (PNG, JPEG, WebP, BMP or GIF; - is standard input)")
+    add("--view", action="append", default=[], metavar="AZIMUTH=FILE", dest="views",
+        help="a further picture of it, taken so many degrees to the right of the first one, such as 90=side.png; may be given again")
+    add("--matte", default="auto", metavar="HOW",
+        help="how the object is told from its background: auto, alpha, none, or FILE, white where it is (default auto)")
+    add("--route", help="how a picture becomes a mesh: views or coarse (default: coarse with a prompt, else the pack's)")
+    add("--control", metavar="FILE", help="a picture over the whole grid of views, for packs with a ControlNet")
+    add("--control-scale", type=float, help="how strongly the views follow it (default 1)")
+    add("--prior-steps", type=int, help="steps of the coarse shape (default: the pack's)")
+    add("--prior-guidance", type=float, help="guidance of the coarse shape (default: the pack's)")
+    _add_making(parser)
+
+
+def _add_refine(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("mesh", metavar="FILE", help="the mesh (GLB, glTF or OBJ, +Y up and front +Z)")
+    add("prompt", help='what it is to look like, such as "a blue chair"')
+    _add_making(parser)
+
+
+def _add_making(parser: argparse.ArgumentParser) -> None:
+    """What everything that makes a mesh can be told."""
+    add = parser.add_argument
+    add("-o", "--output", metavar="FILE", required=True, help="where to write; the ending says how: glb, obj, ply, stl")
+    add("--seed", type=int, default=0, help="same seed, same mesh (default 0)")
+    add("--steps", type=int, help="steps of the loop that draws the views (default: the pack's)")
+    add("--guidance", type=float, help="how strongly the views follow the prompt or the picture (default: the pack's)")
+    add("--faces", type=int, help="most triangles (default: the pack's)")
+    add("--texture", type=int, metavar="PIXELS", help="side of the texture, a power of two (default: the pack's)")
+    add("--texture-from", metavar="SOURCE", help="views, field or blend (default: the pack's)")
+    add("--pack", default="props", help="name or folder (default props)")
+    add("--lora", metavar="FILE", help="a LoRA for the network that draws the views (.safetensors, diffusers' layout)")
+    add("--lora-scale", type=float, metavar="S", help="how strongly it counts (default 1)")
+    add("--commercial", action="store_true", help="refuse a pack whose licence does not allow commercial use")
+    _add_engine_options(parser)
+    add("--preview", metavar="PNG", help="also write a picture of the mesh")
+    add("--keep-stages", metavar="DIR", help="also write mattes, crops, the coarse mesh and all views into this folder")
+    add("--quiet", action="store_true", help="print errors only")
+    add("--json", action="store_true", help="print one JSON object with the timings of each stage")
+
+
+def _add_build(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("pack", nargs="?", metavar="PACK", help="name or folder")
+    add("--backend", metavar="NAME", help="tensorrt or tensorrt-rtx (default: the one that is installed)")
+    add("--component", action="append", default=[], metavar="NAME", help="only this one; may be given again (default: all)")
+    add("--refit", action="store_true", help="build the UNets so that a LoRA needs no further build; somewhat slower, and needs a GPU")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--list", action="store_true", help="list the engines that there are")
+    which.add_argument("--prune", action="store_true", help="delete engines that are damaged, of other versions, or without their model")
+    add("--quiet", action="store_true", help="print errors only")
+
+
+def _add_engine_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--backend", default="auto", metavar="NAME",
+                        help="auto, onnxruntime, tensorrt, tensorrt-rtx or null (default auto: the best that works here)")
+    parser.add_argument("--build", action="store_true", help="first build the TensorRT engines that the pack lacks on this machine")
+    parser.add_argument("--threads", type=int, help="threads of the networks (default: the backend's choice)")
+    parser.add_argument("--memory", default="normal", metavar="HOW",
+                        help="low holds one large model file at a time, lowest leaves its weights on disk as well, normal"
+                             " keeps all files open (default normal)")
+    parser.add_argument("--providers", metavar="NAME[,NAME]",
+                        help="ONNX Runtime providers in order of preference, to run everything on them (default: the best that start)")
+
+
+def _fail(message: str, code: int) -> int:
+    from ...engines.errors import printable
+
+    # A message from elsewhere may hold line breaks and codes for a terminal; ours is one plain line.
+    print(printable(f"meshwright: {' '.join(message.split())}"), file=sys.stderr)
+    return code
+
+
+def _place(error: BaseException) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}" if trace else "unknown"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Schedules, noise, the denoising loop, and views that are known beforehand."""

@@ -1,0 +1,116 @@
+"""Base colours of a glTF file's materials (Khronos specification 2.0, section 3.9; KHR_texture_transform; specular-glossiness)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from ..scene.notices import Notices, quoted
+from ..scene.surfaces import WHITE, Material, summed
+from .document import Document
+from .textures import Texture, Textures
+
+GLOSSY = "KHR_materials_pbrSpecularGlossiness"
+GLASS = {"KHR_materials_transmission": "transmissionFactor", "KHR_materials_diffuse_transmission": "diffuseTransmissionFactor"}
+
+
+@dataclass(frozen=True, eq=False)
+class BaseColor:
+    """The base colour of a glTF material.
+
+    material : its colour and picture
+    texcoord : the number of the TEXCOORD attribute for the picture; transform : (2, 3) float64, applied to those coordinates
+    takes_vertex_colors : whether vertex colours multiply it
+    least_alpha : vertex colours with less alpha than this make something transparent
+    visible : False for a material that is wholly transparent
+    """
+
+    material: Material
+    texcoord: int = 0
+    transform: np.ndarray = field(default_factory=lambda: np.eye(2, 3))
+    takes_vertex_colors: bool = True
+    least_alpha: float = 0.0
+    visible: bool = True
+
+
+class Materials:
+    """Reads materials, each once."""
+
+    def __init__(self, document: Document, notices: Notices) -> None:
+        self.document, self.notices = document, notices
+        self._textures = Textures(document, notices)
+        self._read: dict[int, BaseColor] = {}
+
+    def name(self, index: int | None) -> str:
+        """A material as messages call it."""
+        if index is None:
+            return "no material"
+        return f"material {quoted(self.document.entry('materials', index).get('name', index))}"
+
+    def base_color(self, index: int | None) -> BaseColor:
+        """Of a material by its index; None stands for primitives without one."""
+        if index is None:
+            return BaseColor(WHITE)
+        if index not in self._read:
+            self._read[index] = self._base_color(self.document.entry("materials", index), self.name(index))
+        return self._read[index]
+
+    def _base_color(self, entry: dict[str, Any], name: str) -> BaseColor:
+        extensions = entry.get("extensions", {})
+        source, names = entry.get("pbrMetallicRoughness", {}), ("baseColorFactor", "baseColorTexture")
+        if GLOSSY in extensions:
+            source, names = extensions[GLOSSY], ("diffuseFactor", "diffuseTexture")
+            self.notices.add(f"only the diffuse colour of {GLOSSY} is read", name)
+        factor = np.array(source.get(names[0], (1, 1, 1, 1)), np.float32).reshape(4).clip(0, 1)
+        texture = self._textures.texture(source.get(names[1]), name)
+        base = self._with_emission(_textured(factor[:3], texture), entry, name)
+        return self._with_alpha(base, entry, float(factor[3]), texture, name)
+
+    def _with_emission(self, base: BaseColor, entry: dict[str, Any], name: str) -> BaseColor:
+        """The light that a material emits on its own, added to its colour."""
+        extensions = entry.get("extensions", {})
+        strength = float(extensions.get("KHR_materials_emissive_strength", {}).get("emissiveStrength", 1))
+        light = strength * np.array(entry.get("emissiveFactor", (0, 0, 0)), np.float32).reshape(3).clip(0, 1)
+        if "KHR_materials_unlit" in extensions or not light.any():
+            return base
+        texture = self._textures.texture(entry.get("emissiveTexture"), name)
+        if texture is None and "emissiveTexture" in entry:
+            return base
+        self.notices.add("emitted light is shown as base colour", name)
+        emission = _textured(light, texture)
+        if not base.material.color.any():
+            return replace(emission, takes_vertex_colors=False)
+        if texture is not None and base.material.picture is not None and not _lined_up(base, emission):
+            self.notices.add("an emissive texture does not line up with the base colour texture and is left out", name)
+            return base
+        return replace(base if texture is None else emission, material=summed(base.material, emission.material))
+
+    def _with_alpha(self, base: BaseColor, entry: dict[str, Any], alpha: float, texture: Texture | None, name: str) -> BaseColor:
+        """Judges how much of a material, whose factor and texture have that alpha, is transparent."""
+        for extension, factor in GLASS.items():
+            if float(entry.get("extensions", {}).get(extension, {}).get(factor, 0)) > 0:
+                self.notices.add("a transmissive material is shown opaque", name)
+        mode = entry.get("alphaMode", "OPAQUE")
+        if mode == "OPAQUE":
+            return base
+        least, most = (alpha * each for each in ((1.0, 1.0) if texture is None else texture.alpha))
+        cutoff = float(entry.get("alphaCutoff", 0.5)) if mode == "MASK" else 1
+        if most < cutoff if mode == "MASK" else most <= 0:
+            return replace(base, visible=False)
+        if least < cutoff:
+            self.notices.add("a transparent material is shown opaque", name)
+        return replace(base, least_alpha=min(1.0, cutoff / max(least, 1e-6)))
+
+
+def _textured(color: np.ndarray, texture: Texture | None) -> BaseColor:
+    if texture is None:
+        return BaseColor(Material(color))
+    return BaseColor(Material(color, texture.pixels, texture.wrap, texture.crisp), texture.texcoord, texture.transform)
+
+
+def _lined_up(first: BaseColor, second: BaseColor) -> bool:
+    """Whether the pictures of two base colours lie over each other."""
+    return (first.texcoord == second.texcoord and first.material.wrap == second.material.wrap
+            and np.array_equal(first.transform, second.transform))

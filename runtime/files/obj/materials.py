@@ -1,0 +1,129 @@
+"""The material files and pictures that an OBJ file names, found, read once, and kept by name."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from ....engines.errors import InputError
+from ..scene.nearby_files import NearbyFiles
+from ..scene.notices import Notices, quoted
+from ..scene.surfaces import MOST_TILE
+from ..scene.text import LONGEST_NAME, without_comment
+from .mtl import MtlStatements, ObjMaterial, material_of, read_statements
+from .pictures import map_pixels
+
+MOST_MTL_BYTES = 64 << 20
+MOST_PICTURE_BYTES = 1 << 30
+# Lines, and names in one line; a file that names more is broken.
+MOST_LIBRARIES = 1000
+
+
+class ObjMaterials:
+    """Materials by the names that an OBJ file uses. Nothing outside of `folder`, where the file is, is opened.
+
+    sources : the files that were read
+    """
+
+    def __init__(self, folder: Path, libraries: list[str], notices: Notices) -> None:
+        self.sources: list[Path] = []
+        self._notices = notices
+        self._files = NearbyFiles(folder)
+        self._folder = self._files.root
+        self._pictures: dict[Path, np.ndarray | None] = {}
+        self._statements: dict[str, tuple[MtlStatements, Path]] = {}
+        self._why = "since no material file has them" if libraries else "since the file names no material file"
+        for line in libraries[:MOST_LIBRARIES]:
+            for path in self._libraries(line):
+                self._read(path)
+        # By what their names are without a comment, of those that differ in more than that.
+        short = [without_comment(name) for name in self._statements]
+        count = Counter(short)
+        self._commented = {name: each for name, each in zip(short, self._statements.values(), strict=True) if count[name] == 1}
+
+    def named(self, name: str) -> ObjMaterial:
+        """The material of a `usemtl`, a comment behind it or not; white, with a notice, where there is none."""
+        found = self._statements.get(name) or self._statements.get(without_comment(name)) or self._commented.get(without_comment(name))
+        if found is None:
+            if name:
+                self._notices.add(f"materials that are not there are white, {self._why}", quoted(name))
+            return ObjMaterial()
+        statements, path = found
+        return material_of(statements, lambda picture: self._picture(picture, statements.name, path.parent), self._notices)
+
+    def _libraries(self, line: str) -> list[Path]:
+        """The material files of a `mtllib`: one whose name may hold spaces, else several."""
+        for text in dict.fromkeys((line, without_comment(line))):
+            path = self._files.find(text, self._folder, whole=True)
+            if path is not None:
+                return [path]
+        found = []
+        # Names end with .mtl, or else at a space.
+        pattern = r'"[^"]+"|\S.*?\.mtl(?=\s|$)|\S+' if len(line) <= LONGEST_NAME else r"\S+"
+        for name in list(dict.fromkeys(re.findall(pattern, without_comment(line), re.IGNORECASE)))[:MOST_LIBRARIES]:
+            path = self._files.find(name, self._folder)
+            several = [path] if path is not None else [self._files.find(word, self._folder) for word in name.split()[1:]]
+            if not any(several):
+                self._notices.add("material files are not there", quoted(name))
+            found += [each for each in several if each is not None]
+        return found
+
+    def _read(self, path: Path) -> None:
+        data = None if path in self.sources else self._bytes(path, MOST_MTL_BYTES)
+        if data is not None:
+            self.sources.append(path)
+            self._statements |= {name: (each, path) for name, each in read_statements(data).items()}
+
+    def _picture(self, name: str, material: str, beside: Path) -> np.ndarray | None:
+        """(h, w, 3) uint8, the longer side at most `MOST_TILE`: beside the material file, else beside the OBJ file."""
+        for text in dict.fromkeys((name, without_comment(name))):  # a name may hold a # behind a space
+            path = self._files.find(text, beside, self._folder)
+            if path is not None:
+                break
+        else:
+            self._notices.add("pictures are not there, or not in the mesh's folder", f"{quoted(name)} of material {quoted(material)}")
+            return None
+        if path not in self._pictures:
+            self._pictures[path] = self._pixels(path)
+        return self._pictures[path]
+
+    def _pixels(self, path: Path) -> np.ndarray | None:
+        """None, with a notice, for what is no picture."""
+        data = self._bytes(path, MOST_PICTURE_BYTES)
+        if data is None:
+            return None
+        try:
+            pixels, notices = map_pixels(data, path.name)
+        except (InputError, MemoryError) as error:
+            self._notices.add("pictures cannot be read", f"{quoted(path.name)}: {getattr(error, 'received', None) or error}")
+            return None
+        for each in notices:
+            self._notices.add(each, quoted(path.name))
+        self.sources.append(path)
+        return _shrunk(pixels)
+
+    def _bytes(self, path: Path, most: int) -> bytes | None:
+        try:
+            with path.open("rb") as file:
+                data = file.read(most + 1)
+        except OSError as error:
+            self._notices.add("files cannot be read", f"{quoted(path.name)}: {error.strerror}")
+            return None
+        if len(data) > most:
+            self._notices.add("files cannot be read", f"{quoted(path.name)}: more than {most >> 20} MiB")
+            return None
+        return data
+
+
+def _shrunk(pixels: np.ndarray) -> np.ndarray:
+    """(h, w, 3) uint8, the longer side at most `MOST_TILE`: as large as it shows."""
+    from PIL import Image
+
+    scale = MOST_TILE / max(pixels.shape[:2])
+    if scale >= 1:
+        return pixels
+    height, width = (max(1, round(side * scale)) for side in pixels.shape[:2])
+    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BOX))

@@ -1,0 +1,1 @@
+"""What the readers of mesh files share: parts, materials, notices, and the files beside a file."""

@@ -1,0 +1,99 @@
+"""OBJ, PLY and STL: the plain formats, as bytes.
+
+OBJ has the axes of glTF (+Y up, front +Z). PLY and STL, which printing and scanning tools read as z up,
+have z up and front -y: all four look the same in a tool that knows these conventions. Lengths are metres.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..geometry.mesh import Mesh
+from ..geometry.render import sample_texture
+from ..geometry.shading import product
+from .gltf.writer import to_gltf_axes
+
+
+def obj_text(mesh: Mesh, material_file: str | None) -> bytes:
+    """A Wavefront OBJ file. Vertex colours follow the position as most tools read it.
+
+    material_file : name of the MTL file beside it, or None
+    """
+    lines = ["# Meshwright"]
+    if material_file:
+        lines.append(f"mtllib {material_file}")
+    rows = to_gltf_axes(mesh.vertices)
+    if mesh.colors is not None:
+        rows = np.concatenate([rows, mesh.colors / 255.0], axis=1)
+    lines += _rows("v", rows, 7 if mesh.vertices.dtype == np.float32 else 10)
+    if mesh.uvs is not None:
+        lines += _rows("vt", np.stack([mesh.uvs[:, 0], 1 - mesh.uvs[:, 1]], axis=1))  # origin at the bottom left
+    if mesh.normals is not None:
+        lines += _rows("vn", to_gltf_axes(mesh.normals))
+    if material_file:
+        lines.append("usemtl surface")
+    texture, normal = mesh.uvs is not None, mesh.normals is not None
+    corner = {(False, False): "{0}", (True, False): "{0}/{0}", (False, True): "{0}//{0}", (True, True): "{0}/{0}/{0}"}
+    reference = corner[texture, normal].format
+    lines += ["f " + " ".join(map(reference, face)) for face in (mesh.faces + 1).tolist()]
+    return ("\n".join(lines) + "\n").encode("utf-8")
+
+
+def mtl_text(texture_file: str) -> bytes:
+    """The MTL file that names the texture: matt, unlit colour in the diffuse slot."""
+    return f"# Meshwright\nnewmtl surface\nKa 0 0 0\nKd 1 1 1\nKs 0 0 0\nillum 1\nmap_Kd {texture_file}\n".encode()
+
+
+def ply_bytes(mesh: Mesh) -> bytes:
+    """A binary little-endian PLY file: positions, normals, and colours of the vertices.
+
+    A texture is sampled at the vertices, since PLY has no common way to name one.
+    """
+    fields = [(name, "<f4") for name in ("x", "y", "z")]
+    columns = list(to_upright_axes(mesh.vertices).T)
+    if mesh.normals is not None:
+        fields += [(name, "<f4") for name in ("nx", "ny", "nz")]
+        columns += list(to_upright_axes(mesh.normals).T)
+    colors = _vertex_colors(mesh)
+    if colors is not None:
+        fields += [(name, "u1") for name in ("red", "green", "blue")]
+        columns += list(colors.T)
+    vertices = np.empty(len(mesh.vertices), fields)
+    for (name, _), column in zip(fields, columns, strict=True):
+        vertices[name] = column
+    faces = np.empty(len(mesh.faces), [("count", "u1"), ("indices", "<i4", 3)])
+    faces["count"], faces["indices"] = 3, mesh.faces
+    kinds = {"<f4": "float", "u1": "uchar"}
+    header = ["ply", "format binary_little_endian 1.0", "comment Meshwright", f"element vertex {len(vertices)}",
+              *(f"property {kinds[dtype]} {name}" for name, dtype in fields),
+              f"element face {len(faces)}", "property list uchar int vertex_indices", "end_header", ""]
+    return "\n".join(header).encode("ascii") + vertices.tobytes() + faces.tobytes()
+
+
+def stl_bytes(mesh: Mesh) -> bytes:
+    """A binary STL file: the triangles alone."""
+    records = np.zeros(len(mesh.faces), [("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
+    records["normal"] = to_upright_axes(mesh.face_normals())
+    records["corners"] = to_upright_axes(mesh.vertices)[mesh.faces]
+    return b"Meshwright".ljust(80, b"\0") + np.array([len(mesh.faces)], "<u4").tobytes() + records.tobytes()
+
+
+def to_upright_axes(vectors: np.ndarray) -> np.ndarray:
+    """(n, 3): world (x, y, z), front +x, as (y, -x, z), front -y; a quarter turn about z."""
+    return vectors[:, [1, 0, 2]] * np.array([1, -1, 1], vectors.dtype)
+
+
+def _vertex_colors(mesh: Mesh) -> np.ndarray | None:
+    """(n, 3) uint8 or None."""
+    if mesh.texture is None or mesh.uvs is None:
+        return mesh.colors
+    colors = sample_texture(mesh.texture, mesh.uvs)
+    if mesh.colors is not None:
+        colors = product(colors, mesh.colors * np.float32(1 / 255))
+    return np.rint(colors * 255).astype(np.uint8)
+
+
+def _rows(keyword: str, values: np.ndarray, digits: int = 7) -> list[str]:
+    """One line of text for each row of numbers."""
+    pattern = keyword + f" %.{digits}g" * values.shape[1]
+    return [pattern % tuple(row) for row in values.tolist()]

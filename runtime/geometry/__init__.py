@@ -1,0 +1,1 @@
+"""Meshes, cameras, rendering, and surfaces of fields."""

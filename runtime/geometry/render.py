@@ -1,0 +1,133 @@
+"""Pictures of meshes by ray casting: the six coarse views, previews, and grids of views.
+
+One plain shading formula serves the training renderer, the coarse views and the previews, so that
+networks see the same kind of picture everywhere; a pack whose refiner learnt from views under another light
+names that (`shading`). Meshes are in world axes (`cameras`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .cameras import Cameras, orbit, rays
+from .mesh import Mesh, normalized
+from .raycast import Hits, Scene
+from .shading import Shading, product, to_linear, to_srgb
+from .shading import shaded as in_light
+
+LIGHT = np.array([0.35, 0.5, 0.8], np.float32) / np.float32(np.linalg.norm([0.35, 0.5, 0.8]))
+AMBIENT, DIFFUSE = np.float32(0.55), np.float32(0.45)
+PLAIN = np.float32(0.7)  # grey of a mesh that has neither texture nor colours
+
+
+def brightness(normals: np.ndarray) -> np.ndarray:
+    """(...,) float32 in [0.55, 1]: what a surface's sRGB colour is multiplied by in every view.
+
+    normals : (..., 3) float, unit length, world axes
+    """
+    return AMBIENT + DIFFUSE * np.maximum(normals @ LIGHT, 0)
+
+
+def render_views(
+    mesh: Mesh, cameras: Cameras, size: int, *, supersample: int = 2, shaded: bool = True,
+    background: float = 1.0, shading: Shading | None = None,
+) -> np.ndarray:
+    """(n, size, size, 3) float32 in [0, 1] sRGB: the mesh from each camera.
+
+    Colour comes from the texture, the vertex colours, or both, else it is grey.
+    supersample : rays per pixel along each side, averaged
+    shaded : False leaves the light out and shows the bare colours
+    shading : the light, where that is not `brightness`
+    """
+    if mesh.normals is None and shaded:
+        mesh = mesh.with_normals()
+    scene = Scene(mesh.vertices, mesh.faces)
+    views = np.empty((len(cameras), size, size, 3), np.float32)
+    for k in range(len(cameras)):  # one at a time, so that large previews stay small in memory
+        origins, directions = rays(cameras.select(slice(k, k + 1)), size * supersample)
+        hits = scene.intersect(origins.reshape(-1, 3), directions.reshape(-1, 3))
+        pixels = np.full((len(hits.face), 3), background, np.float32)
+        seen = np.flatnonzero(hits.face >= 0)
+        pixels[seen] = _surface_colors(mesh, hits.select(seen), shaded, shading)
+        views[k] = _average_blocks(pixels.reshape(size * supersample, -1, 3), supersample)
+    return views
+
+
+def preview(mesh: Mesh, size: int = 512) -> np.ndarray:
+    """(size, 2 * size, 3) float32 in [0, 1]: the mesh from its front and its back, framed to fit."""
+    low, high = mesh.bounds
+    offset = mesh.vertices - (low + high) / 2
+    reach = max(float(np.linalg.norm(offset, axis=1).max(initial=0.0)), 1e-6)
+    cameras = orbit((35.0, 215.0), (20.0, 20.0), radius=4.0, fov=30.0)
+    # A sphere of radius 4 sin(15 degrees) = 1.035 fills the image; 0.98 of it leaves a margin.
+    framed = mesh.replace(vertices=offset * np.float32(0.98 * 1.035 / reach))
+    return grid(render_views(framed, cameras, size), rows=1, columns=2)
+
+
+def grid(views: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    """(rows * h, columns * w, c): n = rows * columns views (n, h, w, c) laid out row by row."""
+    _, height, width, channels = views.shape
+    tiles = views.reshape(rows, columns, height, width, channels).transpose(0, 2, 1, 3, 4)
+    return tiles.reshape(rows * height, columns * width, channels)
+
+
+def split_grid(picture: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    """(rows * columns, h, w, c): the views of a grid picture (rows * h, columns * w, c)."""
+    height, width, channels = picture.shape
+    tiles = picture.reshape(rows, height // rows, columns, width // columns, channels)
+    return tiles.transpose(0, 2, 1, 3, 4).reshape(
+        rows * columns, height // rows, width // columns, channels)
+
+
+def sample_texture(texture: np.ndarray, uvs: np.ndarray) -> np.ndarray:
+    """(n, 3) float32 in [0, 1]: bilinear samples, clamped at the border.
+
+    texture : (height, width, 3) uint8, row 0 at the top
+    uvs : (n, 2) float, origin at the top left
+    """
+    height, width = texture.shape[:2]
+    x = np.clip(uvs[:, 0] * width - 0.5, 0, width - 1)
+    y = np.clip(uvs[:, 1] * height - 0.5, 0, height - 1)
+    left, top = x.astype(np.int64), y.astype(np.int64)
+    right, bottom = np.minimum(left + 1, width - 1), np.minimum(top + 1, height - 1)
+    across = (x - left).astype(np.float32)[:, None]
+    down = (y - top).astype(np.float32)[:, None]
+    upper = texture[top, left] * (1 - across) + texture[top, right] * across
+    lower = texture[bottom, left] * (1 - across) + texture[bottom, right] * across
+    return (upper * (1 - down) + lower * down) * np.float32(1 / 255)
+
+
+def _average_blocks(picture: np.ndarray, side: int) -> np.ndarray:
+    """(h / side, w / side, c): the mean of each side x side block of a picture (h, w, c)."""
+    parts = [picture[i::side, j::side] for i in range(side) for j in range(side)]
+    return sum(parts[1:], parts[0]) * np.float32(1 / len(parts))
+
+
+def _surface_colors(mesh: Mesh, hits: Hits, shaded: bool, shading: Shading | None) -> np.ndarray:
+    """(n, 3) float32: the colour that each hit shows; a shaded mesh has normals."""
+    corners, weights = mesh.faces[hits.face], hits.weights()
+    if mesh.texture is not None and mesh.uvs is not None:
+        colors = sample_texture(mesh.texture, _interpolate(mesh.uvs, corners, weights))
+        if mesh.colors is not None:
+            colors = product(colors, _vertex_colors(mesh.colors, corners, weights, shading is not None and shading.linear))
+    elif mesh.colors is not None:
+        colors = _vertex_colors(mesh.colors, corners, weights, shading is not None and shading.linear)
+    else:
+        colors = np.full((len(corners), 3), PLAIN)
+    if not shaded:
+        return colors
+    normals = normalized(_interpolate(mesh.normals, corners, weights))
+    return colors * brightness(normals)[:, None] if shading is None else in_light(colors, normals, shading)
+
+
+def _vertex_colors(colors: np.ndarray, corners: np.ndarray, weights: np.ndarray, linear: bool) -> np.ndarray:
+    """(n, 3) float32 sRGB in [0, 1], mixed in linear light where the renderer that a pack follows does so."""
+    if not linear:
+        return _interpolate(colors, corners, weights) * np.float32(1 / 255)
+    return to_srgb(_interpolate(to_linear(colors * np.float32(1 / 255)), corners, weights).clip(0, 1))
+
+
+def _interpolate(values: np.ndarray, corners: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """(n, k) float32: vertex values at points given by their face's corners and their weights."""
+    return sum(
+        values[corners[:, k]].astype(np.float32) * weights[:, k:k + 1] for k in range(3))

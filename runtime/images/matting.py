@@ -1,0 +1,78 @@
+"""`Matting`: from a picture to the object in it, whichever way the picture allows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from ...engines.errors import InputError
+from .clean_matte import cleaned
+from .foreground import Foreground, alpha_of, check_matte, check_picture, has_real_alpha, is_flat, matte_from, require_object
+from .matting_network import SaliencyNetwork
+from .pictures import Picture, resized, shrunk
+
+# Longer side in pixels: no pack's network looks at a picture that closely.
+MOST_SIDE = 1536
+
+
+class Matting:
+    """Finds the object in a picture. The network is opened when first needed, and kept. Not for two threads at once."""
+
+    def __init__(self, *, providers: Sequence[str] = ("CPUExecutionProvider",), threads: int | None = None,
+                 keep_scratch: bool = False) -> None:
+        """providers, threads, keep_scratch : of the network, as of `open_engine`."""
+        self._options = {"providers": tuple(providers), "threads": threads, "keep_scratch": keep_scratch}
+        self._network: SaliencyNetwork | None = None
+
+    def foreground(self, picture: Picture, matte: str | Picture = "auto") -> Foreground:
+        """Cut the object out. A picture of more than `MOST_SIDE` pixels is made smaller first.
+
+        matte : "auto" takes the picture's alpha if that is a real matte, else asks the network; "alpha" takes it
+            in any case; "none" takes the picture as it is, background and all; a picture is the matte itself, white
+            (or opaque) where the object is
+        Errors: InputError for a matte that is unknown, missing or of another shape, and where there is no object.
+        """
+        started = time.perf_counter()
+        check_matte(matte)
+        check_picture(picture)
+        picture = shrunk(picture, MOST_SIDE)
+        found, source = self._matte(picture, matte)
+        rgba = np.dstack([picture.pixels[..., :3], found])
+        return Foreground(rgba, found, source, time.perf_counter() - started)
+
+    def close(self) -> None:
+        """Give the network back; a later use opens it again."""
+        if self._network is not None:
+            self._network.close()
+            self._network = None
+
+    def __enter__(self) -> Matting:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def _matte(self, picture: Picture, matte: str | Picture) -> tuple[np.ndarray, str]:
+        if matte == "none":
+            return (picture.pixels[..., 3] if picture.pixels.shape[2] == 4 else np.full(picture.pixels.shape[:2], 255, np.uint8)), "none"
+        if isinstance(matte, Picture):
+            found, source, what = matte_from(matte, picture), "file", "a matte that is black nearly everywhere"
+        elif matte == "alpha" or has_real_alpha(picture):
+            found, source, what = alpha_of(picture), "alpha", "a picture that is transparent nearly everywhere"
+        else:
+            found, source, what = self._ask_network(picture), "network", "a picture in which nothing stands out"
+        require_object(found, what)
+        return found, source
+
+    def _ask_network(self, picture: Picture) -> np.ndarray:
+        """(h, w) uint8. Alpha that is no real matte is left aside: the colours below it were meant to be seen."""
+        if self._network is None:
+            self._network = SaliencyNetwork(**self._options)
+        size = self._network.size
+        small = resized(picture.pixels[..., :3], size, size)
+        if is_flat(small):
+            raise InputError("the picture has no foreground", received="a picture that is all one colour",
+                             expected="an object in front of a background")
+        return resized(cleaned(self._network.saliency(small)), picture.height, picture.width)

@@ -1,0 +1,165 @@
+"""Pictures that a user gives: read with suspicion, then laid out as the networks of a pack take them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...engines.errors import InputError
+from ..pack.manifest import Resize
+from .picture_decoding import MOST_PIXELS, decoded
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+MOST_BYTES = 4 * MOST_PIXELS  # as many as a file without any compression has
+# What is no regular file: reading it may wait forever, or never end.
+NO_FILES = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device",
+            stat.S_IFSOCK: "a socket"}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture as it came; equal to another one of the same hash.
+
+    pixels : (h, w, 3) or (h, w, 4) uint8 sRGB, row 0 at the top; the fourth channel is alpha, not multiplied in
+    sha256 : hexadecimal, of the file it was read from, or of its shape and pixels
+    notices : what the user should know of how it was read
+    """
+
+    pixels: np.ndarray = field(repr=False, compare=False)
+    sha256: str
+    notices: tuple[str, ...] = field(default=(), compare=False)
+
+    @classmethod
+    def of(cls, pixels: np.ndarray) -> Picture:
+        """A picture that is no file; InputError unless the array is as `pixels` says."""
+        if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.ndim != 3 or not pixels.size \
+                or pixels.shape[2] not in (3, 4):
+            received = f"{pixels.dtype} {pixels.shape}" if isinstance(pixels, np.ndarray) else type(pixels).__name__
+            raise InputError("the array is no picture", received=received, expected="uint8 (height, width, 3 or 4)")
+        return cls(pixels, hashlib.sha256(f"{pixels.shape}".encode() + pixels.tobytes()).hexdigest())
+
+    @property
+    def height(self) -> int:
+        """In pixels."""
+        return self.pixels.shape[0]
+
+    @property
+    def width(self) -> int:
+        """In pixels."""
+        return self.pixels.shape[1]
+
+
+def read_picture(path: str | os.PathLike[str]) -> Picture:
+    """A PNG, JPEG, WebP, BMP or GIF file, turned as its EXIF entry says, alpha kept; of an animation the first picture.
+
+    Colours of an ICC profile are converted to sRGB; a picture without one, or whose profile means sRGB, keeps its values.
+
+    path : a regular file
+    Errors: InputError for a file that cannot be read, is no such picture, has more than 200 megapixels, or is a small
+        file that unpacks to a huge picture.
+    """
+    return picture_of(_file_bytes(path), f"{path}", profile=True)
+
+
+def picture_of(data: bytes, name: str, *, profile: bool = False) -> Picture:
+    """As `read_picture`, from the bytes of a file.
+
+    name : for messages
+    profile : convert the colours of an ICC profile; False takes the values as they stand, as glTF says for its pictures
+    """
+    if len(data) > MOST_BYTES:
+        raise InputError(f"the picture {name} is too large", received=f"more than {MOST_BYTES // 1_000_000} MB",
+                         expected=f"at most {MOST_PIXELS // 1_000_000} megapixels")
+    pixels, notices = decoded(data, name, profile=profile)
+    return Picture(pixels, hashlib.sha256(data).hexdigest(), notices)
+
+
+def prepared(picture: Picture, background: float, resize: Resize) -> np.ndarray:
+    """(1, 3, size, size) float32 in [0, 1]: the picture in the middle of a square of the background's grey.
+
+    Resized before it is padded, because a square around a long, thin picture may not fit into memory.
+    """
+    from PIL import Image
+
+    grey = round(255 * background)
+    image = _without_alpha(picture, grey)
+    scale = resize.size / max(image.size)
+    size = tuple(max(1, round(side * scale)) for side in image.size)
+    square = Image.new("RGB", (resize.size, resize.size), (grey,) * 3)
+    square.paste(image.resize(size, Image.Resampling[resize.resample.upper()]),
+                 tuple((resize.size - side) // 2 for side in size))
+    return _planes(square)
+
+
+def control_planes(picture: Picture, background: float, height: int, width: int) -> np.ndarray:
+    """(1, 3, height, width) float32 in [-1, 1]: a picture that lies over the whole grid of views.
+
+    Errors: InputError if its sides are not in the proportion of the grid's.
+    """
+    from PIL import Image
+
+    if abs(picture.width / picture.height - width / height) > 0.01 * width / height:
+        raise InputError("the control picture does not fit over the grid of views",
+                         received=f"{picture.width} by {picture.height} pixels", expected=f"{width} by {height}, or the same shape")
+    image = _without_alpha(picture, round(255 * background))
+    return 2 * _planes(image.resize((width, height), Image.Resampling.BILINEAR)) - 1
+
+
+def resized(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """(height, width) or (height, width, 3): `pixels`, uint8, made larger or smaller, antialiased."""
+    from PIL import Image
+
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC, reducing_gap=2.0))
+
+
+def shrunk(picture: Picture, side: int) -> Picture:
+    """The picture with its longer side at most `side` pixels; colours below clear alpha do not bleed into the rest."""
+    from PIL import Image
+
+    scale = side / max(picture.height, picture.width)
+    if scale >= 1:
+        return picture
+    size = tuple(max(1, round(scale * axis)) for axis in (picture.width, picture.height))
+    # Pillow multiplies alpha in before it resizes, and out again afterwards.
+    return Picture.of(np.asarray(Image.fromarray(picture.pixels).resize(size, Image.Resampling.BILINEAR, reducing_gap=1.0)))
+
+
+def _file_bytes(path: str | os.PathLike[str]) -> bytes:
+    """All of a picture file; InputError if it cannot be read or is no regular file."""
+    try:
+        kind = stat.S_IFMT(os.stat(path).st_mode)
+        if kind != stat.S_IFREG:
+            raise InputError(f"the picture {path} cannot be read", received=NO_FILES.get(kind, "no regular file"),
+                             expected="a regular file")
+        with open(path, "rb") as file:
+            data = file.read(MOST_BYTES + 1)
+    except (OSError, ValueError) as error:  # a name with a zero byte is a ValueError
+        raise InputError(f"the picture {path} cannot be read", received=getattr(error, "strerror", None) or str(error),
+                         expected="a file") from error
+    return data
+
+
+def _without_alpha(picture: Picture, grey: int) -> Image:
+    """RGB, laid on grey (0 to 255) where the picture is transparent."""
+    from PIL import Image
+
+    image = Image.fromarray(picture.pixels)
+    if image.mode == "RGB":
+        return image
+    opaque = Image.new("RGB", image.size, (grey,) * 3)
+    opaque.paste(image, mask=image.getchannel("A"))
+    return opaque
+
+
+def _planes(image: Image) -> np.ndarray:
+    """(1, 3, h, w) float32 in [0, 1]."""
+    return np.ascontiguousarray(np.asarray(image, np.float32).transpose(2, 0, 1)[None] / np.float32(255))

@@ -1,1 +1,0 @@
-"""Meshes: the type, checks, decimation, unwrapping, baking and files."""

@@ -1,0 +1,1 @@
+"""A pack: its manifest, its files, its golden inputs."""

@@ -1,0 +1,104 @@
+"""A JSON document read with suspicion: every wrong type, range or missing entry is named."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from ...engines.errors import PackFormat, printable
+
+# Of texts that people write, such as notes on a licence, and of what stands in lists.
+LONGEST_TEXT, LONGEST_LIST = 4000, 4096
+LARGEST_NUMBER = 1e9  # unless an entry has a range of its own
+
+
+class Entry:
+    """One value of the document and where it stands, so that an error can name it."""
+
+    def __init__(self, where: str, value: Any) -> None:
+        self.where, self.value = where, value
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.dict()
+
+    def __getitem__(self, key: str) -> Entry:
+        if key not in self.dict():
+            raise PackFormat(f"{self.where} lacks an entry", expected=key)
+        return Entry(f"{self.where}: {key}", self.value[key])
+
+    def get(self, key: str, default: Any) -> Entry:
+        return self[key] if key in self else Entry(f"{self.where}: {key}", default)
+
+    def dict(self) -> Mapping[str, Any]:
+        return self._of(dict, "an object")
+
+    def items(self) -> list[tuple[str, Entry]]:
+        if len(self.dict()) > LONGEST_LIST:
+            raise PackFormat(f"{self.where} has too many entries", received=str(len(self.value)), expected=f"at most {LONGEST_LIST}")
+        for key in self.value:
+            _check_text(f"{self.where}: a name", key)
+        return [(key, self[key]) for key in self.value]
+
+    def list(self, most: int = LONGEST_LIST) -> list[Entry]:
+        values = self._of(list, "a list")
+        if len(values) > most:
+            raise PackFormat(f"{self.where} is too long", received=f"{len(values)} entries", expected=f"at most {most}")
+        return [Entry(f"{self.where}[{i}]", value) for i, value in enumerate(values)]
+
+    def str(self, key: str, choices: tuple[str, ...] = ()) -> str:
+        entry = self[key]
+        text = entry.text()
+        if choices and text not in choices:
+            raise PackFormat(f"{entry.where} has an unknown value", received=text, expected=" or ".join(choices))
+        return text
+
+    def text(self) -> str:
+        """A string without control characters, so that it can be shown."""
+        _check_text(self.where, self._of(str, "a string"))
+        return self.value
+
+    def int(self, key: str, low: int = 0, high: int = 1 << 53) -> int:
+        """A whole number in a range; the highest is what JSON's numbers hold exactly."""
+        return self[key].whole(low, high)
+
+    def whole(self, low: int, high: int) -> int:
+        number = self._of(int, "a whole number")
+        if isinstance(number, bool) or not low <= number <= high:
+            raise PackFormat(f"{self.where} is out of range", received=_shown(number), expected=f"{low} to {high}")
+        return number
+
+    def bool(self, key: str) -> bool:
+        return self[key]._of(bool, "true or false")
+
+    def float(self, key: str, low: float = -LARGEST_NUMBER, high: float = LARGEST_NUMBER) -> float:
+        return self[key].number(low, high)
+
+    def number(self, low: float = -LARGEST_NUMBER, high: float = LARGEST_NUMBER) -> float:
+        value = self._of((int, float), "a number")
+        if isinstance(value, bool) or isinstance(value, float) and not math.isfinite(value):
+            raise PackFormat(f"{self.where} is not a finite number", received=_shown(value))
+        if not low <= value <= high:
+            raise PackFormat(f"{self.where} is out of range", received=_shown(value), expected=f"{low:g} to {high:g}")
+        return float(value)
+
+    def numbers(self, key: str, low: float = -LARGEST_NUMBER, high: float = LARGEST_NUMBER) -> tuple[float, ...]:
+        return tuple(entry.number(low, high) for entry in self[key].list())
+
+    def _of(self, types: Any, expected: str) -> Any:
+        if not isinstance(self.value, types):
+            raise PackFormat(f"{self.where} has the wrong type", received=type(self.value).__name__,
+                             expected=expected)
+        return self.value
+
+
+def _check_text(where: str, text: str) -> None:
+    if len(text) > LONGEST_TEXT or printable(text) != text or "\n" in text or "\t" in text:
+        raise PackFormat(f"{where} is no text to be shown", received=_shown(text),
+                         expected=f"at most {LONGEST_TEXT} characters, none of them a control character")
+
+
+def _shown(value: Any) -> str:
+    """The value's beginning. A whole number may have more digits than Python likes to write."""
+    shown = f"a number of {value.bit_length()} bits" if isinstance(value, int) and value.bit_length() > 128 else str(value)
+    return shown if len(shown) <= 80 else f"{shown[:80]}..."

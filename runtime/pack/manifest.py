@@ -1,0 +1,233 @@
+"""What `pack.json` says, as frozen dataclasses on one screen; `manifest_reader` reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ...engines import EngineSpec
+from ...engines.errors import PackError
+from ..geometry.shading import Shading
+
+COMMERCIAL_USE = ("yes", "no", "unknown")
+TEXTURE_SOURCES = ("views", "field", "blend")
+
+
+@dataclass(frozen=True)
+class License:
+    """Of the weights. commercial_use : "yes", "no" or "unknown"."""
+
+    id: str
+    commercial_use: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Something that the weights were made from, with its own licence; commercial_use as in `License`, None if not stated."""
+
+    name: str
+    license: str
+    commercial_use: str | None
+
+    def describe(self) -> dict[str, str]:
+        """What is stated, as plain JSON."""
+        stated = {} if self.commercial_use is None else {"commercial_use": self.commercial_use}
+        return {"name": self.name, "license": self.license, **stated}
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """One file of the pack but `pack.json` itself: lower-case hexadecimal SHA-256 and size."""
+
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Component:
+    """One model file.
+
+    precision, compute : "fp32" or "fp16", of the weights as stored and of the arithmetic
+    error : absolute and relative, as measured against PyTorch at export
+    """
+
+    name: str
+    kind: str
+    file: str
+    precision: str
+    compute: str
+    spec: EngineSpec
+    tolerance: float
+    error: Mapping[str, float]
+    parameters: int
+
+    def takes(self, tensor: str) -> bool:
+        """Whether the model has an input of that name: some are there in some packs only."""
+        return self.spec.input(tensor) is not None
+
+    def shape(self, tensor: str) -> tuple[int, ...]:
+        """The shape of an input without open axes; PackError if there is no such input."""
+        found = self.spec.input(tensor)
+        shape = found.resolve({}) if found else None
+        if shape is None:
+            raise PackError(f"component {self.name} lacks an input of a fixed shape", expected=tensor)
+        return shape
+
+
+@dataclass(frozen=True)
+class Text:
+    """length : tokens the text encoder takes, padding included. tokenizer : file name."""
+
+    length: int
+    tokenizer: str
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Steps and guidance where a prompt is to change the look of something given: against a coarse shape that says otherwise."""
+
+    steps: int
+    guidance: float
+
+
+@dataclass(frozen=True)
+class Diffusion:
+    """One denoising loop.
+
+    unconditional : where that half's states come from: "empty" (the empty prompt), "zeros" (no states at all) or
+        "encoder" (the encoder gives both halves)
+    unconditional_coarse : what that half of a refiner sees in place of the coarse views: the "same" latents,
+        "zeros", or a "zero-image" (mid grey) as encoded
+    unconditional_image : as `unconditional`, where a picture steers the prior: "empty" or "zeros". None in packs
+        whose prior follows one thing alone, a prompt or a picture
+    coarse_latents : of a refiner, "target" if the coarse views are encoded as the latents that it draws, else "raw"
+    edit : of a refiner; None where `steps` and `guidance` serve for that too
+    """
+
+    latent_shape: tuple[int, ...]
+    schedule: Mapping[str, Any]
+    steps: int
+    guidance: float
+    unconditional: str
+    unconditional_coarse: str = "same"
+    unconditional_image: str | None = None
+    coarse_latents: str = "target"
+    edit: Edit | None = None
+
+
+@dataclass(frozen=True)
+class Resize:
+    """To a square of `size` pixels; resample : "bicubic" or "bilinear", antialiased, on 8 bits."""
+
+    size: int
+    resample: str
+
+
+@dataclass(frozen=True)
+class PictureInput:
+    """How a picture is prepared: laid on a grey `background` in [0, 1], padded to a square, resized.
+
+    encoder : for the network that understands it; reference : for the one that keeps its details, if there is one
+    ratio : how much of the square the longer side of the object takes
+    """
+
+    background: float
+    encoder: Resize
+    reference: Resize | None
+    ratio: float = 0.85
+
+
+@dataclass(frozen=True)
+class Coarse:
+    """The coarse field: `resolution` cells along a cube of half width `bound`, in Shap-E's axes.
+
+    Vertices are multiplied by `shrink` before their colours are asked for. Into the world's axes:
+    x_world = scale * rotation @ x.
+    """
+
+    resolution: int
+    bound: float
+    rotation: tuple[tuple[float, ...], ...]
+    scale: float
+    shrink: float = 1.0
+
+
+@dataclass(frozen=True)
+class Views:
+    """Cameras of the six views; angles in degrees, `radius` in world units, `background` in [0, 1].
+
+    shading : of coarse views; None for the one that the previews have
+    lit : whether the views that are drawn carry the light of the previews, which a texture made of them then leaves out
+    """
+
+    size: int
+    rows: int
+    columns: int
+    azimuths: tuple[float, ...]
+    elevations: tuple[float, ...]
+    fov: float
+    radius: float
+    background: float
+    shading: Shading | None = None
+    lit: bool = True
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The final field: `resolution` cells along a cube `extent` wide, centred on the origin.
+
+    density_threshold : where the surface of a density field lies; None for a field of signed distances
+    stride : cells between the points that are asked first, a power of two; at 1 every point is asked, so that
+        no part of a field that is not quite a distance is missed
+    """
+
+    resolution: int
+    extent: float
+    density_threshold: float | None = None
+    stride: int = 4
+
+
+@dataclass(frozen=True)
+class Finish:
+    """What a finished mesh has unless the caller asks otherwise: most triangles, and pixels along the texture's side."""
+
+    faces: int
+    texture: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything in `pack.json`; None stands for a section that the recipe of the pack does not need."""
+
+    name: str
+    version: str
+    recipe: str
+    license: License
+    sources: tuple[Source, ...]
+    exporter: str
+    files: Mapping[str, FileEntry]
+    components: Mapping[str, Component]
+    text: Text | None
+    prior_text: Text | None
+    picture: PictureInput | None
+    prior: Diffusion | None
+    refiner: Diffusion | None
+    multiview: Diffusion | None
+    coarse: Coarse | None
+    views: Views
+    reconstructor_view_size: int
+    grid: Grid
+    finish: Finish
+    texture_from: str
+    metres_per_unit: float
+
+    def find(self, kind: str) -> Component | None:
+        """The component of that kind, if the pack has one."""
+        return next((c for c in self.components.values() if c.kind == kind), None)
+
+    def size(self, component: Component) -> int:
+        """Bytes of a component's files, weights beside the model file included."""
+        names = (component.file, f"{component.file}.data")
+        return sum(self.files[name].bytes for name in names if name in self.files)

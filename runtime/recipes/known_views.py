@@ -1,0 +1,133 @@
+"""Views that the user knows: they stay as they are while a loop draws the others around them.
+
+The latents of a known view take the place of the loop's before every step, with as much noise as that step expects, so
+that the network sees them beside the views that it draws (as RePaint does, arXiv 2201.09865, without its repetitions).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...engines.errors import InputError
+from ..geometry.render import grid
+from ..images.crop import bounds
+from ..images.foreground import SOLID
+from ..images.pictures import Picture, prepared
+from ..pack.manifest import Manifest, Resize, Views
+from ..request import Request
+
+TOLERANCE = 10.0  # degrees between a picture's azimuth and that of the view it stands for
+BARE = 0.02  # a pixel this close to the background shows nothing
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """Known views in the latents of a loop.
+
+    latent : (1, c, h, w) float32, of the whole grid; where `mask` is False it has no meaning
+    mask : (1, 1, h, w) bool, True where a view is known
+    """
+
+    latent: np.ndarray
+    mask: np.ndarray
+
+    def into(self, carry: Mapping[str, np.ndarray], level: np.ndarray, noise: np.ndarray) -> dict[str, np.ndarray]:
+        """The carry of a step that takes latents level[0] * x0 + level[1] * noise, the known views in their places."""
+        known = (np.float32(level[0]) * self.latent + np.float32(level[1]) * noise).astype(np.float32)
+        return {"latent": np.where(self.mask, known, carry["latent"]), "previous": np.where(self.mask, self.latent, carry["previous"])}
+
+    def finished(self, latent: np.ndarray) -> np.ndarray:
+        """The latents (1, c, h, w) that a loop ended with, the known views without any noise."""
+        return np.where(self.mask, self.latent, latent)
+
+
+def check_kept(request: Request, pack: Manifest, route: str) -> None:
+    """InputError unless the pack can keep each of the request's views."""
+    if not request.views:
+        return
+    if pack.find("vae_encoder") is None:
+        raise InputError(f"pack {pack.name} keeps no views: it holds no encoder of them", received=f"{len(request.views) + 1} pictures",
+                         expected="one picture")
+    if route == "coarse" and pack.refiner.coarse_latents != "target":
+        raise InputError(f"pack {pack.name} keeps no views: it encodes them in another way than it draws them",
+                         received=f"{len(request.views) + 1} pictures", expected="one picture")
+    known_views(request, pack.views)
+
+
+def known_views(request: Request, views: Views) -> dict[int, Picture]:
+    """The pictures by the number of the view that each stands for. InputError for an azimuth that no view has."""
+    known: dict[int, Picture] = {}
+    for azimuth, picture in request.views:
+        away = [abs((azimuth - each + 180) % 360 - 180) for each in views.azimuths]
+        index = int(np.argmin(away))
+        if away[index] > TOLERANCE:
+            raise InputError(f"no view is drawn at {azimuth:g} degrees from the first picture", received=f"a picture at {azimuth:g}",
+                             expected=f"{', '.join(f'{each:g}' for each in sorted(views.azimuths))}, or at most {TOLERANCE:g} degrees off")
+        if index in known:
+            raise InputError("two pictures stand for the same view", received=f"azimuths near {views.azimuths[index]:g}, twice",
+                             expected="one picture for each azimuth")
+        known[index] = picture
+    return known
+
+
+def known_as(request: Request, views: Views) -> list[str]:
+    """For each picture that is kept, where the view that it stands for is seen from: the user may have stood elsewhere."""
+    return [f"the picture at {azimuth:g} degrees is kept as the view at {views.azimuths[number]:g} degrees, "
+            f"{abs(views.elevations[number]):g} {'above' if views.elevations[number] >= 0 else 'below'} the horizon"
+            for (azimuth, _), number in zip(request.views, known_views(request, views), strict=True)]
+
+
+def as_view(crop: Picture, views: Views, guide: np.ndarray | None = None) -> np.ndarray:
+    """(size, size, 3) float32 in [0, 1]: an object, cut out and in the middle of a square with alpha, as a view shows it.
+
+    guide : (size, size, 3), the coarse shape in that view; the object is laid over it, and else fills the view as it fills `crop`
+    """
+    box = None if guide is None else _box(np.abs(guide - views.background).max(axis=-1) > BARE)
+    solid = _box(crop.pixels[..., 3] >= SOLID) if box is not None else None
+    if box is None or solid is None:
+        return prepared(crop, views.background, Resize(views.size, "bicubic"))[0].transpose(1, 2, 0)
+    scale = max(box[1] - box[0], box[3] - box[2]) / max(solid[1] - solid[0], solid[3] - solid[2])
+    corner = [round((box[k] + box[k + 1]) / 2 - scale * (solid[k] + solid[k + 1]) / 2) for k in (0, 2)]
+    return _laid(crop, scale, corner, views)
+
+
+def put_back(views: np.ndarray, known: Mapping[int, np.ndarray]) -> np.ndarray:
+    """The views (n, size, size, 3) that were drawn, the known ones exactly as they are known."""
+    if not known:
+        return views
+    whole = views.copy()
+    for number, image in known.items():
+        whole[number] = image
+    return whole
+
+
+def grid_of_known(known: Mapping[int, np.ndarray], views: Views) -> np.ndarray:
+    """(rows * size, columns * size, 3) float32: the known views in their places, and nothing between."""
+    nothing = np.full((views.rows * views.columns, views.size, views.size, 3), views.background, np.float32)
+    return grid(put_back(nothing, known), views.rows, views.columns)
+
+
+def tile_mask(known: Mapping[int, np.ndarray], views: Views, latent: tuple[int, ...]) -> np.ndarray:
+    """(1, 1, h, w) bool over latents of shape (1, c, h, w): where the known views lie."""
+    flags = np.array([index in known for index in range(views.rows * views.columns)]).reshape(views.rows, views.columns)
+    high, wide = latent[2] // views.rows, latent[3] // views.columns
+    return np.repeat(np.repeat(flags, high, axis=0), wide, axis=1)[None, None]
+
+
+def _box(solid: np.ndarray) -> tuple[int, int, int, int] | None:
+    """Top, bottom, left, right of what is True in (h, w); None if nothing is."""
+    return bounds(solid) if solid.any() else None
+
+
+def _laid(crop: Picture, scale: float, corner: list[int], views: Views) -> np.ndarray:
+    """(size, size, 3) float32: the crop, scaled, with its top left at `corner` (row, column), on the views' background."""
+    from PIL import Image
+
+    size = tuple(max(1, round(side * scale)) for side in (crop.width, crop.height))
+    image = Image.fromarray(crop.pixels).resize(size, Image.Resampling.BICUBIC)
+    view = Image.new("RGB", (views.size, views.size), (round(255 * views.background),) * 3)
+    view.paste(image.convert("RGB"), (corner[1], corner[0]), image.getchannel("A"))
+    return np.asarray(view, np.float32) / np.float32(255)

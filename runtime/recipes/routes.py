@@ -1,0 +1,87 @@
+"""Which way a pack takes from a request to a mesh, and whether it can.
+
+    text    prompt -> coarse shape -> six views, redrawn -> mesh
+    coarse  picture, and a prompt if there is one -> coarse shape -> six views, redrawn -> mesh
+    views   picture -> six views -> mesh
+    refine  mesh and prompt -> its six views, redrawn -> mesh
+"""
+
+from __future__ import annotations
+
+from ...engines.errors import InputError
+from ..pack.manifest import Diffusion, Manifest
+from ..request import Request
+from ..text.prompt import shorten
+from .known_views import check_kept
+
+
+def choose_route(request: Request, pack: Manifest) -> str:
+    """"text", "coarse", "views" or "refine". InputError if the pack has no use for something that the request holds, or
+    cannot do without what it lacks."""
+    route = _route(request, pack)
+    if request.control is not None and not (route == "views" and _has_control(pack)):
+        raise InputError(f"pack {pack.name} has no ControlNet", received="a control picture", expected="none",
+                         remedy="leave the prompt and the route out" if _has_control(pack) else None)
+    if route in ("views", "refine") and (request.prior_steps, request.prior_guidance) != (None, None):
+        whose = f"pack {pack.name}" if pack.prior is None else f"the route {route} of pack {pack.name}"
+        raise InputError(f"{whose} draws no coarse shape", received="prior_steps or prior_guidance", expected="neither")
+    check_kept(request, pack, route)
+    return route
+
+
+def default_route(pack: Manifest) -> str:
+    """The way of a prompt alone in a pack that reads such prompts, else that of a picture alone."""
+    return "text" if follows_prompts(pack) else picture_routes(pack)[0]
+
+
+def follows_prompts(pack: Manifest) -> bool:
+    """Whether a prompt alone is enough."""
+    steered_by_pictures_alone = pack.find("prior_image_encoder") and not pack.prior.unconditional_image
+    return pack.prior is not None and not steered_by_pictures_alone
+
+
+def picture_routes(pack: Manifest) -> tuple[str, ...]:
+    """The ways from a picture, the one to be preferred first."""
+    ways = (("views", "views_step"), ("coarse", "prior_image_encoder"))
+    return tuple(route for route, kind in ways if pack.find(kind))
+
+
+def drawing_loop(route: str, pack: Manifest) -> Diffusion:
+    """The loop that draws the views."""
+    return pack.multiview if route == "views" else pack.refiner
+
+
+def _route(request: Request, pack: Manifest) -> str:
+    if request.mesh is not None:
+        if pack.refiner is None:
+            raise InputError(f"pack {pack.name} redraws no meshes", received="a mesh", expected=_wants(pack))
+        return "refine"
+    if request.image is None:
+        if not follows_prompts(pack):
+            raise InputError(f"pack {pack.name} makes meshes from pictures", received="a prompt alone", expected="a picture",
+                             remedy="give one with --image")
+        return "text"
+    return _picture_route(request, pack)
+
+
+def _picture_route(request: Request, pack: Manifest) -> str:
+    routes = picture_routes(pack)
+    if not routes:
+        raise InputError(f"pack {pack.name} makes meshes from prompts", received="a picture", expected="a prompt alone")
+    if request.prompt and "coarse" not in routes:
+        raise InputError(f"pack {pack.name} reads no prompts", received=shorten(request.prompt), expected="a picture alone")
+    if request.prompt and request.route == "views":
+        raise InputError("the route views reads no prompts: its network draws what the picture shows",
+                         received=shorten(request.prompt), expected="a picture alone", remedy="leave --route out, or the prompt")
+    if request.route is not None and request.route not in routes:
+        raise InputError(f"pack {pack.name} has no such route", received=request.route, expected=" or ".join(routes))
+    return request.route or ("coarse" if request.prompt else routes[0])
+
+
+def _wants(pack: Manifest) -> str:
+    return "a prompt" if follows_prompts(pack) else "a picture"
+
+
+def _has_control(pack: Manifest) -> bool:
+    step = pack.find("views_step")
+    return step is not None and step.takes("control")

@@ -1,0 +1,124 @@
+"""What a run made: the mesh, the early results, the timings, and where all of it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..engines.files.file_set import write_files
+from .files.formats import check_output, encode
+from .files.gltf.writer import png_bytes
+from .files.placement import Placement
+from .files.stage_files import MARK, marked
+from .geometry.mesh import Mesh
+from .geometry.render import preview
+
+
+@dataclass(frozen=True, eq=False)
+class Cutout:
+    """What was taken for the object of a picture.
+
+    azimuth : degrees from the first picture
+    matte : (h, w) uint8, 255 where the object is
+    crop : (k, k, 4) uint8 sRGB with alpha, the square that the networks look at
+    source : where the matte came from: "alpha", "network", "file" or "none"
+    seconds : that the matte took
+    """
+
+    azimuth: float
+    matte: np.ndarray = field(repr=False)
+    crop: np.ndarray = field(repr=False)
+    source: str
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Stages:
+    """The early results of a run, in world axes (z up, front +x).
+
+    cutouts : what was taken for the object of each picture, the first one first; none without a picture
+    coarse_mesh : with vertex colours, or the mesh to be redrawn; None in a recipe without either
+    coarse_views, views : (n, size, size, 3) float32 sRGB in [0, 1]; no coarse ones without a coarse shape
+    surface : before decimation and texture
+    """
+
+    coarse_mesh: Mesh | None
+    coarse_views: np.ndarray | None
+    views: np.ndarray
+    surface: Mesh
+    cutouts: tuple[Cutout, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Generation:
+    """One finished run.
+
+    mesh : textured, in world axes and units; `save` writes metres, or where the input stood (`placement`), and a GLB in glTF's axes
+    stages : early results
+    timings : seconds; each stage by name, then "loading" (their part for opening model files) and "total"
+    notices : what the user should know
+    provenance : prompt, seed, options, pack, hash, precision, licences; goes into the file
+    metres_per_unit : as the pack says
+    peak_memory : bytes; the most that the process had in each stage. Empty unless the pipeline was opened with `measure_memory`
+    device_memory : bytes; the most of the GPU's memory that its engines held in each stage. Empty where nothing ran on one
+    placement : where the mesh file stood that this was made from, and in which units; None without one
+    """
+
+    mesh: Mesh = field(repr=False)
+    stages: Stages = field(repr=False)
+    timings: Mapping[str, float]
+    notices: tuple[str, ...]
+    provenance: Mapping[str, Any]
+    metres_per_unit: float = 1.0
+    peak_memory: Mapping[str, int] = field(default_factory=dict)
+    device_memory: Mapping[str, int] = field(default_factory=dict)
+    placement: Placement | None = None
+
+    @property
+    def extras(self) -> dict[str, Any]:
+        """`asset.extras` of the GLB: the provenance and the timings, which alone differ from run to run."""
+        return {**self.provenance, "timings": {name: round(s, 4) for name, s in self.timings.items()}}
+
+    def preview(self, size: int = 512) -> np.ndarray:
+        """(size, 2 * size, 3) uint8: the mesh from its front and its back."""
+        return to_bytes(preview(self.mesh, size))
+
+    def save(self, path: str | Path) -> list[Path]:
+        """Write glb, obj, ply or stl, by ending; returns the files, `path` first. OutputError leaves none behind."""
+        files = self.encode(check_output(path))
+        write_files(files)
+        return list(files)
+
+    def encode(self, path: Path) -> dict[Path, bytes]:
+        """The contents of the files that `save` writes."""
+        return self._encode(self.mesh, path)
+
+    def encode_stages(self, folder: Path) -> dict[Path, bytes]:
+        """The early results as files in `folder`: mattes and crops, the meshes, and every view."""
+        files: dict[Path, bytes] = {}
+        for number, cutout in enumerate(self.stages.cutouts):
+            at = f"_{cutout.azimuth:g}" if number else ""
+            files |= {folder / f"matte{at}.png": png_bytes(cutout.matte), folder / f"crop{at}.png": png_bytes(cutout.crop)}
+        for name, mesh in (("coarse.glb", self.stages.coarse_mesh), ("surface.ply", self.stages.surface)):
+            if mesh is not None:
+                files |= self._encode(mesh, folder / name, kept_as=MARK)
+        for name, images in (("coarse_view", self.stages.coarse_views), ("view", self.stages.views)):
+            files |= {folder / f"{name}_{i}.png": png_bytes(to_bytes(image))
+                      for i, image in enumerate(() if images is None else images)}
+        return marked(files)
+
+    def _encode(self, mesh: Mesh, path: Path, **more: str) -> dict[Path, bytes]:
+        """In metres; or, with a mesh file's placement, in its units, whatever those are. more : further extras"""
+        extras = {**self.extras, **more}
+        if self.placement is None:
+            return encode(mesh, path, extras, self.metres_per_unit)
+        return encode(self.placement.restored(mesh), path, extras, 1.0)
+
+
+def to_bytes(image: np.ndarray) -> np.ndarray:
+    """float [0, 1] -> uint8."""
+    return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)

@@ -1,0 +1,1 @@
+"""From a mesh and colours to a texture: unwrap, bake, fill."""

@@ -1,0 +1,56 @@
+"""Memory of the machine and limits of its containers, as both versions of Linux' control groups write them."""
+
+import sys
+
+import pytest
+
+from meshwright.engines.machine import host_memory
+from meshwright.engines.machine.host_memory import available_bytes, limits, total_bytes
+
+GIB = 1 << 30
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="control groups are Linux'")
+
+
+@pytest.fixture
+def groups(tmp_path, monkeypatch):
+    """Writes the files of control groups: the process' own path, then (folder, limit file, limit, used) for each."""
+
+    def write(own, *entries):
+        (tmp_path / "cgroup").write_text(own)
+        for folder, name, limit, used in entries:
+            (tmp_path / "fs" / folder).mkdir(parents=True, exist_ok=True)
+            (tmp_path / "fs" / folder / name).write_text(f"{limit}\n")
+            (tmp_path / "fs" / folder / "memory.stat").write_text(f"{used}\n")
+        monkeypatch.setattr(host_memory, "OWN_GROUP", tmp_path / "cgroup")
+        monkeypatch.setattr(host_memory, "GROUPS", tmp_path / "fs")
+
+    return write
+
+
+def test_without_a_limit(groups):
+    groups("0::/user/app\n", ("user/app", "memory.max", "max", "anon 5"))
+    assert list(limits()) == []
+    meminfo = host_memory.MEMINFO.read_text()
+    assert f"MemTotal: {total_bytes() // 1024}" in " ".join(meminfo.split())
+    assert 0 < available_bytes() < total_bytes()
+
+
+def test_the_tightest_group_around_the_process_counts(groups):
+    groups("0::/user/app\n", ("user/app", "memory.max", 2 * GIB, f"anon {GIB // 2}"), ("user", "memory.max", GIB, f"anon {GIB // 4}"))
+    assert sorted(limits()) == [(GIB, GIB // 4), (2 * GIB, GIB // 2)]
+    assert total_bytes() == GIB and available_bytes() <= GIB - GIB // 4
+
+
+def test_a_full_group_has_nothing_left(groups):
+    groups("0::/\n", (".", "memory.max", GIB, f"anon {2 * GIB}"))
+    assert available_bytes() == 0
+
+
+def test_the_first_version(groups):
+    groups("4:memory:/job\n2:cpuacct:/\n", ("memory/job", "memory.limit_in_bytes", GIB, f"cache 9\ntotal_rss {GIB // 8}"))
+    assert list(limits()) == [(GIB, GIB // 8)] and total_bytes() == GIB
+
+
+def test_files_that_are_not_as_expected(groups):
+    groups("0::/a\n", ("a", "memory.max", "many", "anon 5"), (".", "memory.max", GIB, "file 3"))
+    assert list(limits()) == []

@@ -1,0 +1,21 @@
+"""Every open axis of the packs has a range, and one that is unknown is refused."""
+
+import pytest
+
+from meshwright.engines import EngineSpec, TensorSpec
+from meshwright.engines.errors import PackError
+from meshwright.runtime import Pack
+from meshwright.runtime.backends.build_axes import ranges_of
+
+
+def test_ranges_of_the_bundled_pack():
+    components = Pack.open("props", verify=False).manifest.components
+    found = {name: {axis: str(each) for axis, each in ranges_of(c.spec).items()} for name, c in components.items() if ranges_of(c.spec)}
+    points = {"points": "1:65536:65536"}
+    assert found == {"text_encoder": {"batch": "1:1:2"}, "shap_e_field": points, "field_geometry": points,
+                     "field_weights": {"cubes": "1:8192:8192"}, "field_color": points}
+
+
+def test_an_unknown_axis_is_refused():
+    with pytest.raises(PackError, match="no known range; received frames; expected batch, points, cubes"):
+        ranges_of(EngineSpec((TensorSpec("x", "float32", (1, "frames")),), ()))

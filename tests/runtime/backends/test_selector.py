@@ -1,0 +1,394 @@
+"""What each component runs on: on this machine, and on one with a simulated GPU."""
+
+import json
+import shutil
+import threading
+
+import numpy as np
+import pytest
+
+from meshwright.engines import DeviceArray
+from meshwright.engines.errors import BackendError, DeviceLost, EngineError, OutputError
+from meshwright.engines.files import side_file
+from meshwright.engines.tensorrt import loader as engine_loader
+from meshwright.runtime import Cancelled, InputError, Notice, Pipeline, StageDone, Step
+from meshwright.runtime.backends import selector as backends
+from meshwright.runtime.backends.candidates import Ways
+from meshwright.runtime.cli.build_command import build_missing
+from meshwright.runtime.pack.pack import Pack
+from tests.engines.platforms import TENSORRT_RTX
+from tests.engines.pretend_driver import Card
+from tests.runtime import tiny_pack
+from tests.runtime.simulated_gpu import SimulatedGpu
+
+FAST = {"texture": 64, "faces": 500, "texture_from": "blend"}
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+
+
+@pytest.fixture
+def gpu(monkeypatch, tmp_path):
+    return SimulatedGpu(monkeypatch, tmp_path / "cache")
+
+
+@pytest.fixture(scope="module")
+def engines(tiny, tmp_path_factory):
+    """A cache with an engine for every component of the tiny pack, each checked."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("built")
+        gpu = SimulatedGpu(patch, folder)
+        build_missing(Pack.open(tiny), "auto", quiet=True)
+    assert gpu.built == list(tiny_pack.GRAPHS)
+    return folder
+
+
+@pytest.fixture
+def built(engines, gpu, tmp_path):
+    """The same with those engines."""
+    shutil.copytree(engines, tmp_path / "cache")
+    return gpu
+
+
+def used(pipe):
+    return {name: str(way) for name, way in pipe.models.backends.used.items()}
+
+
+def test_without_a_gpu_everything_runs_on_the_processor(pipe):
+    made = pipe.generate("a red chair", seed=3, **FAST)
+    assert set(used(pipe).values()) == {f"onnxruntime ({CPU})"} and made.notices == ()
+    assert made.provenance["backend"] == "onnxruntime" and made.provenance["providers"] == [CPU]
+    assert "engines" not in made.provenance and made.device_memory == {}
+
+
+@pytest.mark.parametrize("backend", ["tensorrt", "tensorrt-rtx"])
+def test_asked_for_without_a_gpu_it_says_so_once_and_the_processor_serves(tiny, pipe, backend):
+    with Pipeline.open(tiny, threads=1, backend=backend) as asked:
+        made = asked.generate("a red chair", seed=3, **FAST)
+        assert len(made.notices) == 1 and made.notices[0].startswith(f"nothing runs on {backend}: {backend} ")
+        assert asked.generate("a red chair", seed=3, **FAST).notices == ()
+    usual = pipe.generate("a red chair", seed=3, **FAST)
+    np.testing.assert_array_equal(made.mesh.vertices, usual.mesh.vertices)
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"backend": "abacus"}, "the backend is unknown; received 'abacus'; expected auto, onnxruntime, tensorrt, tensorrt-rtx, null"),
+    ({"backend": "tensorrt", "providers": (CPU,)}, "providers are ONNX Runtime's; received backend tensorrt"),
+])
+def test_refused(tiny, options, message):
+    with pytest.raises(InputError, match=message):
+        Pipeline.open(tiny, **options)
+
+
+@TENSORRT_RTX
+def test_with_built_engines_all_of_it_runs_on_them_and_gives_the_same(built, tiny, pipe):
+    with Pipeline.open(tiny, threads=1) as fast:
+        events = list(fast.stream("a red chair", seed=3, **FAST))
+        made = events[-1].generation
+        assert set(used(fast).values()) == {"tensorrt-rtx"} and made.notices == ()
+        fast.generate("a red chair", seed=3, **FAST)
+        held = fast.models.backends.memory.held_bytes
+        fast.generate("a red chair", seed=3, **FAST)
+        assert fast.models.backends.memory.held_bytes == held
+    assert not built.cuda.blocks and 2 <= built.cuda.names().count("begin capture")  # the loops of the prior and of the refiner
+    usual = pipe.generate("a red chair", seed=3, **FAST)
+    for name in ("vertices", "faces", "texture"):
+        np.testing.assert_allclose(getattr(made.mesh, name), getattr(usual.mesh, name), rtol=1e-6, atol=1e-6)
+    assert made.provenance["backend"] == "tensorrt-rtx" and made.provenance["providers"] == []
+    assert set(made.provenance["engines"]) == set(tiny_pack.GRAPHS)
+    assert set(made.device_memory) == set(fast.stages) and made.extras.keys() >= {"engines"}
+    assert all(event.device_bytes > 0 for event in events if isinstance(event, StageDone))
+
+
+@TENSORRT_RTX
+def test_latents_and_planes_stay_on_the_device(built, tiny, monkeypatch):
+    """What the loops draw goes into the decoders, and the planes into every query, without a copy to the host and back."""
+    taken = {}
+
+    def watch(models, kind, *, keep=(), **inputs):
+        taken.setdefault(kind, inputs)
+        return run(models, kind, keep=keep, **inputs)
+
+    from meshwright.runtime.backends.models import Models
+    run = Models.run
+    monkeypatch.setattr(Models, "run", watch)
+    with Pipeline.open(tiny, threads=1) as fast:
+        fast.generate("a red chair", seed=3, **FAST)
+        for kind, name in (("vae_decoder", "latent"), ("shap_e_params", "latent"), ("field_geometry", "planes"), ("field_color", "planes"),
+                           ("shap_e_field", "weight_0")):
+            assert isinstance(taken[kind][name], DeviceArray), kind
+    assert isinstance(taken["reconstructor"]["views"], np.ndarray)
+
+
+@TENSORRT_RTX
+def test_closing_during_a_run_frees_nothing_that_the_gpu_still_writes(built, tiny):
+    """The steps of a loop go on while the caller looks at one of them; the run is ended before its memory goes."""
+    pipe = Pipeline.open(tiny, threads=1)
+    run = pipe.stream("a red chair", prior_steps=300, **FAST)
+    assert next(event for event in run if isinstance(event, Step))
+    cuda = built.cuda
+    pipe.close()
+    assert not [thread for thread in threading.enumerate() if thread.name == "meshwright-steps"]
+    assert cuda.names()[-1] == "close" and not cuda.blocks
+    with pytest.raises(Cancelled, match="the pipeline was closed meanwhile"):
+        next(run)
+    assert pipe.generate("a red chair", **FAST).provenance["backend"] == "tensorrt-rtx"
+    pipe.close()
+    assert cuda.names()[-1] == built.cuda.names()[-1] == "close"
+
+
+@TENSORRT_RTX
+def test_low_memory_gives_the_gpus_memory_back_between_stages(built, tiny, monkeypatch):
+    monkeypatch.setattr("meshwright.runtime.backends.models.Models._is_large", lambda models, kind: True)
+    with Pipeline.open(tiny, threads=1, memory="low") as low:
+        for event in low.stream("a red chair", seed=3, **FAST):
+            if isinstance(event, StageDone):
+                assert low.models._engines == {} and low.models.backends.memory.held_bytes < 16 << 10  # a latent or the planes
+
+
+@TENSORRT_RTX
+def test_without_engines_the_next_best_serves_and_says_how_to_build(gpu, tiny):
+    with Pipeline.open(tiny, threads=1) as pipe:
+        made = pipe.generate("a red chair", seed=3, **FAST)
+        assert set(used(pipe).values()) == {f"onnxruntime ({CPU})"}
+        how, cuda = made.notices
+        assert how == (f"text_encoder does not run on tensorrt-rtx: no engine is built for it; for this and others like it: "
+                       f"meshwright build {tiny} --backend tensorrt-rtx")
+        assert cuda.startswith(f"onnxruntime ({CUDA}) does not work here: this build of ONNX Runtime lacks the provider {CUDA}")
+        assert pipe.generate("a red chair", seed=4, **FAST).notices == () and gpu.cuda is not None
+
+
+@TENSORRT_RTX
+def test_an_engine_that_is_off_is_not_used_and_stays_marked(gpu, tiny, capsys):
+    """Its plan computes what another model of the same shapes does. The next process finds the mark, and does not try it."""
+    gpu.spoil["shap_e_params"] = wrong(tiny, gpu)
+    build_missing(Pack.open(tiny), "auto", quiet=True)
+    said = capsys.readouterr().err
+    assert "shap_e_params is not used on tensorrt-rtx: its engine is off on the golden inputs: relative error " in said
+    for _ in range(2):
+        with Pipeline.open(tiny, threads=1) as pipe:
+            made = pipe.generate("a red chair", seed=3, **FAST)
+            assert used(pipe)["shap_e_params"] == f"onnxruntime ({CPU})" and used(pipe)["refiner_step"] == "tensorrt-rtx"
+            assert any(note.startswith("shap_e_params does not run on tensorrt-rtx: its engine is off") for note in made.notices)
+            assert made.provenance["backend"] == "onnxruntime and tensorrt-rtx"
+
+
+@TENSORRT_RTX
+def test_an_engine_that_nobody_has_checked_is_checked_when_it_is_first_used(gpu, tiny, tmp_path):
+    gpu.spoil["shap_e_params"] = wrong(tiny, gpu)
+    build_missing(Pack.open(tiny), "auto", quiet=True)
+    for verdict in (tmp_path / "cache/engines").glob("*.verdict"):
+        verdict.unlink()
+    with Pipeline.open(tiny, threads=1) as pipe:
+        made = pipe.generate("a red chair", seed=3, **FAST)
+        assert used(pipe)["shap_e_params"] == f"onnxruntime ({CPU})" and used(pipe)["refiner_step"] == "tensorrt-rtx"
+        assert sum("its engine is off" in note for note in made.notices) == 1
+        assert len(list((tmp_path / "cache/engines").glob("*.verdict"))) == len(used(pipe))
+
+
+@TENSORRT_RTX
+@pytest.mark.parametrize(("damage", "reason"), [
+    (lambda path: path.write_bytes(path.read_bytes()[:-3]), "is truncated; received"),
+    (lambda path: path.write_bytes(path.read_bytes()[:-3] + b"abc"), "was altered"),
+    (lambda path: path.write_bytes(b"\0" * 5000), "is no engine of this release"),
+])
+def test_damaged_engines_are_told_of_and_harm_nothing(built, tiny, tmp_path, damage, reason):
+    (engine,) = (tmp_path / "cache/engines").glob("tiny-vae_decoder-*.engine")
+    damage(engine)
+    with Pipeline.open(tiny, threads=1) as pipe:
+        made = pipe.generate("a red chair", seed=3, **FAST)
+        assert used(pipe)["vae_decoder"] == f"onnxruntime ({CPU})" and used(pipe)["refiner_step"] == "tensorrt-rtx"
+    assert any("vae_decoder does not run on tensorrt-rtx" in note and reason in note for note in made.notices)
+    build_missing(Pack.open(tiny), "tensorrt-rtx", quiet=True)
+    assert built.built == ["vae_decoder"]
+
+
+@TENSORRT_RTX
+def test_engines_of_another_card_are_told_of(built, tiny, monkeypatch, tmp_path):
+    SimulatedGpu(monkeypatch, tmp_path / "cache", Card("Another GPU", (12, 0)))
+    with Pipeline.open(tiny, threads=1) as pipe:
+        (note, _) = pipe.generate("a red chair", seed=3, **FAST).notices
+    assert "the engine in the cache does not fit: GPU Another GPU, the engine's is Pretend GPU, compute capability 12.0" in note
+
+
+@TENSORRT_RTX
+def test_a_foreign_engine_in_a_file_of_ours(built, tiny, monkeypatch, capsys):
+    """TensorRT itself refuses it: another build of the library, say. It is built again when engines are built."""
+    monkeypatch.setattr("tests.engines.simulated_tensorrt.MAGIC", b"another plan")
+    with Pipeline.open(tiny, threads=1) as pipe:
+        made = pipe.generate("a red chair", seed=3, **FAST)
+        assert set(used(pipe).values()) == {f"onnxruntime ({CPU})"}
+    assert any("text_encoder does not run on tensorrt-rtx: " in note and "does not load on this machine" in note for note in made.notices)
+    build_missing(Pack.open(tiny), "auto", quiet=False)
+    assert set(built.built) == set(used(pipe)) and "text_encoder-" in capsys.readouterr().err
+    with Pipeline.open(tiny, threads=1) as pipe:
+        assert pipe.generate("a red chair", seed=3, **FAST).provenance["backend"] == "tensorrt-rtx"
+
+
+@TENSORRT_RTX
+def test_a_gpu_that_vanishes_ends_its_run_and_the_next_one_works(built, tiny, pipe):
+    with Pipeline.open(tiny, threads=1) as fast:
+        for event in (stream := fast.stream("a red chair", seed=3, **FAST)):
+            if isinstance(event, StageDone) and event.stage == "coarse views":
+                built.cuda.refuses, built.cuda.breaks = {"execute", "launch"}, True
+                break
+        with pytest.raises(DeviceLost, match="the GPU stopped answering"):
+            list(stream)
+        made = fast.generate("a red chair", seed=3, **FAST)
+        assert set(used(fast).values()) == {"tensorrt-rtx"} and made.notices == ()
+    other = pipe.generate("a red chair", seed=3, **FAST)
+    np.testing.assert_allclose(made.mesh.vertices, other.mesh.vertices, rtol=1e-6, atol=1e-6)
+
+
+@TENSORRT_RTX
+def test_a_gpu_that_stays_away_leaves_the_processor(built, tiny, monkeypatch):
+    def gone():
+        raise BackendError("the GPU cannot be used", received="CUDA_ERROR_ILLEGAL_ADDRESS (700)")
+
+    with Pipeline.open(tiny, threads=1) as fast:
+        fast.prewarm(["text_encoder"])
+        built.cuda.refuses, built.cuda.breaks = {"execute"}, True
+        with pytest.raises(DeviceLost):
+            fast.generate("a red chair", seed=3, **FAST)
+        monkeypatch.setattr("meshwright.engines.cuda.device.Cuda", gone)
+        made = fast.generate("a red chair", seed=3, **FAST)
+        assert set(used(fast).values()) == {f"onnxruntime ({CPU})"}
+    assert any("the GPU cannot be used" in note for note in made.notices)
+
+
+@TENSORRT_RTX
+def test_a_card_that_the_product_does_not_list_is_left_out_unless_asked_for(monkeypatch, tmp_path, tiny, capsys):
+    gpu = SimulatedGpu(monkeypatch, tmp_path / "cache", Card("NVIDIA H200", (9, 0)))
+    build_missing(Pack.open(tiny), "auto", quiet=False)
+    assert gpu.built == [] and "compute capability 9.0 is not among those it lists" in capsys.readouterr().err
+    build_missing(Pack.open(tiny), "tensorrt-rtx", quiet=True)
+    assert len(gpu.built) == len(tiny_pack.GRAPHS)
+    with Pipeline.open(tiny, threads=1) as pipe:
+        pipe.generate("a red chair", seed=3, **FAST)
+        assert set(used(pipe).values()) == {f"onnxruntime ({CPU})"}
+    with Pipeline.open(tiny, threads=1, backend="tensorrt-rtx") as pipe:
+        pipe.generate("a red chair", seed=3, **FAST)
+        assert set(used(pipe).values()) == {"tensorrt-rtx"}
+
+
+@TENSORRT_RTX
+def test_onnxruntime_alone_leaves_tensorrt_out(built, tiny):
+    with Pipeline.open(tiny, threads=1, backend="onnxruntime", providers=(CPU,)) as pipe:
+        events = list(pipe.stream("a red chair", seed=3, **FAST))
+        assert set(used(pipe).values()) == {f"onnxruntime ({CPU})"}
+        assert not any(isinstance(event, Notice) for event in events)
+
+
+@TENSORRT_RTX
+@pytest.mark.parametrize("backend", ["auto", "onnxruntime"])
+def test_the_cuda_provider_runs_what_has_no_engine(gpu, tiny, monkeypatch, backend):
+    """The provider itself is not here: the processor takes its place once the way is chosen."""
+    open_engine, opened = backends.open_engine, {}
+
+    def watch(path, *, providers, memory, **options):
+        opened[path.stem] = (providers, memory)
+        return open_engine(path, providers=(CPU,), **options)
+
+    monkeypatch.setattr(backends, "open_engine", watch)
+    with Pipeline.open(tiny, threads=1, backend=backend) as pipe:
+        made = pipe.generate("a red chair", seed=3, **FAST)
+        assert set(opened.values()) == {((CUDA, CPU), pipe.models.backends.memory)} and gpu.cuda is not None
+        assert set(used(pipe).values()) == {f"onnxruntime ({CUDA})"} and made.provenance["providers"] == [CUDA, CPU]
+        assert [note[:12] for note in made.notices] == (["text_encoder"] if backend == "auto" else [])
+
+
+@TENSORRT_RTX
+def test_a_loop_that_cannot_be_captured_is_told_of(built, tiny, pipe, capfd):
+    built.trt.capturable = False
+    with Pipeline.open(tiny, threads=1) as fast:
+        made = fast.generate("a red chair", seed=3, **FAST)
+    told = [note for note in made.notices if "is launched step by step, without a CUDA graph: " in note]
+    assert [note.split()[0] for note in told] == ["prior_step", "refiner_step"] and capfd.readouterr().err == ""
+    usual = pipe.generate("a red chair", seed=3, **FAST)
+    np.testing.assert_allclose(made.mesh.vertices, usual.mesh.vertices, rtol=1e-6, atol=1e-6)
+
+
+@TENSORRT_RTX
+def test_a_cache_that_can_only_be_read_serves_and_is_asked_again(built, tiny, monkeypatch, tmp_path):
+    """Its engines are checked by each process anew, and a verdict that cannot be kept is no error."""
+    for verdict in (tmp_path / "cache/engines").glob("*.verdict"):
+        verdict.unlink()
+
+    def refuse(*arguments):
+        raise PermissionError("read-only")
+
+    monkeypatch.setattr(side_file.os, "replace", refuse)
+    with Pipeline.open(tiny, threads=1) as pipe:
+        pipe.generate("a red chair", seed=3, **FAST)
+        assert set(used(pipe).values()) == {"tensorrt-rtx"}
+    assert list((tmp_path / "cache/engines").glob("*.verdict")) == []
+
+
+@TENSORRT_RTX
+def test_generate_builds_what_is_missing_when_asked(main, gpu, tmp_path):
+    ended = main("generate", "a red chair", "--pack", "tiny", "--build", "-o", tmp_path / "a.glb", "--texture", 64, "--faces", 500,
+                 "--threads", 1, "--json")
+    assert ended.returncode == 0, ended.stderr
+    assert gpu.built == list(tiny_pack.GRAPHS) and "tiny: 11 of 11 engines built for tensorrt-rtx 1.7" in ended.stderr
+    assert "relative error" in ended.stderr
+    told = json.loads(ended.stdout)
+    assert told["backend"] == "tensorrt-rtx" and min(told["device_memory"].values()) > 0
+    checked = main("verify", "tiny", "--threads", 1)
+    assert checked.returncode == 0 and checked.stdout.count("  on tensorrt-rtx  ok") == len(tiny_pack.GRAPHS)
+
+
+@TENSORRT_RTX
+def test_a_gpu_that_vanishes_in_a_check_leaves_the_other_engines(main, gpu, tiny, tmp_path, monkeypatch):
+    def start():
+        cuda = gpu._start()
+        cuda.refuses, cuda.breaks = {"execute"}, True
+        return cuda
+
+    monkeypatch.setattr("meshwright.engines.cuda.device.Cuda", start)
+    ended = main("build", "tiny", "--backend", "tensorrt-rtx")
+    assert ended.returncode == 1 and gpu.built == list(tiny_pack.GRAPHS)
+    assert "10 of 11 engines built" in ended.stdout and ended.stderr.count("meshwright: the GPU stopped answering") == 1
+    assert not list((tmp_path / "cache/engines").glob("*.verdict"))
+
+
+@TENSORRT_RTX
+def test_what_failed_is_told_of_though_the_disk_fills_up_later(main, gpu, monkeypatch):
+    def refuse(order, out, on_progress, lock):
+        if order.model.stem == "text_encoder":
+            raise EngineError("the range of an open axis")
+        raise OutputError(f"{out} cannot be written", received="No space left on device")
+
+    monkeypatch.setattr(engine_loader, "build_to", refuse)
+    ended = main("build", "tiny", "--backend", "tensorrt-rtx")
+    assert ended.returncode == 2 and "meshwright: the range of an open axis\nmeshwright: " in ended.stderr
+
+
+@TENSORRT_RTX
+def test_a_cache_that_cannot_be_written_keeps_no_mesh_from_being_made(main, gpu, tmp_path, monkeypatch):
+    monkeypatch.setenv("MESHWRIGHT_CACHE", "/proc/nowhere")
+    ended = main("generate", "a red chair", "--pack", "tiny", "--build", "-o", tmp_path / "a.glb", "--texture", 64, "--faces", 500,
+                 "--threads", 1)
+    assert ended.returncode == 0 and (tmp_path / "a.glb").is_file()
+    assert ended.stderr.startswith("note: engines are missing: the engine cache /proc/nowhere/engines cannot be written; received ")
+
+
+def test_a_pack_in_a_folder_whose_name_has_a_space(tiny, tmp_path):
+    folder = shutil.copytree(tiny, tmp_path / "my packs")
+    assert Ways(Pack.open(folder), None).how_to_build("tensorrt") == f'meshwright build "{folder}" --backend tensorrt'
+
+
+def test_build_where_nothing_can_be_built(main, tmp_path):
+    run = ("generate", "a red chair", "--pack", "tiny", "--build", "-o", tmp_path / "a.glb", "--texture", 64, "--threads", 1)
+    ended = main(*run)
+    assert ended.returncode == 0 and ended.stderr.startswith("note: no engines are built: ") and (tmp_path / "a.glb").is_file()
+    refused = main(*run, "--backend", "onnxruntime")
+    assert refused.returncode == 2 and "--build builds engines for TensorRT; received backend onnxruntime" in refused.stderr
+
+
+def wrong(tiny, gpu):
+    """A model with the tensors of `shap_e_params` and other numbers."""
+    import onnx
+
+    text = tiny_pack.PARAMS.replace("(latent) }", "(doubled) }").replace("{ weight_0", "{ doubled = Add(latent, latent) weight_0")
+    model = onnx.parser.parse_model(f'<ir_version: 11, opset_import: ["" : 23]> {text}')
+    path = tiny.parent / "wrong.onnx"
+    onnx.save(model, path)
+    return path

@@ -1,0 +1,62 @@
+"""What a run says on standard error before its first stage: the reading of a large mesh."""
+
+import io
+from pathlib import Path
+
+import pytest
+
+from meshwright.engines.errors import Cancelled
+from meshwright.runtime.cli import progress as module
+from meshwright.runtime.cli.progress import ERASE, Progress
+from meshwright.runtime.files.reader import read_mesh
+
+CUBE_CORNERS = "".join(f"v {x} {y} {z}\n" for x in (0, 1) for y in (0, 1) for z in (0, 1))
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def obj(tmp_path) -> Path:
+    path = tmp_path / "cube.obj"
+    path.write_text(CUBE_CORNERS + "f 1 2 4 3\nf 5 7 8 6\n")
+    return path
+
+
+def test_a_terminal_sees_how_much_is_read():
+    stream = Terminal()
+    show = Progress(stream).reading(Path("in/a\x1b.obj"))
+    show(0.25)
+    assert stream.getvalue() == ERASE + "reading a\\x1b.obj  25 %"
+
+
+def test_elsewhere_a_line_tells_of_a_file_that_took_long(monkeypatch):
+    stream = io.StringIO()
+    monkeypatch.setattr(module, "NOT_WORTH_A_LINE", -1.0)
+    show = Progress(stream).reading(Path("a.obj"))
+    show(0.5)
+    show(1.0)
+    assert stream.getvalue().splitlines() == ["reading a.obj    0.00 s"]
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_a_file_that_is_read_at_once_has_no_line(quiet):
+    stream = io.StringIO()
+    Progress(stream, quiet=quiet).reading(Path("a.obj"))(1.0)
+    assert stream.getvalue() == ""
+
+
+def test_a_mesh_is_whole_when_all_of_it_is_read(obj):
+    told = []
+    assert len(read_mesh(obj, told.append).mesh.faces) == 4
+    assert told == sorted(told) and told[-1] == 1.0 and told.count(1.0) == 1
+
+
+def test_reading_can_be_cancelled(obj):
+    def cancel(done: float) -> None:
+        raise Cancelled("enough")
+
+    with pytest.raises(Cancelled):
+        read_mesh(obj, cancel)
