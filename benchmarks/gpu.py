@@ -28,7 +28,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from meshwright.engines.machine.hardware import Hardware, look
+from meshwright.engines.machine.hardware import Hardware, detect_hardware
 from meshwright.runtime.pack.pack import Pack
 
 from . import gpu_builds, report
@@ -215,7 +215,7 @@ def main(arguments: list[str] | None = None) -> None:
     args = _parse(arguments)
     args.work.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("MESHWRIGHT_CACHE", str(args.work / "cache"))
-    hardware = look()
+    hardware = detect_hardware()
     notes = Notes(args.work / "gpu.json", _fresh(hardware))
     effort = Effort((args.rounds, args.most), args.budget, args.limit, time.monotonic() + args.seconds, args.steps)
     for name in args.pack:

@@ -123,10 +123,10 @@ def _launch_steps(graph: bool, engine: Engine) -> None:
 
 
 def _tensorrt(pack: Pack, product: Product, graph: bool) -> Opened:
-    from meshwright.engines.machine.hardware import look
+    from meshwright.engines.machine.hardware import detect_hardware
     from meshwright.runtime.backends.pack_engines import PackEngines
 
-    memory, engines = _memory(), PackEngines(pack, look())
+    memory, engines = _memory(), PackEngines(pack, detect_hardware())
 
     def make(kind: str) -> Engine:
         component = pack.component(kind)

@@ -152,7 +152,7 @@ class GraphLoop:
         self._buffers.refill(carry)
         self._graph.launch()
         received = self._buffers.result(keep=False)
-        wrong = [name for name, value in expected.items() if not alike(_on_host(value), received[name])]
+        wrong = [name for name, value in expected.items() if not results_match(_on_host(value), received[name])]
         if not wrong:
             return None
         LOG.warning("a CUDA graph of %d steps gives another %s than the steps; it is not used", self._buffers.steps, ", ".join(wrong))
@@ -168,7 +168,7 @@ def _on_host(value: Array) -> np.ndarray:
     return value.numpy() if isinstance(value, DeviceArray) else value
 
 
-def alike(a: np.ndarray, b: np.ndarray) -> bool:
+def results_match(a: np.ndarray, b: np.ndarray) -> bool:
     """Whether two results may come from the same kernels."""
     a, b = a.astype(np.float64), b.astype(np.float64)
     scale = np.abs(a[np.isfinite(a)]).max(initial=0.0)

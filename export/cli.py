@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 BAD_INPUT, FAILED = 2, 1
 PRECISIONS = ("fp32", "fp16", "fp16-compute")
 # What `generate` takes: a pack's own defaults must not be beyond it.
-MOST_STEPS, MOST_GUIDANCE = 1000, 100.0
+MAX_STEPS, MAX_GUIDANCE = 1000, 100.0
 PLACES = "What is no path on this machine is looked for on the Hugging Face hub, as ORG/NAME or ORG/NAME/FILE."
 # What the extra `export` installs, and what they are imported as.
 PACKAGES = ("torch", "diffusers", "transformers", "safetensors", "onnx", "onnxscript", "onnx_ir")
@@ -211,13 +211,13 @@ def _whole(least: int, most: int | None = None) -> Any:
     return whole
 
 
-_steps = _whole(1, MOST_STEPS)
+_steps = _whole(1, MAX_STEPS)
 
 
 def _guidance(text: str) -> float:
     number = _number(float, text)
-    if not 0 <= number <= MOST_GUIDANCE:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and {MOST_GUIDANCE:g}")
+    if not 0 <= number <= MAX_GUIDANCE:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and {MAX_GUIDANCE:g}")
     return number
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from ..engines.errors import PackFormat
 from .diffusion.schedules import make_table
 from .pack.entry import Entry
-from .pack.limits import MOST_GUIDANCE, MOST_LATENTS, MOST_RANK, MOST_STEPS, MOST_TRAIN_STEPS
+from .pack.limits import MAX_GUIDANCE, MAX_LATENTS, MAX_RANK, MAX_STEPS, MAX_TRAIN_STEPS
 from .pack.manifest import Diffusion, Edit
 
 UNCONDITIONAL = ("empty", "zeros", "encoder")
@@ -21,9 +21,9 @@ COARSE_LATENTS = ("target", "raw")
 
 def read_loop(entry: Entry) -> Diffusion:
     """A section such as "prior". PackFormat for one whose schedule cannot be run in the steps that it says."""
-    shape = tuple(axis.whole(1, MOST_LATENTS) for axis in entry["latent_shape"].list(MOST_RANK))
-    if not shape or math.prod(shape) > MOST_LATENTS:
-        raise PackFormat(f"{entry.where}: latent_shape is out of range", received=str(shape), expected=f"1 to {MOST_LATENTS} values")
+    shape = tuple(axis.whole(1, MAX_LATENTS) for axis in entry["latent_shape"].list(MAX_RANK))
+    if not shape or math.prod(shape) > MAX_LATENTS:
+        raise PackFormat(f"{entry.where}: latent_shape is out of range", received=str(shape), expected=f"1 to {MAX_LATENTS} values")
     coarse = entry.str("unconditional_coarse", UNCONDITIONAL_COARSE) if "unconditional_coarse" in entry else "same"
     image = entry.str("unconditional_image", UNCONDITIONAL_IMAGE) if "unconditional_image" in entry else None
     latents = entry.str("coarse_latents", COARSE_LATENTS) if "coarse_latents" in entry else "target"
@@ -38,7 +38,7 @@ def read_loop(entry: Entry) -> Diffusion:
 
 def _strength(entry: Entry) -> tuple[int, float]:
     """Steps and guidance."""
-    return entry.int("steps", 1, MOST_STEPS), entry.float("guidance", 0.0, MOST_GUIDANCE)
+    return entry.int("steps", 1, MAX_STEPS), entry.float("guidance", 0.0, MAX_GUIDANCE)
 
 
 def _schedule(entry: Entry) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def _schedule(entry: Entry) -> dict[str, Any]:
         elif not isinstance(value.value, bool):
             value.number(-1e6, 1e6)
     if "train_steps" in entry:
-        entry.int("train_steps", 2, MOST_TRAIN_STEPS)
+        entry.int("train_steps", 2, MAX_TRAIN_STEPS)
     return dict(entry.dict())
 
 

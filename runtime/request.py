@@ -12,13 +12,13 @@ from .files.reader import MeshFile, check_mesh, read_mesh
 from .geometry.mesh import Mesh
 from .images import MATTES, check_matte
 from .images.pictures import Picture, read_picture
-from .pack.limits import MOST_FACES, MOST_GUIDANCE, MOST_STEPS, TEXTURES
+from .pack.limits import MAX_FACES, MAX_GUIDANCE, MAX_STEPS, TEXTURES
 from .pack.manifest import TEXTURE_SOURCES
 from .text.prompt import check_prompt
 
 ROUTES = ("views", "coarse")
-MOST_PICTURES = 6
-MOST_CONTROL = 10.0
+MAX_PICTURES = 6
+MAX_CONTROL = 10.0
 # Pictures and meshes may be given as files; a request holds what was in them.
 File = str | os.PathLike
 
@@ -94,10 +94,10 @@ class Request:
     def _settle_numbers(self) -> None:
         """Every number in its range, and one of Python's own: a result says them in JSON."""
         self._settle(seed=_whole("seed", self.seed, 0, 2**64 - 1))
-        for name, low, high in (("steps", 1, MOST_STEPS), ("prior_steps", 1, MOST_STEPS), ("faces", 4, MOST_FACES)):
+        for name, low, high in (("steps", 1, MAX_STEPS), ("prior_steps", 1, MAX_STEPS), ("faces", 4, MAX_FACES)):
             if getattr(self, name) is not None:
                 self._settle(**{name: _whole(name, getattr(self, name), low, high)})
-        for name, high in (("guidance", MOST_GUIDANCE), ("prior_guidance", MOST_GUIDANCE), ("control_scale", MOST_CONTROL)):
+        for name, high in (("guidance", MAX_GUIDANCE), ("prior_guidance", MAX_GUIDANCE), ("control_scale", MAX_CONTROL)):
             if getattr(self, name) is not None:
                 self._settle(**{name: _real(name, getattr(self, name), 0.0, high)})
         if self.texture is not None:
@@ -109,8 +109,8 @@ class Request:
         """The first picture is `image`; the others are `views`, with azimuths from it."""
         given = _pairs(self.views)
         count = len(given) + (self.image is not None)
-        if count > MOST_PICTURES:
-            raise InputError("there are too many pictures", received=str(count), expected=f"at most {MOST_PICTURES}")
+        if count > MAX_PICTURES:
+            raise InputError("there are too many pictures", received=str(count), expected=f"at most {MAX_PICTURES}")
         pairs = [_view(azimuth, picture) for azimuth, picture in given]
         if self.image is None and pairs:
             first, image = pairs.pop(0)

@@ -11,7 +11,7 @@ from meshwright.runtime.files.formats import encode
 from tests.runtime import tiny_pack
 
 SMALL = {"steps": 1, "prior_steps": 1, "texture": 64, "faces": 200}
-BLOCK, WARM_BLOCKS, MOST_GROWTH = 10, 4, 48.0  # runs; blocks before the first mark; MiB
+BLOCK, WARM_BLOCKS, MAX_GROWTH = 10, 4, 48.0  # runs; blocks before the first mark; MiB
 JUMPS = (0.0, 0.0, 3600.0, -3600.0, 86400.0 * 400, -86400.0 * 400, -1.8e9, 4e9)
 
 
@@ -62,7 +62,7 @@ class Soak(Kind):
             self.mark = memory, files, threads
             return "warming up"
         grown = memory - self.mark[0]
-        if grown > MOST_GROWTH or files > self.mark[1] or threads > self.mark[2]:
+        if grown > MAX_GROWTH or files > self.mark[1] or threads > self.mark[2]:
             raise Lost(f"grown by {grown:.1f} MiB, {files - self.mark[1]} files and {threads - self.mark[2]} threads in "
                        f"{(self.blocks - WARM_BLOCKS) * BLOCK} runs")
         return next(f"memory grown by less than {limit} MiB" for limit in (1, 4, 16, 48) if grown < limit)

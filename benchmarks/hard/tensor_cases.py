@@ -13,7 +13,7 @@ from meshwright.runtime.lora import read_lora
 
 LAYER = "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q"
 UNDERSCORED = f"lora_unet_{LAYER.replace('.', '_')}"
-MOST_TOUCHED = 1 << 30  # bytes; a pickle may say that one number stands for as many as it likes, which then take no memory
+MAX_TOUCHED = 1 << 30  # bytes; a pickle may say that one number stands for as many as it likes, which then take no memory
 
 
 def safetensors_changed(data: bytes, rng: Random) -> bytes:
@@ -86,7 +86,7 @@ class Checkpoints(Kind):
             files_of(path)
             tensors = read_tensors(path)
             for tensor in tensors.values():
-                if tensor.numel() * tensor.element_size() < MOST_TOUCHED:
+                if tensor.numel() * tensor.element_size() < MAX_TOUCHED:
                     tensor.clone()
             return "read"
         except CheckpointError:

@@ -16,8 +16,8 @@ from random import Random
 from benchmarks.hard.kinds import Kind, Lost
 
 # Address space of a worker, so that a case which fills the memory fails itself and not the machine.
-MOST_ADDRESSES = 24 << 30
-MOST_TOLD = 40
+MAX_ADDRESSES = 24 << 30
+MAX_TOLD = 40
 STARTING = 180.0
 
 
@@ -42,7 +42,7 @@ class Tally:
         self.largest_mib = round(max(self.largest_mib, mib), 1)
         if outcome in ("foreign", "crashes", "hangs", "lost"):
             setattr(self, outcome, getattr(self, outcome) + 1)
-            if len(self.failures) < MOST_TOLD:
+            if len(self.failures) < MAX_TOLD:
                 self.failures.append((number, f"{outcome}: {problem}"))
         else:
             self.outcomes = dict(sorted(Counter({**self.outcomes, outcome: self.outcomes.get(outcome, 0) + 1}).items()))
@@ -108,7 +108,7 @@ def _end(worker: multiprocessing.Process, here: Connection) -> None:
 
 def serve(kind: type[Kind], folder: str, seed: int, told: Connection) -> None:
     """In the worker: one case for each number that comes."""
-    resource.setrlimit(resource.RLIMIT_AS, (MOST_ADDRESSES, MOST_ADDRESSES))
+    resource.setrlimit(resource.RLIMIT_AS, (MAX_ADDRESSES, MAX_ADDRESSES))
     os.environ |= own_environment(Path(folder))
     with open(os.devnull, "w") as nowhere:  # what libraries print in C about files that are broken
         os.dup2(nowhere.fileno(), 1)

@@ -15,7 +15,7 @@ ENDING = ".verdict"
 
 
 @dataclass(frozen=True)
-class Verdict:
+class GoldenResult:
     """Whether an engine may be used.
 
     engine : SHA-256 of the engine; inputs : of the known inputs with their outputs. For any others it says nothing.
@@ -37,24 +37,24 @@ class Verdict:
         return f"relative error {found}, tolerance {self.tolerance:.1e}"
 
 
-def verdict_on(entry: Entry, inputs: str, relative: float, tolerance: float) -> Verdict:
-    """A new verdict. inputs, relative, tolerance : as `Verdict`; relative may be infinite or NaN."""
-    return Verdict(entry.sha256, inputs, relative if math.isfinite(relative) else None, tolerance)
+def verdict_on(entry: Entry, inputs: str, relative: float, tolerance: float) -> GoldenResult:
+    """A new golden result. inputs, relative, tolerance : as `GoldenResult`; relative may be infinite or NaN."""
+    return GoldenResult(entry.sha256, inputs, relative if math.isfinite(relative) else None, tolerance)
 
 
-def read_verdict(entry: Entry, inputs: str, tolerance: float) -> Verdict | None:
+def read_verdict(entry: Entry, inputs: str, tolerance: float) -> GoldenResult | None:
     """The one on this engine, these inputs and this tolerance; None if there is none that can be read."""
     try:
-        found = Verdict(**json.loads(_path(entry).read_text("utf-8")))
+        found = GoldenResult(**json.loads(_path(entry).read_text("utf-8")))
         asked = (found.engine, found.inputs, found.tolerance) == (entry.sha256, inputs, tolerance)
         return found if asked and isinstance(found.relative, float | None) else None
     except (OSError, ValueError, TypeError, RecursionError):
         return None
 
 
-def write_verdict(entry: Entry, verdict: Verdict) -> bool:
+def write_verdict(entry: Entry, golden_result: GoldenResult) -> bool:
     """Keep it; False where the cache's folder cannot be written, so that the next process has to judge again."""
-    return write_whole(_path(entry), json.dumps(asdict(verdict)).encode())
+    return write_whole(_path(entry), json.dumps(asdict(golden_result)).encode())
 
 
 def drop_verdict(entry: Entry) -> None:

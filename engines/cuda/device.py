@@ -33,7 +33,7 @@ class Graph:
 
     def launch(self) -> None:
         """Start it on the stream, without waiting for it. Raises as every method of `Cuda`."""
-        with self._cuda.asked("the CUDA graph did not start"):
+        with self._cuda.translate_errors("the CUDA graph did not start"):
             self._graph.launch(self._cuda.core_stream)
 
     def close(self) -> None:
@@ -65,12 +65,12 @@ class Cuda:
 
     def allocate(self, nbytes: int) -> int:
         """The address of new memory, aligned to 256 bytes at least."""
-        with self.asked(f"no {nbytes:,} bytes of the GPU's memory could be had"):
+        with self.translate_errors(f"no {nbytes:,} bytes of the GPU's memory could be had"):
             return int(self._checked(self._driver.cuMemAlloc(nbytes)))
 
     def free(self, address: int) -> None:
         """Give memory back, after what is under way. Never raises: what cannot be given back is lost with the GPU."""
-        with suppress(BackendError), self.asked("memory could not be given back"):
+        with suppress(BackendError), self.translate_errors("memory could not be given back"):
             self._checked(self._driver.cuMemFree(address))
 
     def upload(self, source: np.ndarray, address: int) -> None:
@@ -78,27 +78,27 @@ class Cuda:
 
         Where the GPU reads pageable memory of the host by itself, a copy that is not waited for would read it later.
         """
-        with self.asked("an array could not be copied to the GPU"):
+        with self.translate_errors("an array could not be copied to the GPU"):
             if source.nbytes:
                 self._checked(self._driver.cuMemcpyHtoDAsync(address, source.ctypes.data, source.nbytes, self.stream))
                 self.core_stream.sync()
 
     def download(self, address: int, target: np.ndarray) -> None:
         """Fill an array in C order from the GPU, and wait for it."""
-        with self.asked("an array could not be copied from the GPU"):
+        with self.translate_errors("an array could not be copied from the GPU"):
             if target.nbytes:
                 self._checked(self._driver.cuMemcpyDtoHAsync(target.ctypes.data, address, target.nbytes, self.stream))
             self.core_stream.sync()
 
     def copy(self, source: int, target: int, nbytes: int) -> None:
         """Copy within the GPU. The two must not overlap."""
-        with self.asked("an array could not be copied on the GPU"):
+        with self.translate_errors("an array could not be copied on the GPU"):
             if nbytes:
                 self._checked(self._driver.cuMemcpyDtoDAsync(target, source, nbytes, self.stream))
 
     def synchronise(self) -> None:
         """Wait until everything that was asked for is done."""
-        with self.asked("the GPU did not finish its work"):
+        with self.translate_errors("the GPU did not finish its work"):
             self.core_stream.sync()
 
     def capture(self, work: Callable[[], None]) -> Graph:
@@ -106,7 +106,7 @@ class Cuda:
 
         `work` must neither allocate nor wait nor copy from or to the host.
         """
-        with self.asked("a CUDA graph could not be captured"):
+        with self.translate_errors("a CUDA graph could not be captured"):
             builder = self.core_stream.create_graph_builder()
             try:
                 builder.begin_building("thread_local")  # other threads may use the GPU meanwhile
@@ -121,7 +121,7 @@ class Cuda:
 
     def end_capture(self) -> None:
         """End a capture that a vendor's library began on the stream, on this thread, and left open when it failed."""
-        with self.asked("a CUDA graph could not be given up"):
+        with self.translate_errors("a CUDA graph could not be given up"):
             if int(self._checked(self._driver.cuStreamIsCapturing(self.stream))):
                 _, graph = self._driver.cuStreamEndCapture(self.stream)  # its status is that of the failure
                 if graph is not None and int(graph):
@@ -129,24 +129,24 @@ class Cuda:
 
     def record(self) -> Any:
         """An event that happens when the work asked for so far is done."""
-        with self.asked("an event could not be recorded"):
+        with self.translate_errors("an event could not be recorded"):
             event = self._device.create_event(self._event_options)
             return self.core_stream.record(event)
 
     def wait(self, event: Any) -> None:
         """Until an event has happened."""
-        with self.asked("the GPU did not finish its work"):
+        with self.translate_errors("the GPU did not finish its work"):
             event.sync()
 
     def milliseconds(self, first: Any, last: Any) -> float:
         """Between two events; waits for the last."""
-        with self.asked("an event did not happen"):
+        with self.translate_errors("an event did not happen"):
             last.sync()
             return float(last - first)
 
     def free_bytes(self) -> tuple[int, int]:
         """Memory of the card that is free, and all of it."""
-        with self.asked("the GPU does not say how much memory is free"):
+        with self.translate_errors("the GPU does not say how much memory is free"):
             status, free, total = self._driver.cuMemGetInfo()
             self._checked((status,))
             return int(free), int(total)
@@ -163,7 +163,7 @@ class Cuda:
             self.core_stream.close()
 
     @contextmanager
-    def asked(self, subject: str) -> Iterator[None]:
+    def translate_errors(self, subject: str) -> Iterator[None]:
         """Around anything that uses the GPU: makes it current on this thread, and turns CUDA's errors into ours.
 
         Errors of Meshwright pass through; what else is raised within becomes BackendError, or DeviceLost.

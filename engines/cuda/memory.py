@@ -70,7 +70,7 @@ class DeviceMemory:
         with self._lock:
             self._peak = self._held()
 
-    def take(self, nbytes: int) -> Block:
+    def allocate_block(self, nbytes: int) -> Block:
         """A block of at least `nbytes`, aligned to 256 bytes; BackendError where there is too little memory."""
         with self._lock:
             if self._closed:
@@ -80,14 +80,14 @@ class DeviceMemory:
             self._used.add(block)
             return block
 
-    def give_back(self, block: Block) -> None:
+    def release(self, block: Block) -> None:
         """Let a block be used again. Never raises."""
         self._returned.append(block)
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype | str) -> DeviceArray:
         """A new array with arbitrary content."""
         nbytes = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
-        return DeviceArray(self, self.take(nbytes), shape, dtype)
+        return DeviceArray(self, self.allocate_block(nbytes), shape, dtype)
 
     def upload(self, array: np.ndarray) -> DeviceArray:
         """A copy of a host array."""
@@ -176,7 +176,7 @@ class DeviceArray:
     def __init__(self, memory: DeviceMemory, block: Block, shape: tuple[int, ...], dtype: np.dtype | str) -> None:
         self.memory, self.shape, self.dtype = memory, tuple(shape), np.dtype(dtype)
         self._block = block
-        self._finalizer = weakref.finalize(self, memory.give_back, block)
+        self._finalizer = weakref.finalize(self, memory.release, block)
         self._finalizer.atexit = False  # the driver takes all memory back with the process
 
     @property

@@ -10,7 +10,7 @@ from .driver import NVML, load
 
 # Stands for a number that is not known.
 UNKNOWN = (1 << 64) - 1
-MOST_PROCESSES = 1024
+MAX_PROCESSES = 1024
 
 
 class _Memory(ctypes.Structure):
@@ -49,7 +49,7 @@ class Nvml:
 
     def process_bytes(self, bus: str, pid: int) -> int:
         """What a process holds of a card's memory, its context included. In a container NVML often knows processes by other ids."""
-        found, count = (_Process * MOST_PROCESSES)(), ctypes.c_uint(MOST_PROCESSES)
+        found, count = (_Process * MAX_PROCESSES)(), ctypes.c_uint(MAX_PROCESSES)
         _check(self._nvml.nvmlDeviceGetComputeRunningProcesses_v3(self._card(bus), ctypes.byref(count), found), "the processes of a GPU")
         used = [each.used for each in found[:count.value] if each.pid == pid and each.used != UNKNOWN]
         if not used:

@@ -21,7 +21,7 @@ from .user_folder import default_folder
 NAME = "file_hashes.json"
 # A file that changed less long ago may change again without its times showing it (2 s on FAT, and clocks differ on a network).
 SETTLED_SECONDS = 3.0
-MOST_FILES = 1024
+MAX_FILES = 1024
 # Raise it when models are checked otherwise: what passed before is then looked at again.
 CHECK = 1
 
@@ -67,7 +67,7 @@ class FileHashes:
     def _merged(self, known: Mapping[str, Any]) -> dict[str, Any]:
         """The newest last; what is beyond the limit is what was hashed longest ago."""
         older = {key: value for key, value in known.items() if key not in self._new}
-        return dict(list({**older, **self._new}.items())[-MOST_FILES:])
+        return dict(list({**older, **self._new}.items())[-MAX_FILES:])
 
 
 def _place() -> Path | None:

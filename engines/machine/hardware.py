@@ -1,6 +1,6 @@
 """What this machine is: processor, memory, GPUs, driver. What cannot be told says why not; nothing here raises.
 
-    look().gpus[0].compute_capability    "9.0", or None, and then look().gpus[0].why_not["compute_capability"]
+    detect_hardware().gpus[0].compute_capability    "9.0", or None, and then detect_hardware().gpus[0].why_not["compute_capability"]
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class _Facts:
         return answer
 
 
-def look() -> Hardware:
+def detect_hardware() -> Hardware:
     """Ask the system and the driver, now."""
     facts = _Facts()
     driver = facts.ask("gpus", Driver)

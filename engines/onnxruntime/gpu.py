@@ -77,7 +77,7 @@ class OnnxRuntimeGpuEngine(OnnxRuntimeEngine):
         return self._thread.submit(self._run_here, inputs, axes, keep).result()
 
     def _run_here(self, inputs: Tensors, axes: Axes, keep: frozenset[str]) -> dict[str, Array]:
-        with self.memory.cuda.asked("the model did not run"), self._counted(f"a run of {axes}"):
+        with self.memory.cuda.translate_errors("the model did not run"), self._counted(f"a run of {axes}"):
             binding = self._session.io_binding()
             placed = {name: value if isinstance(value, DeviceArray) else self.memory.upload(value) for name, value in inputs.items()}
             for name, array in placed.items():
@@ -116,7 +116,7 @@ class OnnxRuntimeGpuEngine(OnnxRuntimeEngine):
         no_graph = f"the shape of {', '.join(unknown)} is known after a run only" if unknown else self._no_graph
         graphs = (self._graphs_made + 1, self._graphs_made + 2)
         self._graphs_made += 2  # a number is never used for other addresses
-        with self.memory.cuda.asked("the scan did not start"):
+        with self.memory.cuda.translate_errors("the scan did not start"):
             empty = {tensor.name: None if tensor.name in unknown else self.memory.empty(tensor.resolve(axes), tensor.dtype)
                      for tensor in others}
             return StepLoop(self._session, self.memory, self._options, (carry, per_step, constants), empty, graphs, no_graph)

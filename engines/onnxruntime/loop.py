@@ -14,7 +14,7 @@ from ..cache.graph_choice import GraphChoice
 from ..cuda.memory import DeviceArray, DeviceMemory
 from ..engine import NEXT, Array, OnStep, Tensors, ignore
 from ..errors import BackendError, DeviceLost
-from ..graph_loop import ROUNDS, alike
+from ..graph_loop import ROUNDS, results_match
 from ..loop_buffers import LoopBuffers
 from ..step_by_step import launch_steps
 
@@ -68,7 +68,7 @@ class StepLoop:
         """Give buffers and graphs back."""
         if self._has_graphs:
             for graph in self._graphs:
-                with suppress(BackendError), self._cuda.asked("a graph could not be given back"):
+                with suppress(BackendError), self._cuda.translate_errors("a graph could not be given back"):
                     self._session.release_captured_graph(graph)
         self._buffers.close()
         for array in self._slots.values():
@@ -78,7 +78,7 @@ class StepLoop:
         launch_steps(self._cuda, steps, lambda i: self._step(i, options[i % 2]), on_step)
 
     def _step(self, i: int, options: Any) -> None:
-        with self._cuda.asked(f"step {i + 1} of {self._buffers.steps} did not run"):
+        with self._cuda.translate_errors(f"step {i + 1} of {self._buffers.steps} did not run"):
             addresses = self._buffers.addresses(i)
             for name, slot in self._slots.items():
                 self._cuda.copy(addresses[name], slot.address, slot.nbytes)
@@ -104,7 +104,7 @@ class StepLoop:
             self._first_steps(self._captured, carry)  # a step's first run with a graph captures it
             self._has_graphs = True
             received = self._first_steps(self._captured, carry)
-            wrong = [name for name, value in expected.items() if not alike(value, received[name])]
+            wrong = [name for name, value in expected.items() if not results_match(value, received[name])]
             return (f"its {', '.join(wrong)} differs from that of the steps", None) if wrong else (None, self._timed(carry))
         except DeviceLost:
             raise

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import ModelFileError
-from .onnx_operators import AXES, DOMAINS, HIGHEST_AXIS, LARGEST_NUMBER, MOST_ELEMENTS, NEWEST_OPSET, NOT_NEGATIVE, OPERATORS, SIZES
+from .onnx_operators import AXES, DOMAINS, HIGHEST_AXIS, LARGEST_NUMBER, MAX_ELEMENTS, NEWEST_OPSET, NOT_NEGATIVE, OPERATORS, SIZES
 from .onnx_spec import spec_in_file
 from .onnx_wire import fields, text, varint, varints
 
@@ -34,7 +34,7 @@ REPEATED = {"node": {NODE_INPUT, NODE_OUTPUT, NODE_ATTRIBUTE, 9}, "attribute": {
 BYTES = {1: 4, 2: 1, 3: 1, 4: 2, 5: 2, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8, 12: 4, 13: 8, 16: 2, 17: 1, 18: 1, 19: 1, 20: 1, 21: 0.5, 22: 0.5}
 PACKED = {FLOATS: 4, DOUBLES: 8, INT32S: 1, INT64S: 1, UINT64S: 1}  # fewest bytes of one value there
 BESIDE_KEYS = {"location", "offset", "length", "checksum"}
-MOST_RANK = 16
+MAX_RANK = 16
 # Small constants are kept while a graph is read, as they may be sizes.
 LARGEST_SIZE_INPUT = 64
 Span = tuple[int, int]
@@ -151,8 +151,8 @@ class _Reader:
         sizes = np.abs(value.astype(np.float64))
         # A range counts from its start to its limit; the others multiply. Zero and -1 stand for lengths of the input.
         count = float(sizes.max(initial=0.0)) if operator in ("Range", "Pad", "OneHot") else float(np.prod(np.maximum(sizes, 1.0)))
-        if not count <= MOST_ELEMENTS:
-            raise self._wrong(f"{operator} to {value.tolist()}", f"at most {MOST_ELEMENTS} values")
+        if not count <= MAX_ELEMENTS:
+            raise self._wrong(f"{operator} to {value.tolist()}", f"at most {MAX_ELEMENTS} values")
 
     def _tensor(self, start: int, end: int, where: str, *, attribute: bool = False) -> np.ndarray | None:
         """Check that a tensor holds as many values as it says; the values, where they are few and may be a size."""
@@ -175,7 +175,7 @@ class _Reader:
             elif number in (SEGMENT, STRINGS):
                 raise self._wrong(where.format(repr(name)) + ", in pieces or of text", "numbers in one piece")
         where = where.format(repr(name))
-        if kind not in BYTES or len(shape) > MOST_RANK:
+        if kind not in BYTES or len(shape) > MAX_RANK:
             raise self._wrong(f"{where}, of type {kind} and rank {len(shape)}", "a type of numbers")
         count = math.prod(shape)
         needed = math.ceil(count * BYTES[kind])

@@ -26,7 +26,7 @@ OPERATORS = frozenset(f"{_ELEMENTWISE} {_REDUCING} {_LAYERS} {_SHAPING}".split()
 # Inputs that say how large the output is, by position. Where they are constants, they are looked at before the model is opened.
 SIZES = {"ConstantOfShape": (0,), "Expand": (1,), "Tile": (1,), "Pad": (1,), "Resize": (2, 3), "Range": (0, 1),
          "CenterCropPad": (1,), "OneHot": (1,), "AffineGrid": (1,)}
-MOST_ELEMENTS = 1 << 27  # of a tensor whose size a model spells out: a gigabyte of the widest type
+MAX_ELEMENTS = 1 << 27  # of a tensor whose size a model spells out: a gigabyte of the widest type
 
 # Whole numbers that name axes are small, all others are no larger than a kernel, a group or a number of outputs can be.
 AXES = frozenset({"axis", "axes", "batch_dims", "perm", "start", "end", "batch_axis", "time_axis", "scan_input_axes"})

@@ -36,7 +36,7 @@ INTERVAL = 0.5
 
 
 @dataclass(frozen=True)
-class Order:
+class BuildRequest:
     """What is to be built.
 
     axes : a range for each open axis of the model; workspace : most bytes of scratch memory, None for TensorRT's own choice
@@ -65,7 +65,7 @@ def workspace_limit(hardware: Hardware) -> int | None:
     return None if free is None else max(free - RESERVE, free // 2)
 
 
-def build_to(order: Order, out: Path, on_progress: OnProgress, lock: int | None = None) -> None:
+def build_to(order: BuildRequest, out: Path, on_progress: OnProgress, lock: int | None = None) -> None:
     """Build an engine into the new file `out`, which holds half an engine, or none, if this raises.
 
     on_progress : called with the share that is done, in [0, 1], twice a second at least; what it raises ends the build at once
@@ -78,7 +78,7 @@ def build_to(order: Order, out: Path, on_progress: OnProgress, lock: int | None 
 
 
 @contextmanager
-def _model(order: Order, out: Path) -> Iterator[Path]:
+def _model(order: BuildRequest, out: Path) -> Iterator[Path]:
     """The model file, or a copy beside `out` with the weights that take the place of its own."""
     if not order.weights:
         yield order.model
@@ -93,7 +93,7 @@ def _model(order: Order, out: Path) -> Iterator[Path]:
         yield copy
 
 
-def _build(order: Order, model: Path, out: Path, on_progress: OnProgress, lock: int | None) -> None:
+def _build(order: BuildRequest, model: Path, out: Path, on_progress: OnProgress, lock: int | None) -> None:
     request = {"parent": os.getpid(), "product": order.product.name, "model": str(model), "out": str(out), "workspace": order.workspace,
                "flags": order.flags, "axes": {name: [each.low, each.best, each.high] for name, each in order.axes.items()}}
     with ExitStack() as stack:

@@ -81,7 +81,7 @@ class Context:
     def launch(self, addresses: Mapping[str, int], scratch: DeviceArray) -> None:
         """Ask the stream for one evaluation. addresses : of every tensor; scratch : of `scratch_bytes` at least."""
         cuda = self._contexts.memory.cuda
-        with cuda.asked("the engine did not start"):
+        with cuda.translate_errors("the engine did not start"):
             self._context.set_device_memory(scratch.address, scratch.nbytes)
             for name, address in addresses.items():
                 if not self._context.set_tensor_address(name, address):

@@ -45,7 +45,7 @@ class TensorRTEngine(Engine):
         self._main: Context | None = None
         self._choices = GraphChoices(plan)
         memory.trim()  # TensorRT takes the weights' memory from the driver
-        with memory.cuda.asked(f"{plan.name} does not load"):
+        with memory.cuda.translate_errors(f"{plan.name} does not load"):
             said = logger(trt)
             self._runtime = trt.Runtime(said)
             engine = load(trt, self._runtime, said, plan, product)
@@ -63,7 +63,7 @@ class TensorRTEngine(Engine):
         engine = self._contexts.engine
         if not engine.refittable:
             return False
-        with self.memory.cuda.asked(f"{self._plan.name} cannot be refitted"):
+        with self.memory.cuda.translate_errors(f"{self._plan.name} cannot be refitted"):
             self.memory.cuda.synchronise()
             self._loops.clear()  # their graphs would use the weights that were there before
             refit(self._trt, engine, self._contexts.said, weights, self._plan.name)
@@ -74,7 +74,7 @@ class TensorRTEngine(Engine):
         if long is not None:
             return self._run_in_parts(inputs, axes, keep, long)
         self._check_least(axes)
-        with self.memory.cuda.asked("the model did not run"):
+        with self.memory.cuda.translate_errors("the model did not run"):
             first = self._main is None
             context = self._main = self._main or self._contexts.make()
             placed = {name: value if isinstance(value, DeviceArray) else self.memory.upload(value) for name, value in inputs.items()}
@@ -93,7 +93,7 @@ class TensorRTEngine(Engine):
         for axis, length in axes.items():
             if length > self._ranges.get(axis, (0, length))[1]:
                 raise TensorError(f"axis {axis!r} of a scan", received=str(length), expected=f"at most {self._ranges[axis][1]}")
-        with self.memory.cuda.asked("the scan did not start"):
+        with self.memory.cuda.translate_errors("the scan did not start"):
             loop = self._loop(carry, per_step, constants, axes)
         try:
             return loop.scan(carry, per_step, constants, on_step, keep)

@@ -12,11 +12,11 @@ from ..cache.cache import DamagedEngine, EngineCache, Entry
 from ..cache.key import NONE, Key
 from ..machine.hardware import Hardware
 from ..onnxruntime.weights import file_bytes
-from .build import Order, build_to
+from .build import BuildRequest, build_to
 
 
 @dataclass(frozen=True)
-class Teller:
+class BuildCallbacks:
     """Where a build says what it does.
 
     note : of something that the user should know, such as why an engine is built again
@@ -35,7 +35,8 @@ class EngineLoader:
     def __init__(self, cache: EngineCache, hardware: Hardware) -> None:
         self.cache, self.hardware = cache, hardware
 
-    def load(self, name: str, order: Order, files: Mapping[str, str], tell: Teller, most: int | None = None) -> tuple[Entry, bool]:
+    def load(self, name: str, order: BuildRequest, files: Mapping[str, str], tell: BuildCallbacks,
+             most: int | None = None) -> tuple[Entry, bool]:
         """The engine, and whether it was built just now.
 
         name : such as "props/refiner_step"; files : SHA-256 of the model's files by name
@@ -61,14 +62,14 @@ class EngineLoader:
                 self.cache.thin_out(name, most)
             return entry, True
 
-    def find(self, name: str, order: Order, files: Mapping[str, str], *, check: bool = True) -> tuple[Entry | None, str | None]:
+    def find(self, name: str, order: BuildRequest, files: Mapping[str, str], *, check: bool = True) -> tuple[Entry | None, str | None]:
         """The engine, if there is one that fits; where there is one that does not, what is wrong with it.
 
         name, order, files : as `load`; check : as `EngineCache.find`
         """
         return self._find(name, make_key(order, files, self.hardware), check=check)
 
-    def estimate(self, order: Order) -> float | None:
+    def estimate(self, order: BuildRequest) -> float | None:
         """Seconds that a build will take, by those of this product that are in the cache; None if there are none.
 
         The same component of an older pack or version counts alone; others by the size of their engines, which are
@@ -98,13 +99,13 @@ class EngineLoader:
         return f"the engine in the cache does not fit: {', '.join(min((key.differences(other) for other in others), key=len))}"
 
 
-def _timed(order: Order, out: Path, tell: Teller, lock: int) -> float:
+def _timed(order: BuildRequest, out: Path, tell: BuildCallbacks, lock: int) -> float:
     started = time.perf_counter()
     build_to(order, out, tell.progress, lock)
     return time.perf_counter() - started
 
 
-def make_key(order: Order, files: Mapping[str, str], hardware: Hardware) -> Key:
+def make_key(order: BuildRequest, files: Mapping[str, str], hardware: Hardware) -> Key:
     """The key of an engine for this machine's first GPU. files : as `Key`."""
     gpu = hardware.gpus[0] if hardware.gpus else None
     return Key(dict(files), order.product.name, order.product.version(), gpu and gpu.name or NONE, gpu and gpu.compute_capability or NONE,

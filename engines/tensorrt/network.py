@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import BackendError, EngineError, ModelFileError
 
 # What the parser says of each node; more than these would not be read.
-MOST_PROBLEMS = 5
+MAX_PROBLEMS = 5
 # The input of an attention layer that its keys are; 0 are the queries and 2 the values.
 KEYS = 1
 
@@ -162,8 +162,8 @@ def _parser_error(trt: ModuleType, parser: Any, path: Path) -> EngineError:
         return ModelFileError(f"{path.name} is no ONNX model", received=_words(errors[0].desc()),
                               remedy="install the pack again")
     told = list(dict.fromkeys(map(_problem, errors)))
-    more = [f"and {len(told) - MOST_PROBLEMS} more"] if len(told) > MOST_PROBLEMS else []
-    return BackendError(f"{path.name} cannot be built", received=" | ".join([*told[:MOST_PROBLEMS], *more]) or "no reason from the parser",
+    more = [f"and {len(told) - MAX_PROBLEMS} more"] if len(told) > MAX_PROBLEMS else []
+    return BackendError(f"{path.name} cannot be built", received=" | ".join([*told[:MAX_PROBLEMS], *more]) or "no reason from the parser",
                         expected="operators that TensorRT takes", remedy="this component runs on ONNX Runtime")
 
 

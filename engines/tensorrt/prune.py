@@ -12,7 +12,7 @@ from ..cache.key import Key, model_hashes
 from ..errors import BackendUnavailable, ModelFileError
 from ..machine.hardware import Hardware
 from ..machine.products import choose
-from .build import Order
+from .build import BuildRequest
 from .builder import REFIT
 from .loader import make_key
 
@@ -73,7 +73,7 @@ def _is_another(entry: Entry, hashes: Callable[[Path], dict[str, str]]) -> bool:
 def _differences(key: Key, model: str, hardware: Hardware) -> Iterator[str]:
     """Those that any engine of the product has here. A product that is not installed now may come back with the same version."""
     try:
-        here = make_key(Order(choose(key.product), Path(model), {}, refittable=REFIT in key.flags), key.files, hardware)
+        here = make_key(BuildRequest(choose(key.product), Path(model), {}, refittable=REFIT in key.flags), key.files, hardware)
     except BackendUnavailable:
         return
     kept = ("axes",) if hardware.gpus else ("axes", "device", "capability", "driver")

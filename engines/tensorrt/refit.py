@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import BackendError
 
-MOST_LISTED = 5
+MAX_LISTED = 5
 BUILD = "an engine with these weights has to be built"
 
 
@@ -37,5 +37,5 @@ def refit(trt: ModuleType, engine: Any, said: Any, weights: Mapping[str, np.ndar
 
 
 def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
-    return ", ".join(sorted(names)[:MOST_LISTED]) + more
+    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+    return ", ".join(sorted(names)[:MAX_LISTED]) + more

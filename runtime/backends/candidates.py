@@ -1,4 +1,4 @@
-"""The ways in which a component can run on this machine, best first, and why better ones are not among them."""
+"""What a component can run on, on this machine, best first, and why better ones are not among them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..pack.pack import Pack, find
 
 if TYPE_CHECKING:
     from ...engines.cache.cache import Entry
-    from ...engines.cache.golden_result import Verdict
+    from ...engines.cache.golden_result import GoldenResult
     from ...engines.machine.hardware import Hardware
     from ...engines.machine.products import Product
     from .pack_engines import PackEngines
@@ -22,16 +22,16 @@ CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
 
 @dataclass(frozen=True)
-class Way:
+class Candidate:
     """backend : as `open_engine` knows it. providers : of ONNX Runtime, in order of preference. entry : TensorRT's engine.
 
-    verdict : what the golden inputs said of that engine, None where they have not been replayed on it
+    golden_result : what the golden inputs said of that engine, None where they have not been replayed on it
     """
 
     backend: str
     providers: tuple[str, ...] = ()
     entry: Entry | None = None
-    verdict: Verdict | None = None
+    golden_result: GoldenResult | None = None
 
     def __str__(self) -> str:
         return f"{self.backend} ({self.providers[0]})" if self.providers else self.backend
@@ -69,7 +69,7 @@ class Machine:
         return cls(hardware, {product: product.not_here(hardware) for product in PRODUCTS}, hardware.no_gpu)
 
 
-class Ways:
+class Candidates:
     """How the components of one pack can run on one machine.
 
     wanted : "auto" for the best there is, or a backend. A product that lists other cards than this machine's is left out
@@ -79,22 +79,22 @@ class Ways:
     def __init__(self, pack: Pack, machine: Machine, wanted: str = "auto") -> None:
         self.pack, self.machine, self.wanted = pack, machine, wanted
 
-    def of(self, component: Component, *, check: Callable[[Entry], bool] = lambda entry: True) -> tuple[list[Way], list[Rejected]]:
-        """The ways, best first and never none; and what would be better, but cannot be used.
+    def of(self, component: Component, *, check: Callable[[Entry], bool] = lambda entry: True) -> tuple[list[Candidate], list[Rejected]]:
+        """The candidates, best first and never none; and what would be better, but cannot be used.
 
         check : whether an engine's bytes are to be compared with its hash, which takes long for a large one
         """
-        ways: list[Way] = []
+        candidates: list[Candidate] = []
         rejected: list[Rejected] = []
         for product in self.machine.products:
             if self.wanted in ("auto", product.name):
                 found = self._engine(product, component, check)
-                (ways if isinstance(found, Way) else rejected).append(found)
+                (candidates if isinstance(found, Candidate) else rejected).append(found)
         if self.machine.cuda is None:
-            ways.append(Way("onnxruntime", (CUDA, CPU)))
+            candidates.append(Candidate("onnxruntime", (CUDA, CPU)))
         else:
             rejected.append(Rejected("onnxruntime", "machine", self.machine.cuda))
-        return [*ways, Way("onnxruntime", (CPU,))], rejected
+        return [*candidates, Candidate("onnxruntime", (CPU,))], rejected
 
     def how_to_build(self, backend: str) -> str:
         """The command that builds what is missing."""
@@ -109,7 +109,7 @@ class Ways:
 
         return PackEngines(self.pack, self.machine.hardware)
 
-    def _engine(self, product: Product, component: Component, check: Callable[[Entry], bool]) -> Way | Rejected:
+    def _engine(self, product: Product, component: Component, check: Callable[[Entry], bool]) -> Candidate | Rejected:
         why = self.machine.products[product]
         if why is None and self.wanted == "auto":
             why = product.not_listed(self.machine.hardware)
@@ -121,15 +121,15 @@ class Ways:
             return Rejected(product.name, "unbuilt", str(error))
         if entry is None:
             return Rejected(product.name, "unbuilt", why)
-        verdict = self.engines.verdict(entry, component)
-        if verdict is not None and not verdict.passed:
-            return Rejected(product.name, "off", off(verdict))
-        return Way(product.name, entry=entry, verdict=verdict)
+        golden_result = self.engines.golden_result(entry, component)
+        if golden_result is not None and not golden_result.passed:
+            return Rejected(product.name, "off", failure_message(golden_result))
+        return Candidate(product.name, entry=entry, golden_result=golden_result)
 
 
-def off(verdict: Verdict) -> str:
-    """Why an engine with that verdict is not used."""
-    return f"its engine is off on the golden inputs: {verdict}"
+def failure_message(golden_result: GoldenResult) -> str:
+    """Why an engine with that golden result is not used."""
+    return f"its results differ from the golden outputs by more than the tolerance: {golden_result}"
 
 
 def _name(pack: Pack) -> str:

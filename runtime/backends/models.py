@@ -127,10 +127,10 @@ class Models:
 
     def provenance(self) -> dict[str, Any]:
         """What the components were run on, as plain JSON: the backends, ONNX Runtime's providers, and TensorRT's engines."""
-        ways = self.backends.used
-        engines = {name: {"backend": way.backend, "sha256": way.entry.sha256} for name, way in sorted(ways.items()) if way.entry}
-        return {"backend": " and ".join(sorted({way.backend for way in ways.values()})),
-                "providers": list(dict.fromkeys(provider for way in ways.values() for provider in way.providers)),
+        candidates = self.backends.used
+        engines = {name: {"backend": each.backend, "sha256": each.entry.sha256} for name, each in sorted(candidates.items()) if each.entry}
+        return {"backend": " and ".join(sorted({candidate.backend for candidate in candidates.values()})),
+                "providers": list(dict.fromkeys(provider for candidate in candidates.values() for provider in candidate.providers)),
                 **({"engines": engines} if engines else {})}
 
     def close(self) -> None:

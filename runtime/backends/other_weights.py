@@ -12,7 +12,7 @@ from ...engines.errors import BackendError, DeviceLost
 from ..pack.golden import Golden, compared
 from ..pack.manifest import Component
 from ..pack.pack import Pack
-from .candidates import Way
+from .candidates import Candidate
 
 if TYPE_CHECKING:
     from ...engines.cache.cache import Entry
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Weights = Mapping[str, np.ndarray]
 
 
-def open_with(way: Way, pack: Pack, component: Component, weights: Weights, memory: DeviceMemory, engines: PackEngines,
+def open_with(candidate: Candidate, pack: Pack, component: Component, weights: Weights, memory: DeviceMemory, engines: PackEngines,
               say: Callable[[str], None], on_build: OnBuild) -> tuple[Engine, Entry]:
     """TensorRT's engine with these weights: refitted where it was built for that, else built anew, which `say` is told. With it,
     what it is in the cache.
@@ -30,7 +30,7 @@ def open_with(way: Way, pack: Pack, component: Component, weights: Weights, memo
     Raises as `EngineLoader.load` and `open_engine` do; BackendError for an engine that is off.
     """
     why = "cannot be refitted"
-    entry = engines.refittable(way.backend, component) or way.entry
+    entry = engines.refittable(candidate.backend, component) or candidate.entry
     engine = engines.open(entry, component, memory)
     try:
         if engine.refit(weights):
@@ -45,8 +45,8 @@ def open_with(way: Way, pack: Pack, component: Component, weights: Weights, memo
         engine.close()
         raise
     engine.close()
-    say(f"the engine of {component.name} on {way.backend} {why}; one with the new weights is built, or taken from the cache")
-    entry = engines.with_weights(way.backend, component, weights, say, on_build)
+    say(f"the engine of {component.name} on {candidate.backend} {why}; one with the new weights is built, or taken from the cache")
+    entry = engines.with_weights(candidate.backend, component, weights, say, on_build)
     return checked(engines.open(entry, component, memory), pack, component, weights), entry
 
 

@@ -10,20 +10,20 @@ import numpy as np
 
 from ...engines import DeviceMemory, Engine, open_engine
 from ...engines.cache.cache import EngineCache, Entry
-from ...engines.cache.golden_result import Verdict, drop_verdict, read_verdict, verdict_on, write_verdict
+from ...engines.cache.golden_result import GoldenResult, drop_verdict, read_verdict, verdict_on, write_verdict
 from ...engines.errors import ModelFileError
 from ...engines.machine.hardware import Hardware
 from ...engines.machine.products import Product, choose
 from ...engines.onnxruntime.weights import weights_hash
-from ...engines.tensorrt.build import Order, workspace_limit
-from ...engines.tensorrt.loader import EngineLoader, Teller
+from ...engines.tensorrt.build import BuildRequest, workspace_limit
+from ...engines.tensorrt.loader import BuildCallbacks, EngineLoader
 from ..pack.golden import FILE, Golden
 from ..pack.manifest import Component
 from ..pack.pack import Pack
 from .build_axes import ranges_of
 
 # Engines of one component, a LoRA and a scale each. Each is as large as the component.
-MOST_WITH_OTHER_WEIGHTS = 4
+MAX_WITH_OTHER_WEIGHTS = 4
 # Called with a component's name and the share of its engine that is built, in [0, 1]; what it raises ends the build.
 OnBuild = Callable[[str, float], None]
 
@@ -53,19 +53,19 @@ class PackEngines:
         order = order_of(self.pack, component, choose(backend))
         return self._find(replace(order, refittable=True), component, lambda entry: True)[0]
 
-    def verdict(self, entry: Entry, component: Component) -> Verdict | None:
+    def golden_result(self, entry: Entry, component: Component) -> GoldenResult | None:
         """What the golden inputs said of an engine; None where they have not been replayed on it."""
         return read_verdict(entry, golden_hash(self.pack), component.tolerance)
 
-    def judge(self, entry: Entry, engine: Engine, component: Component) -> Verdict:
+    def judge(self, entry: Entry, engine: Engine, component: Component) -> GoldenResult:
         """Replay the golden inputs on an engine and keep what they say, where the cache can be written.
 
         Raises what the engine raises, and then keeps nothing: a GPU that fails says nothing of the engine.
         """
         check = self._golden.replay(engine, component)
-        verdict = verdict_on(entry, golden_hash(self.pack), check.relative, check.tolerance)
-        write_verdict(entry, verdict)
-        return verdict
+        golden_result = verdict_on(entry, golden_hash(self.pack), check.relative, check.tolerance)
+        write_verdict(entry, golden_result)
+        return golden_result
 
     def open(self, entry: Entry, component: Component, memory: DeviceMemory) -> Engine:
         """A built engine, ready to run. Raises as `open_engine`.
@@ -87,13 +87,13 @@ class PackEngines:
         """
         order = order_of(self.pack, component, choose(backend), workspace_limit(self.hardware))
         files = files_of(self.pack, component) | {"other weights": weights_hash(weights)}
-        tell = Teller(say, lambda seconds: None, lambda share: on_build(component.name, share))
+        tell = BuildCallbacks(say, lambda seconds: None, lambda share: on_build(component.name, share))
         entry, _ = self.loader.load(f"{engine_name(self.pack, component)} with other weights", replace(order, weights=weights), files, tell,
-                                    most=MOST_WITH_OTHER_WEIGHTS)
+                                    most=MAX_WITH_OTHER_WEIGHTS)
         self.loader.cache.use(entry)
         return entry
 
-    def _find(self, order: Order, component: Component, check: Callable[[Entry], bool]) -> tuple[Entry | None, str | None]:
+    def _find(self, order: BuildRequest, component: Component, check: Callable[[Entry], bool]) -> tuple[Entry | None, str | None]:
         name, files = engine_name(self.pack, component), files_of(self.pack, component)
         entry, why = self.loader.find(name, order, files, check=False)
         if entry is not None and check(entry):
@@ -110,9 +110,9 @@ def engine_name(pack: Pack, component: Component) -> str:
     return f"{pack.manifest.name}/{component.name}"
 
 
-def order_of(pack: Pack, component: Component, product: Product, workspace: int | None = None) -> Order:
+def order_of(pack: Pack, component: Component, product: Product, workspace: int | None = None) -> BuildRequest:
     """What is to be built for a component. PackError for an axis that no recipe knows. workspace : as `Order`."""
-    return Order(product, pack.path(component.file).absolute(), ranges_of(component.spec), workspace)
+    return BuildRequest(product, pack.path(component.file).absolute(), ranges_of(component.spec), workspace)
 
 
 def files_of(pack: Pack, component: Component) -> dict[str, str]:

@@ -13,7 +13,7 @@ from ...engines.cuda.driver import Driver
 from ...engines.errors import BackendUnavailable, DeviceLost, EngineError, InputError, MeshwrightError, OutputError
 from ..pack.manifest import Component
 from ..pack.pack import Pack
-from .candidates import CPU, CUDA, Machine, Rejected, Way, Ways, off
+from .candidates import CPU, CUDA, Candidate, Candidates, Machine, Rejected, failure_message
 from .other_weights import checked, open_with
 
 if TYPE_CHECKING:
@@ -41,11 +41,11 @@ class Backends:
         if providers is not None and wanted in TENSORRT:
             raise InputError("providers are ONNX Runtime's", received=f"backend {wanted}", expected="backend onnxruntime or auto")
         self.pack, self.wanted, self.providers = pack, wanted, providers
-        self.used: dict[str, Way] = {}
-        self._ways: Ways | None = None
+        self.used: dict[str, Candidate] = {}
+        self._candidates: Candidates | None = None
         self._memory: DeviceMemory | None = None
         self._hashed: set[str] = set()
-        self._given_up: set[tuple[str, str]] = set()  # ways, and components: "" for all
+        self._given_up: set[tuple[str, str]] = set()  # candidates, and components: "" for all
         self._said: dict[str, bool] = {}
         self._told_of: set[str] = set()
 
@@ -57,18 +57,18 @@ class Backends:
         on_build : told of an engine that is built for other weights
         Raises what the last way there is raises; for the others there are `notices`.
         """
-        *better, last = self._ways_of(component)
+        *better, last = self._candidates_of(component)
         options = {"threads": threads, "map_weights": map_weights, "keep_scratch": keep_scratch}
-        for way in better:
-            self.used[component.name] = way
+        for candidate in better:
+            self.used[component.name] = candidate
             try:
-                engine = self._open(way, component, weights, options, on_build)
+                engine = self._open(candidate, component, weights, options, on_build)
             except (EngineError, OutputError) as error:  # the latter of a cache that cannot be written
-                self._give_up(way, component, error)
+                self._give_up(candidate, component, error)
                 continue
             if engine is not None:
                 return engine
-            self._given_up.add((str(way), component.name))
+            self._given_up.add((str(candidate), component.name))
         self.used[component.name] = last
         return self._open(last, component, weights, options, on_build)
 
@@ -89,7 +89,7 @@ class Backends:
 
     def retry(self, component: Component) -> None:
         """Try again what could not be used for a component, whose weights have changed."""
-        self._given_up = {(way, name) for way, name in self._given_up if name != component.name}
+        self._given_up = {(candidate, name) for candidate, name in self._given_up if name != component.name}
 
     def trim(self) -> None:
         """Give the GPU's memory back that no engine and no array uses now."""
@@ -98,46 +98,48 @@ class Backends:
 
     def close(self) -> None:
         """Give the GPU's memory back, once the engines are closed. What could not be used is tried again afterwards."""
-        memory, self._memory, self._ways = self._memory, None, None
+        memory, self._memory, self._candidates = self._memory, None, None
         self._given_up.clear()
         if memory is not None:
             memory.close()
 
-    def _ways_of(self, component: Component) -> list[Way]:
+    def _candidates_of(self, component: Component) -> list[Candidate]:
         if self.wanted == "null":
-            return [Way("null")]
+            return [Candidate("null")]
         if self.providers is not None:
-            return [Way("onnxruntime", self.providers)]
+            return [Candidate("onnxruntime", self.providers)]
         if self.wanted not in TENSORRT and not _has_gpu():
-            return [Way("onnxruntime", (CPU,))]
-        if self._ways is None:
-            from ...engines.machine.hardware import look
+            return [Candidate("onnxruntime", (CPU,))]
+        if self._candidates is None:
+            from ...engines.machine.hardware import detect_hardware
 
-            self._ways = Ways(self.pack, Machine.of(look()), self.wanted)
-        ways, rejected = self._ways.of(component, check=self._is_new)
-        self._tell(component, ways, rejected)
-        return [way for way in ways[:-1] if not {(str(way), ""), (str(way), component.name)} & self._given_up] + ways[-1:]
+            self._candidates = Candidates(self.pack, Machine.of(detect_hardware()), self.wanted)
+        candidates, rejected = self._candidates.of(component, check=self._is_new)
+        self._tell(component, candidates, rejected)
+        *better, last = candidates
+        return [each for each in better if not {(str(each), ""), (str(each), component.name)} & self._given_up] + [last]
 
     def _is_new(self, entry: Entry) -> bool:
         """Whether this process has not compared the engine's bytes with its hash yet."""
         return entry.sha256 not in self._hashed
 
-    def _open(self, way: Way, component: Component, weights: Weights | None, options: dict[str, Any], on_build: OnBuild) -> Engine | None:
+    def _open(self, candidate: Candidate, component: Component, weights: Weights | None, options: dict[str, Any],
+              on_build: OnBuild) -> Engine | None:
         """The engine, or None for one of TensorRT that is off. options : of ONNX Runtime."""
-        if way.entry is None:
-            memory = self._spare_memory() if way.providers[:1] == (CUDA,) else None
-            engine = open_engine(self.pack.path(component.file), backend=way.backend, providers=way.providers,
+        if candidate.entry is None:
+            memory = self._spare_memory() if candidate.providers[:1] == (CUDA,) else None
+            engine = open_engine(self.pack.path(component.file), backend=candidate.backend, providers=candidate.providers,
                                  memory=memory, weights=weights, **options)
-            return checked(engine, self.pack, component, weights) if weights and _is_elsewhere(way) else engine
-        self._hashed.add(way.entry.sha256)
+            return checked(engine, self.pack, component, weights) if weights and _is_elsewhere(candidate) else engine
+        self._hashed.add(candidate.entry.sha256)
         if weights:
-            engine, entry = open_with(way, self.pack, component, weights, self._device_memory(), self._ways.engines, self.say,
+            engine, entry = open_with(candidate, self.pack, component, weights, self._device_memory(), self._candidates.engines, self.say,
                                       on_build)
-            self.used[component.name] = replace(way, entry=entry)
+            self.used[component.name] = replace(candidate, entry=entry)
             return engine
-        engine = self._ways.engines.open(way.entry, component, self._device_memory())
+        engine = self._candidates.engines.open(candidate.entry, component, self._device_memory())
         try:
-            if way.verdict is None and not self._passes(engine, way, component):
+            if candidate.golden_result is None and not self._passes(engine, candidate, component):
                 engine.close()
                 return None
         except BaseException:
@@ -145,12 +147,12 @@ class Backends:
             raise
         return engine
 
-    def _passes(self, engine: Engine, way: Way, component: Component) -> bool:
+    def _passes(self, engine: Engine, candidate: Candidate, component: Component) -> bool:
         """Replay the golden inputs on an engine that has not seen them yet, and keep what they say."""
-        verdict = self._ways.engines.judge(way.entry, engine, component)
-        if not verdict.passed:
-            self._tell(component, [], [Rejected(way.backend, "off", off(verdict))])
-        return verdict.passed
+        golden_result = self._candidates.engines.judge(candidate.entry, engine, component)
+        if not golden_result.passed:
+            self._tell(component, [], [Rejected(candidate.backend, "off", failure_message(golden_result))])
+        return golden_result.passed
 
     def _device_memory(self) -> DeviceMemory:
         if self._memory is None:
@@ -166,24 +168,24 @@ class Backends:
         except BackendUnavailable:
             return None
 
-    def _give_up(self, way: Way, component: Component, error: MeshwrightError) -> None:
+    def _give_up(self, candidate: Candidate, component: Component, error: MeshwrightError) -> None:
         """Do not try it again for this component; for any, where the backend itself is what fails."""
         everywhere = isinstance(error, BackendUnavailable | DeviceLost)
-        self._given_up.add((str(way), "" if everywhere else component.name))
-        subject = f"{way} does not work here" if everywhere else f"{component.name} does not run on {way}"
+        self._given_up.add((str(candidate), "" if everywhere else component.name))
+        subject = f"{candidate} does not work here" if everywhere else f"{component.name} does not run on {candidate}"
         self.say(f"{subject}: {error}")
 
-    def _tell(self, component: Component, ways: list[Way], rejected: list[Rejected]) -> None:
+    def _tell(self, component: Component, candidates: list[Candidate], rejected: list[Rejected]) -> None:
         """What the user can do something about, or asked for: an engine that is off, one to be built, a backend that is not here."""
         for each in rejected:
             if each.cause == "off":
                 self.say(f"{component.name} does not run on {each.backend}: {each.why}")
-        if any(way.entry is not None for way in ways):
+        if any(candidate.entry is not None for candidate in candidates):
             return
         for each in rejected:
             if each.cause == "unbuilt":
                 self._once(each.backend, f"{component.name} does not run on {each.backend}: {each.why}; for this and others like it: "
-                                         f"{self._ways.how_to_build(each.backend)}")
+                                         f"{self._candidates.how_to_build(each.backend)}")
             elif each.backend == self.wanted != "onnxruntime":
                 self._once(each.backend, f"nothing runs on {each.backend}: {each.why}")
 
@@ -194,9 +196,9 @@ class Backends:
             self.say(message)
 
 
-def _is_elsewhere(way: Way) -> bool:
+def _is_elsewhere(candidate: Candidate) -> bool:
     """Whether ONNX Runtime runs it on something else than the processor."""
-    return bool(way.providers) and way.providers[0] != CPU
+    return bool(candidate.providers) and candidate.providers[0] != CPU
 
 
 def _has_gpu() -> bool:

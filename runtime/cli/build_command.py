@@ -9,14 +9,14 @@ from dataclasses import replace
 
 from ...engines import DeviceMemory
 from ...engines.cache.cache import EngineCache, Entry
-from ...engines.cache.golden_result import Verdict
+from ...engines.cache.golden_result import GoldenResult
 from ...engines.errors import BackendUnavailable, DeviceLost, EngineError, InputError, ModelFileError, OutputError, PackError, printable
-from ...engines.machine.hardware import Hardware, look
+from ...engines.machine.hardware import Hardware, detect_hardware
 from ...engines.machine.products import PRODUCTS, Product, choose
 from ...engines.tensorrt.build import workspace_limit
-from ...engines.tensorrt.loader import Teller
+from ...engines.tensorrt.loader import BuildCallbacks
 from ...engines.tensorrt.prune import prune
-from ..backends.candidates import off
+from ..backends.candidates import failure_message
 from ..backends.pack_engines import PackEngines, engine_name, files_of, order_of
 from ..backends.selector import TENSORRT
 from ..lora.loras import COMPONENTS as UNETS
@@ -35,7 +35,7 @@ def build(options: Namespace) -> int:
         raise InputError("no pack to build was named", expected="meshwright build PACK")
     product = choose(options.backend)
     product.load()
-    pack, hardware = Pack.open(options.pack), look()
+    pack, hardware = Pack.open(options.pack), detect_hardware()
     pack.require_trust()
     if options.refit and not hardware.gpus:
         raise InputError("--refit builds on a GPU only", received=hardware.no_gpu, remedy="leave it out: each LoRA is then built")
@@ -55,7 +55,7 @@ def build_missing(pack: Pack, wanted: str, *, quiet: bool) -> None:
     """
     if wanted not in ("auto", *TENSORRT):
         raise InputError("--build builds engines for TensorRT", received=f"backend {wanted}", expected=", ".join(("auto", *TENSORRT)))
-    hardware = look()
+    hardware = detect_hardware()
     product = _product_here(None if wanted == "auto" else choose(wanted), hardware)
     if isinstance(product, str):
         print(f"note: no engines are built: {product}", file=sys.stderr)
@@ -121,39 +121,39 @@ class _Build:
         try:
             entry, new = self._built_or_found(component, say)
             try:
-                verdict = self._checked(component, entry, say)
+                golden_result = self._checked(component, entry, say)
             except ModelFileError as error:
                 if new:
                     raise
                 say.note(f"{component.name}: {error}")  # which says that it is built again
                 self.engines.loader.cache.remove(entry.path)
                 entry, new = self._built_or_found(component, say)
-                verdict = self._checked(component, entry, say)
+                golden_result = self._checked(component, entry, say)
         except BackendUnavailable:  # as it would be for every other one
             raise
         except (EngineError, PackError) as error:
             self.failed.append(str(error))
             say.done("failed")
             return
-        if verdict is not None and not verdict.passed:
-            self.failed.append(f"{component.name} is not used on {self.product.name}: {off(verdict)}")
+        if golden_result is not None and not golden_result.passed:
+            self.failed.append(f"{component.name} is not used on {self.product.name}: {failure_message(golden_result)}")
             say.done("failed")
             return
         self._built += new
         say.done(" ".join(filter(None, (f"{entry.seconds:6.1f} s  {entry.bytes / 1e6:8.1f} MB" if new else "is there",
-                                        verdict and f" {verdict}"))))
+                                        golden_result and f" {golden_result}"))))
 
     def _built_or_found(self, component: Component, say: BuildProgress) -> tuple[Entry, bool]:
         order = order_of(self.pack, component, self.product, workspace_limit(self.hardware))
         order = replace(order, refittable=self.refit and component.kind in UNETS)
         return self.engines.loader.load(engine_name(self.pack, component), order, files_of(self.pack, component),
-                                        Teller(say.note, say.start, say.progress))
+                                        BuildCallbacks(say.note, say.start, say.progress))
 
-    def _checked(self, component: Component, entry: Entry, say: BuildProgress) -> Verdict | None:
+    def _checked(self, component: Component, entry: Entry, say: BuildProgress) -> GoldenResult | None:
         """What the golden inputs say of the engine; None where it cannot run, so that whoever uses it first has to ask."""
-        verdict = self.engines.verdict(entry, component)
-        if verdict is not None or self._unchecked is not None:
-            return verdict
+        golden_result = self.engines.golden_result(entry, component)
+        if golden_result is not None or self._unchecked is not None:
+            return golden_result
         try:
             if self._memory is None:
                 from ...engines.cuda.device import Cuda
@@ -199,7 +199,7 @@ def _line(entry: Entry) -> str:
 
 def _prune() -> int:
     cache = EngineCache()
-    gone = prune(cache, look(), lambda holder: print(f"waiting for {holder}, which builds into {cache.folder}", file=sys.stderr))
+    gone = prune(cache, detect_hardware(), lambda holder: print(f"waiting for {holder}, which builds into {cache.folder}", file=sys.stderr))
     for path, why in gone:
         print(f"{path.name}: {why}")
     print(f"{len(gone)} files deleted from {cache.folder}")

@@ -70,8 +70,8 @@ def verify(options: Namespace) -> int:
 
 def _where(pipe: Pipeline, component: str) -> str:
     """What a component was run on, where that was not the processor."""
-    way = pipe.models.backends.used.get(component)
-    return "" if way is None or way.providers[:1] == (CPU,) else f"on {way}  "
+    candidate = pipe.models.backends.used.get(component)
+    return "" if candidate is None or candidate.providers[:1] == (CPU,) else f"on {candidate}  "
 
 
 def packs(options: Namespace) -> int:

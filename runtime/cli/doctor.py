@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ...engines.cache import cache as engine_cache
-from ...engines.machine.hardware import Hardware, look
+from ...engines.machine.hardware import Hardware, detect_hardware
 from ...engines.machine.packages import PACKAGES, Found, Trial
 from ...engines.machine.products import PRODUCTS
 from ..backends.candidates import CUDA
@@ -34,7 +34,7 @@ def examine(packs: Sequence[str] = ()) -> dict[str, Any]:
     folders = [find(name) for name in packs]
     trials = [Trial(package, smallest_model() if package.name == "onnxruntime" else None) for package in PACKAGES]
     try:
-        hardware = look()
+        hardware = detect_hardware()
         unreadable = None if packs else _add_candidates(folders)
         founds = {trial.package.name: trial.end() for trial in trials}
     finally:

@@ -11,7 +11,7 @@ from ...engines.cache.graph_choice import GraphChoices
 from ...engines.errors import MeshwrightError
 from ...engines.machine.hardware import Hardware
 from ...engines.machine.packages import Found
-from ..backends.candidates import CPU, CUDA, Machine, Way, Ways
+from ..backends.candidates import CPU, CUDA, Candidate, Candidates, Machine
 from ..backends.memory_needs import advice, is_large, largest_file, needs
 from ..pack.manifest import Component, Manifest
 from ..pack.pack import BUNDLED, Pack, is_bundled
@@ -29,14 +29,14 @@ def pack_row(folder: Path, onnxruntime: Found, machine: Machine) -> dict[str, An
         pack = Pack.open(folder) if checked else pack
     except (MeshwrightError, OSError) as error:
         return row | {"error": str(error)}
-    manifest, ways = pack.manifest, Ways(pack, machine)
+    manifest, candidates = pack.manifest, Candidates(pack, machine)
     return row | {
         "name": manifest.name, "version": manifest.version, "recipe": manifest.recipe, "sha256": pack.hash, "bytes": pack.bytes,
         "hashes_checked": checked, "trusted": pack.trusted,
         "license": manifest.license.id, "commercial_use": manifest.license.commercial_use,
         "notes": list(manifest.license.notes), "sources": [source.describe() for source in dict.fromkeys(manifest.sources)],
         "memory": memory(manifest, machine.hardware.host.available_bytes),
-        "components": [component_row(manifest, component, onnxruntime, ways) for component in manifest.components.values()]}
+        "components": [component_row(manifest, component, onnxruntime, candidates) for component in manifest.components.values()]}
 
 
 def smallest_model() -> Path | None:
@@ -57,36 +57,38 @@ def memory(manifest: Manifest, available: int | None) -> dict[str, Any]:
             "advice": advice(needed, available), "largest_file": largest_file(manifest)}
 
 
-def component_row(manifest: Manifest, component: Component, onnxruntime: Found, ways: Ways) -> dict[str, Any]:
+def component_row(manifest: Manifest, component: Component, onnxruntime: Found, candidates: Candidates) -> dict[str, Any]:
     """One component, and what would run it today. backend : None where nothing can. engine : TensorRT's, if one fits."""
-    way, why = choice(component, onnxruntime, ways)
+    candidate, why = choice(component, onnxruntime, candidates)
     return {"name": component.name, "kind": component.kind, "bytes": manifest.size(component), "precision": component.precision,
             "compute": component.compute, "parameters": component.parameters, "large": is_large(manifest, component),
-            "backend": way and way.backend, "provider": way and way.providers[0] if way and way.providers else None, "why": why,
-            "engine": engine_row(way) if way and way.entry else None}
+            "backend": candidate and candidate.backend, "why": why,
+            "provider": candidate.providers[0] if candidate and candidate.providers else None,
+            "engine": engine_row(candidate) if candidate and candidate.entry else None}
 
 
-def choice(component: Component, onnxruntime: Found, ways: Ways) -> tuple[Way | None, str]:
+def choice(component: Component, onnxruntime: Found, candidates: Candidates) -> tuple[Candidate | None, str]:
     """What runs a component without further options, as far as that shows without opening it, and why nothing better does."""
     if not onnxruntime.installed or onnxruntime.broken:
         return None, f"every backend needs ONNX Runtime, and it is {'broken' if onnxruntime.installed else 'missing'}"
-    (way, *_), rejected = ways.of(component, check=lambda entry: False)
-    if way.entry is not None:
-        return way, "an engine is built for it, which " + (
-            "is checked with the golden inputs when it is first used" if way.verdict is None else "has passed the golden inputs")
-    why = [f"{each.backend}: {each.why}" for each in rejected] if ways.machine.hardware.gpus else ["there is no GPU"]
+    (candidate, *_), rejected = candidates.of(component, check=lambda entry: False)
+    if candidate.entry is not None:
+        is_new = candidate.golden_result is None
+        checked = "is checked with the golden inputs when it is first used" if is_new else "has passed the golden inputs"
+        return candidate, f"an engine is built for it, which {checked}"
+    why = [f"{each.backend}: {each.why}" for each in rejected] if candidates.machine.hardware.gpus else ["there is no GPU"]
     # The same command builds for each of the components.
-    why += [ways.how_to_build(each.backend) for each in rejected if each.cause == "unbuilt"][:1]
-    if component.compute == "fp16" and way.providers[:1] == (CPU,):
+    why += [candidates.how_to_build(each.backend) for each in rejected if each.cause == "unbuilt"][:1]
+    if component.compute == "fp16" and candidate.providers[:1] == (CPU,):
         why.append("it calculates in half precision, which is slow on a CPU: export with --precision fp16 for one")
-    return way, "; ".join(why) or "it is the best of what is installed"
+    return candidate, "; ".join(why) or "it is the best of what is installed"
 
 
-def engine_row(way: Way) -> dict[str, Any]:
+def engine_row(candidate: Candidate) -> dict[str, Any]:
     """A built engine, what the golden inputs said of it, and which of its loops run as one CUDA graph."""
-    entry, verdict = way.entry, way.verdict
+    entry, golden_result = candidate.entry, candidate.golden_result
     return {"file": entry.path.name, "version": entry.key.version, "bytes": entry.bytes, "build_seconds": entry.seconds,
-            "golden": verdict and {"relative": verdict.relative, "tolerance": verdict.tolerance},
+            "golden": golden_result and {"relative": golden_result.relative, "tolerance": golden_result.tolerance},
             "loops": {loop: asdict(each) for loop, each in GraphChoices(entry.path).all().items()}}
 
 

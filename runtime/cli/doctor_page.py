@@ -99,9 +99,9 @@ def _loops(components: list[dict[str, Any]]) -> Iterator[str]:
         for loop, found in (component["engine"] or {"loops": {}})["loops"].items():
             timed = ", ".join(f"{name} {found[key]:.1f} ms" for name, key in (("graph", "graph_ms"), ("plain", "plain_ms"))
                               if found[key] is not None)
-            way = "one CUDA graph" if found["use_graph"] else "plain launches"
+            candidate = "one CUDA graph" if found["use_graph"] else "plain launches"
             reason = f"; {found['why_not']}" if found["why_not"] else ""
-            yield _line("  loop", f"{component['name']}, {loop}: {way}{f' ({timed})' if timed else ''}{reason}")
+            yield _line("  loop", f"{component['name']}, {loop}: {candidate}{f' ({timed})' if timed else ''}{reason}")
 
 
 def _runs_on(component: dict[str, Any]) -> tuple[str, str, str]:
@@ -110,11 +110,11 @@ def _runs_on(component: dict[str, Any]) -> tuple[str, str, str]:
 
 def _memory(memory: dict[str, Any], available: int | None) -> str:
     """What each `--memory` takes; one figure where they are all the same."""
-    ways = {how: entry["bytes"] for how, entry in memory.items() if isinstance(entry, dict)}
-    if len(set(ways.values())) == 1:
-        taken = f"about {gigabytes(ways['normal'])}"
+    candidates = {how: entry["bytes"] for how, entry in memory.items() if isinstance(entry, dict)}
+    if len(set(candidates.values())) == 1:
+        taken = f"about {gigabytes(candidates['normal'])}"
     else:
-        taken = "about " + ", ".join(f"{gigabytes(count)} with --memory {how}" for how, count in ways.items())
+        taken = "about " + ", ".join(f"{gigabytes(count)} with --memory {how}" for how, count in candidates.items())
     if available is None:
         return f"{taken}; what is available is not known"
     if memory["advice"] is None:

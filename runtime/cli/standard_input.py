@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from ...engines.errors import InputError
-from ..images.pictures import MOST_BYTES, Picture, picture_of
+from ..images.pictures import MAX_BYTES, Picture, picture_of
 
 STANDARD_INPUT = "-"
 NAME = "standard input"
@@ -35,7 +35,7 @@ def _picture() -> Picture:
     try:
         if sys.stdin is None:
             raise ValueError("it is closed")
-        data = sys.stdin.buffer.read(MOST_BYTES + 1)
+        data = sys.stdin.buffer.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         raise InputError(f"the picture {NAME} cannot be read", received=getattr(error, "strerror", None) or str(error),
                          expected="a picture") from error

@@ -19,7 +19,7 @@ from .scene.join import joined
 from .scene.surfaces import GENERATOR, Part, Scene
 
 ENDINGS = (".glb", ".gltf", ".obj")
-MOST_BYTES = 512 << 20
+MAX_BYTES = 512 << 20
 # Of the time that an OBJ file takes, what its text takes; the rest joins its parts.
 OBJ_SHARE = 0.9
 # What the objects that the bundled pack learnt from fill, of a sphere of radius 1.035 that the views show whole.
@@ -138,4 +138,4 @@ def _fault(corners: np.ndarray) -> str | None:
 
 
 def _file_bytes(path: Path) -> bytes:
-    return read_regular(path, f"the mesh {path}", InputError, most=MOST_BYTES)
+    return read_regular(path, f"the mesh {path}", InputError, most=MAX_BYTES)

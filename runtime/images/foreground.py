@@ -11,8 +11,8 @@ from .pictures import Picture, resized
 
 MATTES = ("auto", "alpha", "none")
 SOLID = 128  # alpha from here on counts as the object
-LEAST_SIDE = 8  # pixels; below that nothing can be told of an object
-LEAST_SHARE = 0.001  # of a picture's pixels: less than that is dust, not an object
+MIN_SIDE = 8  # pixels; below that nothing can be told of an object
+MIN_SHARE = 0.001  # of a picture's pixels: less than that is dust, not an object
 # A real matte leaves much of the picture's border clear; rounded corners and shadows of windows do not.
 CLEAR_BORDER = 0.1
 CLEAR_SHARE = 0.01
@@ -43,9 +43,9 @@ def check_matte(matte: object) -> None:
 
 def check_picture(picture: Picture) -> None:
     """InputError for a picture in which no object could be found, whatever is done."""
-    if min(picture.width, picture.height) < LEAST_SIDE:
+    if min(picture.width, picture.height) < MIN_SIDE:
         raise InputError("the picture is too small", received=f"{picture.width} by {picture.height} pixels",
-                         expected=f"at least {LEAST_SIDE} by {LEAST_SIDE}")
+                         expected=f"at least {MIN_SIDE} by {MIN_SIDE}")
 
 
 def has_real_alpha(picture: Picture) -> bool:
@@ -53,7 +53,7 @@ def has_real_alpha(picture: Picture) -> bool:
     if picture.pixels.shape[2] == 3:
         return False
     solid = picture.pixels[..., 3] >= SOLID
-    if solid.mean() < LEAST_SHARE and (picture.pixels[..., 3] < 255).all():
+    if solid.mean() < MIN_SHARE and (picture.pixels[..., 3] < 255).all():
         raise InputError("the picture has no foreground", received="a picture that is transparent nearly everywhere",
                          expected="an object in it")
     border = np.concatenate([solid[0], solid[-1], solid[1:-1, 0], solid[1:-1, -1]])
@@ -82,7 +82,7 @@ def matte_from(file: Picture, picture: Picture) -> np.ndarray:
 
 def require_object(matte: np.ndarray, what: str) -> None:
     """InputError, which says `what` found nothing, unless `matte` (h, w) uint8 holds an object."""
-    if (matte >= SOLID).mean() < LEAST_SHARE:
+    if (matte >= SOLID).mean() < MIN_SHARE:
         raise InputError("the picture has no foreground", received=what, expected="an object in front of a background",
                          remedy="give a picture with alpha, or a matte with --matte FILE")
 

@@ -14,7 +14,7 @@ from .matting_network import SaliencyNetwork
 from .pictures import Picture, resized, shrunk
 
 # Longer side in pixels: no pack's network looks at a picture that closely.
-MOST_SIDE = 1536
+MAX_SIDE = 1536
 
 
 class Matting:
@@ -27,7 +27,7 @@ class Matting:
         self._network: SaliencyNetwork | None = None
 
     def foreground(self, picture: Picture, matte: str | Picture = "auto") -> Foreground:
-        """Cut the object out. A picture of more than `MOST_SIDE` pixels is made smaller first.
+        """Cut the object out. A picture of more than `MAX_SIDE` pixels is made smaller first.
 
         matte : "auto" takes the picture's alpha if that is a real matte, else asks the network; "alpha" takes it
             in any case; "none" takes the picture as it is, background and all; a picture is the matte itself, white
@@ -37,7 +37,7 @@ class Matting:
         started = time.perf_counter()
         check_matte(matte)
         check_picture(picture)
-        picture = shrunk(picture, MOST_SIDE)
+        picture = shrunk(picture, MAX_SIDE)
         found, source = self._matte(picture, matte)
         rgba = np.dstack([picture.pixels[..., :3], found])
         return Foreground(rgba, found, source, time.perf_counter() - started)

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageFile import ImageFile
 
-MOST_PIXELS = 200_000_000
+MAX_PIXELS = 200_000_000
 # A file of a few hundred bytes can ask for gigabytes of memory: above 16 megapixels, there must be something in it.
-MOST_PIXELS_A_BYTE, FREE_PIXELS = 4096, 16_000_000
+MAX_PIXELS_A_BYTE, FREE_PIXELS = 4096, 16_000_000
 ANIMATED = "the picture is an animation; its first frame is used"
 # What Pillow raises for broken files is not limited to one class, and a host may turn warnings into errors.
 BROKEN = (OSError, ValueError, SyntaxError, EOFError, OverflowError, LookupError, TypeError, AttributeError, struct.error, Warning)
@@ -54,7 +54,7 @@ def decoded(data: bytes, name: str, *, profile: bool) -> tuple[np.ndarray, tuple
         return _pixels(data, name, profile)
     except DecompressionBombError as error:
         raise InputError(f"the picture {name} is too large", received=str(error),
-                         expected=f"at most {MOST_PIXELS // 1_000_000} megapixels") from error
+                         expected=f"at most {MAX_PIXELS // 1_000_000} megapixels") from error
     except BROKEN as error:
         raise InputError(f"{name} is no picture that can be read", received=f"{len(data)} bytes, {error}",
                          expected=f"a whole {READS} file") from error
@@ -112,12 +112,12 @@ def _opener(kind: str) -> type[ImageFile]:
 
 def _check_size(width: int, height: int, size: int, name: str) -> None:
     """InputError for more pixels than are read, or than a file of `size` bytes can mean."""
-    if width * height > MOST_PIXELS:
+    if width * height > MAX_PIXELS:
         raise InputError(f"the picture {name} is too large", received=f"{width} by {height} pixels",
-                         expected=f"at most {MOST_PIXELS // 1_000_000} megapixels")
-    if width * height > max(FREE_PIXELS, MOST_PIXELS_A_BYTE * size):
+                         expected=f"at most {MAX_PIXELS // 1_000_000} megapixels")
+    if width * height > max(FREE_PIXELS, MAX_PIXELS_A_BYTE * size):
         raise InputError(f"the picture {name} is far larger than its file", received=f"{width} by {height} pixels in {size} bytes",
-                         expected=f"at most {MOST_PIXELS_A_BYTE} pixels a byte")
+                         expected=f"at most {MAX_PIXELS_A_BYTE} pixels a byte")
 
 
 def _is_animated(opened: _Opened) -> bool:

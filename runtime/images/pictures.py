@@ -12,12 +12,12 @@ import numpy as np
 
 from ...engines.errors import InputError
 from ..pack.manifest import Resize
-from .picture_decoding import MOST_PIXELS, decoded
+from .picture_decoding import MAX_PIXELS, decoded
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-MOST_BYTES = 4 * MOST_PIXELS  # as many as a file without any compression has
+MAX_BYTES = 4 * MAX_PIXELS  # as many as a file without any compression has
 # What is no regular file: reading it may wait forever, or never end.
 NO_FILES = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device",
             stat.S_IFSOCK: "a socket"}
@@ -74,9 +74,9 @@ def picture_of(data: bytes, name: str, *, profile: bool = False) -> Picture:
     name : for messages
     profile : convert the colours of an ICC profile; False takes the values as they stand, as glTF says for its pictures
     """
-    if len(data) > MOST_BYTES:
-        raise InputError(f"the picture {name} is too large", received=f"more than {MOST_BYTES // 1_000_000} MB",
-                         expected=f"at most {MOST_PIXELS // 1_000_000} megapixels")
+    if len(data) > MAX_BYTES:
+        raise InputError(f"the picture {name} is too large", received=f"more than {MAX_BYTES // 1_000_000} MB",
+                         expected=f"at most {MAX_PIXELS // 1_000_000} megapixels")
     pixels, notices = decoded(data, name, profile=profile)
     return Picture(pixels, hashlib.sha256(data).hexdigest(), notices)
 
@@ -141,7 +141,7 @@ def _file_bytes(path: str | os.PathLike[str]) -> bytes:
             raise InputError(f"the picture {path} cannot be read", received=NO_FILES.get(kind, "no regular file"),
                              expected="a regular file")
         with open(path, "rb") as file:
-            data = file.read(MOST_BYTES + 1)
+            data = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:  # a name with a zero byte is a ValueError
         raise InputError(f"the picture {path} cannot be read", received=getattr(error, "strerror", None) or str(error),
                          expected="a file") from error

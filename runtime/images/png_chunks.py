@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"CgBI")
-MOST_PROFILE = 16 << 20  # bytes of an ICC profile, unpacked; profiles of presses have 2 MB
-MOST_TEXT = 1 << 20  # bytes of a text that is looked at for the way up
+MAX_PROFILE = 16 << 20  # bytes of an ICC profile, unpacked; profiles of presses have 2 MB
+MAX_TEXT = 1 << 20  # bytes of a text that is looked at for the way up
 GREY, RGB, PALETTE = 0, 2, 3  # colour types
 XMP, RAW_EXIF = b"XML:com.adobe.xmp", b"Raw profile type exif"
 SRGB_CODE_POINTS = (1, 13)  # primaries and transfer function of a cICP chunk (ITU-T H.273)
@@ -93,16 +93,16 @@ def _unpacked_profile(body: bytes) -> bytes:
     _, _, rest = body.partition(b"\0")
     if rest[:1] != b"\0":  # the one way of compression that there is
         return b""
-    return _unpacked(rest[1:], MOST_PROFILE)
+    return _unpacked(rest[1:], MAX_PROFILE)
 
 
 def _note_text(png: Png, kind: bytes, body: memoryview) -> None:
     """Take a text that may say which way is up; all others are passed over, however large."""
-    name, _, text = bytes(body[:MOST_TEXT + 256]).partition(b"\0")
+    name, _, text = bytes(body[:MAX_TEXT + 256]).partition(b"\0")
     if name == XMP and kind == b"iTXt" and text[:1] == b"\0":
         png.xmp = text
     elif name == RAW_EXIF and kind != b"iTXt" and png.exif is None:
-        png.exif = _from_hexadecimal(text if kind == b"tEXt" else _unpacked(text[1:], MOST_TEXT))
+        png.exif = _from_hexadecimal(text if kind == b"tEXt" else _unpacked(text[1:], MAX_TEXT))
 
 
 def _from_hexadecimal(text: bytes) -> bytes | None:

@@ -36,7 +36,7 @@ MATRIX = re.compile(r"(?P<layer>.+?)\.(?:lora_(?P<peft>[AB])(?:\.default)?|(?:lo
                     r"|lora_(?P<under>down|up))\.weight\Z")
 ALPHA = re.compile(r"(?P<layer>.+?)(?:\.lora)?\.alpha\Z")
 NOTES = "lora_adapter_metadata"  # where diffusers keeps the settings of PEFT's adapter
-MOST_LISTED = 5
+MAX_LISTED = 5
 LARGEST_FLOAT = sys.float_info.max
 
 
@@ -88,8 +88,8 @@ def read_lora(path: str | Path) -> Lora:
 
 def listed(names: list[str]) -> str:
     """Some of them, and how many there are."""
-    more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
-    return ", ".join(names[:MOST_LISTED]) + more
+    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+    return ", ".join(names[:MAX_LISTED]) + more
 
 
 def _sorted(tensors: Mapping[str, np.ndarray]) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, float], list[str]]:

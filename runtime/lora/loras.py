@@ -102,5 +102,5 @@ class Loras:
         except MeshwrightError as error:
             raise BackendError(f"{kind} does not run again without its LoRA", received=str(error)) from error
         if not check.passed:
-            raise BackendError(f"without its LoRA, {kind} is off on the golden inputs", received=f"relative error {check.relative:.2g}",
-                               expected=f"at most {check.tolerance:.2g}")
+            raise BackendError(f"without its LoRA, the results of {kind} differ from the golden outputs",
+                               received=f"relative error {check.relative:.2g}", expected=f"at most {check.tolerance:.2g}")

@@ -16,7 +16,7 @@ from ...engines.errors import InputError
 
 LENGTH = 8
 LONGEST_HEADER = 8 << 20
-MOST_RANK = 16
+MAX_RANK = 16
 DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
 
@@ -58,7 +58,7 @@ def _tensor(data: bytes, start: int, name: str, entry: Mapping[str, Any]) -> np.
         raise ValueError(f"tensor {name!r} of type {kind}, where {', '.join(DTYPES)} are read")
     if any(isinstance(n, bool) or not isinstance(n, int) or n < 0 for n in (*shape, low, high)):
         raise ValueError(f"tensor {name!r} with shape {shape} at {low}, {high}")
-    if len(shape) > MOST_RANK:
+    if len(shape) > MAX_RANK:
         raise ValueError(f"tensor {name!r} of {len(shape)} axes")
     count, dtype = math.prod(shape), np.dtype(DTYPES[kind])
     if high - low != count * dtype.itemsize or start + high > len(data):

@@ -18,8 +18,8 @@ from ...engines.files.regular_file import open_regular
 
 FILE = "golden.npz"
 LARGEST_FILE = 1 << 30
-MOST_ARRAYS, MOST_BYTES = 4096, 512 << 20  # of all arrays that are unpacked at a time
-MOST_RANK, ENDING = 16, ".npy"
+MAX_ARRAYS, MAX_BYTES = 4096, 512 << 20  # of all arrays that are unpacked at a time
+MAX_RANK, ENDING = 16, ".npy"
 HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
@@ -30,17 +30,17 @@ class GoldenArchive:
         self._path = path
         with self._opened() as archive:
             found = archive.infolist()
-            if len(found) > MOST_ARRAYS or len({each.filename for each in found}) < len(found):
+            if len(found) > MAX_ARRAYS or len({each.filename for each in found}) < len(found):
                 raise PackFormat(f"{FILE} holds too many arrays, or one of them twice", received=str(len(found)),
-                                 expected=f"at most {MOST_ARRAYS}")
+                                 expected=f"at most {MAX_ARRAYS}")
             self.names = tuple(each.filename.removesuffix(ENDING) for each in found if each.filename.endswith(ENDING))
 
     def read(self, names: Collection[str]) -> dict[str, np.ndarray]:
         """Those arrays, which the archive has."""
         with self._opened() as archive:
             total = sum(archive.getinfo(name + ENDING).file_size for name in names)
-            if total > MOST_BYTES:
-                raise PackFormat(f"{FILE} unpacks to too much", received=f"{total} bytes", expected=f"at most {MOST_BYTES}")
+            if total > MAX_BYTES:
+                raise PackFormat(f"{FILE} unpacks to too much", received=f"{total} bytes", expected=f"at most {MAX_BYTES}")
             return {name: _array(archive, name) for name in names}
 
     @contextmanager
@@ -62,7 +62,7 @@ def _array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
         if version not in HEADERS:
             raise ValueError(f"{name} is of version {version}")
         shape, in_columns, dtype = HEADERS[version](stream)
-        if dtype.kind not in "fiub" or len(shape) > MOST_RANK:
+        if dtype.kind not in "fiub" or len(shape) > MAX_RANK:
             raise ValueError(f"{name} holds {dtype} of rank {len(shape)}, where numbers are read")
         if any(length < 0 for length in shape) or stream.tell() + math.prod(shape) * dtype.itemsize != info.file_size:
             raise ValueError(f"{name} is an array {dtype} {shape} in {info.file_size} bytes")

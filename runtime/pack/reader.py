@@ -24,15 +24,15 @@ from .limits import (
     FOV,
     HIGHEST_ELEVATION,
     LENGTH,
-    MOST_COMPONENTS,
-    MOST_FACES,
-    MOST_NOTES,
-    MOST_RANK,
-    MOST_TENSOR,
-    MOST_TENSORS,
-    MOST_TOKENS,
-    MOST_VIEW,
-    MOST_VIEWS,
+    MAX_COMPONENTS,
+    MAX_FACES,
+    MAX_NOTES,
+    MAX_RANK,
+    MAX_TENSOR,
+    MAX_TENSORS,
+    MAX_TOKENS,
+    MAX_VIEW,
+    MAX_VIEWS,
     RESOLUTION,
     STRIDE,
     TEXTURES,
@@ -99,7 +99,7 @@ def _manifest(root: Entry) -> Manifest:
         components=_components(root["components"]),
         text=text, prior_text=prior_text, picture=picture, prior=prior, refiner=refiner, multiview=multiview, coarse=coarse,
         views=_views(root["views"], drawn_lit="choices" not in root),
-        reconstructor_view_size=root["reconstructor"].int("view_size", 1, MOST_VIEW),
+        reconstructor_view_size=root["reconstructor"].int("view_size", 1, MAX_VIEW),
         grid=_grid(root["grid"]), finish=_finish(root.get("finish", {})),
         texture_from=root.str("texture_from", TEXTURE_SOURCES), metres_per_unit=root.get("metres_per_unit", 1.0).number(*LENGTH))
 
@@ -113,7 +113,7 @@ def _name(entry: Entry, key: str) -> str:
 
 
 def _license(entry: Entry) -> License:
-    notes = tuple(note.text() for note in entry.get("notes", []).list(MOST_NOTES))
+    notes = tuple(note.text() for note in entry.get("notes", []).list(MAX_NOTES))
     return License(entry.str("id"), entry.str("commercial_use", COMMERCIAL_USE), notes)
 
 
@@ -136,8 +136,8 @@ def _file(name: str, entry: Entry) -> FileEntry:
 
 
 def _components(entry: Entry) -> dict[str, Component]:
-    if len(entry.dict()) > MOST_COMPONENTS:
-        raise PackFormat(f"{entry.where} has too many entries", received=str(len(entry.value)), expected=f"at most {MOST_COMPONENTS}")
+    if len(entry.dict()) > MAX_COMPONENTS:
+        raise PackFormat(f"{entry.where} has too many entries", received=str(len(entry.value)), expected=f"at most {MAX_COMPONENTS}")
     return {name: _component(name, value) for name, value in entry.items()}
 
 
@@ -150,27 +150,27 @@ def _component(name: str, entry: Entry) -> Component:
 
 
 def _tensors(entry: Entry) -> tuple[TensorSpec, ...]:
-    tensors = tuple(_tensor(tensor) for tensor in entry.list(MOST_TENSORS))
+    tensors = tuple(_tensor(tensor) for tensor in entry.list(MAX_TENSORS))
     if len({tensor.name for tensor in tensors}) < len(tensors):
         raise PackFormat(f"{entry.where} names a tensor twice")
     return tensors
 
 
 def _tensor(entry: Entry) -> TensorSpec:
-    shape = tuple(_axis(axis) for axis in entry["shape"].list(MOST_RANK))
-    if math.prod(axis for axis in shape if isinstance(axis, int)) > MOST_TENSOR:
-        raise PackFormat(f"{entry.where}: shape is out of range", received=str(shape), expected=f"at most {MOST_TENSOR} values")
+    shape = tuple(_axis(axis) for axis in entry["shape"].list(MAX_RANK))
+    if math.prod(axis for axis in shape if isinstance(axis, int)) > MAX_TENSOR:
+        raise PackFormat(f"{entry.where}: shape is out of range", received=str(shape), expected=f"at most {MAX_TENSOR} values")
     return TensorSpec(_name(entry, "name"), entry.str("dtype", DTYPES), shape)
 
 
 def _axis(entry: Entry) -> int | str:
     if isinstance(entry.value, bool) or not isinstance(entry.value, int | str):
         raise PackFormat(f"{entry.where} is not an axis", received=type(entry.value).__name__, expected="a length or a name")
-    return entry.text() if isinstance(entry.value, str) else entry.whole(1, MOST_TENSOR)
+    return entry.text() if isinstance(entry.value, str) else entry.whole(1, MAX_TENSOR)
 
 
 def _text(entry: Entry) -> Text:
-    return Text(entry.int("length", 3, MOST_TOKENS), entry.str("tokenizer"))
+    return Text(entry.int("length", 3, MAX_TOKENS), entry.str("tokenizer"))
 
 
 def _picture(entry: Entry) -> PictureInput:
@@ -182,7 +182,7 @@ def _picture(entry: Entry) -> PictureInput:
 
 
 def _resize(entry: Entry) -> Resize:
-    return Resize(entry.int("size", 1, MOST_VIEW), entry.str("resample", RESAMPLE))
+    return Resize(entry.int("size", 1, MAX_VIEW), entry.str("resample", RESAMPLE))
 
 
 def _fraction(entry: Entry, key: str) -> float:
@@ -207,10 +207,10 @@ def _views(entry: Entry, drawn_lit: bool) -> Views:
     """drawn_lit : for packs of older exporters, which do not say whether drawn views carry our light. Those of published
     checkpoints, whose networks draw light of their own, are told by the exporter's choices in them.
     """
-    rows, columns = entry.int("rows", 1, MOST_VIEWS), entry.int("columns", 1, MOST_VIEWS)
-    if rows * columns > MOST_VIEWS:
-        raise PackFormat(f"{entry.where} are too many", received=f"{rows} by {columns}", expected=f"at most {MOST_VIEWS}")
-    views = Views(entry.int("size", 8, MOST_VIEW), rows, columns, entry.numbers("azimuths", *ANGLE), entry.numbers("elevations", -90, 90),
+    rows, columns = entry.int("rows", 1, MAX_VIEWS), entry.int("columns", 1, MAX_VIEWS)
+    if rows * columns > MAX_VIEWS:
+        raise PackFormat(f"{entry.where} are too many", received=f"{rows} by {columns}", expected=f"at most {MAX_VIEWS}")
+    views = Views(entry.int("size", 8, MAX_VIEW), rows, columns, entry.numbers("azimuths", *ANGLE), entry.numbers("elevations", -90, 90),
                   entry.float("fov", *FOV), entry.float("radius", *LENGTH), _fraction(entry, "background"),
                   _shading(entry["shading"]) if "shading" in entry else None,
                   entry.bool("lit") if "lit" in entry else drawn_lit)
@@ -245,7 +245,7 @@ def _finish(entry: Entry) -> Finish:
     texture = entry.int("texture") if "texture" in entry else 1024
     if texture not in TEXTURES:
         raise PackFormat(f"{entry.where}: texture is out of range", received=str(texture), expected="a power of two from 64 to 8192")
-    return Finish(entry.int("faces", 4, MOST_FACES) if "faces" in entry else 10_000, texture)
+    return Finish(entry.int("faces", 4, MAX_FACES) if "faces" in entry else 10_000, texture)
 
 
 def _check_files(manifest: Manifest) -> None:

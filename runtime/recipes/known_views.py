@@ -24,7 +24,7 @@ BARE = 0.02  # a pixel this close to the background shows nothing
 
 
 @dataclass(frozen=True, eq=False)
-class Kept:
+class KnownViews:
     """Known views in the latents of a loop.
 
     latent : (1, c, h, w) float32, of the whole grid; where `mask` is False it has no meaning

@@ -17,7 +17,7 @@ from ..diffusion.noise import normal
 from ..diffusion.schedules import Table, make_table
 from ..events import Event, Notice, StageDone, StageStarted
 from ..pack.manifest import Diffusion
-from .known_views import Kept
+from .known_views import KnownViews
 from .stepping import OnStep, stepwise
 
 T = TypeVar("T")
@@ -54,7 +54,7 @@ def encode_image(models: Models, kind: str, image: np.ndarray, *, seed: int, str
 
 def denoise(models: Models, kind: str, loop: Diffusion, *, stage: str, stream: str, seed: int, steps: int | None,
             guidance: float | None, constants: Mapping[str, Array],
-            noises: Mapping[str, str] | None = None, kept: Kept | None = None) -> Stage[Array]:
+            noises: Mapping[str, str] | None = None, kept: KnownViews | None = None) -> Stage[Array]:
     """Draw a latent with the step model `kind`: one scan over the rows of the schedule's table.
 
     stream : names the noise, so that no two loops of one seed share any
@@ -83,7 +83,7 @@ def denoise(models: Models, kind: str, loop: Diffusion, *, stage: str, stream: s
     return kept.finished(last["latent"])
 
 
-def _scan_around(kept: Kept, engine: Engine, table: Table, noise: np.ndarray, carry: Mapping[str, np.ndarray],
+def _scan_around(kept: KnownViews, engine: Engine, table: Table, noise: np.ndarray, carry: Mapping[str, np.ndarray],
                  per_step: Mapping[str, np.ndarray], constants: Mapping[str, Array], on_step: OnStep) -> Mapping[str, np.ndarray]:
     """The scan in steps of one, between which the known views take their places. noise : what the loop starts from."""
     for i, level in enumerate(table.levels):

@@ -13,7 +13,7 @@ from ..images import Foreground, cropped
 from ..images.pictures import Picture
 from ..request import Request
 from ..results import Cutout
-from .known_views import Kept, as_view, grid_of_known, known_as, known_views, tile_mask
+from .known_views import KnownViews, as_view, grid_of_known, known_as, known_views, tile_mask
 from .stages import Stage, encode_image
 
 
@@ -61,11 +61,11 @@ def views_of(models: Models, request: Request, crops: list[Picture], guide: np.n
             for number, crop in zip(numbers, crops, strict=True)}
 
 
-def kept(models: Models, known: Mapping[int, np.ndarray], seed: int) -> Kept | None:
+def kept(models: Models, known: Mapping[int, np.ndarray], seed: int) -> KnownViews | None:
     """The known views (size, size, 3) as latents for the loop that draws the others; None if there are none."""
     if not known:
         return None
     views = models.pack.manifest.views
     image = np.ascontiguousarray(grid_of_known(known, views).transpose(2, 0, 1)[None], np.float32)
     latent = encode_image(models, "vae_encoder", image, seed=seed, stream="kept-views")["latent"]
-    return Kept(latent, tile_mask(known, views, latent.shape))
+    return KnownViews(latent, tile_mask(known, views, latent.shape))

@@ -18,7 +18,7 @@ from .atlas import Atlas
 
 ColorQuery = Callable[[np.ndarray], np.ndarray]
 
-LEAST_COSINE = 0.08  # views at a flatter angle than about 85 degrees are not used
+MIN_COSINE = 0.08  # views at a flatter angle than about 85 degrees are not used
 ANGLE_POWER = 4.0  # high enough that one view dominates: averaging views that disagree blurs
 RAY_START = 2e-3  # of the distance to the camera, so that a texel is not hidden by its own face
 # Trust by distance to a silhouette, in pixels: 0 is background, the first pixel mixes in what is behind,
@@ -159,7 +159,7 @@ def _facing(atlas: Atlas, camera: Cameras) -> tuple[np.ndarray, np.ndarray, np.n
     """Texels that look towards the camera and fall into its picture: rows (c,), uv (c, 2), share (c,) > 0."""
     towards = normalized(camera.positions[0].astype(np.float32) - atlas.position)
     cosine = np.einsum("ij,ij->i", atlas.normal, towards)
-    rows = np.flatnonzero(cosine > LEAST_COSINE)
+    rows = np.flatnonzero(cosine > MIN_COSINE)
     uv, depth = (values[0] for values in project(camera, atlas.position[rows]))
     inside = (depth > 0) & (uv >= 0).all(axis=1) & (uv < 1).all(axis=1)
     rows = rows[inside]

@@ -16,7 +16,7 @@ from .atlas import rasterize
 
 SMOOTHING_ROUNDS = 4
 FACING_BONUS = 0.15  # how much each neighbour pulls a face towards its own axis, in units of a cosine
-LEAST_FACING = 0.35  # cosine to the axis below which a face is not pulled over: stretch stays below 3
+MIN_FACING = 0.35  # cosine to the axis below which a face is not pulled over: stretch stays below 3
 PEELS = 6  # layers that are taken apart before overlapping faces get a chart of their own
 PEEL_TEXELS = 512  # resolution, along the longest side of the mesh, at which overlap is looked for
 PACKING_ROUNDS = 24
@@ -58,7 +58,7 @@ def _axes(normals: np.ndarray, neighbours: np.ndarray) -> np.ndarray:
         votes = np.zeros_like(facing)
         np.add.at(votes, (one, axis[two]), FACING_BONUS)
         np.add.at(votes, (two, axis[one]), FACING_BONUS)
-        score = np.where(facing >= LEAST_FACING, facing + votes, facing - 1)
+        score = np.where(facing >= MIN_FACING, facing + votes, facing - 1)
         axis = score.argmax(axis=1)
     return axis
 

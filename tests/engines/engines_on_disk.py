@@ -7,8 +7,8 @@ from pathlib import Path
 
 from meshwright.engines.machine.hardware import Gpu, Hardware, Host
 from meshwright.engines.machine.products import choose
-from meshwright.engines.tensorrt.build import Order
-from meshwright.engines.tensorrt.loader import Teller
+from meshwright.engines.tensorrt.build import BuildRequest
+from meshwright.engines.tensorrt.loader import BuildCallbacks
 from meshwright.engines.tensorrt.network import Range
 from tests.engines import models
 
@@ -22,9 +22,9 @@ def machine(*, device="RTX 4090", capability="8.9", driver="580.65", free=20 << 
     return Hardware(HOST, (Gpu(0, device, capability, 24 << 30, free),), driver, "13.0", None)
 
 
-def affine(folder: Path, axes=ROWS) -> Order:
+def affine(folder: Path, axes=ROWS) -> BuildRequest:
     """An order for a model with an open axis."""
-    return Order(choose("tensorrt-rtx"), models.affine(folder / "affine.onnx"), axes, 1 << 30)
+    return BuildRequest(choose("tensorrt-rtx"), models.affine(folder / "affine.onnx"), axes, 1 << 30)
 
 
 @dataclass
@@ -36,5 +36,5 @@ class Told:
     shares: list[float] = field(default_factory=list)
 
     @property
-    def teller(self) -> Teller:
-        return Teller(self.notes.append, self.estimates.append, self.shares.append)
+    def teller(self) -> BuildCallbacks:
+        return BuildCallbacks(self.notes.append, self.estimates.append, self.shares.append)

@@ -26,7 +26,7 @@ class SimulatedGraph:
 
     def launch(self):
         assert not self.closed
-        with self.cuda.asked("the CUDA graph did not start"):
+        with self.cuda.translate_errors("the CUDA graph did not start"):
             self.cuda.call("launch")
         self.cuda.clock += self.cuda.graph_ms
         for each in self.work:
@@ -70,7 +70,7 @@ class SimulatedCuda:
         return [call[0] for call in self.calls]
 
     def allocate(self, nbytes):
-        with self.asked(f"no {nbytes:,} bytes of the GPU's memory could be had"):
+        with self.translate_errors(f"no {nbytes:,} bytes of the GPU's memory could be had"):
             self.call("allocate", nbytes)
             self._not_recording("allocate")
             if sum(size for size, _ in self.blocks.values()) + nbytes > self.total:
@@ -84,29 +84,29 @@ class SimulatedCuda:
         self.call("free", self.blocks.pop(address)[0])
 
     def upload(self, source, address):
-        with self.asked("an array could not be copied to the GPU"):
+        with self.translate_errors("an array could not be copied to the GPU"):
             self.call("upload", address, source.nbytes)
             self._not_recording("upload")
             self.view(address, source.nbytes)[:] = np.frombuffer(source.tobytes(), np.uint8)
 
     def download(self, address, target):
-        with self.asked("an array could not be copied from the GPU"):
+        with self.translate_errors("an array could not be copied from the GPU"):
             self.call("download", address, target.nbytes)
             self._not_recording("download")
             target.reshape(-1).view(np.uint8)[:] = self.view(address, target.nbytes)
 
     def copy(self, source, target, nbytes):
-        with self.asked("an array could not be copied on the GPU"):
+        with self.translate_errors("an array could not be copied on the GPU"):
             self.call("copy", source, target, nbytes)
             self.do(lambda: np.copyto(self.view(target, nbytes), self.view(source, nbytes)), 0.0)
 
     def synchronise(self):
-        with self.asked("the GPU did not finish its work"):
+        with self.translate_errors("the GPU did not finish its work"):
             self.call("synchronise")
             self._not_recording("synchronise")
 
     def capture(self, work):
-        with self.asked("a CUDA graph could not be captured"):
+        with self.translate_errors("a CUDA graph could not be captured"):
             self.call("begin capture")
             self.recording = []
             try:
@@ -124,7 +124,7 @@ class SimulatedCuda:
         return [self.clock]
 
     def wait(self, event):
-        with self.asked("the GPU did not finish its work"):
+        with self.translate_errors("the GPU did not finish its work"):
             self.call("wait")
             self._not_recording("wait")
 
@@ -143,7 +143,7 @@ class SimulatedCuda:
         self.closed = True
 
     @contextmanager
-    def asked(self, subject):
+    def translate_errors(self, subject):
         if self.lost is not None:
             raise DeviceLost("the GPU stopped answering earlier", received=self.lost)
         try:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..scene.surfaces import MOST_FACES
+from ..scene.surfaces import MAX_FACES
 from .document import Document
 
 DTYPES = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
@@ -28,7 +28,7 @@ class Accessors:
     def count(self, index: Any) -> int:
         """How many elements an accessor has. ValueError for more than are read."""
         count = int(self.document.entry("accessors", index)["count"])
-        if not 0 <= count <= 3 * MOST_FACES:
+        if not 0 <= count <= 3 * MAX_FACES:
             raise ValueError(f"an accessor of {count} elements")
         return count
 

@@ -14,7 +14,7 @@ from ....engines.errors import InputError
 from ..scene.notices import quoted
 
 # Of all files beside the mesh together.
-MOST_BYTES = 512 << 20
+MAX_BYTES = 512 << 20
 MESHOPT = ("EXT_meshopt_compression", "KHR_meshopt_compression")
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
@@ -37,7 +37,7 @@ class Document:
         self.folder = folder
         self.sources: list[Path] = []
         self._buffers: dict[int, bytes] = {}
-        self._left = MOST_BYTES
+        self._left = MAX_BYTES
 
     def entry(self, kind: str, index: Any) -> dict[str, Any]:
         """An element of one of the JSON's lists. LookupError, TypeError or ValueError where there is none."""
@@ -70,7 +70,7 @@ class Document:
         except OSError as error:
             raise Unreachable(f"{quoted(uri)} cannot be read ({error.strerror})") from error
         if len(data) > self._left:
-            raise InputError("the files beside the mesh are too large", received=f"more than {MOST_BYTES >> 20} MiB", expected="less")
+            raise InputError("the files beside the mesh are too large", received=f"more than {MAX_BYTES >> 20} MiB", expected="less")
         self._left -= len(data)
         if path not in self.sources:
             self.sources.append(path)

@@ -13,8 +13,8 @@ import numpy as np
 from .accessors import Accessors
 from .document import Document
 
-MOST_NODES = 100_000
-MOST_INSTANCES = 100_000
+MAX_NODES = 100_000
+MAX_INSTANCES = 100_000
 
 
 class Nodes:
@@ -39,8 +39,8 @@ class Nodes:
         while waiting:
             index, above = waiting.pop()
             met += 1
-            if met > min(len(self.entries), MOST_NODES):  # a tree reaches each node once
-                raise ValueError(f"its nodes are no tree, or more than {MOST_NODES}")
+            if met > min(len(self.entries), MAX_NODES):  # a tree reaches each node once
+                raise ValueError(f"its nodes are no tree, or more than {MAX_NODES}")
             node = self.document.entry("nodes", index)
             if index in coarser or _extension(node, "KHR_node_visibility").get("visible", True) is False:
                 continue
@@ -87,8 +87,8 @@ def instance_matrices(node: dict[str, Any], accessors: Accessors) -> np.ndarray:
     if not given:
         return np.eye(4)[None]
     counts = {len(values) for values in given.values()}
-    if len(counts) > 1 or max(counts) > MOST_INSTANCES:
-        raise ValueError(f"the attributes of its instances are not of one length, or more than {MOST_INSTANCES}")
+    if len(counts) > 1 or max(counts) > MAX_INSTANCES:
+        raise ValueError(f"the attributes of its instances are not of one length, or more than {MAX_INSTANCES}")
     count = counts.pop()
     return placements(given.get("TRANSLATION", np.zeros((count, 3))), given.get("ROTATION", np.tile([0.0, 0, 0, 1], (count, 1))),
                       given.get("SCALE", np.ones((count, 3))))

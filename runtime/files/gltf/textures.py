@@ -11,7 +11,7 @@ import numpy as np
 from ....engines.errors import InputError
 from ...images.pictures import picture_of
 from ..scene.notices import Notices, quoted
-from ..scene.surfaces import MOST_TEXELS, MOST_TILE, small
+from ..scene.surfaces import MAX_TEXELS, MAX_TILE, small
 from .document import Document, Unreachable
 
 # Extensions of a texture that name the same picture in another format.
@@ -46,7 +46,7 @@ class Textures:
         self.document, self.notices = document, notices
         # Materials that emit light have pictures of their own, which are sums.
         count = len(document.root.get("images", ())) + sum("emissiveTexture" in each for each in document.root.get("materials", ()))
-        self._most = min(MOST_TILE, math.isqrt(MOST_TEXELS // max(1, count)))
+        self._most = min(MAX_TILE, math.isqrt(MAX_TEXELS // max(1, count)))
         # Of each image, what came of it: pixels and alpha, or why there are none.
         self._pictures: dict[int, tuple[np.ndarray, tuple[float, float]] | str] = {}
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ....engines.errors import InputError
 from ..scene.notices import Notices, quoted
-from ..scene.surfaces import MOST_FACES, check_corners
+from ..scene.surfaces import MAX_FACES, check_corners
 from ..scene.text import counted, decoded, statement
 from .numbers import IS_SPACE, NEWLINE, Lines, chosen, corners, floats, table
 
@@ -18,9 +18,9 @@ from .numbers import IS_SPACE, NEWLINE, Lines, chosen, corners, floats, table
 BLOCK = 1 << 19
 LONGEST_LINE = 16 << 20
 # Vertices, uvs or normals: as many as the corners of the triangles that are read.
-MOST_ROWS = 3 * MOST_FACES
+MAX_ROWS = 3 * MAX_FACES
 # Different first words that are remembered for messages.
-MOST_WORDS = 100
+MAX_WORDS = 100
 _OLD_FACE = re.compile(rb"^fo(?=[ \t])", re.MULTILINE)
 _INDENT = re.compile(rb"^[ \t]+", re.MULTILINE)
 _COMMENT = re.compile(rb"^([vf][^\n#]*[ \t])#[^\n]*", re.MULTILINE)
@@ -115,8 +115,8 @@ class _Reading:
             before = self.rows + np.stack([np.cumsum(kind)[which] for kind in kinds], axis=1)
             self._faces(chosen(text, starts, ends, which, self.line, 1), before, changes)
         self.rows, self.line = self.rows + [np.count_nonzero(kind) for kind in kinds], self.line + len(starts)
-        if self.rows.max() > MOST_ROWS:
-            raise InputError("the mesh has too many vertices", received=f"more than {MOST_ROWS:,}", expected=f"at most {MOST_ROWS:,}",
+        if self.rows.max() > MAX_ROWS:
+            raise InputError("the mesh has too many vertices", received=f"more than {MAX_ROWS:,}", expected=f"at most {MAX_ROWS:,}",
                              remedy="decimate it first")
 
     def result(self, notices: Notices) -> ObjLines:
@@ -185,7 +185,7 @@ class _Reading:
             "curves and surfaces without faces are left out" if word in _FREE_FORM else \
             "statements that lead to other files are left out" if word in _OUTSIDE else "lines that are not understood are left out"
         words = self.left_out.setdefault(kind, {})
-        if len(words) < MOST_WORDS:
+        if len(words) < MAX_WORDS:
             words.setdefault(decoded(word[:20]), line)
 
     def _count(self, what: str, lines: np.ndarray) -> None:

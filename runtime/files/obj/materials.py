@@ -11,15 +11,15 @@ import numpy as np
 from ....engines.errors import InputError
 from ..scene.nearby_files import NearbyFiles
 from ..scene.notices import Notices, quoted
-from ..scene.surfaces import MOST_TILE
+from ..scene.surfaces import MAX_TILE
 from ..scene.text import LONGEST_NAME, without_comment
 from .mtl import MtlStatements, ObjMaterial, material_of, read_statements
 from .pictures import map_pixels
 
-MOST_MTL_BYTES = 64 << 20
-MOST_PICTURE_BYTES = 1 << 30
+MAX_MTL_BYTES = 64 << 20
+MAX_PICTURE_BYTES = 1 << 30
 # Lines, and names in one line; a file that names more is broken.
-MOST_LIBRARIES = 1000
+MAX_LIBRARIES = 1000
 
 
 class ObjMaterials:
@@ -36,7 +36,7 @@ class ObjMaterials:
         self._pictures: dict[Path, np.ndarray | None] = {}
         self._statements: dict[str, tuple[MtlStatements, Path]] = {}
         self._why = "since no material file has them" if libraries else "since the file names no material file"
-        for line in libraries[:MOST_LIBRARIES]:
+        for line in libraries[:MAX_LIBRARIES]:
             for path in self._libraries(line):
                 self._read(path)
         # By what their names are without a comment, of those that differ in more than that.
@@ -63,7 +63,7 @@ class ObjMaterials:
         found = []
         # Names end with .mtl, or else at a space.
         pattern = r'"[^"]+"|\S.*?\.mtl(?=\s|$)|\S+' if len(line) <= LONGEST_NAME else r"\S+"
-        for name in list(dict.fromkeys(re.findall(pattern, without_comment(line), re.IGNORECASE)))[:MOST_LIBRARIES]:
+        for name in list(dict.fromkeys(re.findall(pattern, without_comment(line), re.IGNORECASE)))[:MAX_LIBRARIES]:
             path = self._files.find(name, self._folder)
             several = [path] if path is not None else [self._files.find(word, self._folder) for word in name.split()[1:]]
             if not any(several):
@@ -72,13 +72,13 @@ class ObjMaterials:
         return found
 
     def _read(self, path: Path) -> None:
-        data = None if path in self.sources else self._bytes(path, MOST_MTL_BYTES)
+        data = None if path in self.sources else self._bytes(path, MAX_MTL_BYTES)
         if data is not None:
             self.sources.append(path)
             self._statements |= {name: (each, path) for name, each in read_statements(data).items()}
 
     def _picture(self, name: str, material: str, beside: Path) -> np.ndarray | None:
-        """(h, w, 3) uint8, the longer side at most `MOST_TILE`: beside the material file, else beside the OBJ file."""
+        """(h, w, 3) uint8, the longer side at most `MAX_TILE`: beside the material file, else beside the OBJ file."""
         for text in dict.fromkeys((name, without_comment(name))):  # a name may hold a # behind a space
             path = self._files.find(text, beside, self._folder)
             if path is not None:
@@ -92,7 +92,7 @@ class ObjMaterials:
 
     def _pixels(self, path: Path) -> np.ndarray | None:
         """None, with a notice, for what is no picture."""
-        data = self._bytes(path, MOST_PICTURE_BYTES)
+        data = self._bytes(path, MAX_PICTURE_BYTES)
         if data is None:
             return None
         try:
@@ -119,10 +119,10 @@ class ObjMaterials:
 
 
 def _shrunk(pixels: np.ndarray) -> np.ndarray:
-    """(h, w, 3) uint8, the longer side at most `MOST_TILE`: as large as it shows."""
+    """(h, w, 3) uint8, the longer side at most `MAX_TILE`: as large as it shows."""
     from PIL import Image
 
-    scale = MOST_TILE / max(pixels.shape[:2])
+    scale = MAX_TILE / max(pixels.shape[:2])
     if scale >= 1:
         return pixels
     height, width = (max(1, round(side * scale)) for side in pixels.shape[:2])

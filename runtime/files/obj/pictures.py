@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 # Of the formats that `picture_of` does not read: 8192 by 8192.
-MOST_PIXELS = 1 << 26
+MAX_PIXELS = 1 << 26
 # Those that `picture_of` reads, or refuses for a reason; and one that Pillow hands to another program.
 _NOT_HERE = frozenset({"PNG", "JPEG", "MPO", "WEBP", "BMP", "GIF", "EPS"})
 
@@ -46,9 +46,9 @@ def _other_format(data: bytes, name: str) -> np.ndarray | None:
             if accepts is not None and accepts(data[:16]) is not True:
                 continue
             with opener(io.BytesIO(data), "") as image:
-                if image.width * image.height > MOST_PIXELS:
+                if image.width * image.height > MAX_PIXELS:
                     raise InputError(f"the picture {name} is too large", received=f"{image.width} by {image.height} pixels",
-                                     expected=f"at most {MOST_PIXELS:,} pixels")
+                                     expected=f"at most {MAX_PIXELS:,} pixels")
                 image.load()
                 return _eight_bits(image)
         except InputError:

@@ -23,7 +23,7 @@ READING = 0.8
 # Seconds between two calls of `progress`, at least.
 OFTEN = 0.05
 # A colour behind a position that is larger cannot be one of 0 to 1.
-MOST_BRIGHT = 16
+MAX_BRIGHT = 16
 # Of a mesh's size, the coarsest step of its positions that does not show.
 FINE = 1 / 4096
 
@@ -148,4 +148,4 @@ def _tints(given: np.ndarray | None) -> np.ndarray | None:
         return None
     brightest = np.nanmax(given, initial=0)
     whole = brightest > 1 and not (np.nan_to_num(given) % 1).any()
-    return to_linear(np.nan_to_num(given / 255 if whole or brightest > MOST_BRIGHT else given, nan=1.0).clip(0, 1))
+    return to_linear(np.nan_to_num(given / 255 if whole or brightest > MAX_BRIGHT else given, nan=1.0).clip(0, 1))

@@ -11,7 +11,7 @@ from pathlib import Path
 from .text import LONGEST_NAME, decoded
 
 # Names of folders and files that are looked for below one folder; longer paths are no paths.
-MOST_PARTS = 64
+MAX_PARTS = 64
 
 
 @dataclass
@@ -41,7 +41,7 @@ class NearbyFiles:
             return None
         # Without a drive, a server's slashes, or file: before the path.
         parts = [part for part in re.sub(r"^(file:)?/*([A-Za-z]:)?/*", "", named).split("/") if part not in ("", ".")]
-        if not 0 < len(parts) <= MOST_PARTS:
+        if not 0 < len(parts) <= MAX_PARTS:
             return None
         ends = [parts[i:] for i in range(1 if whole else len(parts))]
         for blind in (False, True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-MOST_NAMED = 3
+MAX_NAMED = 3
 LONGEST_NAME = 80
 
 
@@ -32,5 +32,5 @@ def quoted(name: object) -> str:
 def _names(names: list[str]) -> str:
     if not names:
         return ""
-    more = f", and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    return f" ({', '.join(names[:MOST_NAMED])}{more})"
+    more = f", and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    return f" ({', '.join(names[:MAX_NAMED])}{more})"

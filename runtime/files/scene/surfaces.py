@@ -14,11 +14,11 @@ from ...geometry.shading import to_linear, to_srgb
 
 # What our own files say wrote them.
 GENERATOR = "Meshwright"
-MOST_FACES = 4_000_000
+MAX_FACES = 4_000_000
 # Side in pixels of the picture of one material as it goes into the common texture.
-MOST_TILE = 1024
+MAX_TILE = 1024
 # Of the common texture. Where many materials have pictures, each gets a smaller tile.
-MOST_TEXELS = 1 << 26
+MAX_TEXELS = 1 << 26
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,8 +82,8 @@ class Scene:
 
 def check_corners(count: int) -> None:
     """InputError if that many corners of triangles are more than are read."""
-    if count > 3 * MOST_FACES:
-        raise InputError("the mesh has too many triangles", received=f"more than {MOST_FACES:,}", expected=f"at most {MOST_FACES:,}",
+    if count > 3 * MAX_FACES:
+        raise InputError("the mesh has too many triangles", received=f"more than {MAX_FACES:,}", expected=f"at most {MAX_FACES:,}",
                          remedy="decimate it first")
 
 

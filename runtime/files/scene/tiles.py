@@ -14,13 +14,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ...geometry.shading import to_linear
-from .surfaces import MOST_TEXELS, MOST_TILE, WHITE, Material, Part, small, srgb_bytes, tinted
+from .surfaces import MAX_TEXELS, MAX_TILE, WHITE, Material, Part, small, srgb_bytes, tinted
 
 # Side in pixels of the tile of a material without a picture.
 PLAIN_TILE = 4
 # A picture that repeats more often than this over one face is shown as its mean colour: a repeat would have few pixels left.
-MOST_REPEATS = 64
-MOST_COPIES = 8  # of a pixel that is to have edges, along each side
+MAX_REPEATS = 64
+MAX_COPIES = 8  # of a pixel that is to have edges, along each side
 NEARLY = 1e-6  # of a picture's side: coordinates this close to its border belong to it
 
 
@@ -48,7 +48,7 @@ def common_texture(parts: Sequence[Part]) -> tuple[np.ndarray, np.ndarray]:
     """
     placed = [each for group in _groups(parts) for each in _looks(*group)]
     different = dict.fromkeys(look for look, _, _ in placed)
-    most = min(MOST_TILE, math.isqrt(MOST_TEXELS // len(different)))
+    most = min(MAX_TILE, math.isqrt(MAX_TEXELS // len(different)))
     tiles = {look: _tile(look, most) for look in different}
     lefts = dict(zip(tiles, np.cumsum([0, *(tile.shape[1] for tile in tiles.values())]), strict=False))
     texture = np.zeros((max(tile.shape[0] for tile in tiles.values()), sum(tile.shape[1] for tile in tiles.values()), 3), np.uint8)
@@ -105,14 +105,14 @@ def _windows(uvs: np.ndarray, wrap: tuple[str, str]) -> tuple[np.ndarray, np.nda
         lowest = corners.min(axis=1)
         if mode == "clamp":
             first, shift = np.minimum(np.floor(lowest + NEARLY), 0), np.zeros_like(lowest)
-            corners = corners.clip(-MOST_REPEATS, MOST_REPEATS)
+            corners = corners.clip(-MAX_REPEATS, MAX_REPEATS)
         else:
             period = 2 if mode == "mirror" else 1
             # A corner at exactly 1 belongs to the period below, whose other corners it goes with.
             first, shift = np.zeros_like(lowest), period * np.floor(lowest / period + 1e-9)
         corners = corners - shift[:, None]
         last = np.maximum(np.ceil(corners.max(axis=1) - NEARLY), 1)
-        usable &= last <= MOST_REPEATS
+        usable &= last <= MAX_REPEATS
         sides += [_exponent(-first), _exponent(last)]
         moved[:, axis] = corners.ravel()
     if "clamp" not in wrap:  # one number for both directions: that makes fewer tiles, and the larger number decides their pixels anyway
@@ -121,8 +121,8 @@ def _windows(uvs: np.ndarray, wrap: tuple[str, str]) -> tuple[np.ndarray, np.nda
 
 
 def _exponent(counts: np.ndarray) -> np.ndarray:
-    """(n,) int64, 0 to 7: of the next power of two of whole numbers up to `MOST_REPEATS`, plus one; 0 for zero."""
-    bounded = counts.clip(0, MOST_REPEATS)
+    """(n,) int64, 0 to 7: of the next power of two of whole numbers up to `MAX_REPEATS`, plus one; 0 for zero."""
+    bounded = counts.clip(0, MAX_REPEATS)
     return np.where(bounded > 0, 1 + np.ceil(np.log2(np.maximum(bounded, 1))), 0).astype(np.int64)
 
 
@@ -140,7 +140,7 @@ def _tile(look: _Look, most: int) -> np.ndarray:
     most = max(1, most // max(right - left, bottom - top))
     once = tinted(small(look.pixels, most), np.float32(look.color))
     if look.crisp:  # the mesh is shown with its texture's pixels blended: of several alike only the outermost are
-        times = min(MOST_COPIES, max(1, most // max(once.shape[:2])))
+        times = min(MAX_COPIES, max(1, most // max(once.shape[:2])))
         once = once.repeat(times, axis=0).repeat(times, axis=1)
     columns = _shown(look.wrap[0], left, right, once.shape[1])
     return once[np.ix_(_shown(look.wrap[1], top, bottom, once.shape[0]), columns)]

@@ -14,7 +14,7 @@ from meshwright.engines.errors import BackendError, InputError, OutputError
 from meshwright.engines.files.user_folder import default_folder
 from meshwright.engines.machine import products as tensorrt_products
 from meshwright.engines.machine.products import Product
-from meshwright.engines.tensorrt.build import Order
+from meshwright.engines.tensorrt.build import BuildRequest
 from meshwright.engines.tensorrt.loader import make_key
 from meshwright.engines.tensorrt.prune import prune
 from tests.engines.engines_on_disk import NO_GPU, machine
@@ -43,7 +43,7 @@ def products(monkeypatch):
 
 
 def key(model, **changes):
-    return make_key(Order(PRODUCT, model, {}), model_hashes(model), machine(**changes))
+    return make_key(BuildRequest(PRODUCT, model, {}), model_hashes(model), machine(**changes))
 
 
 def store(cache, model, data=b"an engine", **changes):
@@ -94,7 +94,7 @@ def test_a_damaged_file_says_what_is_wrong(cache, model, spoil, said):
 
 
 def test_what_was_noted_beside_an_engine_goes_when_another_takes_its_place(cache, model):
-    """Verdicts, and loops that were timed and compared: nobody has done that with the new one."""
+    """Golden results, and loops that were timed and compared: nobody has done that with the new one."""
     entry = store(cache, model)
     notes = [cache.folder / f"{entry.path.name}.{ending}" for ending in ("verdict", "graphs", "kernels")]
     for file in notes:

@@ -8,7 +8,7 @@ import pytest
 from meshwright.engines.cache.key import key_from, model_hashes
 from meshwright.engines.errors import ModelFileError
 from meshwright.engines.machine import products as tensorrt_products
-from meshwright.engines.tensorrt.build import Order
+from meshwright.engines.tensorrt.build import BuildRequest
 from meshwright.engines.tensorrt.loader import make_key
 from meshwright.engines.tensorrt.network import Range
 from tests.engines import models
@@ -19,7 +19,7 @@ FILES = {"a.onnx": "0" * 64, "a.onnx.data": "1" * 64}
 
 
 def key(tmp_path, hardware=None, files=FILES, **changes):
-    order = Order(PRODUCT, tmp_path / "a.onnx", {"points": Range(1, 64, 64)}, 1 << 30)
+    order = BuildRequest(PRODUCT, tmp_path / "a.onnx", {"points": Range(1, 64, 64)}, 1 << 30)
     return make_key(replace(order, **changes), files, hardware or machine())
 
 

@@ -87,9 +87,9 @@ def test_blocks_that_lie_free_make_room(memory):
 
 def test_blocks_are_at_most_an_eighth_larger_than_asked_for(memory):
     for size in (1, 511, 512, 513, 5000, 65_537, 200_001):
-        block = memory.take(size)
+        block = memory.allocate_block(size)
         assert size <= block.size <= max(512, size + max(512, size / 8)), size
-        memory.give_back(block)
+        memory.release(block)
         memory.trim()
 
 

@@ -88,7 +88,7 @@ def test_a_memory_that_others_can_write_is_none(cache, file):
 
 
 def test_the_oldest_are_forgotten(cache, file, monkeypatch):
-    monkeypatch.setattr(file_hashes, "MOST_FILES", 2)
+    monkeypatch.setattr(file_hashes, "MAX_FILES", 2)
     for digest in "abc":
         hashes = FileHashes()
         hashes.note_passed(digest)

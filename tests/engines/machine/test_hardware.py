@@ -8,7 +8,7 @@ import pytest
 from meshwright.engines.cuda.driver import Driver
 from meshwright.engines.cuda.nvml import Nvml
 from meshwright.engines.machine import hardware
-from meshwright.engines.machine.hardware import Host, look, look_at_host
+from meshwright.engines.machine.hardware import Host, detect_hardware, look_at_host
 from tests.engines.pretend_driver import Card, PretendDriver, PretendNvml
 
 
@@ -20,7 +20,7 @@ def pretend(monkeypatch):
         pretended = PretendDriver(*cards, **driver)
         monkeypatch.setattr(hardware, "Driver", lambda: Driver(pretended))
         monkeypatch.setattr(hardware, "Nvml", lambda: Nvml(PretendNvml(*cards, init=nvml)))
-        found = look()
+        found = detect_hardware()
         assert pretended.held == 0 and (contexts is None or pretended.contexts == contexts)
         return found
 
@@ -35,7 +35,7 @@ def test_this_machine():
 
 
 def test_there_are_gpus_or_a_reason():
-    found = look()
+    found = detect_hardware()
     assert bool(found.gpus) == (found.no_gpu is None)
     for gpu in found.gpus:
         assert gpu.compute_capability or gpu.why_not["compute_capability"]

@@ -10,10 +10,10 @@ import pytest
 
 from meshwright.engines.onnxruntime import package as onnxruntime_import
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 IMPORTS = re.compile(r"\b(?:import|from)\s+onnxruntime\b|(?:import_module|__import__|importorskip)\(\s*[\"']onnxruntime\b")
-SAYS = ("import os; from meshwright.engines.onnxruntime.package import import_onnxruntime; before = os.environ.get('ORT_DISABLE_TELEMETRY');"
-        "import_onnxruntime(); print(before, os.environ['ORT_DISABLE_TELEMETRY'])")
+SAYS = ("import os; from meshwright.engines.onnxruntime.package import import_onnxruntime; "
+        "before = os.environ.get('ORT_DISABLE_TELEMETRY'); import_onnxruntime(); print(before, os.environ['ORT_DISABLE_TELEMETRY'])")
 
 
 def test_one_file_imports_it():

@@ -13,7 +13,7 @@ from meshwright.engines.files import side_file
 from meshwright.engines.tensorrt import loader as engine_loader
 from meshwright.runtime import Cancelled, InputError, Notice, Pipeline, StageDone, Step
 from meshwright.runtime.backends import selector as backends
-from meshwright.runtime.backends.candidates import Ways
+from meshwright.runtime.backends.candidates import Candidates
 from meshwright.runtime.cli.build_command import build_missing
 from meshwright.runtime.pack.pack import Pack
 from tests.engines.platforms import TENSORRT_RTX
@@ -49,7 +49,7 @@ def built(engines, gpu, tmp_path):
 
 
 def used(pipe):
-    return {name: str(way) for name, way in pipe.models.backends.used.items()}
+    return {name: str(candidate) for name, candidate in pipe.models.backends.used.items()}
 
 
 def test_without_a_gpu_everything_runs_on_the_processor(pipe):
@@ -162,12 +162,13 @@ def test_an_engine_that_is_off_is_not_used_and_stays_marked(gpu, tiny, capsys):
     gpu.spoil["shap_e_params"] = wrong(tiny, gpu)
     build_missing(Pack.open(tiny), "auto", quiet=True)
     said = capsys.readouterr().err
-    assert "shap_e_params is not used on tensorrt-rtx: its engine is off on the golden inputs: relative error " in said
+    differ = "its results differ from the golden outputs by more than the tolerance"
+    assert f"shap_e_params is not used on tensorrt-rtx: {differ}: relative error " in said
     for _ in range(2):
         with Pipeline.open(tiny, threads=1) as pipe:
             made = pipe.generate("a red chair", seed=3, **FAST)
             assert used(pipe)["shap_e_params"] == f"onnxruntime ({CPU})" and used(pipe)["refiner_step"] == "tensorrt-rtx"
-            assert any(note.startswith("shap_e_params does not run on tensorrt-rtx: its engine is off") for note in made.notices)
+            assert any(note.startswith("shap_e_params does not run on tensorrt-rtx: its results differ") for note in made.notices)
             assert made.provenance["backend"] == "onnxruntime and tensorrt-rtx"
 
 
@@ -175,12 +176,12 @@ def test_an_engine_that_is_off_is_not_used_and_stays_marked(gpu, tiny, capsys):
 def test_an_engine_that_nobody_has_checked_is_checked_when_it_is_first_used(gpu, tiny, tmp_path):
     gpu.spoil["shap_e_params"] = wrong(tiny, gpu)
     build_missing(Pack.open(tiny), "auto", quiet=True)
-    for verdict in (tmp_path / "cache/engines").glob("*.verdict"):
-        verdict.unlink()
+    for golden_result in (tmp_path / "cache/engines").glob("*.verdict"):
+        golden_result.unlink()
     with Pipeline.open(tiny, threads=1) as pipe:
         made = pipe.generate("a red chair", seed=3, **FAST)
         assert used(pipe)["shap_e_params"] == f"onnxruntime ({CPU})" and used(pipe)["refiner_step"] == "tensorrt-rtx"
-        assert sum("its engine is off" in note for note in made.notices) == 1
+        assert sum("its results differ from the golden outputs" in note for note in made.notices) == 1
         assert len(list((tmp_path / "cache/engines").glob("*.verdict"))) == len(used(pipe))
 
 
@@ -308,9 +309,9 @@ def test_a_loop_that_cannot_be_captured_is_told_of(built, tiny, pipe, capfd):
 
 @TENSORRT_RTX
 def test_a_cache_that_can_only_be_read_serves_and_is_asked_again(built, tiny, monkeypatch, tmp_path):
-    """Its engines are checked by each process anew, and a verdict that cannot be kept is no error."""
-    for verdict in (tmp_path / "cache/engines").glob("*.verdict"):
-        verdict.unlink()
+    """Its engines are checked by each process anew, and a golden result that cannot be kept is no error."""
+    for golden_result in (tmp_path / "cache/engines").glob("*.verdict"):
+        golden_result.unlink()
 
     def refuse(*arguments):
         raise PermissionError("read-only")
@@ -372,7 +373,7 @@ def test_a_cache_that_cannot_be_written_keeps_no_mesh_from_being_made(main, gpu,
 
 def test_a_pack_in_a_folder_whose_name_has_a_space(tiny, tmp_path):
     folder = shutil.copytree(tiny, tmp_path / "my packs")
-    assert Ways(Pack.open(folder), None).how_to_build("tensorrt") == f'meshwright build "{folder}" --backend tensorrt'
+    assert Candidates(Pack.open(folder), None).how_to_build("tensorrt") == f'meshwright build "{folder}" --backend tensorrt'
 
 
 def test_build_where_nothing_can_be_built(main, tmp_path):

@@ -8,7 +8,7 @@ from meshwright.runtime.files.formats import save
 from meshwright.runtime.files.placement import Placement
 from meshwright.runtime.files.reader import RADIUS, read_mesh
 from meshwright.runtime.geometry.mesh import Mesh
-from tests.runtime.meshes.gltf_files import triangle
+from tests.runtime.files.gltf_files import triangle
 
 # A box in a file's axes (+Y up), from its lowest corner to its highest.
 LOW, HIGH = np.float64([500, 0, -20]), np.float64([600, 200, 80])

@@ -9,7 +9,7 @@ import pytest
 from meshwright.engines.errors import InputError, ModelFileError
 from meshwright.runtime.images import Matting, check_matte, cropped
 from meshwright.runtime.images import matting_network as network
-from meshwright.runtime.images.matting import MOST_SIDE
+from meshwright.runtime.images.matting import MAX_SIDE
 from meshwright.runtime.images.pictures import Picture
 
 Y, X = np.mgrid[:120, :160]
@@ -124,10 +124,10 @@ def test_a_picture_in_which_nothing_stands_out(matting):
 
 
 def test_a_large_picture_is_made_smaller():
-    pixels = np.zeros((100, 4 * MOST_SIDE, 4), np.uint8)
+    pixels = np.zeros((100, 4 * MAX_SIDE, 4), np.uint8)
     pixels[20:80, 1000:5000] = (10, 200, 30, 255)
     found = Matting().foreground(Picture.of(pixels))
-    assert found.rgba.shape == (25, MOST_SIDE, 4)
+    assert found.rgba.shape == (25, MAX_SIDE, 4)
     assert (found.rgba[8:17, 300:1200] == (10, 200, 30, 255)).all()
 
 

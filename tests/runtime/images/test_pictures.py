@@ -212,7 +212,7 @@ def test_a_pipe_is_not_waited_for(tmp_path):
 
 
 def test_more_bytes_than_any_picture_has(tmp_path, monkeypatch):
-    monkeypatch.setattr(pictures, "MOST_BYTES", 1_000_000)
+    monkeypatch.setattr(pictures, "MAX_BYTES", 1_000_000)
     (tmp_path / "a.png").write_bytes(bytes(1_000_001))
     with pytest.raises(InputError, match="a.png is too large; received more than 1 MB"):
         read_picture(tmp_path / "a.png")

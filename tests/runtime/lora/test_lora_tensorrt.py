@@ -11,7 +11,7 @@ import pytest
 from meshwright.engines.cache.cache import EngineCache
 from meshwright.engines.tensorrt import loader as engine_loader
 from meshwright.runtime import Cancelled, EngineBuild, Pipeline
-from meshwright.runtime.backends.pack_engines import MOST_WITH_OTHER_WEIGHTS
+from meshwright.runtime.backends.pack_engines import MAX_WITH_OTHER_WEIGHTS
 from meshwright.runtime.cli.build_command import build_missing
 from meshwright.runtime.cli.main import main
 from meshwright.runtime.pack.pack import Pack
@@ -63,7 +63,7 @@ def made(pipe):
     return pipe.generate("a red chair", seed=3, **FAST)
 
 
-def way(pipe):
+def candidate(pipe):
     return str(pipe.models.backends.used["refiner_step"])
 
 
@@ -76,7 +76,7 @@ def check(pipe, lora, expected):
     pipe.unload_lora()
     last = made(pipe)
     np.testing.assert_allclose(last.stages.views, plain, atol=1e-5)
-    assert way(pipe) == "tensorrt-rtx" and "lora" not in last.provenance
+    assert candidate(pipe) == "tensorrt-rtx" and "lora" not in last.provenance
     return first
 
 
@@ -142,7 +142,7 @@ def test_the_last_engines_with_other_weights_are_kept_alone(gpu, pack, lora):
         for scale in (0.1, 0.2, 0.3, 0.4, 0.1, 0.5):
             pipe.unload_lora()
             pipe.load_lora(lora, scale)
-        assert len(gpu.built) == 5 and len(with_other_weights()) == MOST_WITH_OTHER_WEIGHTS == 4
+        assert len(gpu.built) == 5 and len(with_other_weights()) == MAX_WITH_OTHER_WEIGHTS == 4
         for scale, builds in ((0.1, 5), (0.3, 5), (0.2, 6)):  # 0.2 was not used for longest
             pipe.unload_lora()
             pipe.load_lora(lora, scale)
@@ -205,7 +205,7 @@ def test_an_engine_for_loras_alone_serves_without_one(gpu, pack, tmp_path):
     assert main(["build", str(pack), "--refit", "--quiet"]) == 0
     with Pipeline.open(pack, threads=1) as pipe:
         made(pipe)
-        assert way(pipe) == "tensorrt-rtx"
+        assert candidate(pipe) == "tensorrt-rtx"
 
 
 def test_without_a_gpu_there_is_nothing_to_refit(pack, monkeypatch, tmp_path, capsys):

@@ -7,7 +7,7 @@ from meshwright.runtime import InputError, Picture, Pipeline, Step
 from meshwright.runtime.diffusion.noise import normal
 from meshwright.runtime.diffusion.schedules import make_table
 from meshwright.runtime.pack.manifest import Views
-from meshwright.runtime.recipes.known_views import Kept, as_view, grid_of_known, known_views, tile_mask
+from meshwright.runtime.recipes.known_views import KnownViews, as_view, grid_of_known, known_views, tile_mask
 from meshwright.runtime.recipes.stages import denoise
 from meshwright.runtime.request import Request
 from tests.runtime.pack.test_pack import edit
@@ -95,7 +95,7 @@ def test_known_latents_have_the_noise_of_their_step():
     rng = np.random.default_rng(0)
     latent, drawn, noise, previous = (rng.random((1, 4, 12, 8), np.float32) for _ in range(4))
     mask = tile_mask({0: latent}, SIX, latent.shape)
-    kept = Kept(latent, mask)
+    kept = KnownViews(latent, mask)
     carry = kept.into({"latent": drawn, "previous": previous}, np.array([0.5, 2.0]), noise)
     np.testing.assert_allclose(carry["latent"][..., :4, :4], (0.5 * latent + 2 * noise)[..., :4, :4], rtol=1e-6)
     np.testing.assert_array_equal(carry["latent"][..., 4:, :], drawn[..., 4:, :])
@@ -156,7 +156,8 @@ def test_steps_around_known_views_that_are_none_are_the_loop_of_one_scan(both, k
                                kept=kept))
 
     nothing = tile_mask({}, SIX, loop.latent_shape)
-    plain, none, some = drawn(None), drawn(Kept(latent, nothing)), drawn(Kept(latent, tile_mask({0: latent}, SIX, loop.latent_shape)))
+    plain, none = drawn(None), drawn(KnownViews(latent, nothing))
+    some = drawn(KnownViews(latent, tile_mask({0: latent}, SIX, loop.latent_shape)))
     np.testing.assert_allclose(none, plain, rtol=1e-6, atol=1e-6)
     assert (some[..., :4, :4] == 0.5).all() and np.abs(plain[..., :4, :4] - 0.5).max() > 0.01
 
@@ -164,7 +165,7 @@ def test_steps_around_known_views_that_are_none_are_the_loop_of_one_scan(both, k
 def test_the_first_step_takes_known_views_at_the_loops_noise(both):
     loop = both.pack.manifest.multiview
     table, noise = make_table(dict(loop.schedule), 3, 2.0), normal(0, "a", loop.latent_shape)
-    known = Kept(np.zeros(loop.latent_shape, np.float32), np.ones((1, 1, *loop.latent_shape[2:]), bool))
+    known = KnownViews(np.zeros(loop.latent_shape, np.float32), np.ones((1, 1, *loop.latent_shape[2:]), bool))
     first = known.into({"latent": noise, "previous": noise}, table.levels[0], noise)["latent"]
     np.testing.assert_allclose(first, table.initial_scale * noise, rtol=1e-6)
 

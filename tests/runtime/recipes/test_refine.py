@@ -14,7 +14,7 @@ from meshwright.runtime.origin import mesh_hash
 from meshwright.runtime.recipes.loop_options import guidance_of, steps_of
 from meshwright.runtime.request import Request
 from tests.runtime.cli.test_bad_input import refused
-from tests.runtime.meshes.gltf_files import base, painted
+from tests.runtime.files.gltf_files import base, painted
 from tests.runtime.pack.test_pack import edit
 from tests.runtime.recipes.test_routes import BLOCK, FAST, RED
 from tests.runtime.tiny_pack import build

@@ -10,7 +10,7 @@ import pytest
 from meshwright.engines.errors import InputError
 from meshwright.runtime.files.gltf.reader import read_glb
 from meshwright.runtime.files.reader import read_mesh
-from tests.runtime.meshes.gltf_files import CORNERS, triangle
+from tests.runtime.files.gltf_files import CORNERS, triangle
 
 
 def test_buffers_in_data_uris():

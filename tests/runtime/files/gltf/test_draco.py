@@ -6,7 +6,7 @@ import pytest
 from meshwright.engines.errors import InputError
 from meshwright.runtime.files.gltf import draco as gltf_draco
 from meshwright.runtime.files.reader import read_mesh
-from tests.runtime.meshes.gltf_files import CORNERS, Gltf
+from tests.runtime.files.gltf_files import CORNERS, Gltf
 
 DracoPy = pytest.importorskip("DracoPy")  # an extra of the package; the tests' own extra has it
 DRACO = "KHR_draco_mesh_compression"

@@ -7,7 +7,7 @@ import pytest
 
 from meshwright.engines.errors import InputError
 from meshwright.runtime.files.gltf.reader import read_glb
-from tests.runtime.meshes.gltf_files import CORNERS, Gltf, base, painted, triangle
+from tests.runtime.files.gltf_files import CORNERS, Gltf, base, painted, triangle
 
 
 @pytest.mark.parametrize("name", ["KHR_lights_punctual", "KHR_materials_variants", "KHR_materials_transmission", "KHR_materials_ior",

@@ -10,7 +10,7 @@ from meshwright.runtime.files.gltf.reader import read_glb
 from meshwright.runtime.files.scene.join import joined
 from meshwright.runtime.geometry.render import sample_texture
 from meshwright.runtime.geometry.shading import product, to_linear
-from tests.runtime.meshes.gltf_files import (
+from tests.runtime.files.gltf_files import (
     BLUE,
     CORNERS,
     GREEN,

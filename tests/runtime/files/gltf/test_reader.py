@@ -7,7 +7,7 @@ from meshwright.engines.errors import InputError
 from meshwright.runtime.files.reader import read_mesh
 from meshwright.runtime.geometry.cameras import orbit
 from meshwright.runtime.geometry.render import render_views
-from tests.runtime.meshes.gltf_files import CORNERS, Gltf, base, triangle
+from tests.runtime.files.gltf_files import CORNERS, Gltf, base, triangle
 
 HALF = 0.5**0.5
 QUARTER_TURN = [0, 0, HALF, HALF]  # about z: x becomes y, y becomes -x

@@ -187,7 +187,7 @@ def test_files_of_no_end_are_refused(monkeypatch):
     with pytest.raises(ValueError, match="line 5 is longer than"):
         monkeypatch.setattr(obj_lines, "BLOCK", 40)
         read(SQUARE + "f" + " 1 2 3" * 1000)
-    monkeypatch.setattr(obj_lines, "MOST_ROWS", 3)
+    monkeypatch.setattr(obj_lines, "MAX_ROWS", 3)
     with pytest.raises(InputError, match="too many vertices"):
         read(SQUARE)
 

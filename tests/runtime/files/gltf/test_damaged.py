@@ -9,7 +9,7 @@ import pytest
 
 from meshwright.engines.errors import InputError
 from meshwright.runtime.files.reader import read_mesh
-from tests.runtime.meshes.gltf_files import CORNERS, Gltf, base, encoded, quarters
+from tests.runtime.files.gltf_files import CORNERS, Gltf, base, encoded, quarters
 
 UVS = np.float32([[0, 0], [3, 0], [0, 1]])
 VALUES = (None, True, -1, 0, 1, 2, 7, 5121, 5126, 1e9, 2**31, 10**30, -0.5, float("nan"), float("inf"), "", "x", "VEC3", "SCALAR", [], {},
