@@ -23,7 +23,7 @@ from typing import Any
 
 from meshwright.engines.errors import MeshwrightError
 from meshwright.engines.machine.products import NAMES, Product, choose
-from meshwright.engines.tensorrt.build import ELSEWHERE, Order, build_to
+from meshwright.engines.tensorrt.build import ELSEWHERE, BuildRequest, build_to
 from meshwright.runtime.backends.build_axes import ranges_of
 from meshwright.runtime.pack.manifest import Component
 from meshwright.runtime.pack.pack import Pack
@@ -103,7 +103,7 @@ def _build_one(folder: str, name: str, product: str, engine: str) -> None:
     """In the process that is measured. The build is a child of it, which it waits for."""
     pack = Pack.open(folder, verify=False)
     component = pack.manifest.components[name]
-    order = Order(choose(product), pack.path(component.file), ranges_of(component.spec), ELSEWHERE)
+    order = BuildRequest(choose(product), pack.path(component.file), ranges_of(component.spec), ELSEWHERE)
     try:
         build_to(order, Path(engine), lambda share: None)
     except MeshwrightError as error:
