@@ -16,6 +16,7 @@ import numpy as np
 
 from benchmarks.hard.kinds import Kind, Lost, Mixed
 from meshwright.engines.errors import OutputError
+from meshwright.engines.files.file_set import check_writable
 from meshwright.runtime import Pipeline
 from meshwright.runtime.cli.targets import Targets
 from meshwright.runtime.results import Generation
@@ -77,12 +78,16 @@ class WriteKills(Kind):
             ended = self._child(lambda: _kill_at_rename(at // 2, before=at % 2 == 0), self.made[1])
         else:
             ended = self._child(lambda: _kill_after(rng.uniform(0.0, 1.2 * self.seconds) + 1e-4), self.made[1])
+        self._check_whole(_contents(self.folder))
+        was_mixed = _contents(self.folder) not in self.sets
+        _mend(self.folder)
         found = _contents(self.folder)
-        self._check_whole(found)
-        self._check_mended()
-        if not any(all(found.get(name) == each.get(name) for name in {*found, *each}) for each in self.sets):
-            raise Mixed("after the kill: " + ", ".join(sorted(name for name in found if found[name] == self.sets[1].get(name)))
-                        + " new, others old")
+        if found not in self.sets:
+            new = ", ".join(sorted(name for name in found if found[name] == self.sets[1].get(name)))
+            raise Mixed(f"after the next run has begun: {new} new, others old")
+        self._check_written()
+        if was_mixed:
+            return "killed between two renames, and mended"
         return "killed" if ended < 0 else "ended before it was killed"
 
     def _check_whole(self, found: dict[str, bytes]) -> None:
@@ -91,7 +96,7 @@ class WriteKills(Kind):
             if found.get(name) not in (old.get(name), new.get(name)):
                 raise Lost(f"{name} is {'half-written' if name in found else 'lost'}")
 
-    def _check_mended(self) -> None:
+    def _check_written(self) -> None:
         """The next run leaves the new set, and nothing of the one that was killed."""
         if self._child(lambda: None, self.made[1]) != 0 or _contents(self.folder) != self.sets[1]:
             raise Lost("the next run left something else than the new set")
@@ -164,6 +169,7 @@ class CommandKills(Kind):
         ended = _wait(process, rng.uniform(0 if number % 2 else 0.65 * self.seconds, 1.05 * self.seconds))
         _kill(process)
         _check_nobody(process.pid)
+        _mend(self.folder)
         found = _contents(self.folder)
         if not any(all(found.get(name) == each[name] for name in each) for each in self.sets):
             raise Lost("neither the old nor the new set is there: " + ", ".join(sorted(found)))
@@ -237,6 +243,14 @@ def _contents(folder: Path) -> dict[str, bytes]:
     """Every file but temporary ones, by its name below the folder."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*"))
             if path.is_file() and not path.name.endswith(".part")}
+
+
+def _mend(folder: Path) -> None:
+    """What a run does first in the folder that it will write to. Nothing of a run that was killed is left there then."""
+    folder.mkdir(exist_ok=True)
+    check_writable([folder / "a.obj", folder / "stages" / "surface.ply"])
+    if left := [path.name for path in folder.rglob("*.part")]:
+        raise Lost(f"{len(left)} temporary files of the run that was killed are left: {left[0]}")
 
 
 def _put(folder: Path, files: dict[str, bytes]) -> None:
