@@ -27,12 +27,14 @@ COMMANDS = {
     "verify": ("verify", "{pack}", "--threads", "1"),
     **({} if TENSORRT_RTX.args[0] else {"build": ("build", "{pack}", "--backend", "tensorrt-rtx", "--component", "field_color")}),
 }
-# What each leaves: results in the working folder, and the engine cache.
-LEAVES = {"prompt": ["work/chair.glb"], "picture": ["work/chair.mtl", "work/chair.obj", "work/chair_color.png"], "doctor": [],
-          "verify": [], "build": ["cache/meshwright/engines/ENGINE", "cache/meshwright/engines/lock"]}
+# What each leaves: results in the working folder, the engine cache, and the hashes of the pack that was opened.
+HASHES = ["cache/meshwright/file_hashes.json"]
+ENGINES = ["cache/meshwright/engines/ENGINE", "cache/meshwright/engines/lock"]
+LEAVES = {"prompt": [*HASHES, "work/chair.glb"], "picture": [*HASHES, "work/chair.mtl", "work/chair.obj", "work/chair_color.png"],
+          "doctor": HASHES, "verify": HASHES, "build": [*ENGINES, *HASHES]}
 RUN = f"""
 import sys, time
-from meshwright.runtime import cli
+from meshwright.runtime.cli import main as cli
 started = time.monotonic()
 code = cli.main(sys.argv[1:])
 time.sleep(max(0.0, {SECONDS} - (time.monotonic() - started)))
@@ -76,7 +78,8 @@ def listen(folder, code, *arguments):
     for name in ("home", "cache", "temporary", "work"):
         (folder / name).mkdir(parents=True)
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder / "home"), "XDG_CACHE_HOME": str(folder / "cache"),
-                   "TMPDIR": str(folder / "temporary"), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+                   "TMPDIR": str(folder / "temporary"), "MESHWRIGHT_TRUSTED": str(folder.parent),
+                   "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     ended = subprocess.run([*unshare(), sys.executable, "-c", COUNT, code, *map(str, arguments)], cwd=folder / "work", env=environment,
                            capture_output=True, text=True, timeout=240)
     assert ended.stdout, ended.stderr

@@ -15,9 +15,9 @@ import torch
 from torch import nn
 
 from ...engines.errors import ExportError
-from ..group_norm import split_group_norms
 from ..spec import ComponentSpec
 from .attention import split_attention
+from .group_norm import split_group_norms
 from .weight_names import name_transposed, transposed_weights
 
 OPSET = 23

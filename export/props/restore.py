@@ -29,9 +29,9 @@ from ..components.refiner import refiner
 from ..components.shap_e_decoder import shap_e_decoder
 from ..components.shap_e_prior import shap_e_prior
 from ..components.vae import Scaling, vae_decoder, vae_encoder
-from ..group_norm import split_group_norms
 from ..models.reconstructor import Reconstructor
 from ..models.shap_e import GENERATED, ShapEDecoder
+from ..onnx.group_norm import split_group_norms
 from ..onnx.onnx_file import write_onnx
 from ..pack import parity
 from ..spec import FP32, NOISE, ComponentSpec

@@ -16,7 +16,6 @@ import numpy as np
 from ...engines import EngineSpec, TensorSpec
 from ...engines.errors import PackFormat
 from ..geometry.shading import Shading
-from ..manifest_loops import read_loop
 from .entry import Entry
 from .limits import (
     ANGLE,
@@ -37,6 +36,7 @@ from .limits import (
     STRIDE,
     TEXTURES,
 )
+from .loops import read_loop
 from .manifest import (
     COMMERCIAL_USE,
     TEXTURE_SOURCES,

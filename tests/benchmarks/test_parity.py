@@ -6,7 +6,7 @@ from torch import nn
 
 from benchmarks import parity
 from meshwright.export.spec import ComponentSpec, Input
-from tests.export.test_group_norm import pictures
+from tests.export.onnx.test_group_norm import pictures
 
 
 def test_group_norms_as_they_come_are_measured_beside_those_of_the_exporter():

@@ -73,7 +73,8 @@ def write_shard(path: Path, seeds: range, vae) -> None:
 
 
 def _work(out: Path, checkpoints: Path, shards: list[int], first_seed: int) -> None:
-    end_with_parent(parent_process().pid)
+    if parent := parent_process():
+        end_with_parent(parent.pid)
     torch.set_num_threads(1)
     numba.set_num_threads(1)
     vae = averaged(build_vae(), checkpoints / "vae.pt")

@@ -46,7 +46,7 @@ def test_ctrl_c_after_each_stage(tiny, tmp_path, stage):
 def test_ctrl_c_while_a_dataclass_is_made(tmp_path):
     """Python marks an interrupted string, and `-m` then ends by a signal unless the mark is taken away."""
     (tmp_path / "interrupted.py").write_text(
-        "import sys\nfrom meshwright.runtime import cli\n"
+        "import sys\nfrom meshwright.runtime.cli import main as cli\n"
         "cli._command = lambda arguments: lambda: exec('raise KeyboardInterrupt')\nsys.exit(cli.main([]))\n")
     ended = subprocess.run([sys.executable, "-m", "interrupted"], cwd=tmp_path, capture_output=True, text=True)
     assert (ended.returncode, ended.stderr) == (130, "meshwright: stopped\n")
@@ -74,7 +74,7 @@ WRITER = """
 import sys, time
 from pathlib import Path
 from meshwright.export.pack.folder import new_folder
-from meshwright.runtime import cli
+from meshwright.runtime.cli import main as cli
 
 def write(arguments):
     with new_folder(Path("deep/pack")) as folder:
@@ -132,7 +132,7 @@ def work():
 RUN = """
 import os, sys, time
 from contextlib import closing
-from meshwright.runtime import cli
+from meshwright.runtime.cli import main as cli
 
 number = int(sys.argv[1])
 WORK

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from meshwright.engines import open_engine
-from meshwright.export.group_norm import split_group_norms
+from meshwright.export.onnx.group_norm import split_group_norms
 from meshwright.export.onnx.onnx_file import write_onnx
 from meshwright.export.spec import FP16, FP16_STORED, FP32, ComponentSpec, Input
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from ..engines.errors import PackFormat
-from .diffusion.schedules import make_table
-from .pack.entry import Entry
-from .pack.limits import MAX_GUIDANCE, MAX_LATENTS, MAX_RANK, MAX_STEPS, MAX_TRAIN_STEPS
-from .pack.manifest import Diffusion, Edit
+from ...engines.errors import PackFormat
+from ..diffusion.schedules import make_table
+from .entry import Entry
+from .limits import MAX_GUIDANCE, MAX_LATENTS, MAX_RANK, MAX_STEPS, MAX_TRAIN_STEPS
+from .manifest import Diffusion, Edit
 
 UNCONDITIONAL = ("empty", "zeros", "encoder")
 UNCONDITIONAL_IMAGE = ("empty", "zeros")
