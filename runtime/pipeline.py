@@ -182,7 +182,7 @@ class Pipeline:
         timings = past.timings | {"loading": past.loading, "total": time.perf_counter() - started}
         yield Result(Generation(mesh, past.stages(), timings, tuple(past.notices), self._provenance(request, route),
                                 self.pack.manifest.metres_per_unit, past.peak_memory, past.device_memory,
-                                None if request.mesh is None else request.mesh.placement))
+                                None if request.mesh is None else request.mesh.placement, request.sources))
 
     def _provenance(self, request: Request, route: str) -> dict[str, Any]:
         manifest = self.pack.manifest

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
+from pathlib import Path
 
 from ..engines.errors import InputError
 from .files.reader import MeshFile, check_mesh, read_mesh
@@ -72,6 +73,13 @@ class Request:
     mesh: Mesh | MeshFile | File | None = None
     control: Picture | File | None = None
     control_scale: float | None = None
+
+    @property
+    def sources(self) -> tuple[Path, ...]:
+        """The files that were read for it: pictures, and a mesh with its materials and pictures."""
+        pictures = [self.image, *(picture for _, picture in self.views), self.matte, self.control]
+        read = [picture.source for picture in pictures if isinstance(picture, Picture) and picture.source is not None]
+        return (*read, *(() if self.mesh is None else self.mesh.sources))
 
     def __post_init__(self) -> None:
         self._settle_numbers()

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from ..engines.files.file_set import write_files
-from .files.formats import check_output, encode
+from .files.formats import check_output, companions, encode
 from .files.gltf.writer import png_bytes
 from .files.placement import Placement
+from .files.sources import check_not_read
 from .files.stage_files import MARK, marked
 from .geometry.mesh import Mesh
 from .geometry.render import preview
@@ -66,6 +67,7 @@ class Generation:
     peak_memory : bytes; the most that the process had in each stage. Empty unless the pipeline was opened with `measure_memory`
     device_memory : bytes; the most of the GPU's memory that its engines held in each stage. Empty where nothing ran on one
     placement : where the mesh file stood that this was made from, and in which units; None without one
+    sources : the files that were read for it, which `save` does not write over
     """
 
     mesh: Mesh = field(repr=False)
@@ -77,6 +79,7 @@ class Generation:
     peak_memory: Mapping[str, int] = field(default_factory=dict)
     device_memory: Mapping[str, int] = field(default_factory=dict)
     placement: Placement | None = None
+    sources: tuple[Path, ...] = ()
 
     @property
     def extras(self) -> dict[str, Any]:
@@ -88,8 +91,13 @@ class Generation:
         return to_bytes(preview(self.mesh, size))
 
     def save(self, path: str | Path) -> list[Path]:
-        """Write glb, obj, ply or stl, by ending; returns the files, `path` first. OutputError leaves none behind."""
-        files = self.encode(check_output(path))
+        """Write glb, obj, ply or stl, by ending; returns the files, `path` first.
+
+        OutputError leaves none behind; also for a path at which a file stands that the run has read.
+        """
+        path = check_output(path)
+        check_not_read((path, *companions(path)), self.sources)
+        files = self.encode(path)
         write_files(files)
         return list(files)
 

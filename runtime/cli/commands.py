@@ -35,8 +35,7 @@ def generate(options: Namespace) -> int:
     targets.check([*_named(options), *map(pack.path, (MANIFEST, *pack.manifest.files))])
     progress = Progress(sys.stderr, quiet=options.quiet)
     request = _request(options, progress)
-    if request.mesh is not None:
-        targets.check_sources(request.mesh.sources)
+    targets.check_sources(request.sources)
     with _open(options, options.pack) as pipe:
         progress.stages = pipe.stages_of(request)
         try:

@@ -13,12 +13,9 @@ from ...engines.errors import OutputError
 from ...engines.files.file_set import check_writable, write_files
 from ..files.formats import check_output, companions
 from ..files.gltf.writer import png_bytes
+from ..files.sources import ELSEWHERE, Source, check_not_read
 from ..files.stage_files import earlier_stages, is_stage_name
 from ..results import Generation
-
-# A file that is read: its path, or the descriptor that it is open as.
-Source = Path | int
-ELSEWHERE = "choose another folder or name"
 
 
 @dataclass(frozen=True)
@@ -46,13 +43,7 @@ class Targets:
 
     def check_sources(self, sources: Iterable[Source]) -> None:
         """OutputError if one of the files that the run reads would be written over, by whatever name or link it is reached."""
-        targets = list(self._files_there())
-        written = {each for path in targets for each in _identities(path)}
-        for source in sources:
-            if not written.isdisjoint(_identities(source)):
-                by = next(path for path in targets if not _identities(path).isdisjoint(_identities(source)))
-                raise OutputError(f"{_name(source)} would be overwritten, and the mesh is made from it", received=f"the output {by}",
-                                  remedy=ELSEWHERE)
+        check_not_read(self._files_there(), sources)
 
     def write(self, made: Generation) -> list[Path]:
         """Write everything; the files, the mesh first. Early results of an earlier run go. OutputError leaves all as it was."""
@@ -90,22 +81,6 @@ class Targets:
                                   remedy=ELSEWHERE)
 
 
-def _identities(source: Source) -> set[tuple[int, int] | Path]:
-    """Of the file that a path leads to, and of the link that it is; of an open file. Nothing is known of what is not there."""
-    looks = (os.stat,) if isinstance(source, int) else (os.stat, os.lstat)
-    found: set[tuple[int, int] | Path] = set() if isinstance(source, int) else {_absolute(source)}
-    for look in looks:
-        with suppress(OSError, ValueError):
-            there = look(source)
-            found |= {(there.st_dev, there.st_ino)} if there.st_ino else set()
-    return found
-
-
-def _absolute(path: Path) -> Path:
-    """Without links in the folders above; for file systems that do not number their files."""
-    return Path(os.path.realpath(path.parent)) / path.name
-
-
 def _place(path: Path) -> tuple[object, str]:
     """The same for all ways to write a path, and for two that are one file on some systems."""
     return _folder(path.parent), unicodedata.normalize("NFC", path.name).casefold()
@@ -116,10 +91,6 @@ def _folder(path: Path) -> object:
         found = os.stat(path)
         return found.st_dev, found.st_ino
     return Path(os.path.realpath(path))
-
-
-def _name(source: Source) -> str:
-    return "the file on standard input" if isinstance(source, int) else str(source)
 
 
 def _check_preview(path: Path) -> None:

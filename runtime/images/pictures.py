@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,11 +31,13 @@ class Picture:
     pixels : (h, w, 3) or (h, w, 4) uint8 sRGB, row 0 at the top; the fourth channel is alpha, not multiplied in
     sha256 : hexadecimal, of the file it was read from, or of its shape and pixels
     notices : what the user should know of how it was read
+    source : the file that it was read from; None for one that is no file
     """
 
     pixels: np.ndarray = field(repr=False, compare=False)
     sha256: str
     notices: tuple[str, ...] = field(default=(), compare=False)
+    source: Path | None = field(default=None, compare=False)
 
     @classmethod
     def of(cls, pixels: np.ndarray) -> Picture:
@@ -65,7 +68,7 @@ def read_picture(path: str | os.PathLike[str]) -> Picture:
     Errors: InputError for a file that cannot be read, is no such picture, has more than 200 megapixels, or is a small
         file that unpacks to a huge picture.
     """
-    return picture_of(_file_bytes(path), f"{path}", profile=True)
+    return replace(picture_of(_file_bytes(path), f"{path}", profile=True), source=Path(path))
 
 
 def picture_of(data: bytes, name: str, *, profile: bool = False) -> Picture:

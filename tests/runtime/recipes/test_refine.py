@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from meshwright.runtime import InputError, Notice, Pipeline, read_mesh
+from meshwright.runtime import InputError, Notice, OutputError, Pipeline, read_mesh
 from meshwright.runtime.files.formats import save
 from meshwright.runtime.geometry.cameras import orbit
 from meshwright.runtime.geometry.render import render_views
@@ -141,6 +141,17 @@ def test_other_formats_have_the_units_of_the_input_as_well(pipe, tmp_path, endin
     expected = np.stack([y, z, x] if ending == "obj" else [y, -x, z], axis=1)
     bounds = [expected.min(axis=0), expected.max(axis=0)]
     np.testing.assert_allclose(trimesh.load_scene(tmp_path / f"out.{ending}").bounds, bounds, rtol=1e-5)
+
+
+def test_a_result_is_not_saved_over_the_mesh_that_it_was_made_from(pipe, tmp_path):
+    """By another name of the same file neither."""
+    mesh = far_box(tmp_path)
+    before, made = mesh.read_bytes(), pipe.refine(mesh, "a blue chair", **FAST)
+    (tmp_path / "link.glb").hardlink_to(mesh)
+    for name in (mesh.name, "link.glb"):
+        with pytest.raises(OutputError, match="far.glb would be overwritten, and the mesh is made from it"):
+            made.save(tmp_path / name)
+    assert mesh.read_bytes() == before and made.save(tmp_path / "other.glb") == [tmp_path / "other.glb"]
 
 
 def test_notices_of_a_mesh_are_events_of_the_run(pipe, tmp_path):
