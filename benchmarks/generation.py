@@ -7,6 +7,7 @@ import numpy as np
 from meshwright.runtime.geometry.mesh import Mesh
 from meshwright.runtime.geometry.topology import is_watertight
 
+from . import soundness
 from .families import MAIN, POINTS, SECOND, match, part_color
 from .metrics import sample_surface
 from .prompts import Prompt
@@ -18,7 +19,8 @@ def measure_prompt(bench: Workbench, prompt: Prompt, seed: int) -> tuple[dict, o
     made = bench.pipeline.generate(prompt.text, seed=seed)
     record = {"prompt": prompt.text, "families": list(prompt.families), "first": prompt.first, "second": prompt.second,
               "seed": seed, **judged(made.mesh, prompt, seed), "coarse": judged(made.stages.coarse_mesh, prompt, seed),
-              "watertight": is_watertight(made.mesh), "faces": len(made.mesh.faces), "timings": dict(made.timings)}
+              "watertight": is_watertight(made.mesh), "faces": len(made.mesh.faces), "timings": dict(made.timings),
+              **soundness.excess(made.mesh, prompt.families, bench.manifest.grid.resolution, bench.manifest.grid.extent)}
     return record, made
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,9 @@ from meshwright.runtime.geometry.render import sample_texture
 
 # Three directions that no straight edge of a prop follows; the majority decides what is inside.
 PROBES = normalized(np.array([[0.31, 0.22, 0.93], [-0.87, 0.41, -0.27], [0.19, -0.91, 0.37]])).astype(np.float32)
+
+# So many that two samples of one surface have a score of 0.99 or more.
+SURFACE_POINTS, THRESHOLD = 24_000, 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +83,17 @@ def f_score(points: np.ndarray, truth: np.ndarray, threshold: float) -> float:
     near, far = _both_nearest(_columns(points), _columns(truth))
     precision, recall = (float((squared < threshold**2).mean()) for squared in (near, far))
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+
+
+def surface_score(mesh: Mesh, surface: Callable[[int, np.random.Generator], np.ndarray], seed: int) -> float:
+    """F-score of a mesh against a true surface at 0.02 of the longest side of the truth, both as they stand.
+
+    surface : count and generator -> points (count, 3) on the true surface
+    """
+    rng = np.random.default_rng((seed, 7))
+    truth = surface(SURFACE_POINTS, rng)
+    size = float((truth.max(axis=0) - truth.min(axis=0)).max())
+    return f_score(sample_surface(mesh, SURFACE_POINTS, rng).points, truth, THRESHOLD * size)
 
 
 def nearest(points: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -14,13 +14,11 @@ from meshwright.runtime.request import Request
 from meshwright.runtime.results import Generation
 
 from .generation import judged
-from .metrics import f_score, iou, psnr, sample_surface
+from .metrics import iou, psnr, surface_score
 from .prompts import Prompt
 from .workbench import Workbench
 
 FIRST_SEED, SIZE = 10_300_000, 256
-# So many that two samples of one surface have a score of 0.99 or more.
-SURFACE_POINTS, THRESHOLD = 24_000, 0.02
 # A pixel of a view shows the object where it is this far from the white background.
 SEEN = 0.035
 
@@ -62,23 +60,15 @@ def silhouettes(views: np.ndarray) -> np.ndarray:
     return np.abs(1 - views).max(axis=-1) > SEEN
 
 
-def surface_score(mesh, prop: Prop, seed: int) -> float:
-    """F-score of a mesh against a prop, both as they stand in the world, scaled by what makes the prop's longest side 1."""
-    rng = np.random.default_rng((seed, 7))
-    truth = prop.surface(SURFACE_POINTS, rng)
-    size = float((truth.max(axis=0) - truth.min(axis=0)).max())
-    return f_score(sample_surface(mesh, SURFACE_POINTS, rng).points, truth, THRESHOLD * size)
-
-
 def _measured(made: Generation, prop: Prop, truth: np.ndarray, outlines: np.ndarray, seed: int) -> dict[str, float]:
     views = made.stages.views
-    return {"psnr": psnr(views, truth), "outline": iou(silhouettes(views), outlines), "f": surface_score(made.mesh, prop, seed)}
+    return {"psnr": psnr(views, truth), "outline": iou(silhouettes(views), outlines), "f": surface_score(made.mesh, prop.surface, seed)}
 
 
 def _rebuilt(bench: Workbench, prop: Prop, views: np.ndarray) -> float:
     field = reconstruct(bench.models, views, bench.cameras)
     mesh = bench.finish(extract_surface(bench.manifest, field), field, views, Request(prop.family, texture=64))
-    return surface_score(mesh, prop, prop.seed)
+    return surface_score(mesh, prop.surface, prop.seed)
 
 
 def _grey(mask: np.ndarray) -> np.ndarray:

@@ -7,8 +7,9 @@ What is measured, and how:
 
 - Reconstruction (`objects`): true views of held-out props, families in turn, through the reconstructor. IoU at 131,072
   uniform random points of the cube of half side 1.05, of the field's inside and of the finished mesh's inside.
-- Refiner (`refinement`): coarse views of autoencoded props against their true views. Needs --checkpoints, for the
-  encoder, which is no part of a pack.
+- Refiner (`refinement`): coarse views of autoencoded props against their true views, and the chain from there: F-score of the
+  finished mesh, as for pictures. Needs --checkpoints, for the encoder, which is no part of a pack.
+- Soundness (`soundness`): pieces and handles of the meshes of prompts beyond those of their family; flat parts that stay flat.
 - Whole pipeline (`generation`, `families`): training-like captions of held-out props, and hand-written paraphrases.
   Seed i for prompt i, one try each. An object that could not be made counts as wrong.
 - Texture sources: mean absolute colour error at 4,096 points of the finished mesh, from true and from refined views.

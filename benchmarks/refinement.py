@@ -21,8 +21,9 @@ from meshwright.runtime.recipes.rebuild import extract_surface, reconstruct
 from meshwright.runtime.recipes.sharp_it import coarse_views, decode_coarse_mesh, encode_text, refine_views
 from meshwright.runtime.request import Request
 
-from .metrics import most_frequent, psnr
+from .metrics import most_frequent, psnr, surface_score
 from .prompts import names_colors
+from .soundness import flat_angle
 from .workbench import Workbench, drained, family_prop, field_iou, volume_points
 
 FIRST_SEED, TEXTURED = 10_200_000, 10
@@ -48,12 +49,16 @@ def measure_refinement(bench: Workbench, index: int) -> dict:
 
 
 def _rebuilt(bench: Workbench, prop: Prop, views: np.ndarray, index: int) -> dict:
-    """IoU of what the reconstructor makes of the refined views, and the texture sources' colour errors."""
+    """What the reconstructor makes of the refined views: IoU of the field, F-score ("chain") and flat parts of the finished mesh, and
+    the texture sources' colour errors.
+    """
     points = volume_points(prop.seed)
     field = reconstruct(bench.models, views, bench.cameras)
     found = {"iou": field_iou(field, points, prop.distances(points)[0] < 0)}
+    surface = extract_surface(bench.manifest, field)
+    mesh = bench.finish(surface, field, views, Request(prop.family, texture=64))
+    found |= {"chain": surface_score(mesh, prop.surface, prop.seed), "flat_angle": flat_angle(mesh, prop)}
     if index < TEXTURED:
-        surface = extract_surface(bench.manifest, field)
         found["texture"] = bench.texture_errors(prop, surface, field, views)
     return found
 

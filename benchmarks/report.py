@@ -25,7 +25,8 @@ def table(heading: list[str], rows: list[list[str]]) -> str:
 def bar_table(bars: list[Bar]) -> str:
     """Figures beside their bars."""
     verdicts = {True: "met", False: "missed", None: "not measured"}
-    rows = [[b.measure, shown(b.bar, b.unit), shown(b.value, b.unit), str(b.count), verdicts[b.met]] for b in bars]
+    rows = [[b.measure, ("at most " if b.at_most else "") + shown(b.bar, b.unit), shown(b.value, b.unit), str(b.count), verdicts[b.met]]
+            for b in bars]
     return table(["measure", "bar", "measured", "n", ""], rows)
 
 
@@ -35,6 +36,8 @@ def shown(value: float | None, unit: str = "") -> str:
         return "-"
     if unit == "share":
         return f"{100 * value:.0f} %"
+    if unit == "degrees":
+        return f"{value:.1f} degrees"
     if unit == "PSNR":
         return f"{value:.1f} dB"
     return f"{value:+.2f} dB" if unit == "dB" else f"{value:.3f}"

@@ -1,67 +1,137 @@
-"""Makes the bundled pack from nothing but seeds: data, every model in order, the pack. Resumes where it was stopped.
+"""Makes the bundled pack, or makes it better: every network in order, within the time that is given, on a CPU or a GPU.
 
-    python -m meshwright.export.props.train --work DIR --out runtime/packs/props
-    python -m meshwright.export.props.train --work DIR --out runtime/packs/props --from-pack runtime/packs/props
+    python -m meshwright.export.props.train --work DIR --out PACK --hours 8
+    python -m meshwright.export.props.train --work DIR --out PACK --device cuda --minutes 8 --from-pack runtime/packs/props
 
-Some hours on two cores, and 6 GB in DIR. With --from-pack, what prompts need comes out of a pack, and only the networks that
-look at pictures are trained.
-
-The networks of version 3 that look at pictures were trained with --from-pack on 10,200 props, by the clock, on a machine that others
-used: encoder and UNet started from those of version 2 (2,200 props; about 1,400 steps of the encoder, 900 of everything), the sketch
-from nothing. Encoder and sketch then had 3,125 steps, everything together about 700 at half the rate of `views.SCHEDULE`, in 103
-minutes; the head of `picture_prior` had 800 steps on 3,500 of the props. The command asks for as much or more, starts from the
-refiner, and gives networks like them, not the same numbers.
+The time that is left is divided among the stages that are left, by the shares in STAGES; making shapes and pairs counts. A stopped run
+goes on where it was, with the time that is given then. From nothing but seeds, or from the networks of a pack; there the autoencoder's
+encoder, which no pack holds, is learnt anew, and autoencoder and VAE stay as they are. On a GPU the shapes are drawn there; on a CPU
+they are made once in DIR (6 GB). Pairs, on either, are made by as many processes as there are processor cores.
 """
 
 import argparse
+import dataclasses
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
 from . import pack, restore
-from .training import pairs, picture_pairs, picture_prior, prior, reconstructor, refiner, shap_e, surface, vae, views
+from .training import pairs, picture_prior, prior, reconstructor, refiner, shap_e, surface, vae, views
+from .training.loop import Schedule
+from .training.run import Run, explicit_attention
 from .world import dataset
 
-# Each stage reads what the earlier ones left in the folder of checkpoints.
-STAGES = ((shap_e.train, "shap_e.pt"), (vae.train, "vae.pt"), (prior.train, "prior.pt"), (pairs.write, "pairs.pt"),
-          (refiner.train, "refiner.pt"), (reconstructor.train, "reconstructor.pt"), (surface.train, "surface.pt"))
-PICTURE_STAGES = ((views.train, "views.pt"), (picture_prior.train, "picture_prior.pt"))
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """name : of its checkpoint; share : of the time, beside the others' (those of seconds a sample times samples to learn from)."""
+
+    name: str
+    share: float
+    train: Callable[[Run, Schedule], object]
+    schedule: Schedule
 
 
-def learn_from_props(work: Path, checkpoints: Path) -> None:
-    """Everything that prompts need."""
-    data = work / "data"
-    if not (data / "labels.json").exists():
-        dataset.write(data, dataset.COUNT, first_seed=0)
-    props = dataset.Dataset.open(data)
-    for stage, name in STAGES:
-        print(f"--- {name}", flush=True)
-        stage(props, checkpoints)
+# Each reads what the earlier ones left in the folder of checkpoints.
+BEFORE_PAIRS = (Stage("shap_e", 6, shap_e.train, shap_e.SCHEDULE), Stage("vae", 6, vae.train, vae.SCHEDULE))
+AFTER_PAIRS = (Stage("refiner", 20, refiner.train, refiner.SCHEDULE), Stage("views", 20, views.train, views.SCHEDULE),
+               Stage("reconstructor", 24, reconstructor.train, reconstructor.SCHEDULE),
+               Stage("surface", 4, surface.train, surface.SCHEDULE), Stage("prior", 18, prior.train, prior.SCHEDULE),
+               Stage("picture_prior", 2, picture_prior.train, picture_prior.SCHEDULE))
+# Of the time, what pairs may take at most, beside the shares above: the stages are content with those that are there.
+PAIRS_SHARE = 12
+# Seeds of pairs come after those of shapes, so that nothing is seen twice.
+FIRST_PAIR = 1_000_000
 
 
-def learn_from_pictures(work: Path, checkpoints: Path) -> None:
-    """Everything that pictures need besides."""
-    picture_pairs.write(work / "pictures", checkpoints)
-    for stage, name in PICTURE_STAGES:
-        print(f"--- {name}", flush=True)
-        stage(work / "pictures", checkpoints)
+@dataclasses.dataclass
+class Clock:
+    """end : when all is to be done, in seconds of `time.monotonic`, or None for the steps of every schedule."""
+
+    end: float | None
+    shares: float
+
+    def seconds(self, share: float) -> float | None:
+        """What a stage of this share gets of the time that is left; the share is spent."""
+        if self.end is None:
+            return None
+        given = max(1.0, self.end - time.monotonic()) * share / self.shares
+        self.shares -= share
+        return given
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--work", type=Path, required=True, help="folder for the data and the checkpoints")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the pack")
-    parser.add_argument("--from-pack", type=Path, help="folder of a pack whose networks for prompts are kept")
-    parser.add_argument("--threads", type=int, default=2)
-    args = parser.parse_args()
+def train(run: Run, seconds: float | None, *, from_pack: bool = False, pair_count: int = pairs.COUNT) -> None:
+    """Every stage that is not finished. seconds : for all together; None trains the steps of every stage's schedule"""
+    before = BEFORE_PAIRS[:1] if from_pack else BEFORE_PAIRS
+    waiting = [stage for stage in (*before, *AFTER_PAIRS) if not _finished(run, stage)]
+    clock = Clock(None if seconds is None else time.monotonic() + seconds, PAIRS_SHARE + sum(stage.share for stage in waiting))
+    with explicit_attention(run.device):
+        for stage in (stage for stage in waiting if stage in before):
+            _train(run, stage, clock)
+        _pair(run, clock, pair_count)
+        for stage in (stage for stage in waiting if stage not in before):
+            _train(run, stage, clock)
+
+
+def _train(run: Run, stage: Stage, clock: Clock) -> None:
+    seconds = clock.seconds(stage.share)
+    print(f"--- {stage.name}" + ("" if seconds is None else f", {seconds:.0f} s"), flush=True)
+    stage.train(run, dataclasses.replace(stage.schedule, seconds=seconds))
+    _mark(run, stage).touch()
+
+
+def _pair(run: Run, clock: Clock, count: int) -> None:
+    print("--- pairs", flush=True)
+    pairs.Writers(run.pairs, run.out, count, FIRST_PAIR).wait(clock.seconds(PAIRS_SHARE))
+    pairs.keep_statistics(pairs.Pairs.open(run.pairs), run.out)
+
+
+def _mark(run: Run, stage: Stage) -> Path:
+    return run.out / f"{stage.name}.done"
+
+
+def _finished(run: Run, stage: Stage) -> bool:
+    return _mark(run, stage).exists()
+
+
+def shapes(work: Path, device: torch.device, count: int) -> dataset.Dataset:
+    """On a GPU drawn there; otherwise mapped from files in `work`, made if need be."""
+    if device.type == "cuda":
+        return dataset.Dataset.drawn(count, 0, device)
+    dataset.write(work / "data", count, first_seed=0)
+    return dataset.Dataset.open(work / "data")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    args = _parse(arguments)
+    began = time.monotonic()
     torch.set_num_threads(args.threads)
-    checkpoints = args.work / "checkpoints"
-    if args.from_pack is None:
-        learn_from_props(args.work, checkpoints)
-    elif not (checkpoints / "pairs.pt").exists():
-        restore.write(args.from_pack, checkpoints, pictures=False)
-    learn_from_pictures(args.work, checkpoints)
+    torch.set_flush_denormal(True)
+    checkpoints, device = args.work / "checkpoints", torch.device(args.device)
+    if args.from_pack is not None and not (checkpoints / "pairs.pt").exists():
+        restore.write(args.from_pack, checkpoints)
+    run = Run(shapes(args.work, device, args.shapes), checkpoints, args.work / "pairs")
+    minutes = args.minutes if args.hours is None else 60 * args.hours
+    seconds = None if minutes is None else max(1.0, 60 * minutes - (time.monotonic() - began))
+    train(run, seconds, from_pack=args.from_pack is not None, pair_count=args.pairs)
     pack.build(checkpoints, args.out)
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--work", type=Path, required=True, help="folder for shapes, pairs and checkpoints")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the pack")
+    parser.add_argument("--from-pack", type=Path, help="folder of a pack whose networks are trained on")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu or cuda")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--hours", type=float, help="how long it may take; by default, the steps of every stage's schedule")
+    length.add_argument("--minutes", type=float)
+    parser.add_argument("--shapes", type=int, default=dataset.COUNT)
+    parser.add_argument("--pairs", type=int, default=pairs.COUNT)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

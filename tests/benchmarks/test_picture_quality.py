@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import families, picture_summary, pictured, props_quality
+from benchmarks import families, metrics, picture_summary, pictured, props_quality
 from meshwright.export.props.world.world import make_prop
 from meshwright.runtime.geometry.mesh import Mesh
 from tests.runtime.tiny_pictures import build_both
@@ -60,5 +60,5 @@ def test_the_score_of_a_surface_is_1_for_the_prop_itself_and_falls_as_it_moves()
     dots = np.concatenate([vertices, vertices + [0.003, 0, 0], vertices + [0, 0.003, 0]]).astype(np.float32)
     faces = np.arange(len(vertices), dtype=np.int32)[:, None] + len(vertices) * np.arange(3, dtype=np.int32)
     mesh = Mesh(dots, faces)
-    assert pictured.surface_score(mesh, prop, 0) > 0.97
-    assert pictured.surface_score(mesh.replace(vertices=dots + np.float32([0.1, 0.1, 0])), prop, 0) < 0.6
+    assert metrics.surface_score(mesh, prop.surface, 0) > 0.97
+    assert metrics.surface_score(mesh.replace(vertices=dots + np.float32([0.1, 0.1, 0])), prop.surface, 0) < 0.6

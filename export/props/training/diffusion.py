@@ -1,5 +1,6 @@
 """The forward process both loops are trained on: cosine betas, 1,000 steps, v-prediction."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,3 +20,13 @@ def noised(x0: Tensor, timestep: Tensor, table: Tensor) -> tuple[Tensor, Tensor]
     bar = table[timestep].view(-1, *[1] * (x0.ndim - 1))
     noise = torch.randn_like(x0)
     return bar.sqrt() * x0 + (1 - bar).sqrt() * noise, bar.sqrt() * noise - (1 - bar).sqrt() * x0
+
+
+def first_steps(rng: np.random.Generator, count: int, share: float) -> np.ndarray:
+    """Timesteps (count,) int64: the first of a sampler, the noisiest, for a share of them, any for the rest."""
+    return np.where(rng.random(count) < share, STEPS - 1, rng.integers(STEPS, size=count))
+
+
+def mean_where(values: Tensor, chosen: Tensor) -> Tensor:
+    """Mean of those of values (b,) that are chosen; of none, 0."""
+    return (values * chosen).sum() / chosen.sum().clamp(min=1)

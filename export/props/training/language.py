@@ -1,10 +1,14 @@
 """The text encoder of the pack: all-MiniLM-L6-v2 as a Python package carries it, frozen; its token states are the condition."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from ..world.dataset import FAMILY_NAMES, Look, draw_look
+from ..world.world import caption_of
 
 LENGTH = 32
 
@@ -27,33 +31,48 @@ def load():
     return BertModel.from_pretrained(model_folder(), attn_implementation="sdpa").eval().requires_grad_(False), tokenizer
 
 
-def encode(texts: list[str], batch: int = 64) -> Tensor:
-    """Token states (n, LENGTH, 384) float16, zero behind the end of each text."""
+@torch.no_grad()
+def encode(texts: list[str], batch: int = 64, device: torch.device | str = "cpu") -> Tensor:
+    """Token states (n, LENGTH, 384) float16 on the CPU, zero behind the end of each text; computed on `device`."""
     model, tokenizer = load()
+    model = model.to(device)
     parts = []
     # Texts of like length go together, so that little is spent on padding.
     order = np.argsort([len(t) for t in texts])
     for start in range(0, len(texts), batch):
         encoded = tokenizer.encode_batch([texts[i] for i in order[start:start + batch]])
-        mask = torch.tensor([e.attention_mask for e in encoded])
+        mask = torch.tensor([e.attention_mask for e in encoded], device=device)
         used = int(mask.sum(dim=1).max())
-        ids, mask = torch.tensor([e.ids for e in encoded])[:, :used], mask[:, :used]
+        ids, mask = torch.tensor([e.ids for e in encoded], device=device)[:, :used], mask[:, :used]
         states = model(input_ids=ids, attention_mask=mask).last_hidden_state * mask.unsqueeze(-1)
-        parts.append(torch.nn.functional.pad(states, (0, 0, 0, LENGTH - used)).half())
+        parts.append(torch.nn.functional.pad(states, (0, 0, 0, LENGTH - used)).half().cpu())
     out = torch.empty(len(texts), LENGTH, parts[0].shape[-1], dtype=torch.float16)
     out[torch.from_numpy(order)] = torch.cat(parts)
     return out
 
 
-def caption_states(labels: list, cache: Path) -> tuple[Tensor, np.ndarray]:
-    """States of all different captions (k, LENGTH, 384), the empty text first, and each prop's rows in them (n, captions)."""
-    unique = {"": 0}
-    rows = np.array([[unique.setdefault(text, len(unique)) for text in label["captions"]] for label in labels])
-    if cache.exists():
-        states = torch.load(cache, weights_only=True)
-        if len(states) == len(unique):
-            return states, rows
-    states = encode(list(unique))
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(states, cache)
-    return states, rows
+@dataclass(frozen=True)
+class Captions:
+    """Captions and what they describe. looks : one a caption; states : (1 + n, LENGTH, 384) float16, those of the empty text first"""
+
+    looks: list[Look]
+    states: Tensor
+
+    @classmethod
+    def drawn(cls, count: int, cache: Path, device: torch.device, seed: int = 9) -> "Captions":
+        """The same `count` captions each time, families in turn; their states are kept in `cache`."""
+        rng = np.random.default_rng(seed)
+        looks = [draw_look(rng, FAMILY_NAMES[i % len(FAMILY_NAMES)]) for i in range(count)]
+        texts = ["", *(caption_of(look.family, look.first, look.second, rng) for look in looks)]
+        states = torch.load(cache, weights_only=True) if cache.exists() else torch.empty(0)
+        if len(states) != len(texts):
+            states = encode(texts, device=device)
+            cache.parent.mkdir(parents=True, exist_ok=True)
+            torch.save(states, cache)
+        return cls(looks, states.to(device))
+
+    def draw(self, rng: np.random.Generator, count: int, dropped: float) -> tuple[list[Look], Tensor]:
+        """Some of the looks, and their states (count, LENGTH, 384) float32; of a share of `dropped`, those of the empty text."""
+        chosen = rng.integers(len(self.looks), size=count)
+        rows = (chosen + 1) * (rng.random(count) >= dropped)
+        return [self.looks[i] for i in chosen], self.states[torch.from_numpy(rows).to(self.states.device)].float()

@@ -1,4 +1,8 @@
-"""The one training loop: warm-up and cosine, Muon and AdamW, an average of the weights, checkpoints that resume exactly."""
+"""The one training loop: warm-up and cosine, Muon and AdamW, an average of the weights, checkpoints that resume exactly.
+
+A training ends after a number of steps, or after a number of seconds: then the cosine follows the share of the time that is spent,
+and a stopped training goes on with the time that was left.
+"""
 
 import copy
 import math
@@ -17,7 +21,9 @@ from .muon import Muon
 
 @dataclass(frozen=True)
 class Schedule:
-    """steps : optimiser steps in all; lr : AdamW's peak; matrix_lr : Muon's peak (0 trains matrices by AdamW too)."""
+    """steps : optimiser steps in all; lr : AdamW's peak; matrix_lr : Muon's peak (0 trains matrices by AdamW too);
+    seconds : of training in all, in place of the steps.
+    """
 
     steps: int
     batch: int
@@ -26,13 +32,20 @@ class Schedule:
     warmup: int = 100
     ema: float = 0.998
     seed: int = 0
+    seconds: float | None = None
 
-    def factor(self, step: int) -> float:
+    def progress(self, step: int, spent: float = 0.0) -> float:
+        """Share of the training, 0 to 1, that is done after `step` steps in `spent` seconds."""
+        return min(1.0, step / self.steps if self.seconds is None else spent / self.seconds)
+
+    def factor(self, step: int, spent: float = 0.0) -> float:
         """Share of the peak rate at `step`: linear warm-up, then a cosine down to 2 %."""
         if step < self.warmup:
             return (step + 1) / self.warmup
-        progress = (step - self.warmup) / max(1, self.steps - self.warmup)
-        return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+        done = self.progress(step, spent)
+        if self.seconds is None:
+            done = (step - self.warmup) / max(1, self.steps - self.warmup)
+        return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
 
 
 def optimizers(module: nn.Module, schedule: Schedule) -> list[torch.optim.Optimizer]:
@@ -56,38 +69,52 @@ Loss = Callable[[np.random.Generator], dict[str, Tensor]]
 
 
 def fit(module: nn.Module, loss: Loss, schedule: Schedule, checkpoint: Path, log_every: int = 20) -> nn.Module:
-    """Train until `schedule.steps`, saving to `checkpoint` every two minutes -> the module holding the averaged weights.
+    """Train until the schedule's end, saving to `checkpoint` every two minutes -> the module holding the averaged weights.
 
     `loss(rng)` returns named terms; the one called "loss" is minimised. An existing checkpoint is resumed.
     """
-    average, opts, step = copy.deepcopy(module).eval().requires_grad_(False), optimizers(module, schedule), 0
+    average, opts, step, spent = copy.deepcopy(module).eval().requires_grad_(False), optimizers(module, schedule), 0, 0.0
     if checkpoint.exists():
-        step = _load(checkpoint, module, average, opts)
-    rates, saved, began, first, sums = [[g["lr"] for g in o.param_groups] for o in opts], time.time(), time.time(), step, {}
+        step, spent = _load(checkpoint, module, average, opts)
+    rates, began, first, terms_of = [[g["lr"] for g in o.param_groups] for o in opts], time.time(), step, []
+    before, saved = spent, began
     module.train()
-    while step < schedule.steps:
+    while schedule.progress(step, spent) < 1:
         torch.manual_seed(schedule.seed * 1_000_003 + step)
         terms = loss(rng_of(schedule, step))
-        terms["loss"].backward()
-        nn.utils.clip_grad_norm_(module.parameters(), 1.0)
-        for opt, peaks in zip(opts, rates, strict=True):
-            for group, peak in zip(opt.param_groups, peaks, strict=True):
-                group["lr"] = peak * schedule.factor(step)
-            opt.step()
-            opt.zero_grad(set_to_none=True)
+        _advance(module, terms["loss"], opts, rates, schedule.factor(step, spent))
         step += 1
         _follow(average, module, min(schedule.ema, (step + 1) / (step + 10)))
-        for name, value in terms.items():
-            sums[name] = sums.get(name, 0.0) + float(value.detach())
-        if step % log_every == 0:
-            rate = (step - first) / (time.time() - began)
-            print(f"{step}/{schedule.steps} {rate:.2f} it/s " + " ".join(f"{k} {v / log_every:.4f}" for k, v in sums.items()), flush=True)
-            sums = {}
-        if time.time() - saved > 120 or step == schedule.steps:
-            _save(checkpoint, module, average, opts, rates, step)
-            saved = time.time()
+        terms_of.append({name: value.detach() for name, value in terms.items()})
+        now = time.time()
+        spent = before + now - began
+        ended = schedule.progress(step, spent) >= 1
+        if len(terms_of) == log_every or ended:
+            print(_line(schedule, step, spent, (step - first) / max(now - began, 1e-9), terms_of), flush=True)
+            terms_of = []
+        if now - saved > 120 or ended:
+            _save(checkpoint, module, average, opts, rates, step, spent)
+            saved = now
     module.load_state_dict(average.state_dict())
     return module.eval()
+
+
+def _advance(module: nn.Module, loss: Tensor, opts: list, rates: list, factor: float) -> None:
+    """One step of the optimisers, at `factor` of the peak `rates`."""
+    loss.backward()
+    nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+    for opt, peaks in zip(opts, rates, strict=True):
+        for group, peak in zip(opt.param_groups, peaks, strict=True):
+            group["lr"] = peak * factor
+        opt.step()
+        opt.zero_grad(set_to_none=True)
+
+
+def _line(schedule: Schedule, step: int, spent: float, rate: float, terms_of: list[dict[str, Tensor]]) -> str:
+    """A line of the log: where the training stands, and the mean of each term since the last line."""
+    end = f"/{schedule.steps}" if schedule.seconds is None else f" {spent:.0f}/{schedule.seconds:.0f} s"
+    means = " ".join(f"{name} {float(sum(terms[name] for terms in terms_of)) / len(terms_of):.4f}" for name in terms_of[0])
+    return f"{step}{end} {rate:.2f} it/s {means}"
 
 
 def _follow(average: nn.Module, module: nn.Module, decay: float) -> None:
@@ -98,33 +125,42 @@ def _follow(average: nn.Module, module: nn.Module, decay: float) -> None:
             a.copy_(b)
 
 
-def _save(path, module, average, opts, rates, step) -> None:
+def _save(path, module, average, opts, rates, step, spent) -> None:
     for opt, peaks in zip(opts, rates, strict=True):
         for group, peak in zip(opt.param_groups, peaks, strict=True):
             group["lr"] = peak
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
-    torch.save({"module": module.state_dict(), "average": average.state_dict(), "opts": [o.state_dict() for o in opts], "step": step}, part)
+    torch.save({"module": module.state_dict(), "average": average.state_dict(), "opts": [o.state_dict() for o in opts], "step": step,
+                "spent": spent}, part)
     os.replace(part, path)
 
 
-def _load(path, module, average, opts) -> int:
-    state = torch.load(path, weights_only=True)
-    module.load_state_dict(state["module"])
+def _load(path, module, average, opts) -> tuple[int, float]:
+    """Steps and seconds so far. A checkpoint of weights alone, as `restore` writes them, is where a training starts from."""
+    state = torch.load(path, weights_only=True, map_location=next(module.parameters()).device)
     average.load_state_dict(state["average"])
+    if "module" not in state:
+        module.load_state_dict(state["average"])
+        return 0, 0.0
+    module.load_state_dict(state["module"])
     for opt, saved in zip(opts, state["opts"], strict=True):
         opt.load_state_dict(saved)
-    return state["step"]
+    return state["step"], state.get("spent", 0.0)
+
+
+def weights_of(checkpoint: Path) -> dict[str, Tensor]:
+    """The averaged weights of a checkpoint, by name."""
+    return torch.load(checkpoint, weights_only=True, map_location="cpu")["average"]
 
 
 def averaged(module: nn.Module, checkpoint: Path) -> nn.Module:
     """The module with the averaged weights of a checkpoint, ready for inference."""
-    module.load_state_dict(torch.load(checkpoint, weights_only=True)["average"])
+    module.load_state_dict(weights_of(checkpoint))
     return module.eval().requires_grad_(False)
 
 
 def averaged_part(module: nn.Module, checkpoint: Path, prefix: str) -> nn.Module:
     """The same for a part of what was trained: `prefix` is what its weights' names start with there."""
-    state = torch.load(checkpoint, weights_only=True)["average"]
-    module.load_state_dict({key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)})
+    module.load_state_dict({key.removeprefix(prefix): value for key, value in weights_of(checkpoint).items() if key.startswith(prefix)})
     return module.eval().requires_grad_(False)

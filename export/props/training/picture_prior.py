@@ -1,13 +1,9 @@
 """A picture in place of a prompt for the Shap-E prior: the words for what it shows, as states that steer the frozen prior.
 
-    python -m meshwright.export.props.training.picture_prior --pairs FOLDER --out CHECKPOINTS      (needs views.pt there)
-
 The prior has learnt from captions alone and can follow nothing that they do not say. So the views' encoder, frozen, gets a head that
 tells family and colours, and these turn into the states that the text encoder has for their caption: into a mixture where the
 head is in doubt. The states of all captions are kept as a mean and a few components.
 """
-
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,10 +14,10 @@ from ..world.families import FAMILIES, SECOND_PART
 from ..world.palette import NAMES
 from ..world.world import make_prop
 from . import language
-from .command import run_on_pictures
 from .loop import Schedule, averaged, fit
+from .pairs import Pairs
 from .picture_encoder import PictureEncoder
-from .picture_pairs import PicturePairs
+from .run import Run
 from .views import ViewsModel
 
 SCHEDULE = Schedule(steps=1500, batch=256, lr=2e-3, warmup=50, ema=0.99)
@@ -88,11 +84,11 @@ def learn_captions(model: PictureWords) -> float:
 
 
 @torch.no_grad()
-def all_features(model: PictureWords, data: PicturePairs) -> Tensor:
-    """Features of every picture (n, 4, 768)."""
+def all_features(model: PictureWords, run: Run, data: Pairs) -> Tensor:
+    """Features of every picture (n, 2, 768)."""
     parts = []
     for start in range(0, len(data), 16):
-        pictures = torch.from_numpy(data.pictures[start:start + 16]).permute(0, 1, 4, 2, 3).float() / 255
+        pictures = run.tensor(data.pictures[start:start + 16]).permute(0, 1, 4, 2, 3).float() / 255
         parts.append(model.features(pictures.flatten(0, 1)).unflatten(0, pictures.shape[:2]))
     return torch.cat(parts)
 
@@ -103,26 +99,24 @@ def classes(seeds: np.ndarray) -> Tensor:
     return torch.tensor([(FAMILY_NAMES.index(p.family), NAMES.index(p.first), NAMES.index(p.second)) for p in props])
 
 
-def train(pairs: Path, out: Path, schedule: Schedule = SCHEDULE) -> PictureWords:
-    data, model = PicturePairs.open(pairs), PictureWords()
-    model.encoder.load_state_dict(averaged(ViewsModel(), out / "views.pt").encoder.state_dict())
+def train(run: Run, schedule: Schedule = SCHEDULE) -> PictureWords:
+    """picture_prior.pt; needs pairs, views.pt."""
+    data, model = Pairs.open(run.pairs), PictureWords()
+    model.encoder.load_state_dict(averaged(ViewsModel(), run.out / "views.pt").encoder.state_dict())
     model.eval().requires_grad_(False)
     print(f"captions: {learn_captions(model):.3f} of the variance left out", flush=True)
-    features, truth = all_features(model, data), classes(data.seeds)
+    model = model.to(run.device)
+    features, truth = all_features(model, run, data), classes(data.seeds).to(run.device)
     model.head.requires_grad_(True)
 
     def loss(rng):
         rows = rng.integers(len(data), size=schedule.batch)
-        seen = F.dropout(features[rows, rng.integers(features.shape[1], size=schedule.batch)], 0.2)
+        seen = F.dropout(features[run.tensor(rows), run.tensor(rng.integers(features.shape[1], size=schedule.batch))], 0.2)
         logits = model.logits(seen)
-        terms = [F.cross_entropy(guess, truth[rows, k]) for k, guess in enumerate(logits)]
-        right = [(guess.argmax(dim=1) == truth[rows, k]).float().mean() for k, guess in enumerate(logits)]
+        terms = [F.cross_entropy(guess, truth[run.tensor(rows), k]) for k, guess in enumerate(logits)]
+        right = [(guess.argmax(dim=1) == truth[run.tensor(rows), k]).float().mean() for k, guess in enumerate(logits)]
         return {"loss": sum(terms), "family": right[0], "first": right[1], "second": right[2]}
 
-    fit(model.head, loss, schedule, out / "picture_head.pt")
-    torch.save({"average": model.state_dict()}, out / "picture_prior.pt")
+    fit(model.head, loss, schedule, run.out / "picture_head.pt")
+    torch.save({"average": model.state_dict()}, run.out / "picture_prior.pt")
     return model.eval()
-
-
-if __name__ == "__main__":
-    run_on_pictures(train, __doc__)

@@ -1,23 +1,18 @@
-"""The Shap-E prior: latent rows from the token states of a text, by v-prediction.
+"""The Shap-E prior: latent rows from the token states of a text, by v-prediction."""
 
-    python -m meshwright.export.props.training.prior --data DIR --out CHECKPOINTS      (needs shap_e.pt in CHECKPOINTS)
-"""
-
-import numpy as np
 import torch
 from diffusers import PriorTransformer
-from torch import Tensor
 from torch.nn import functional as F
 
-from ..world.dataset import Dataset
+from ..world.dataset import SURFACE
 from . import shap_e
-from .command import run
 from .diffusion import STEPS, alphas_cumprod, noised
-from .language import caption_states
+from .language import Captions
 from .loop import Schedule, averaged, fit
+from .run import Run
 
 SCHEDULE = Schedule(steps=2350, batch=32, lr=1e-3, matrix_lr=2e-3, warmup=150, ema=0.997)
-DROP_TEXT = 0.1
+DROP_TEXT, CAPTIONS = 0.1, 20_000
 
 
 def build() -> PriorTransformer:
@@ -28,32 +23,21 @@ def build() -> PriorTransformer:
                             embedding_proj_dim=384, clip_embed_dim=shap_e.CONFIG.latent_width)
 
 
-def encode_all(data: Dataset, checkpoint) -> Tensor:
-    """Latent rows of every prop (n, rows, width) float32 by the trained autoencoder."""
-    encoder = averaged(shap_e.Autoencoder(), checkpoint).encoder
-    parts = []
-    for start in range(0, len(data), 50):
-        index = np.arange(start, min(start + 50, len(data)))
-        parts.append(encoder(shap_e.surface_batch(data, index, np.arange(512) * 2)))
-    return torch.cat(parts)
-
-
-def train(data: Dataset, out) -> PriorTransformer:
-    latents = encode_all(data, out / "shap_e.pt")
-    states, rows = caption_states(data.labels, out / "captions.pt")
-    model, table = build(), alphas_cumprod()
+def train(run: Run, schedule: Schedule = SCHEDULE) -> PriorTransformer:
+    """prior.pt; needs shap_e.pt. Every step draws a caption, a shape of its family in its colours, and encodes that."""
+    captions = Captions.drawn(CAPTIONS, run.out / "captions.pt", run.device)
+    encoder = averaged(shap_e.Autoencoder(), run.out / "shap_e.pt").encoder.to(run.device)
+    model, table = build().to(run.device), alphas_cumprod().to(run.device)
 
     def loss(rng):
-        index = rng.integers(len(data), size=SCHEDULE.batch)
-        chosen = rows[index, rng.integers(rows.shape[1], size=SCHEDULE.batch)] * (rng.random(SCHEDULE.batch) >= DROP_TEXT)
-        timestep = torch.from_numpy(rng.integers(STEPS, size=SCHEDULE.batch))
-        x, target = noised(latents[index], timestep, table)
-        with torch.autocast("cpu", torch.bfloat16):
-            guess = model(x, timestep, proj_embedding=states[chosen].float()).predicted_image_embedding
+        looks, states = captions.draw(rng, schedule.batch, DROP_TEXT)
+        surface = run.data.batch(rng, looks).surface(run.columns(rng, (0, SURFACE, 512)))
+        timestep = run.tensor(rng.integers(STEPS, size=schedule.batch))
+        with run.half():
+            with torch.no_grad():
+                latents = encoder(surface).float()
+            x, target = noised(latents, timestep, table)
+            guess = model(x, timestep, proj_embedding=states).predicted_image_embedding
         return {"loss": F.mse_loss(guess.float(), target)}
 
-    return fit(model, loss, SCHEDULE, out / "prior.pt")
-
-
-if __name__ == "__main__":
-    run(train, __doc__)
+    return fit(model, loss, schedule, run.out / "prior.pt")

@@ -1,8 +1,6 @@
-"""The reconstructor: six true views -> triplane -> distance and unlit colour at points.
+"""The reconstructor: six views, true ones and such as it meets in practice -> triplane -> distance and unlit colour at points."""
 
-    python -m meshwright.export.props.training.reconstructor --data DIR --out CHECKPOINTS
-"""
-
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -10,27 +8,41 @@ from torch.nn import functional as F
 from ...models.field import sample_planes
 from ...models.reconstructor import Reconstructor, ReconstructorConfig
 from ..world.cameras import camera_vectors
-from ..world.dataset import NEAR, WIDE, Dataset
-from .command import run
+from ..world.dataset import NEAR, POINTS, WIDE
 from .loop import Schedule, fit
-from .shap_e import field_batch
+from .met_views import MetViews
+from .run import Run
 
 CONFIG = ReconstructorConfig(view_size=128, patch=16, position_grid=8, encoder_width=192, encoder_heads=6, encoder_depth=3,
                              width=192, heads=6, depth=5, tokens=10, upsample=4, channels=24, hidden=64)
 TRUNCATION = 0.15
+# Share of the views that other networks drew.
+MET = 0.6
 SCHEDULE = Schedule(steps=2300, batch=12, lr=1e-3, matrix_lr=2e-3, warmup=150)
 
 
-def view_batch(data: Dataset, index) -> Tensor:
-    """Views of some props (b, 6, 3, 128, 128) float32 in [0, 1]."""
-    return torch.from_numpy(data.views[index]).permute(0, 1, 4, 2, 3).float() / 255
+def worsened(views: Tensor, rng: np.random.Generator) -> Tensor:
+    """Views (b, 6, 3, h, w) as no network draws them yet but some other may: each blurred, moved, bent and tinted a little by itself.
 
+    How much differs from prop to prop; some stay as they are.
+    """
+    batch, count = views.shape[:2]
+    much = torch.from_numpy((rng.random((batch, 1)) * (rng.random((batch, 1)) < 0.8)).astype(np.float32)).expand(-1, count).flatten()
 
-def soften(views: Tensor, rng) -> Tensor:
-    """What generated views look like beside rendered ones: a little blur and a little noise, on half of the batch."""
-    blurred = F.interpolate(F.avg_pool2d(views.flatten(0, 1), 2), scale_factor=2, mode="bilinear").view_as(views)
-    keep = torch.from_numpy(rng.random((len(views), 1, 1, 1, 1)) * (rng.random((len(views), 1, 1, 1, 1)) < 0.5)).float()
-    return (views + keep * (blurred - views) + 0.02 * keep * torch.randn_like(views)).clamp(0, 1)
+    def drawn(*shape: int) -> Tensor:
+        values = torch.from_numpy(rng.normal(size=(batch * count, *shape)).astype(np.float32))
+        return (values * much.view(-1, *[1] * len(shape))).to(views.device)
+
+    flat = views.flatten(0, 1)
+    pose = torch.eye(2, 3, device=views.device) + drawn(2, 3) * torch.tensor([0.02, 0.02, 0.015], device=views.device)
+    bend = F.interpolate(0.012 * drawn(2, 5, 5), size=flat.shape[-2:], mode="bicubic").permute(0, 2, 3, 1)
+    where = F.affine_grid(pose, list(flat.shape), align_corners=False) + bend
+    moved = 1 - F.grid_sample(1 - flat, where, mode="bilinear", align_corners=False)
+    blurred = F.interpolate(F.avg_pool2d(moved, 4), scale_factor=4, mode="bilinear")
+    share = much.to(views.device).view(-1, 1, 1, 1)
+    hazy = moved + share * (blurred - moved)
+    tinted = hazy + 0.04 * drawn(3, 1, 1) * (hazy < 0.97).any(dim=1, keepdim=True)
+    return (tinted + 0.02 * share * torch.randn_like(tinted)).view_as(views).clamp(0, 1)
 
 
 def losses(sdf: Tensor, rgb: Tensor, true_sdf: Tensor, color: Tensor) -> dict[str, Tensor]:
@@ -44,23 +56,26 @@ def losses(sdf: Tensor, rgb: Tensor, true_sdf: Tensor, color: Tensor) -> dict[st
     return {"loss": distance + 0.2 * side + 0.5 * hue, "distance": distance.detach(), "side": side.detach(), "color": hue.detach()}
 
 
-def train(data: Dataset, out) -> Reconstructor:
-    model = Reconstructor(CONFIG)
-    cameras = torch.from_numpy(camera_vectors()).expand(SCHEDULE.batch, -1, -1)
+def train(run: Run, schedule: Schedule = SCHEDULE) -> Reconstructor:
+    """reconstructor.pt; needs pairs, refiner.pt, and for views drawn from pictures views.pt."""
+    model, met = Reconstructor(CONFIG).to(run.device), MetViews(run)
+    cameras = torch.from_numpy(camera_vectors()).to(run.device)
+    others = round(schedule.batch * MET)
 
     def loss(rng):
-        index = rng.integers(len(data), size=SCHEDULE.batch)
-        columns = rng.permutation(NEAR + WIDE)[:1024].tolist() + (NEAR + WIDE + rng.permutation(1024)[:384]).tolist()
-        points, sdf, color = field_batch(data, index, columns)
-        with torch.autocast("cpu", torch.bfloat16):
-            planes = model(soften(view_batch(data, index), rng), cameras)
+        true = run.data.any(rng, schedule.batch - others)
+        rows, drawn = met.batch(rng, others)
+        columns = run.columns(rng, (0, NEAR + WIDE, 1024), (NEAR + WIDE, POINTS, 384))
+        near = [true.field(columns), met.field(rng, rows, 683, 341, 384)]
+        points, sdf, color = (torch.cat(parts) for parts in zip(*near, strict=True))
+        views = torch.cat([worsened(true.views(), rng), drawn])
+        with run.half():
+            planes = model(views, cameras.expand(len(views), -1, -1))
             features = sample_planes(planes.float(), points)
             heads = model.synthesizer.decoder
-            guess, rgb = heads.net_sdf(features), heads.net_rgb(features)
-        return losses(guess.float(), torch.sigmoid(rgb.float()) * 1.002 - 0.001, sdf, color)
+            guess, rgb = heads.net_sdf(features).float(), heads.net_rgb(features).float()
+        wrong = ((guess < 0) != (sdf < 0)).float().mean(dim=(1, 2))
+        return losses(guess, torch.sigmoid(rgb) * 1.002 - 0.001, sdf, color) | {
+            "wrong_true": wrong[:len(wrong) - others].mean(), "wrong_met": wrong[len(wrong) - others:].mean()}
 
-    return fit(model, loss, SCHEDULE, out / "reconstructor.pt")
-
-
-if __name__ == "__main__":
-    run(train, __doc__)
+    return fit(model, loss, schedule, run.out / "reconstructor.pt")

@@ -1,16 +1,19 @@
 """The Shap-E-shaped autoencoder: coloured surface points -> latent rows -> generated MLP -> distance and colour.
 
-    python -m meshwright.export.props.training.shap_e --data DIR --out CHECKPOINTS
+A pack holds the decoder alone. From there on, the encoder learns anew and the decoder stays as it is, so that what was trained on its
+latents is still of use.
 """
+
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...models.shap_e import ShapEDecoder, ShapEDecoderConfig, encode_position
-from ..world.dataset import Dataset
-from .command import run
-from .loop import Schedule, fit
+from ..world.dataset import POINTS, SURFACE
+from .loop import Schedule, fit, weights_of
+from .run import Run
 
 CONFIG = ShapEDecoderConfig(latent_width=32, hidden=48, frequencies=6, direction_width=0, layers=6, outputs=6)
 TRUNCATION = 0.12
@@ -64,45 +67,44 @@ class Autoencoder(nn.Module):
         super().__init__()
         self.encoder, self.decoder = PointEncoder(CONFIG), ShapEDecoder(CONFIG)
 
-    def forward(self, surface: Tensor, points: Tensor, noise: float = 0.0) -> tuple[Tensor, Tensor, Tensor]:
-        latent = self.encoder(surface)
-        # Noise on the latents keeps the decoder smooth where the prior will land.
-        noisy = latent + noise * torch.randn_like(latent)
-        sdf, color = self.decoder.field(self.decoder.project(noisy), points)
-        return latent, sdf, color
 
-
-def surface_batch(data: Dataset, index, columns) -> Tensor:
-    """Coloured points of some props (b, n, 6) float32, colours mapped to [-1, 1]."""
-    xyz = torch.from_numpy(data.surface[index][:, columns].astype("float32"))
-    rgb = torch.from_numpy(data.surface_color[index][:, columns].astype("float32")) / 127.5 - 1
-    return torch.cat([xyz, rgb], dim=-1)
-
-
-def field_batch(data: Dataset, index, columns) -> tuple[Tensor, Tensor, Tensor]:
-    """points (b, n, 3), sdf (b, n, 1) negative inside, colour (b, n, 3) in [0, 1]."""
-    points = torch.from_numpy(data.points[index][:, columns].astype("float32"))
-    sdf = torch.from_numpy(data.sdf[index][:, columns].astype("float32")).unsqueeze(-1)
-    return points, sdf, torch.from_numpy(data.color[index][:, columns].astype("float32")) / 255
-
-
-def train(data: Dataset, out) -> Autoencoder:
-    model = Autoencoder()
+def train(run: Run, schedule: Schedule = SCHEDULE) -> Autoencoder:
+    """shap_e.pt, the whole autoencoder. Where that file holds a decoder alone, it is kept, and shap_e_encoder.pt is trained to it."""
+    model, checkpoint = Autoencoder().to(run.device), run.out / "shap_e.pt"
+    known = decoder_alone(checkpoint)
+    if known is not None:
+        model.decoder.load_state_dict(known)
+        model.decoder.requires_grad_(False)
 
     def loss(rng):
-        index = rng.integers(len(data), size=SCHEDULE.batch)
-        surface = surface_batch(data, index, rng.choice(data.surface.shape[1], 512, replace=False))
-        points, sdf, color = field_batch(data, index, rng.choice(data.points.shape[1], 768, replace=False))
-        latent, guess, rgb = model(surface, points, noise=0.08)
-        target = -(sdf / TRUNCATION).clamp(-1, 1)
-        near = (sdf.abs() < 0.06).float()
-        distance = (guess - target).abs().mean()
-        hue = ((rgb - color).abs() * near).sum() / near.sum() / 3
-        size = latent.square().mean()
-        return {"loss": distance + 0.5 * hue + 1e-3 * size, "distance": distance.detach(), "color": hue.detach(), "size": size.detach()}
+        batch = run.data.any(rng, schedule.batch)
+        with run.half():
+            latent = model.encoder(batch.surface(run.columns(rng, (0, SURFACE, 512)))).float()
+        points, sdf, color = batch.field(run.columns(rng, (0, POINTS, 768)))
+        # Noise on the latents keeps the decoder smooth where the prior will land.
+        noisy = latent + 0.08 * torch.randn_like(latent)
+        return losses(latent, *model.decoder.field(model.decoder.project(noisy), points), sdf, color)
 
-    return fit(model, loss, SCHEDULE, out / "shap_e.pt")
+    if known is None:
+        return fit(model, loss, schedule, checkpoint)
+    fit(model.encoder, loss, schedule, run.out / "shap_e_encoder.pt")
+    torch.save({"average": model.state_dict()}, checkpoint)
+    return model.eval()
 
 
-if __name__ == "__main__":
-    run(train, __doc__)
+def losses(latent: Tensor, guess: Tensor, rgb: Tensor, sdf: Tensor, color: Tensor) -> dict[str, Tensor]:
+    """L1 on the truncated distance and, near the surface, on the colour; small latents."""
+    target = -(sdf / TRUNCATION).clamp(-1, 1)
+    near = (sdf.abs() < 0.06).float()
+    distance = (guess - target).abs().mean()
+    hue = ((rgb - color).abs() * near).sum() / near.sum().clamp(min=1) / 3
+    size = latent.square().mean()
+    return {"loss": distance + 0.5 * hue + 1e-3 * size, "distance": distance.detach(), "color": hue.detach(), "size": size.detach()}
+
+
+def decoder_alone(checkpoint: Path) -> dict[str, Tensor] | None:
+    """The decoder's weights of a checkpoint that holds nothing else."""
+    weights = weights_of(checkpoint) if checkpoint.exists() else {}
+    if not weights or any(not name.startswith("decoder.") for name in weights):
+        return None
+    return {name.removeprefix("decoder."): value for name, value in weights.items()}

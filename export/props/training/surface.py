@@ -1,7 +1,5 @@
 """FlexiCubes' deformation and weights: tuned so that the extracted vertices lie on the true surface (arXiv 2308.05371).
 
-    python -m meshwright.export.props.training.surface --data DIR --out CHECKPOINTS      (needs reconstructor.pt there)
-
 The reconstructor's planes and distances stay as they are; only `net_deformation` and `net_weight` learn. Which cubes the surface
 crosses comes from the runtime's own extraction, so that training and inference see the same cubes.
 """
@@ -15,11 +13,10 @@ from ....runtime.geometry.isosurface.sparse_field import SparseField, evaluate_s
 from ....runtime.geometry.isosurface.tables import tables
 from ...models.field import sample_planes
 from ..world.cameras import camera_vectors
-from ..world.dataset import Dataset
 from ..world.world import make_prop
-from .command import run
 from .loop import Schedule, averaged, fit
-from .reconstructor import CONFIG, Reconstructor, view_batch
+from .reconstructor import CONFIG, Reconstructor
+from .run import Run
 
 RESOLUTION, EXTENT = 96, 2.1
 SCHEDULE = Schedule(steps=400, batch=1, lr=2e-3, warmup=20, ema=0.98)
@@ -64,30 +61,31 @@ def distance_to_truth(prop, vertices: Tensor) -> Tensor:
     return torch.from_numpy(value) + (torch.from_numpy(slope) * (vertices - vertices.detach())).sum(dim=-1)
 
 
-def train(data: Dataset, out) -> nn.ModuleDict:
-    model = averaged(Reconstructor(CONFIG), out / "reconstructor.pt")
+def train(run: Run, schedule: Schedule = SCHEDULE) -> nn.ModuleDict:
+    """surface.pt; needs reconstructor.pt. On the CPU, where the runtime's extraction is."""
+    model = averaged(Reconstructor(CONFIG), run.out / "reconstructor.pt")
     decoder, cameras = model.synthesizer.decoder, torch.from_numpy(camera_vectors())[None]
     heads = nn.ModuleDict({"net_deformation": decoder.net_deformation, "net_weight": decoder.net_weight}).requires_grad_(True)
-    for head in heads.values():
-        nn.init.zeros_(head[-1].weight)
-        nn.init.zeros_(head[-1].bias)
+    if not (run.out / "surface.pt").exists():
+        for head in heads.values():
+            nn.init.zeros_(head[-1].weight)
+            nn.init.zeros_(head[-1].bias)
     cell = EXTENT / RESOLUTION
 
     def loss(rng):
-        i = int(rng.integers(len(data)))
+        batch = run.data.any(rng, 1)
         with torch.no_grad():
-            planes = model(view_batch(data, np.array([i])), cameras)
+            planes = model(batch.views().cpu(), cameras)
         field = crossed_cubes(model, planes)
+        if not len(field.cubes):
+            # A reconstructor at its beginning sees nothing in some props.
+            return {name: 0 * sum(p.sum() for p in heads.parameters()) for name in ("loss", "miss", "cells_off")}
         features = sample_planes(planes, torch.from_numpy(field.points)[None])[0]
         raw = heads["net_weight"](features[torch.from_numpy(field.corners).long()].flatten(1)) * 0.1
         vertices, apart = dual_vertices(field, heads["net_deformation"](features), raw)
-        off = distance_to_truth(make_prop(data.labels[i]["seed"]), vertices) / cell
+        off = distance_to_truth(make_prop(int(run.data.seeds[batch.index])), vertices) / cell
         # Where the field itself is far off, no vertex can be right: those must not drown the rest.
         miss = torch.nn.functional.huber_loss(off, torch.zeros_like(off), delta=0.5)
         return {"loss": miss + 0.02 * apart.mean() / cell**2, "miss": miss.detach(), "cells_off": off.detach().abs().median()}
 
-    return fit(heads, loss, SCHEDULE, out / "surface.pt")
-
-
-if __name__ == "__main__":
-    run(train, __doc__)
+    return fit(heads, loss, schedule, run.out / "surface.pt")

@@ -1,17 +1,12 @@
-"""The VAE (f8, 4 channels): an AutoencoderKL of diffusers at small size, trained on single views.
+"""The VAE (f8, 4 channels): an AutoencoderKL of diffusers at small size, trained on single views."""
 
-    python -m meshwright.export.props.training.vae --data DIR --out CHECKPOINTS
-"""
-
-import numpy as np
 import torch
 from diffusers import AutoencoderKL
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..world.dataset import Dataset
-from .command import run
 from .loop import Schedule, fit
+from .run import Run
 
 SIZES = dict(in_channels=3, out_channels=3, latent_channels=4, block_out_channels=(16, 32, 64, 96), layers_per_block=1,
              norm_num_groups=8, sample_size=128, mid_block_add_attention=False,
@@ -24,26 +19,25 @@ def build() -> AutoencoderKL:
     return AutoencoderKL(**SIZES)
 
 
-def crops(data: Dataset, rng, count: int) -> Tensor:
+def crops(run: Run, rng, count: int) -> Tensor:
     """Squares cut from random views (count, 3, CROP, CROP) float32 in [-1, 1]; f8 codes are local, so a crop teaches as much a pixel."""
-    size = data.views.shape[2] - CROP
-    cut = []
-    drawn = rng.integers(len(data), size=count), rng.integers(6, size=count), *rng.integers(0, size + 1, (2, count))
-    for i, view, y, x in zip(*drawn, strict=True):
-        cut.append(data.views[i, view, y:y + CROP, x:x + CROP])
-    return torch.from_numpy(np.stack(cut)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    views = run.data.any(rng, count).views()
+    size = views.shape[-1] - CROP
+    drawn = rng.integers(views.shape[1], size=count), *rng.integers(0, size + 1, (2, count))
+    cut = [views[i, view, :, y:y + CROP, x:x + CROP] for i, (view, y, x) in enumerate(zip(*drawn, strict=True))]
+    return torch.stack(cut) * 2 - 1
 
 
 def _edges(x: Tensor) -> tuple[Tensor, Tensor]:
     return x[..., 1:, :] - x[..., :-1, :], x[..., :, 1:] - x[..., :, :-1]
 
 
-def train(data: Dataset, out) -> AutoencoderKL:
-    model = build()
+def train(run: Run, schedule: Schedule = SCHEDULE) -> AutoencoderKL:
+    model = build().to(run.device)
 
     def loss(rng):
-        images = crops(data, rng, SCHEDULE.batch)
-        with torch.autocast("cpu", torch.bfloat16):
+        images = crops(run, rng, schedule.batch)
+        with run.half():
             posterior = model.encode(images).latent_dist
             decoded = model.decode(posterior.sample()).sample
         decoded = decoded.float()
@@ -55,8 +49,4 @@ def train(data: Dataset, out) -> AutoencoderKL:
         mse = (decoded.detach() - images).square().mean()
         return {"loss": pixel + 0.5 * edge + 1e-3 * kl, "pixel": pixel.detach(), "kl": kl.detach(), "psnr": 10 * torch.log10(4 / mse)}
 
-    return fit(model, loss, SCHEDULE, out / "vae.pt")
-
-
-if __name__ == "__main__":
-    run(train, __doc__)
+    return fit(model, loss, schedule, run.out / "vae.pt")

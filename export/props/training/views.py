@@ -1,7 +1,5 @@
 """The views' network: a UNet that draws the six views of a prop while it looks at a picture (Zero123++, arXiv 2310.15110, small).
 
-    python -m meshwright.export.props.training.views --pairs FOLDER --out CHECKPOINTS      (needs vae.pt, refiner.pt, pairs.pt there)
-
 Structure as published: reference attention to the picture's latents, cross-attention to the states of a picture encoder. What
 differs: the states are those of patches, not one embedding under a ramp; the reference is looked at without noise, because most
 of the drawing happens in the first step, where noise would hide it; and a small transformer sketches the views from the states.
@@ -9,7 +7,7 @@ The UNet is the refiner's and starts from its weights: it draws the same views i
 coarse views that it knows. Encoder and sketch learn by themselves first: they see eight times as many pictures a second.
 """
 
-from pathlib import Path
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -19,12 +17,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...models.reference_attention import ReferenceUNet
-from .command import run_on_pictures
-from .diffusion import STEPS, alphas_cumprod, noised
-from .loop import Schedule, averaged, fit
+from .diffusion import STEPS, alphas_cumprod, first_steps, mean_where, noised
+from .loop import Schedule, averaged, fit, weights_of
+from .pairs import Pairs, statistics
 from .picture_encoder import Block, PictureEncoder
-from .picture_pairs import PicturePairs
 from .refiner import SIZES as REFINER
+from .run import Run
 from .vae import build as build_vae
 
 # Latents of the views; states of a picture.
@@ -87,17 +85,17 @@ class ViewsModel(nn.Module):
         return ReferenceUNet(self.unet)(noisy, reference, timestep, states), self.unet.sketch(states)
 
 
-def learn_to_look(model: ViewsModel, data: PicturePairs, target: Tensor, checkpoint: Path, schedule: Schedule = LOOKING) -> None:
-    """Train the encoder and the sketch of `model`; target (n, 4, 48, 32)."""
+def learn_to_look(model: ViewsModel, run: Run, pairs: Pairs, target: Tensor, schedule: Schedule = LOOKING) -> None:
+    """sketch.pt: train the encoder and the sketch of `model`; target (n, 4, 48, 32)."""
     parts = nn.ModuleDict({"encoder": model.encoder, "sketch": model.unet.sketch})
 
     def loss(rng):
-        rows, picture = batch_of(data, rng, schedule.batch)
-        with torch.autocast("cpu", torch.bfloat16):
+        rows, picture = batch_of(run, pairs, rng, schedule.batch)
+        with run.half():
             guess = model.unet.sketch(model.encoder(picture))
         return {"loss": F.mse_loss(guess.float(), target[rows])}
 
-    fit(parts, loss, schedule, checkpoint)
+    fit(parts, loss, schedule, run.out / "sketch.pt")
 
 
 def warm(model: ViewsModel, refiner: dict[str, Tensor]) -> ViewsModel:
@@ -112,40 +110,47 @@ def latents(vae: AutoencoderKL, pictures: Tensor, mean: Tensor, std: Tensor) -> 
         return (vae.encode(pictures * 2 - 1).latent_dist.mean - mean) / std
 
 
-def batch_of(data: PicturePairs, rng: np.random.Generator, count: int) -> tuple[np.ndarray, Tensor]:
-    """Rows of `count` props (count,), and one picture of each (count, 3, 128, 128) in [0, 1]."""
-    rows = rng.integers(len(data), size=count)
-    pictures = data.pictures[rows, rng.integers(data.pictures.shape[1], size=count)]
-    return rows, torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
+def batch_of(run: Run, pairs: Pairs, rng: np.random.Generator, count: int) -> tuple[Tensor, Tensor]:
+    """Rows of `count` props (count,) int64, and one picture of each (count, 3, 128, 128) in [0, 1]."""
+    rows = rng.integers(len(pairs), size=count)
+    pictures = pairs.pictures[rows, rng.integers(pairs.pictures.shape[1], size=count)]
+    return run.tensor(rows), run.tensor(pictures).permute(0, 3, 1, 2).float() / 255
 
 
-def train(pairs: Path, out: Path, schedule: Schedule = SCHEDULE, looking: Schedule = LOOKING) -> ViewsModel:
-    data, statistics = PicturePairs.open(pairs), torch.load(out / "pairs.pt", weights_only=True)
-    mean, std = statistics["mean"].view(1, -1, 1, 1), statistics["std"]
-    target, vae = (torch.from_numpy(data.views).float() - mean) / std, averaged(build_vae(), out / "vae.pt")
-    model = warm(ViewsModel(), torch.load(out / "refiner.pt", weights_only=True)["average"])
-    learn_to_look(model, data, target, out / "sketch.pt", looking)
-    table, blank = alphas_cumprod(), latents(vae, torch.ones(1, 3, 128, 128), mean, std)
+def start(run: Run) -> ViewsModel:
+    """As far as looking goes trained already, or not at all; the UNet is the refiner's. From a pack, everything is as it was there."""
+    model = ViewsModel()
+    if (run.out / "views.pt").exists():
+        model.load_state_dict(weights_of(run.out / "views.pt"))
+        return model
+    return warm(model, weights_of(run.out / "refiner.pt"))
+
+
+def train(run: Run, schedule: Schedule = SCHEDULE) -> ViewsModel:
+    """views.pt; needs pairs, vae.pt, refiner.pt. Of the time, a quarter goes to looking, unless that is learnt."""
+    pairs, (mean, std) = Pairs.open(run.pairs), (part.to(run.device) for part in statistics(run.out))
+    target, vae = pairs.scaled("views", run.out, run.device), averaged(build_vae(), run.out / "vae.pt").to(run.device)
+    model = start(run).to(run.device)
+    if not (run.out / "views.pt").exists():
+        looking = replace(LOOKING, steps=schedule.steps, batch=4 * schedule.batch)
+        if schedule.seconds is not None:
+            looking, schedule = (replace(part, seconds=share * schedule.seconds) for part, share in ((looking, 0.25), (schedule, 0.75)))
+        learn_to_look(model, run, pairs, target, looking)
+    table, blank = alphas_cumprod().to(run.device), latents(vae, torch.ones(1, 3, 128, 128, device=run.device), mean, std)
 
     def loss(rng):
-        rows, picture = batch_of(data, rng, schedule.batch)
-        seen = torch.from_numpy(rng.random(schedule.batch) >= DROP_PICTURE)
+        rows, picture = batch_of(run, pairs, rng, schedule.batch)
+        seen = run.tensor(rng.random(schedule.batch) >= DROP_PICTURE)
         reference = torch.where(seen.view(-1, 1, 1, 1), latents(vae, picture, mean, std), blank)
-        drawn = np.where(rng.random(schedule.batch) < FIRST_STEP, STEPS - 1, rng.integers(STEPS, size=schedule.batch))
-        timestep = torch.from_numpy(drawn)
+        timestep = run.tensor(first_steps(rng, schedule.batch, FIRST_STEP))
         x, v = noised(target[rows], timestep, table)
-        with torch.autocast("cpu", torch.bfloat16):
+        with run.half():
             guess, sketch = model(x, timestep, picture, reference, seen)
-            others, more = batch_of(data, rng, SKETCHED_ONLY)
+            others, more = batch_of(run, pairs, rng, SKETCHED_ONLY)
             further = F.mse_loss(model.unet.sketch(model.encoder(more)).float(), target[others])
         error = (guess.float() - v).square().mean(dim=(1, 2, 3))
         sketched = (sketch.float() - target[rows]).square().mean(dim=(1, 2, 3))
-        first = error.detach()[(timestep == STEPS - 1) & seen]
         return {"loss": error.mean() + 0.2 * (sketched * seen).mean() + 0.4 * further, "sketch": further.detach(),
-                "first": first.mean() if len(first) else error.mean().detach()}
+                "first": mean_where(error.detach(), (timestep == STEPS - 1) & seen)}
 
-    return fit(model, loss, schedule, out / "views.pt")
-
-
-if __name__ == "__main__":
-    run_on_pictures(train, __doc__)
+    return fit(model, loss, schedule, run.out / "views.pt")

@@ -32,11 +32,7 @@ class Prop:
         return [self._caption(rng) for _ in range(count)]
 
     def _caption(self, rng) -> str:
-        usual = families.USUAL[self.family]
-        if (self.first, self.second) == usual and rng.random() < 0.5:
-            return caption(self.family, None, None, rng)
-        may_omit = self.second in (self.first, usual[1])
-        return caption(self.family, self.first, None if may_omit and rng.random() < 0.6 else self.second, rng)
+        return caption_of(self.family, self.first, self.second, rng)
 
     def distances(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Signed distance (n,) float32, negative inside, and sRGB colour (n, 3) float32 of the nearest part."""
@@ -66,14 +62,31 @@ def make_prop(seed: int, family: str | None = None, first: str | None = None, se
     rng = np.random.default_rng((seed, 0))
     drawn = list(families.FAMILIES)[int(rng.integers(len(families.FAMILIES)))]
     family = family or drawn
-    usual = families.USUAL[family]
-    kind = rng.random()
-    pair = usual if kind < 0.15 else (_draw(rng), usual[1]) if kind < 0.35 else (_draw(rng), _draw(rng))
-    if 0.35 <= kind < 0.5:
-        pair = (pair[0], pair[0])
+    pair = color_names(family, rng)
     first, second = first or pair[0], second or pair[1]
-    colors = np.concatenate([[jittered(first, rng), jittered(second, rng)], DETAILS])
+    colors = paint(first, second, rng)
     return Prop(family, families.build(family, colors, rng), first, second, seed)
+
+
+def color_names(family: str, rng: np.random.Generator) -> tuple[str, str]:
+    """Palette names for the main colour and the second part of a prop: its usual ones, one of its own, or any two."""
+    usual, kind = families.USUAL[family], rng.random()
+    pair = usual if kind < 0.15 else (_draw(rng), usual[1]) if kind < 0.35 else (_draw(rng), _draw(rng))
+    return (pair[0], pair[0]) if 0.35 <= kind < 0.5 else pair
+
+
+def paint(first: str, second: str, rng: np.random.Generator) -> np.ndarray:
+    """Colours (5, 3) float64 sRGB of the slots, each named one as this pot of paint has it."""
+    return np.concatenate([[jittered(first, rng), jittered(second, rng)], DETAILS])
+
+
+def caption_of(family: str, first: str, second: str, rng: np.random.Generator) -> str:
+    """What a person might type for a prop in these colours; usual ones may go unsaid."""
+    usual = families.USUAL[family]
+    if (first, second) == usual and rng.random() < 0.5:
+        return caption(family, None, None, rng)
+    may_omit = second in (first, usual[1])
+    return caption(family, first, None if may_omit and rng.random() < 0.6 else second, rng)
 
 
 def _draw(rng) -> str:

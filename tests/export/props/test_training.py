@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import numpy as np
@@ -60,6 +61,40 @@ def test_an_interrupted_training_ends_as_an_unbroken_one(tmp_path, monkeypatch):
     for a, b in zip(last.parameters(), again.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=0)
     assert not any(p.requires_grad for p in again.parameters())
+
+
+def test_a_training_by_the_clock_ends_with_its_time_and_goes_on_with_what_is_left(tmp_path, monkeypatch):
+    """A clock that is looked at once a step, and stands at ten seconds more each time."""
+    clock = iter(range(0, 10_000, 10))
+    monkeypatch.setattr("meshwright.export.props.training.loop.time.time", lambda: next(clock))
+    schedule = dataclasses.replace(SCHEDULE, steps=0, seconds=200.0)
+    module = Line()
+    with pytest.raises(Interrupt):
+        fit(module, loss_of(module, 15), schedule, tmp_path / "line.pt", log_every=1000)
+    saved = torch.load(tmp_path / "line.pt", weights_only=True)
+    assert (saved["step"], saved["spent"]) == (13, 130.0), "saved once more than 120 seconds had passed"
+    again = Line()
+    fit(again, loss_of(again), schedule, tmp_path / "line.pt", log_every=1000)
+    saved = torch.load(tmp_path / "line.pt", weights_only=True)
+    assert (saved["step"], saved["spent"]) == (20, 200.0)
+
+
+def test_by_the_clock_the_rate_falls_with_the_time():
+    schedule = dataclasses.replace(SCHEDULE, seconds=100.0)
+    assert schedule.factor(50, 0.0) == pytest.approx(1)
+    assert schedule.factor(50, 50.0) == pytest.approx(0.51)
+    assert schedule.factor(10**6, 100.0) == pytest.approx(0.02)
+    assert schedule.factor(0, 60.0) == pytest.approx(1 / 3), "the optimisers warm up whenever they start"
+    assert schedule.progress(3, 250.0) == 1.0
+
+
+def test_weights_alone_are_where_a_training_starts(tmp_path):
+    given, start = Line(), tmp_path / "line.pt"
+    torch.save({"average": {name: value + 1 for name, value in given.state_dict().items()}}, start)
+    module = Line()
+    fit(module, loss_of(module), dataclasses.replace(SCHEDULE, steps=1, lr=1e-6, matrix_lr=1e-6), start)
+    torch.testing.assert_close(module.weight.data, given.weight.data + 1, rtol=0, atol=1e-3)
+    assert torch.load(start, weights_only=True)["step"] == 1
 
 
 def test_rates_warm_up_and_fall_to_a_fiftieth():

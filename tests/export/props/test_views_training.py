@@ -8,7 +8,9 @@ import torch
 
 from meshwright.export.props import pack
 from meshwright.export.props.training import language, picture_prior, views
-from meshwright.export.props.training.picture_pairs import PicturePairs
+from meshwright.export.props.training.pairs import Pairs
+from meshwright.export.props.training.run import Run
+from meshwright.export.props.world.dataset import LAYOUT, Dataset
 
 
 @pytest.fixture(scope="module")
@@ -33,17 +35,19 @@ def test_views_are_drawn_from_the_picture_its_latents_and_the_sketch(model):
     torch.testing.assert_close(model(noisy, timestep, 1 - picture, reference, ~seen)[1], unseen)
 
 
-def test_encoder_and_sketch_learn_before_the_unet(model, tmp_path):
+def test_encoder_and_sketch_learn_before_the_unet(tmp_path):
     rng = np.random.default_rng(0)
-    data = PicturePairs(rng.integers(0, 255, (3, 1, 128, 128, 3), np.uint8), np.zeros((3, 1)),
-                        rng.normal(size=(3, 4, 48, 32)).astype(np.float16), np.arange(3))
+    latents = rng.normal(size=(3, 4, 48, 32)).astype(np.float16)
+    data = Pairs(rng.integers(0, 255, (3, 1, 128, 128, 3), np.uint8), np.zeros((3, 1)), latents, latents, np.zeros((3, 5, 3)), np.arange(3),
+                 np.array(["a"] * 3))
+    shapes = Dataset(**{name: torch.empty(0, *shape) for name, (shape, _) in LAYOUT.items()})
     own = views.ViewsModel()
     before = {name: value.clone() for name, value in own.state_dict().items()}
     schedule = dataclasses.replace(views.LOOKING, steps=2, batch=2, warmup=1)
-    views.learn_to_look(own, data, torch.from_numpy(data.views).float(), tmp_path / "sketch.pt", schedule)
+    views.learn_to_look(own, Run(shapes, tmp_path, tmp_path), data, torch.from_numpy(data.views).float(), schedule)
     changed = {".".join(name.split(".")[:2]) for name, value in own.state_dict().items() if not torch.equal(value, before[name])}
     assert "unet.sketch" in changed and "encoder.stem" in changed and "unet.unet" not in changed
-    assert all(p.requires_grad for p in own.parameters())
+    assert (tmp_path / "sketch.pt").exists() and all(p.requires_grad for p in own.parameters())
 
 
 def test_the_exported_step_is_the_network_that_was_trained(model):

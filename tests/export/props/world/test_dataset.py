@@ -1,9 +1,11 @@
-import json
-
 import numpy as np
 import pytest
+import torch
 
 from meshwright.export.props.world import cameras, dataset
+from meshwright.export.props.world.families import FAMILIES, USUAL
+from meshwright.export.props.world.palette import COLORS
+from meshwright.export.props.world.sdf_torch import SLOTS
 from meshwright.export.props.world.world import make_prop
 from meshwright.runtime.geometry.cameras import camera_vectors, orbit
 
@@ -15,10 +17,16 @@ def rows():
     return dataset.sample(make_prop(SEED), np.random.default_rng(0), cameras.view_poses())
 
 
-def test_a_row_has_the_layout_that_trainers_map(rows):
-    for name, (shape, dtype) in dataset._layout(1).items():
-        assert rows[name].shape == shape[1:], name
-        assert rows[name].dtype == dtype or np.can_cast(rows[name].dtype, dtype, "same_kind"), name
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shapes")
+    dataset.write(folder, 2, SEED)
+    return dataset.Dataset.open(folder)
+
+
+def test_a_row_has_the_layout_that_files_have(rows):
+    for name, (shape, dtype) in dataset.LAYOUT.items():
+        assert rows[name].shape == shape and rows[name].dtype == dtype, name
 
 
 def test_points_are_near_wide_and_anywhere_as_promised(rows):
@@ -29,20 +37,50 @@ def test_points_are_near_wide_and_anywhere_as_promised(rows):
     assert np.abs(rows["points"][wide:].astype(float)).max() <= dataset.EXTENT + 1e-3
 
 
-def test_distances_and_colours_belong_to_the_points_as_stored(rows):
-    distance, color = make_prop(SEED).distances(rows["points"])
-    np.testing.assert_allclose(rows["sdf"], distance, atol=1e-6)
-    np.testing.assert_array_equal(rows["color"], dataset.to_bytes(color))
-
-
-def test_a_folder_can_be_written_and_opened_again(tmp_path):
-    dataset.write(tmp_path / "set", 2, SEED)
-    data = dataset.Dataset.open(tmp_path / "set")
-    assert len(data) == 2 and data.views.shape == (2, 6, dataset.VIEW_SIZE, dataset.VIEW_SIZE, 3)
-    label = json.loads((tmp_path / "set" / "labels.json").read_text())[0]
+def test_a_prop_in_its_own_colours_is_the_prop(data):
     prop = make_prop(SEED)
-    assert label == {"family": prop.family, "first": prop.first, "second": prop.second, "seed": SEED,
-                     "captions": prop.captions(dataset.CAPTIONS)}
+    colors = np.zeros((1, SLOTS, 3), np.float32)
+    colors[0, prop.primitives[:, 22].astype(int)] = prop.primitives[:, 18:21]
+    batch = dataset.Batch(data, torch.tensor([0]), torch.from_numpy(colors))
+    views = batch.views()[0].permute(0, 2, 3, 1).numpy()
+    np.testing.assert_allclose(views, prop.views(cameras.view_poses(), dataset.VIEW_SIZE), atol=0.006)
+    points, sdf, color = batch.field(torch.arange(600, 700))
+    distance, true_color = prop.distances(points[0].numpy())
+    np.testing.assert_allclose(sdf[0, :, 0], distance, atol=1e-3)
+    assert np.abs(color[0].numpy() - true_color).max() < 1e-6
+    surface = batch.surface(torch.arange(50))
+    assert surface.shape == (1, 50, 6) and np.abs(prop.distances(surface[0, :, :3].numpy())[0]).max() < 4e-3
+    np.testing.assert_allclose(surface[0, :, 3:] / 2 + 0.5, prop.distances(surface[0, :, :3].numpy())[1], atol=1e-6)
+
+
+def test_looks_are_painted_on_shapes_of_their_family(data):
+    family = dataset.FAMILY_NAMES[int(data.family[1])]
+    batch = data.batch(np.random.default_rng(0), [dataset.Look(family, "red", "teal")] * 3)
+    alike = (data.family == data.family[1]).nonzero().flatten().tolist()
+    assert all(index in alike for index in batch.index.tolist())
+    assert np.abs(batch.colors[:, 0].numpy() - COLORS["red"]).max() < 0.1
+    assert np.abs(batch.colors[:, 1].numpy() - COLORS["teal"]).max() < 0.1
+    assert not torch.equal(batch.colors[0], batch.colors[1]), "no two pots of paint are the same"
+
+
+def test_looks_are_any_two_colours_and_usual_ones():
+    rng = np.random.default_rng(0)
+    looks = [dataset.draw_look(rng) for _ in range(600)]
+    assert {look.family for look in looks} == set(FAMILIES)
+    usual = np.mean([(look.first, look.second) == USUAL[look.family] for look in looks])
+    assert 0.1 < usual < 0.25 and len({(look.first, look.second) for look in looks}) > 120
+
+
+def test_a_stopped_run_goes_on_behind_the_last_whole_row(data, tmp_path):
+    dataset.write(tmp_path, 2, SEED)
+    seeds = np.load(tmp_path / "seeds.npy", mmap_mode="r+")
+    seeds[1] = -1
+    views = np.load(tmp_path / "views.npy", mmap_mode="r+")
+    views[:] = 7
+    dataset.write(tmp_path, 2, SEED)
+    again = dataset.Dataset.open(tmp_path)
+    assert again.seeds.tolist() == [SEED, SEED + 1]
+    assert (again.views[0] == 7).all() and torch.equal(again.views[1], data.views[1])
 
 
 def test_poses_are_those_of_the_runtime():

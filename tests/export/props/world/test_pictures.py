@@ -1,8 +1,5 @@
 import numpy as np
 
-from meshwright.export.props.training import picture_pairs
-from meshwright.export.props.training.picture_pairs import PicturePairs
-from meshwright.export.props.training.vae import build
 from meshwright.export.props.world import pictures
 from meshwright.export.props.world.world import make_prop
 
@@ -47,19 +44,3 @@ def test_a_picture_comes_again_from_its_seed_and_shows_the_prop():
     assert one.shape == (128, 128, 3) and one.dtype == np.uint8
     top, bottom, left, right = extent(one)
     assert 90 < max(bottom - top, right - left) <= 124
-
-
-def test_a_stopped_run_goes_on_with_the_missing_shards(tmp_path, monkeypatch):
-    monkeypatch.setattr(picture_pairs, "SHARD", 2)
-    monkeypatch.setattr(picture_pairs, "PICTURES", 1)
-    vae = build().eval()
-    for number in (0, 1):
-        picture_pairs.write_shard(tmp_path / f"shard-{number:05}.npz", range(SEED + 2 * number, SEED + 2 * number + 2), vae)
-    data = PicturePairs.open(tmp_path)
-    assert data.pictures.shape == (4, 1, 128, 128, 3) and data.views.shape == (4, 4, 48, 32) and data.views.dtype == np.float16
-    assert data.seeds.tolist() == [SEED, SEED + 1, SEED + 2, SEED + 3] and ((data.azimuths >= 0) & (data.azimuths < 360)).all()
-    made = []
-    monkeypatch.setattr(picture_pairs, "averaged", lambda module, path: module)
-    monkeypatch.setattr(picture_pairs, "write_shard", lambda path, seeds, vae: made.append((path.name, list(seeds))))
-    picture_pairs._work(tmp_path, tmp_path, [0, 1, 2], SEED)
-    assert made == [("shard-00002.npz", [SEED + 4, SEED + 5])]
