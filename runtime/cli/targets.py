@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ...engines.errors import OutputError
 from ...engines.files.file_set import check_writable, write_files
@@ -92,7 +93,7 @@ class Targets:
 
 def _identities(source: Source) -> set[tuple[int, int] | Path]:
     """Of the file that a path leads to, and of the link that it is; of an open file. Nothing is known of what is not there."""
-    looks = (os.stat,) if isinstance(source, int) else (os.stat, os.lstat)
+    looks: tuple[Callable[[Any], os.stat_result], ...] = (os.stat,) if isinstance(source, int) else (os.stat, os.lstat)
     found: set[tuple[int, int] | Path] = set() if isinstance(source, int) else {_absolute(source)}
     for look in looks:
         with suppress(OSError, ValueError):
