@@ -21,7 +21,7 @@ from ..spec import Axes, EngineSpec, TensorSpec
 from .package import import_onnxruntime
 from .weights import ModelWeights
 
-Provider = str | tuple[str, Mapping[str, Any]]
+Provider = str | tuple[str, Mapping[str, object]]
 
 DTYPES = {
     "tensor(float)": "float32", "tensor(float16)": "float16", "tensor(double)": "float64", "tensor(bool)": "bool",
@@ -264,7 +264,7 @@ def _name(provider: Provider) -> str:
     return provider if isinstance(provider, str) else provider[0]
 
 
-def split_provider(provider: Provider) -> tuple[str, Mapping[str, Any]]:
+def split_provider(provider: Provider) -> tuple[str, Mapping[str, object]]:
     """Its name and its options."""
     return (provider, {}) if isinstance(provider, str) else (provider[0], provider[1])
 
@@ -273,7 +273,7 @@ def _device(provider: Provider) -> tuple[str, int]:
     """Where the first provider's tensors live, as ONNX Runtime names it."""
     name, options = split_provider(provider)
     device = DEVICES.get(name, "cpu")
-    return device, 0 if device == "cpu" else int(options.get("device_id", 0))
+    return device, 0 if device == "cpu" else int(str(options.get("device_id", 0)))
 
 
 def _read_spec(session: Any, path: Path) -> EngineSpec:

@@ -37,7 +37,8 @@ class Schedule:
 
 def optimizers(module: nn.Module, schedule: Schedule) -> list[torch.optim.Optimizer]:
     """Muon for hidden matrices and convolutions, AdamW for embeddings, norms, biases and thin layers."""
-    matrices, others = [], []
+    matrices: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
     for name, p in module.named_parameters():
         # The projections of Shap-E are many small maps in one tensor, a transposed convolution has its axes
         # the other way round: orthogonal as a whole means nothing there.
@@ -63,7 +64,8 @@ def fit(module: nn.Module, loss: Loss, schedule: Schedule, checkpoint: Path, log
     average, opts, step = copy.deepcopy(module).eval().requires_grad_(False), optimizers(module, schedule), 0
     if checkpoint.exists():
         step = _load(checkpoint, module, average, opts)
-    rates, saved, began, first, sums = [[g["lr"] for g in o.param_groups] for o in opts], time.time(), time.time(), step, {}
+    rates, saved, began, first = [[g["lr"] for g in o.param_groups] for o in opts], time.time(), time.time(), step
+    sums: dict[str, float] = {}
     module.train()
     while step < schedule.steps:
         torch.manual_seed(schedule.seed * 1_000_003 + step)

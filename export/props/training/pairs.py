@@ -67,7 +67,7 @@ def write(data: Dataset, out) -> None:
         latent = model.encoder(shap_e.surface_batch(data, np.array([i]), np.arange(512) * 2))
         latent = latent + torch.from_numpy(rng.normal(0, LATENT_NOISE * rng.random(), latent.shape).astype(np.float32))
         mesh = coarse_mesh(model.decoder, latent.clamp(-1, 1))
-        if rng.random() < RECOLORED:
+        if rng.random() < RECOLORED and mesh.colors is not None:
             mesh = mesh.replace(colors=recolored(mesh.colors, rng))
         both = np.stack([grid(render_views(mesh, cameras, VIEW_SIZE)), grid(data.views[i] / np.float32(255))])
         images = torch.from_numpy(both.astype(np.float32)).permute(0, 3, 1, 2) * 2 - 1

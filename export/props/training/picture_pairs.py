@@ -13,6 +13,7 @@ import os
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from pathlib import Path
+from typing import Any
 
 import numba
 import numpy as np
@@ -62,7 +63,7 @@ def sample(seed: int) -> dict:
 
 def write_shard(path: Path, seeds: range, vae) -> None:
     rows = [sample(seed) for seed in seeds]
-    shard = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    shard: dict[str, Any] = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
     with torch.inference_mode():
         images = torch.from_numpy(shard["views"]).permute(0, 3, 1, 2).float() / 127.5 - 1
         shard["views"] = torch.cat([vae.encode(part).latent_dist.mean for part in images.split(10)]).half().numpy()
@@ -73,7 +74,9 @@ def write_shard(path: Path, seeds: range, vae) -> None:
 
 
 def _work(out: Path, checkpoints: Path, shards: list[int], first_seed: int) -> None:
-    end_with_parent(parent_process().pid)
+    parent = parent_process()
+    assert parent is not None and parent.pid is not None  # this is a worker
+    end_with_parent(parent.pid)
     torch.set_num_threads(1)
     numba.set_num_threads(1)
     vae = averaged(build_vae(), checkpoints / "vae.pt")
