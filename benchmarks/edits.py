@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from meshwright.export.props.world.palette import NAMES, RGB
-from meshwright.runtime import CoarseMesh, Mesh, Pipeline, Request, Views
+from meshwright.runtime import CoarseMesh, Mesh, MeshFile, Pipeline, Request, Views
 
 # Family, its colour, and the one that is asked for.
 EDITS = (("chair", "red", "blue"), ("lamp", "green", "red"), ("table", "blue", "yellow"), ("tree", "green", "purple"),
@@ -55,7 +55,7 @@ def measure(pipe: Pipeline, seed: int) -> Iterator[tuple[str, tuple[float, float
     for family, old, wanted in EDITS:
         mesh: Mesh = first(pipe, Request(f"a {old} {family}", seed=seed), CoarseMesh).mesh
         for name, settings in (("edit", {}), ("plain", {"steps": loop.steps, "guidance": loop.guidance})):
-            views = first(pipe, Request(f"a {wanted} {family}", mesh=mesh, seed=seed, **settings), Views).images
+            views = first(pipe, Request(f"a {wanted} {family}", mesh=MeshFile(mesh), seed=seed, **settings), Views).images
             yield name, distances(views, old, wanted)
 
 

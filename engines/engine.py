@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self, overload
 
 import numpy as np
 
@@ -37,7 +37,13 @@ class Engine(ABC):
     graph_choice: GraphChoice | None = None
     _closed = False
 
-    def run(self, inputs: Tensors, *, keep: Collection[str] = ()) -> dict[str, Array]:
+    @overload
+    def run(self, inputs: Tensors) -> dict[str, np.ndarray]: ...
+
+    @overload
+    def run(self, inputs: Tensors, *, keep: Collection[str]) -> dict[str, Array]: ...
+
+    def run(self, inputs: Tensors, *, keep: Collection[str] = ()) -> Tensors:
         """Evaluate the model once: all inputs by name -> all outputs by name, in arrays of the caller's own.
 
         keep : outputs that stay where the engine keeps its tensors: device arrays on a GPU; the others are numpy arrays
@@ -51,8 +57,16 @@ class Engine(ABC):
         checked = {tensor.name: self._placed(axes.check(tensor, inputs[tensor.name])) for tensor in self.spec.inputs}
         return self._run(checked, axes.lengths, frozenset(keep))
 
+    @overload
+    def scan(self, carry: Tensors, per_step: Tensors, constants: Tensors, *, keep: Literal[False] = False,
+             on_step: OnStep | None = None) -> dict[str, np.ndarray]: ...
+
+    @overload
+    def scan(self, carry: Tensors, per_step: Tensors, constants: Tensors, *, keep: bool,
+             on_step: OnStep | None = None) -> dict[str, Array]: ...
+
     def scan(self, carry: Tensors, per_step: Tensors, constants: Tensors, *, keep: bool = False,
-             on_step: OnStep | None = None) -> dict[str, Array]:
+             on_step: OnStep | None = None) -> Tensors:
         """Evaluate the model N times -> the carry after the last step, under the names it had in `carry`.
 
         carry     : tensors that the model hands to its own next step: the output `x_next` feeds the input `x`
@@ -65,14 +79,19 @@ class Engine(ABC):
         No array of the caller is written to. With N = 0 the carry comes back as it was. Raises as `run` does.
         """
         self._check_open()
-        check_names([*carry, *per_step, *constants], [tensor.name for tensor in self.spec.inputs])
+        inputs = {tensor.name: tensor for tensor in self.spec.inputs}
+        check_names([*carry, *per_step, *constants], list(inputs))
         steps, axes = steps_of(per_step), AxisLengths()
-        checked = {name: self._placed(axes.check(self._carried(name), value)) for name, value in carry.items()}
-        fixed = {name: self._placed(axes.check(self.spec.input(name), value)) for name, value in constants.items()}
-        stacked = {name: self._placed(axes.check(_stacked(self.spec.input(name), steps), value)) for name, value in per_step.items()}
+        checked = {name: self._placed(axes.check(self._carried(inputs[name]), value)) for name, value in carry.items()}
+        fixed = {name: self._placed(axes.check(inputs[name], value)) for name, value in constants.items()}
+        stacked = {name: self._placed(axes.check(_stacked(inputs[name], steps), value)) for name, value in per_step.items()}
         if steps == 0:
             return {name: self._copied(value, keep) for name, value in checked.items()}
         return self._scan(checked, stacked, fixed, axes.lengths, steps, on_step or ignore, keep)
+
+    def refit(self, weights: Mapping[str, np.ndarray]) -> bool:
+        """Put weights by name in the place of the model's; False where that cannot be done, and all is as it was."""
+        return False
 
     def close(self) -> None:
         """Give the model's memory back. Closing twice does nothing; using a closed engine raises EngineError."""
@@ -97,7 +116,7 @@ class Engine(ABC):
         """The plain meaning of `scan` on the host; a backend overrides it where it can keep buffers between steps."""
         carry = dict(carry)
         for i in range(steps):
-            slices = {name: value[i] for name, value in per_step.items()}
+            slices = {name: on_host(value)[i] for name, value in per_step.items()}
             outputs = self._run({**carry, **slices, **constants}, axes, frozenset())
             carry = {name: outputs[name + NEXT] for name in carry}
             on_step(i + 1, steps)
@@ -118,15 +137,20 @@ class Engine(ABC):
         if self._closed:
             raise EngineError("the engine is closed", remedy="open it again")
 
-    def _carried(self, name: str) -> TensorSpec:
-        """The spec of the carry input `name`. Raises TensorError if no output of its dtype and shape feeds it."""
-        before, after = self.spec.input(name), self.spec.output(name + NEXT)
+    def _carried(self, before: TensorSpec) -> TensorSpec:
+        """The spec of a carry input. Raises TensorError if no output of its dtype and shape feeds it."""
+        name, after = before.name, self.spec.output(before.name + NEXT)
         if after is None:
             raise TensorError(f"carry {name!r}", expected=f"a model with an output {name + NEXT!r}",
                               received=", ".join(tensor.name for tensor in self.spec.outputs))
         if (before.dtype, before.shape) != (after.dtype, after.shape):
             raise TensorError(f"carry {name!r}", received=f"{after} from output {after.name!r}", expected=str(before))
         return before
+
+
+def on_host(value: Array) -> np.ndarray:
+    """The array itself, or a copy of what lies in a GPU's memory, as `DeviceArray.numpy`."""
+    return value.numpy() if isinstance(value, DeviceArray) else value
 
 
 def _stacked(spec: TensorSpec, steps: int) -> TensorSpec:

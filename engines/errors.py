@@ -37,7 +37,7 @@ class MeshwrightError(Exception):
         parts += [remedy] if remedy is not None else []
         super().__init__(printable("; ".join(" ".join(part.split()) for part in parts)))
 
-    def __reduce__(self) -> tuple:
+    def __reduce__(self) -> tuple[object, ...]:
         # Exceptions are rebuilt from `args`, which would make the whole message the subject.
         return _rebuild, (type(self), self.subject, self.received, self.expected, self.remedy)
 

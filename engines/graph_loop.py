@@ -10,8 +10,7 @@ import numpy as np
 
 from .cache.graph_choice import GraphChoice
 from .cuda.device import Cuda, Graph
-from .cuda.memory import DeviceArray
-from .engine import Array, OnStep, Tensors, ignore
+from .engine import Array, OnStep, Tensors, ignore, on_host
 from .errors import BackendError, DeviceLost
 from .loop_buffers import LoopBuffers
 from .step_by_step import launch_steps
@@ -47,7 +46,7 @@ class GraphLoop:
         self._buffers.fill(carry, per_step, constants)
         if not self._is_warm:
             self._warm_up(carry)
-        if self._graph is None or not self._launch_graph():
+        if self._graph is None or not self._launch_graph(self._graph):
             self._launch_steps(on_step)
         result = self._buffers.result(keep)
         self._cuda.synchronise()
@@ -73,10 +72,10 @@ class GraphLoop:
         self._is_warm = True
         self._buffers.refill(carry)
 
-    def _launch_graph(self) -> bool:
+    def _launch_graph(self, graph: Graph) -> bool:
         """Whether the graph started. One that does not, for want of memory say, has done nothing: the steps take its place."""
         try:
-            self._graph.launch()
+            graph.launch()
         except DeviceLost:
             raise
         except BackendError as error:
@@ -126,33 +125,35 @@ class GraphLoop:
 
     def _tried(self, carry: Tensors, result: dict[str, Array]) -> tuple[str | None, tuple[float, float] | None]:
         """Why a graph cannot be used, or the times of both ways. What refuses the graph leaves `result` as good as it was."""
-        why_not = self._capture()
+        why_not, graph = self._capture(), self._graph
+        if graph is None:
+            return why_not, None
         try:
-            why_not = why_not or self._difference(carry, result)
-            return why_not, self._timed(carry) if why_not is None else None
+            why_not = self._difference(graph, carry, result)
+            return why_not, self._timed(graph, carry) if why_not is None else None
         except DeviceLost:
             raise
         except BackendError as error:
             LOG.warning("a CUDA graph of %d steps does not run; it is not used: %s", self._buffers.steps, error)
             return str(error), None
 
-    def _timed(self, carry: Tensors) -> tuple[float, float]:
+    def _timed(self, graph: Graph, carry: Tensors) -> tuple[float, float]:
         """Milliseconds of the whole loop as a graph and step by step: medians of interleaved runs."""
         times: tuple[list[float], list[float]] = ([], [])
         while len(times[0]) < ROUNDS and (not times[0] or times[1][0] < SHORT_MS):
-            for way, launch in enumerate((self._graph.launch, lambda: self._launch_steps(ignore))):
+            for way, launch in enumerate((graph.launch, lambda: self._launch_steps(ignore))):
                 self._buffers.refill(carry)
                 first = self._cuda.record()
                 launch()
                 times[way].append(self._cuda.milliseconds(first, self._cuda.record()))
         return median(times[0]), median(times[1])
 
-    def _difference(self, carry: Tensors, expected: dict[str, Array]) -> str | None:
+    def _difference(self, graph: Graph, carry: Tensors, expected: dict[str, Array]) -> str | None:
         """What is wrong with the graph's result, if it is not that of the steps."""
         self._buffers.refill(carry)
-        self._graph.launch()
-        received = self._buffers.result(keep=False)
-        wrong = [name for name, value in expected.items() if not results_match(_on_host(value), received[name])]
+        graph.launch()
+        received = self._buffers.carry_after(self._buffers.steps)
+        wrong = [name for name, value in expected.items() if not results_match(on_host(value), received[name])]
         if not wrong:
             return None
         LOG.warning("a CUDA graph of %d steps gives another %s than the steps; it is not used", self._buffers.steps, ", ".join(wrong))
@@ -162,10 +163,6 @@ class GraphLoop:
         if self._graph is not None:
             self._graph.close()
             self._graph = None
-
-
-def _on_host(value: Array) -> np.ndarray:
-    return value.numpy() if isinstance(value, DeviceArray) else value
 
 
 def results_match(a: np.ndarray, b: np.ndarray) -> bool:

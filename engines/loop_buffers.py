@@ -19,7 +19,8 @@ class LoopBuffers:
     steps : N, from 1
     """
 
-    def __init__(self, memory: DeviceMemory, carry: Tensors, per_step: Tensors, constants: Tensors, others: Mapping[str, Array]) -> None:
+    def __init__(self, memory: DeviceMemory, carry: Tensors, per_step: Tensors, constants: Tensors,
+                 others: Mapping[str, DeviceArray]) -> None:
         """carry, per_step, constants : as in `scan`, for their shapes only. others : empty arrays for outputs that no step needs."""
         self.memory, self.steps = memory, len_of(per_step)
         self._carries = [{name: memory.empty(value.shape, value.dtype) for name, value in carry.items()} for _ in range(2)]
@@ -55,7 +56,8 @@ class LoopBuffers:
 
     def result(self, keep: bool) -> dict[str, Array]:
         """The carry after the last step, in arrays of the caller's own: the buffers go on being used."""
-        return {name: _copy(array) for name, array in self._carries[self.steps % 2].items()} if keep else self.carry_after(self.steps)
+        carry = self._carries[self.steps % 2]
+        return {name: _copy(array) if keep else array.numpy() for name, array in carry.items()}
 
     def carry_after(self, steps: int) -> dict[str, np.ndarray]:
         """The carry that step `steps` has written, on the host."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from .engine import Engine, Tensors
+from .engine import Array, Engine, Tensors
 from .spec import Axes, EngineSpec
 
 
@@ -22,8 +22,8 @@ class NullEngine(Engine):
         by_name = fill if isinstance(fill, Mapping) else {tensor.name: fill for tensor in spec.outputs}
         self._fill = {tensor.name: by_name.get(tensor.name, 0.0) for tensor in spec.outputs}
 
-    def _run(self, inputs: Tensors, axes: Axes, keep: frozenset[str]) -> dict[str, np.ndarray]:
+    def _run(self, inputs: Tensors, axes: Axes, keep: frozenset[str]) -> dict[str, Array]:
         named = {axis: 1 for tensor in self.spec.outputs for axis in tensor.shape if isinstance(axis, str)}
         known = {**named, **self._axes, **axes}
-        return {tensor.name: np.full(tensor.resolve(known), self._fill[tensor.name], tensor.dtype)
-                for tensor in self.spec.outputs}
+        shapes = {tensor: tuple(known[axis] if isinstance(axis, str) else axis for axis in tensor.shape) for tensor in self.spec.outputs}
+        return {tensor.name: np.full(shape, self._fill[tensor.name], tensor.dtype) for tensor, shape in shapes.items()}

@@ -34,9 +34,11 @@ def onnxruntime(model: str | None) -> dict[str, Any]:
 
 def tensorrt(name: str) -> dict[str, Any]:
     """Whether engines can be built here."""
-    module, said = import_module(name), []
+    module = import_module(name)
+    said: list[str] = []
+    base: Any = module.ILogger
 
-    class Logger(module.ILogger):
+    class Logger(base):
         def __init__(self) -> None:
             module.ILogger.__init__(self)
 
@@ -70,8 +72,8 @@ def _run(model: str, provider: str) -> str | None:
     """Why a model does not run on a provider."""
     try:
         with open_engine(model, providers=(provider,), threads=1) as engine:
-            axes = {axis: 1 for tensor in engine.spec.inputs for axis in tensor.shape if isinstance(axis, str)}
-            engine.run({tensor.name: np.zeros(tensor.resolve(axes), tensor.dtype) for tensor in engine.spec.inputs})
+            shapes = {tensor: [1 if isinstance(axis, str) else axis for axis in tensor.shape] for tensor in engine.spec.inputs}
+            engine.run({tensor.name: np.zeros(shape, tensor.dtype) for tensor, shape in shapes.items()})
     except MeshwrightError as error:
         return str(unavailable(f"{provider} does not run", error))
     return None

@@ -26,8 +26,9 @@ class TensorSpec:
 
     def resolve(self, axes: Axes) -> tuple[int, ...] | None:
         """The shape with its named axes replaced, or None where `axes` lacks one of them."""
-        known = tuple(axes.get(axis) if isinstance(axis, str) else axis for axis in self.shape)
-        return None if None in known else known
+        known = [axes.get(axis) if isinstance(axis, str) else axis for axis in self.shape]
+        found = tuple(length for length in known if length is not None)
+        return found if len(found) == len(known) else None
 
 
 @dataclass(frozen=True)

@@ -176,12 +176,12 @@ def _plan(options: argparse.Namespace) -> Plan:
     from .published.sources import resolve
 
     variant, file = ("nerf", options.instantnerf) if options.instantmesh is None else ("mesh", options.instantmesh)
-    shared = {"zero123plus": resolve(options.zero123plus), "reconstructor": resolve(file), "variant": variant}
+    shared: dict[str, Any] = {"zero123plus": resolve(options.zero123plus), "reconstructor": resolve(file), "variant": variant}
     precision = _precision(options.precision)
     if options.recipe == "sharp-it":
         paths = SharpItPaths(refiner=resolve(options.refiner), shap_e=resolve(options.shap_e), **shared)
         return sharp_it(paths, _choices(SharpItChoices, options), precision)
-    optional = {name: resolve(value) for name in ("unet", "controlnet") if (value := getattr(options, name)) is not None}
+    optional: dict[str, Any] = {name: resolve(value) for name in ("unet", "controlnet") if (value := getattr(options, name)) is not None}
     return instantmesh(InstantMeshPaths(**optional, **shared), _choices(InstantMeshChoices, options), precision)
 
 

@@ -16,7 +16,7 @@ def given(request: Request) -> dict[str, Any]:
     """The pictures and the mesh of a request by their hashes: plain JSON, empty for a prompt alone."""
     found: dict[str, Any] = {name: _picture(picture) for name in ("image", "control") if (picture := getattr(request, name))}
     if request.image is not None:
-        found["matte"] = _picture(request.matte) if isinstance(request.matte, Picture) else request.matte
+        found["matte"] = request.matte if request.matte_picture is None else _picture(request.matte_picture)
     if request.views:
         found["views"] = [{"azimuth": azimuth, **_picture(picture)} for azimuth, picture in request.views]
     if request.mesh is not None:

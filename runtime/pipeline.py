@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from ..engines.errors import BackendError, InputError
 from .backends.models import Models
@@ -17,11 +17,13 @@ from .files.reader import MeshFile
 from .geometry.mesh import Mesh
 from .lora import Loras
 from .origin import given
+from .pack.manifest import needed
 from .pack.pack import Pack
 from .recipes import instantmesh, sharp_it
 from .recipes.loop_options import guidance_of, steps_of
 from .recipes.routes import choose_route, default_route, drawing_loop
 from .request import Request
+from .request_options import DrawingOptions, File, RequestOptions, load_options
 from .results import Cutout, Generation, Stages
 from .turns import Turns
 
@@ -90,8 +92,8 @@ class Pipeline:
         return RECIPES[choose_route(request, self.pack.manifest)].stages
 
     def generate(self, prompt: str | Request = "", *, on_event: Callable[[Event], None] | None = None,
-                 **options: Any) -> Generation:
-        """Make one mesh. Options are the fields of `Request`: image (a path, or what `read_picture` gives), seed, steps, guidance, ...
+                 **options: Unpack[RequestOptions]) -> Generation:
+        """Make one mesh. Options are those of `Request.load`: image (a path, or what `read_picture` gives), seed, steps, guidance, ...
 
         on_event : called with every event of `stream`; what it raises (`Cancelled`, say) ends the run
         """
@@ -103,8 +105,8 @@ class Pipeline:
                     return event.generation
         raise AssertionError("a run ends with its result")
 
-    def refine(self, mesh: Mesh | MeshFile | str | os.PathLike[str], prompt: str, *, on_event: Callable[[Event], None] | None = None,
-               **options: Any) -> Generation:
+    def refine(self, mesh: Mesh | MeshFile | File, prompt: str, *, on_event: Callable[[Event], None] | None = None,
+               **options: Unpack[DrawingOptions]) -> Generation:
         """Redraw a mesh as the prompt says: `generate` with a mesh in place of the coarse shape.
 
         mesh : in world axes and within a sphere of radius 1 or so; or a GLB, glTF or OBJ file, or what `read_mesh` gives, in
@@ -114,10 +116,10 @@ class Pipeline:
             raise InputError("there is no mesh to refine", expected="a mesh, or the path of one")
         return self.generate(prompt, on_event=on_event, mesh=mesh, **options)
 
-    def stream(self, prompt: str | Request = "", **options: Any) -> Generator[Event, None, None]:
+    def stream(self, prompt: str | Request = "", **options: Unpack[RequestOptions]) -> Generator[Event, None, None]:
         """Yield progress and early results; the last event is a `Result`.
 
-        The request is checked at once, the work starts with the first event asked for. Closing the
+        Files are read and the request is checked at once, the work starts with the first event asked for. Closing the
         generator cancels the run: at the latest when the step that is being computed is done.
         """
         request = make_request(prompt, options)
@@ -203,7 +205,8 @@ class Pipeline:
         drawing = drawing_loop(route, manifest)
         own: dict[str, Any] = {"steps": steps_of(request, drawing), "guidance": guidance_of(request, drawing)}
         if route in ("text", "coarse"):
-            own |= {"prior_steps": manifest.prior.steps, "prior_guidance": manifest.prior.guidance}
+            prior = needed(manifest.prior)
+            own |= {"prior_steps": prior.steps, "prior_guidance": prior.guidance}
         own |= {"faces": manifest.finish.faces, "texture": manifest.finish.texture, "texture_from": manifest.texture_from}
         if request.control is not None:
             own["control_scale"] = 1.0
@@ -222,14 +225,15 @@ class _Past:
         self._early: dict[type, Any] = {}
         self._cutouts: list[Cutout] = []
 
-    def watch(self, recipe: Iterator[Event]) -> Generator[Event, None, Mesh]:
+    def watch(self, recipe: Generator[Event, None, Mesh]) -> Generator[Event, None, Mesh]:
         """Pass the events of `recipe` on, and note them; return what it returns."""
         with closing(recipe):
             while True:
                 try:
                     event = next(recipe)
                 except StopIteration as end:
-                    return end.value
+                    mesh: Mesh = end.value
+                    return mesh
                 self._note(event)
                 yield event
 
@@ -256,10 +260,6 @@ class _Past:
             self._early[type(event)] = event
 
 
-def make_request(prompt: str | Request, options: dict[str, Any]) -> Request:
-    """A checked request; InputError for an option that there is not."""
-    unknown = options.keys() - Request.__dataclass_fields__.keys()
-    if unknown:
-        raise InputError("there is no such option", received=", ".join(sorted(unknown)),
-                         expected=", ".join(list(Request.__dataclass_fields__)[1:]))
-    return replace(prompt, **options) if isinstance(prompt, Request) else Request(prompt, **options)
+def make_request(prompt: str | Request, options: RequestOptions) -> Request:
+    """A checked request; InputError as `Request.load`."""
+    return replace(prompt, **load_options(options)) if isinstance(prompt, Request) else Request.load(prompt, **options)

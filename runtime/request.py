@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping
+import math
 from dataclasses import dataclass
 from numbers import Integral, Real
 from pathlib import Path
+from typing import Unpack
 
 from ..engines.errors import InputError
-from .files.reader import MeshFile, check_mesh, read_mesh
-from .geometry.mesh import Mesh
-from .images import MATTES, check_matte
-from .images.pictures import Picture, read_picture
+from .files.reader import MeshFile, check_mesh
+from .images import MATTES
+from .images.pictures import Picture
 from .pack.limits import MAX_FACES, MAX_GUIDANCE, MAX_STEPS, TEXTURES
 from .pack.manifest import TEXTURE_SOURCES
+from .request_options import RequestOptions, check_count, load_options, pairs_of
 from .text.prompt import check_prompt
 
 ROUTES = ("views", "coarse")
-MAX_PICTURES = 6
 MAX_CONTROL = 10.0
-# Pictures and meshes may be given as files; a request holds what was in them.
-File = str | os.PathLike
+LOAD = "Request.load and the methods of Pipeline take paths too"
 
 
 @dataclass(frozen=True)
 class Request:
     """One object to make; checked when it is made (InputError names the option, what came, what may come).
 
-    Wherever a picture is taken, so is the path of its file, which `read_picture` reads at once.
+    Pictures and meshes are held as they were read: `Request.load` takes their files.
 
     prompt : what to make, in words. Cut, with a notice, to the length that the pack's text encoder reads. May be
         empty where a picture says it; some packs read no prompt at all.
@@ -43,16 +41,16 @@ class Request:
         fills with the field what no view sees; None for the pack's own.
     image : what to make, as a picture, for packs that take one. On the route "views" the mesh's front is what it shows; on
         "coarse" the shape has a front of its own.
-    views : further pictures of the same object, each with its azimuth in degrees: a mapping, or pairs, at most six pictures
-        in all. Azimuths grow as the camera moves to the right around the object, and count from `image`, or, where there is none,
-        from the first of these, which then takes its place; kept as pairs (azimuth from 0 to 360, picture).
+    views : further pictures of the same object, each with its azimuth in degrees, at most six pictures in all. Azimuths grow as
+        the camera moves to the right around the object, and count from `image`, or, where there is none, from the first of
+        these, which then takes its place; kept with azimuths from 0 to 360.
     matte : how the object is told from its background: "auto" by the picture's alpha if that is a real matte, else by a
-        network; "alpha" by its alpha; "none" takes the picture as it is; or the matte of `image` as a picture, white (or opaque)
-        where the object is.
+        network; "alpha" by its alpha; "none" takes the picture as it is.
+    matte_picture : the matte of `image`, white (or opaque) where the object is, in place of all that; `matte` is "auto" then.
     route : how a picture becomes a mesh: "views" draws its six views, "coarse" draws a coarse shape first, and can follow
         a prompt too; None for "coarse" with a prompt and else for the first of these that the pack has.
-    mesh : a mesh to be redrawn as the prompt says, in world axes and within a sphere of radius 1 or so; or the path of a GLB,
-        glTF or OBJ file, which `read_mesh` brings there, and whose place and size the result gets. Kept as a `MeshFile`.
+    mesh : a mesh to be redrawn as the prompt says, in world axes and within a sphere of radius 1 or so. The result gets the place
+        and the size that it had in its file.
     control : a picture over the whole grid of views, such as their depths, for packs with a ControlNet.
     control_scale : 0 to 10, None for 1. How strongly the views follow `control`.
     """
@@ -66,19 +64,30 @@ class Request:
     faces: int | None = None
     texture: int | None = None
     texture_from: str | None = None
-    image: Picture | File | None = None
-    views: Mapping[float, Picture | File] | Iterable[tuple[float, Picture | File]] = ()
-    matte: Picture | File = "auto"
+    image: Picture | None = None
+    views: tuple[tuple[float, Picture], ...] = ()
+    matte: str = "auto"
+    matte_picture: Picture | None = None
     route: str | None = None
-    mesh: Mesh | MeshFile | File | None = None
-    control: Picture | File | None = None
+    mesh: MeshFile | None = None
+    control: Picture | None = None
     control_scale: float | None = None
+
+    @classmethod
+    def load(cls, prompt: str = "", **options: Unpack[RequestOptions]) -> Request:
+        """A request from what a caller has: files are read at once.
+
+        Options are the fields, but a path may stand for each picture (`read_picture`), for the matte, and for the mesh (GLB, glTF or
+        OBJ, `read_mesh`), a `Picture` for the matte, a `Mesh` for the mesh, and {azimuth: picture} for the views.
+        Errors: InputError for an option that there is not or that is out of range, and for a file that cannot be read.
+        """
+        return cls(prompt, **load_options(options))
 
     @property
     def sources(self) -> tuple[Path, ...]:
         """The files that were read for it: pictures, and a mesh with its materials and pictures."""
-        pictures = [self.image, *(picture for _, picture in self.views), self.matte, self.control]
-        read = [picture.source for picture in pictures if isinstance(picture, Picture) and picture.source is not None]
+        pictures = [self.image, *(picture for _, picture in self.views), self.matte_picture, self.control]
+        read = [picture.source for picture in pictures if picture is not None and picture.source is not None]
         return (*read, *(() if self.mesh is None else self.mesh.sources))
 
     def __post_init__(self) -> None:
@@ -88,8 +97,11 @@ class Request:
                              expected=", ".join(TEXTURE_SOURCES))
         if self.route is not None and self.route not in ROUTES:
             raise InputError("the route is unknown", received=repr(self.route), expected=" or ".join(ROUTES))
-        self._settle(image=_picture("image", self.image), control=_picture("control", self.control), matte=_matte(self.matte),
-                     mesh=_mesh(self.mesh))
+        for name in ("image", "control", "matte_picture"):
+            if getattr(self, name) is not None:
+                _check_picture(name, getattr(self, name))
+        self._check_matte()
+        self._check_mesh()
         self._settle_views()
         self._check_prompt()
         self._check_source()
@@ -102,9 +114,9 @@ class Request:
     def _settle_numbers(self) -> None:
         """Every number in its range, and one of Python's own: a result says them in JSON."""
         self._settle(seed=_whole("seed", self.seed, 0, 2**64 - 1))
-        for name, low, high in (("steps", 1, MAX_STEPS), ("prior_steps", 1, MAX_STEPS), ("faces", 4, MAX_FACES)):
+        for name, least, most in (("steps", 1, MAX_STEPS), ("prior_steps", 1, MAX_STEPS), ("faces", 4, MAX_FACES)):
             if getattr(self, name) is not None:
-                self._settle(**{name: _whole(name, getattr(self, name), low, high)})
+                self._settle(**{name: _whole(name, getattr(self, name), least, most)})
         for name, high in (("guidance", MAX_GUIDANCE), ("prior_guidance", MAX_GUIDANCE), ("control_scale", MAX_CONTROL)):
             if getattr(self, name) is not None:
                 self._settle(**{name: _real(name, getattr(self, name), 0.0, high)})
@@ -115,10 +127,8 @@ class Request:
 
     def _settle_views(self) -> None:
         """The first picture is `image`; the others are `views`, with azimuths from it."""
-        given = _pairs(self.views)
-        count = len(given) + (self.image is not None)
-        if count > MAX_PICTURES:
-            raise InputError("there are too many pictures", received=str(count), expected=f"at most {MAX_PICTURES}")
+        given = pairs_of(self.views)
+        check_count(given, self.image)
         pairs = [_view(azimuth, picture) for azimuth, picture in given]
         if self.image is None and pairs:
             first, image = pairs.pop(0)
@@ -133,6 +143,21 @@ class Request:
                              expected="one picture for each azimuth")
         self._settle(views=turned)
 
+    def _check_matte(self) -> None:
+        if not isinstance(self.matte, str) or self.matte not in MATTES:
+            raise InputError("the matte is unknown", received=repr(self.matte), expected=", ".join(MATTES), remedy=LOAD)
+        if self.matte_picture is not None and self.matte != "auto":
+            raise InputError("there are two mattes", received=f"a picture, and {self.matte!r}", expected="one of them")
+
+    def _check_mesh(self) -> None:
+        mesh: object = self.mesh
+        if mesh is None:
+            return
+        if not isinstance(mesh, MeshFile):
+            raise InputError("mesh is no mesh", received=type(mesh).__name__, expected="what read_mesh gives, or MeshFile(mesh)",
+                             remedy=LOAD)
+        check_mesh(mesh.mesh)
+
     def _check_prompt(self) -> None:
         if self.mesh is not None and not self.prompt:
             raise InputError("the prompt is empty", remedy='say what the mesh is to look like, such as "a blue chair"')
@@ -143,9 +168,9 @@ class Request:
 
     def _check_source(self) -> None:
         """What the mesh is made from must be one thing."""
-        if isinstance(self.matte, Picture) and self.views:
+        if self.matte_picture is not None and self.views:
             raise InputError("one matte cannot serve several pictures", remedy="give pictures with alpha")
-        if self.image is None and (self.route is not None or self.matte != "auto"):
+        if self.image is None and (self.route is not None or self.matte != "auto" or self.matte_picture is not None):
             raise InputError("route and matte are about pictures, and there is none", remedy="give one, or leave them out")
         if self.mesh is not None and self.image is not None:
             raise InputError("a mesh is redrawn from its own views", received="a picture beside it", expected="a prompt alone")
@@ -153,63 +178,32 @@ class Request:
             raise InputError("control_scale is there without a control picture", remedy="give one, or leave it out")
 
 
-def _pairs(views: Mapping[float, Picture | File] | Iterable[tuple[float, Picture | File]]) -> list[tuple[float, Picture | File]]:
-    """(azimuth, picture), neither of them checked."""
-    try:
-        return [(azimuth, picture) for azimuth, picture in (views.items() if isinstance(views, Mapping) else views)]
-    except (TypeError, ValueError) as error:
-        raise InputError("views is no list of azimuths and pictures", received=type(views).__name__,
-                         expected="{azimuth: picture, ...}") from error
-
-
 def _view(azimuth: object, picture: object) -> tuple[float, Picture]:
     degrees = _real("the azimuth of a view", azimuth, -360.0, 360.0)
-    found = _picture(f"the view at {degrees:g}", picture)
-    if found is None:
+    if picture is None:
         raise InputError(f"the view at {degrees:g} has no picture")
-    return degrees, found
+    return degrees, _check_picture(f"the view at {degrees:g}", picture)
 
 
-def _picture(name: str, value: object) -> Picture | None:
-    if isinstance(value, File):
-        return read_picture(value)
-    if not isinstance(value, Picture | None):
-        raise InputError(f"{name} is no picture", received=type(value).__name__,
-                         expected="a path, or what read_picture or Picture.of gives")
+def _check_picture(name: str, value: object) -> Picture:
+    if not isinstance(value, Picture):
+        raise InputError(f"{name} is no picture", received=type(value).__name__, expected="what read_picture or Picture.of gives",
+                         remedy=LOAD)
     return value
 
 
-def _matte(value: object) -> str | Picture:
-    """One of `MATTES`, or a picture. What is no file is taken for a word with a slip in it."""
-    if not isinstance(value, File) or value in MATTES:
-        check_matte(value)
-        return value
-    if not os.path.exists(value):
-        raise InputError("the matte is unknown", received=repr(os.fspath(value)),
-                         expected=f"{', '.join(MATTES)}, or a file that is there")
-    return read_picture(value)
-
-
-def _mesh(value: object) -> MeshFile | None:
-    if value is None:
-        return None
-    if isinstance(value, File):
-        return read_mesh(value)
-    if not isinstance(value, Mesh | MeshFile):
-        raise InputError("mesh is no mesh", received=type(value).__name__, expected="a path, or what read_mesh gives")
-    given = value if isinstance(value, MeshFile) else MeshFile(value)
-    check_mesh(given.mesh)
-    return given
-
-
 def _whole(name: str, value: object, low: int, high: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, Integral) or not low <= value <= high:
+    if isinstance(value, bool) or not isinstance(value, Integral) or not low <= int(value) <= high:
         raise InputError(f"{name} is out of range", received=repr(value), expected=f"a whole number, {low} to {high}")
     return int(value)
 
 
 def _real(name: str, value: object, low: float, high: float) -> float:
+    try:
+        number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+    except OverflowError:
+        number = math.inf
     # NaN fails every comparison, so it is refused here as well.
-    if isinstance(value, bool) or not isinstance(value, Real) or not low <= value <= high:
+    if not low <= number <= high:
         raise InputError(f"{name} is out of range", received=repr(value), expected=f"a number, {low:g} to {high:g}")
-    return float(value)
+    return number

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -74,7 +73,7 @@ class Generation:
     stages: Stages = field(repr=False)
     timings: Mapping[str, float]
     notices: tuple[str, ...]
-    provenance: Mapping[str, Any]
+    provenance: Mapping[str, object]
     metres_per_unit: float = 1.0
     peak_memory: Mapping[str, int] = field(default_factory=dict)
     device_memory: Mapping[str, int] = field(default_factory=dict)
@@ -82,7 +81,7 @@ class Generation:
     sources: tuple[Path, ...] = ()
 
     @property
-    def extras(self) -> dict[str, Any]:
+    def extras(self) -> dict[str, object]:
         """`asset.extras` of the GLB: the provenance and the timings, which alone differ from run to run."""
         return {**self.provenance, "timings": {name: round(s, 4) for name, s in self.timings.items()}}
 
@@ -129,4 +128,5 @@ class Generation:
 
 def to_bytes(image: np.ndarray) -> np.ndarray:
     """float [0, 1] -> uint8."""
-    return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
+    levels: np.ndarray = np.rint(np.clip(image, 0, 1) * 255)
+    return levels.astype(np.uint8)

@@ -53,7 +53,8 @@ class Cuda:
     def __init__(self, device: int = 0) -> None:
         """device : its number, as CUDA_VISIBLE_DEVICES leaves it. BackendUnavailable without driver, package or GPU."""
         core, self._driver = _load()
-        self.device, self.lost = device, None
+        self.device = device
+        self.lost: str | None = None
         try:
             self._device = core.Device(device)
             self._device.set_current()

@@ -84,7 +84,7 @@ class DeviceMemory:
         """Let a block be used again. Never raises."""
         self._returned.append(block)
 
-    def empty(self, shape: tuple[int, ...], dtype: np.dtype | str) -> DeviceArray:
+    def empty(self, shape: tuple[int, ...], dtype: np.dtype | type[np.generic] | str) -> DeviceArray:
         """A new array with arbitrary content."""
         nbytes = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
         return DeviceArray(self, self.allocate_block(nbytes), shape, dtype)
@@ -173,7 +173,7 @@ class DeviceArray:
     memory : that it lies in; shape, dtype, nbytes : as numpy's
     """
 
-    def __init__(self, memory: DeviceMemory, block: Block, shape: tuple[int, ...], dtype: np.dtype | str) -> None:
+    def __init__(self, memory: DeviceMemory, block: Block, shape: tuple[int, ...], dtype: np.dtype | type[np.generic] | str) -> None:
         self.memory, self.shape, self.dtype = memory, tuple(shape), np.dtype(dtype)
         self._block = block
         self._finalizer = weakref.finalize(self, memory.release, block)

@@ -70,6 +70,6 @@ class _MemoryStatus(ctypes.Structure):
 
 def _windows() -> tuple[int | None, int | None]:
     status = _MemoryStatus(length=ctypes.sizeof(_MemoryStatus))
-    if not ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status)):
+    if not ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status)):  # type: ignore[attr-defined]  # of Windows only
         return None, None
     return status.total, status.available

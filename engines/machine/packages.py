@@ -76,7 +76,7 @@ class Trial:
         """Wait for it. Never raises for what the package does."""
         if self._process is None:
             return Found(self.package)
-        said = self._answer()
+        said = self._answer(self._process)
         first = self._found[0]
         return Found(self.package, tuple(each.name for each in self._found), said.get("version") or first.version,
                      licence_of(first), said.get("broken"), said.get("idle"), said.get("providers", NOTHING))
@@ -87,9 +87,9 @@ class Trial:
             self._process.kill()
             self._process.communicate()
 
-    def _answer(self) -> dict[str, Any]:
+    def _answer(self, process: subprocess.Popen[str]) -> dict[str, Any]:
         try:
-            out, said = self._process.communicate(timeout=SECONDS)
+            out, said = process.communicate(timeout=SECONDS)
         except subprocess.TimeoutExpired:
             self.stop()
             return {"broken": f"it did not load within {SECONDS} seconds"}
@@ -97,12 +97,13 @@ class Trial:
             return json.loads(out.splitlines()[-1])
         except (IndexError, ValueError):  # it died on the way: a signal, or a library that ends the process
             last = " ".join(said.split())[-200:]
-            return {"broken": f"the process that loads it ended with {self._process.returncode}; it said: {last or 'nothing'}"}
+            return {"broken": f"the process that loads it ended with {process.returncode}; it said: {last or 'nothing'}"}
 
 
 def licence_of(found: Distribution) -> str | None:
     """What a package says of its licence, if that is short."""
-    text = found.metadata.get("License-Expression") or found.metadata.get("License") or ""
+    said: Any = found.metadata  # a Message, whose type leaves `get` out before Python 3.12
+    text = said.get("License-Expression") or said.get("License") or ""
     return text if 0 < len(text) <= 60 and "\n" not in text else None
 
 

@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 
 from ..cuda.remedies import explain, unavailable
-from ..engine import NEXT, Engine, OnStep, Tensors
+from ..engine import NEXT, Array, Engine, OnStep, Tensors, on_host
 from ..errors import BackendError, BackendUnavailable, EngineError, ModelFileError
 from ..loop_buffers import ALIGNMENT
 from ..spec import Axes, EngineSpec, TensorSpec
 from .package import import_onnxruntime
 from .weights import ModelWeights
 
-Provider = str | tuple[str, Mapping[str, Any]]
+Provider = str | tuple[str, Mapping[str, object]]
 
 DTYPES = {
     "tensor(float)": "float32", "tensor(float16)": "float16", "tensor(double)": "float64", "tensor(bool)": "bool",
@@ -69,18 +69,18 @@ class OnnxRuntimeEngine(Engine):
         self._device, self._device_id = _device(providers[0])
         self._last_run = run_options({} if keep_scratch else {"memory.enable_memory_arena_shrinkage": "cpu:0"})
 
-    def _run(self, inputs: Tensors, axes: Axes, keep: frozenset[str]) -> dict[str, np.ndarray]:
+    def _run(self, inputs: Tensors, axes: Axes, keep: frozenset[str]) -> dict[str, Array]:
         with _vendor_errors("the model did not run"):
             binding = self._session.io_binding()
             for name, value in inputs.items():  # read where they lie; a provider with memory of its own copies them
-                binding.bind_input(name, "cpu", 0, value.dtype, value.shape, value.ctypes.data)
+                binding.bind_input(name, "cpu", 0, value.dtype, value.shape, on_host(value).ctypes.data)
             ready = {tensor.name: self._bind_output(binding, tensor, axes) for tensor in self.spec.outputs}
             self._session.run_with_iobinding(binding, self._last_run)
             made = dict(zip(ready, binding.get_outputs(), strict=True))
             return {name: made[name].numpy() if array is None else array for name, array in ready.items()}
 
     def _scan(self, carry: Tensors, per_step: Tensors, constants: Tensors, axes: Axes, steps: int,
-              on_step: OnStep, keep: bool) -> dict[str, np.ndarray]:
+              on_step: OnStep, keep: bool) -> dict[str, Array]:
         with _vendor_errors("the scan did not start"):
             loop = _Loop(self, carry, per_step, constants)
         for i in range(steps):
@@ -113,9 +113,9 @@ class _Loop:
     def __init__(self, engine: OnnxRuntimeEngine, carry: Tensors, per_step: Tensors, constants: Tensors) -> None:
         session, place = engine._session, (engine._device, engine._device_id)
         self._session, self._place = session, place
-        self._carries = [{name: _Buffer(value, *place) for name, value in carry.items()} for _ in range(2)]
-        self._constants = {name: _Buffer(value, *place) for name, value in constants.items()}
-        self._slices = {name: _Slices(value, *place) for name, value in per_step.items()}
+        self._carries = [{name: _Buffer(on_host(value), *place) for name, value in carry.items()} for _ in range(2)]
+        self._constants = {name: _Buffer(on_host(value), *place) for name, value in constants.items()}
+        self._slices = {name: _Slices(on_host(value), *place) for name, value in per_step.items()}
         self._bindings = [self._bind(session.io_binding(), parity) for parity in range(2)]
 
     def _bind(self, binding: Any, parity: int) -> Any:
@@ -131,7 +131,7 @@ class _Loop:
             binding.bind_input(name, *self._place, slices.dtype, slices.shape, slices.address(i))
         self._session.run_with_iobinding(binding, run_options)
 
-    def carry(self, steps: int) -> dict[str, np.ndarray]:
+    def carry(self, steps: int) -> dict[str, Array]:
         return {name: buffer.numpy() for name, buffer in self._carries[steps % 2].items()}
 
 
@@ -140,6 +140,7 @@ class _Buffer:
 
     def __init__(self, value: np.ndarray, device: str, device_id: int) -> None:
         self.shape, self.dtype = value.shape, value.dtype
+        self._held: Any
         if device == "cpu":
             self._held = np.array(value, order="C")
             self.address = self._held.ctypes.data
@@ -196,7 +197,7 @@ def _open(path: Path, providers: Sequence[Provider], threads: int | None, plan: 
     except BackendError as error:
         if names[0] == "CPUExecutionProvider" or explain(error) is None and "Unknown Provider" not in str(error):
             raise
-        raise unavailable(f"the provider {names[0]} did not start on this machine", error.received) from error
+        raise unavailable(f"the provider {names[0]} did not start on this machine", error.received or str(error)) from error
     lost = [name for name in names if name not in session.get_providers()]
     if lost:  # ONNX Runtime goes on without a provider whose libraries it cannot load
         raise BackendUnavailable(f"the provider {lost[0]} did not start on this machine",
@@ -263,7 +264,7 @@ def _name(provider: Provider) -> str:
     return provider if isinstance(provider, str) else provider[0]
 
 
-def split_provider(provider: Provider) -> tuple[str, Mapping[str, Any]]:
+def split_provider(provider: Provider) -> tuple[str, Mapping[str, object]]:
     """Its name and its options."""
     return (provider, {}) if isinstance(provider, str) else (provider[0], provider[1])
 
@@ -272,7 +273,7 @@ def _device(provider: Provider) -> tuple[str, int]:
     """Where the first provider's tensors live, as ONNX Runtime names it."""
     name, options = split_provider(provider)
     device = DEVICES.get(name, "cpu")
-    return device, 0 if device == "cpu" else int(options.get("device_id", 0))
+    return device, 0 if device == "cpu" else int(str(options.get("device_id", 0)))
 
 
 def _read_spec(session: Any, path: Path) -> EngineSpec:

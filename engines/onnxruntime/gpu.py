@@ -31,6 +31,8 @@ LOG = logging.getLogger("meshwright.engines")
 class OnnxRuntimeGpuEngine(OnnxRuntimeEngine):
     """One .onnx file in one session of the CUDA provider, whose inputs and outputs lie in `memory`."""
 
+    memory: DeviceMemory
+
     def __init__(self, path: str | Path, *, providers: Sequence[Provider], memory: DeviceMemory, threads: int | None = None,
                  map_weights: bool = False, weights: Mapping[str, np.ndarray] | None = None) -> None:
         """providers : the first is CUDAExecutionProvider. The rest, and what is raised, as `OnnxRuntimeEngine`."""
@@ -41,7 +43,7 @@ class OnnxRuntimeGpuEngine(OnnxRuntimeEngine):
         self._no_graph: str | None = "the model is no step of a loop"
         # ONNX Runtime keeps graphs by the thread that ran them: all that this engine does, it does on one.
         self._thread = ThreadPoolExecutor(1, "meshwright-onnxruntime")
-        self._opened = {"threads": threads, "map_weights": map_weights, "weights": weights}
+        self._open_options: dict[str, Any] = {"threads": threads, "map_weights": map_weights, "weights": weights}
         self._path, self._providers = Path(path), tuple(providers)
         try:
             self._thread.submit(self._open_session).result()
@@ -71,7 +73,7 @@ class OnnxRuntimeGpuEngine(OnnxRuntimeEngine):
         place = {"device_id": str(cuda.device), "user_compute_stream": str(cuda.stream)}
         first = (name, {"arena_extend_strategy": "kSameAsRequested", **given, **place, **options})
         with self._counted("opening", otherwise=file_bytes(self._path)):
-            super().__init__(self._path, providers=(first, *self._providers[1:]), **self._opened)
+            super().__init__(self._path, providers=(first, *self._providers[1:]), **self._open_options)
 
     def _run(self, inputs: Tensors, axes: Axes, keep: frozenset[str]) -> dict[str, Array]:
         return self._thread.submit(self._run_here, inputs, axes, keep).result()
@@ -82,13 +84,14 @@ class OnnxRuntimeGpuEngine(OnnxRuntimeEngine):
             placed = {name: value if isinstance(value, DeviceArray) else self.memory.upload(value) for name, value in inputs.items()}
             for name, array in placed.items():
                 binding.bind_input(name, "cuda", self.memory.cuda.device, array.dtype, array.shape, array.address)
-            shapes = {tensor.name: tensor.resolve(axes) for tensor in self.spec.outputs}
-            known = {name: self.memory.empty(shape, self.spec.output(name).dtype) for name, shape in shapes.items() if shape is not None}
-            for name in shapes:
+            names = [tensor.name for tensor in self.spec.outputs]
+            known = {tensor.name: self.memory.empty(shape, tensor.dtype) for tensor in self.spec.outputs
+                     if (shape := tensor.resolve(axes)) is not None}
+            for name in names:
                 self._bind_output_of(binding, name, known.get(name))
             self._session.run_with_iobinding(binding, self._options(NO_GRAPH, wait=True))
-            made = dict(zip(shapes, binding.get_outputs(), strict=True))
-            found = {name: known[name] if name in known else made[name].numpy() for name in shapes}
+            made = dict(zip(names, binding.get_outputs(), strict=True))
+            found = {name: known[name] if name in known else made[name].numpy() for name in names}
             return {name: self._placed_as_asked(value, name in keep) for name, value in found.items()}
 
     def _scan(self, carry: Tensors, per_step: Tensors, constants: Tensors, axes: Axes, steps: int,
@@ -112,13 +115,13 @@ class OnnxRuntimeGpuEngine(OnnxRuntimeEngine):
     def _new_loop(self, carry: Tensors, per_step: Tensors, constants: Tensors, axes: Axes) -> StepLoop:
         carried = {name + NEXT for name in carry}
         others = [tensor for tensor in self.spec.outputs if tensor.name not in carried]
-        unknown = [tensor.name for tensor in others if tensor.resolve(axes) is None]
+        shapes = {tensor: tensor.resolve(axes) for tensor in others}
+        unknown = [tensor.name for tensor, shape in shapes.items() if shape is None]
         no_graph = f"the shape of {', '.join(unknown)} is known after a run only" if unknown else self._no_graph
         graphs = (self._graphs_made + 1, self._graphs_made + 2)
         self._graphs_made += 2  # a number is never used for other addresses
         with self.memory.cuda.translate_errors("the scan did not start"):
-            empty = {tensor.name: None if tensor.name in unknown else self.memory.empty(tensor.resolve(axes), tensor.dtype)
-                     for tensor in others}
+            empty = {tensor.name: None if shape is None else self.memory.empty(shape, tensor.dtype) for tensor, shape in shapes.items()}
             return StepLoop(self._session, self.memory, self._options, (carry, per_step, constants), empty, graphs, no_graph)
 
     def _reopen(self) -> None:
@@ -160,8 +163,10 @@ class OnnxRuntimeGpuEngine(OnnxRuntimeEngine):
         yield
         self._counted_for.add(what)
         after = self.memory.cuda.process_bytes()
-        known = before is not None and after is not None
-        taken = max(after - before - (self.memory.held_bytes - held), -self._held) if known else otherwise
+        if before is None or after is None:
+            taken = otherwise
+        else:
+            taken = max(after - before - (self.memory.held_bytes - held), -self._held)
         self._held += taken
         self.memory.count_weights(taken)
 

@@ -86,7 +86,7 @@ class _Reader:
         nodes = []
         for number, *span in fields(self._view, start, end):
             if number == GRAPH_INITIALIZER:
-                self._tensor(*span, f"weight {{}} of {self._path.name}")
+                self._tensor(*span, where=f"weight {{}} of {self._path.name}")
             elif number == GRAPH_NODE:
                 nodes.append(span)
             elif number == GRAPH_SPARSE:
@@ -135,7 +135,7 @@ class _Reader:
             elif number in (ATTRIBUTE_INT, ATTRIBUTE_INTS):
                 numbers += [_signed(each) for each in varints(self._view, *span)]
             elif number in (ATTRIBUTE_TENSOR, ATTRIBUTE_TENSORS):
-                value = self._tensor(*span, f"a constant {{}} in {self._path.name}", attribute=True)
+                value = self._tensor(*span, where=f"a constant {{}} in {self._path.name}", attribute=True)
             elif number in ATTRIBUTE_OTHER:
                 raise self._wrong(f"{ATTRIBUTE_OTHER[number]} in operator {operator}", "numbers, texts and tensors")
         if operator == "Constant":
@@ -154,7 +154,7 @@ class _Reader:
         if not count <= MAX_ELEMENTS:
             raise self._wrong(f"{operator} to {value.tolist()}", f"at most {MAX_ELEMENTS} values")
 
-    def _tensor(self, start: int, end: int, where: str, *, attribute: bool = False) -> np.ndarray | None:
+    def _tensor(self, start: int, end: int, *, where: str, attribute: bool = False) -> np.ndarray | None:
         """Check that a tensor holds as many values as it says; the values, where they are few and may be a size."""
         name, kind, shape, raw, typed, beside, outside = "", 0, [], None, [], [], False
         for number, *span in self._once("tensor", start, end):
@@ -165,9 +165,9 @@ class _Reader:
             elif number == NAME:
                 name = text(self._view, *span)
             elif number == RAW:
-                raw = span
+                raw = (span[0], span[1])
             elif number in PACKED:
-                typed.append((number, span))
+                typed.append((number, (span[0], span[1])))
             elif number == BESIDE:
                 beside.append(self._entry(*span))
             elif number == PLACE:

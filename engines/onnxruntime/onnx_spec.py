@@ -28,9 +28,10 @@ def spec_in_file(path: Path) -> EngineSpec | None:
                            for number, *span in fields(view, *graph) if number in (GRAPH_INPUT, GRAPH_OUTPUT)]
     except (OSError, ValueError) as error:
         raise ModelFileError(f"{path.name} cannot be read", received=str(error)) from error
-    if any(tensor is None for _, tensor in tensors):
+    known = [(number, tensor) for number, tensor in tensors if tensor is not None]
+    if len(known) < len(tensors):
         return None
-    inputs, outputs = (tuple(tensor for number, tensor in tensors if number == kind) for kind in (GRAPH_INPUT, GRAPH_OUTPUT))
+    inputs, outputs = (tuple(tensor for number, tensor in known if number == kind) for kind in (GRAPH_INPUT, GRAPH_OUTPUT))
     return EngineSpec(tuple(tensor for tensor in inputs if tensor.name not in weights), outputs)
 
 

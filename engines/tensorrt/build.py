@@ -103,23 +103,28 @@ def _build(order: BuildRequest, model: Path, out: Path, on_progress: OnProgress,
         except OSError as error:
             raise BackendError(f"{order.model.name} cannot be built", received=f"the process that builds it did not start: {error}",
                                remedy="close other programs; the cache is as it was") from error
-        lines = _Lines(process.stdout)
+        orders, lines = _pipe(process.stdin), _Lines(_pipe(process.stdout))
         try:
-            if not _converse(process, lines, request, on_progress):
+            if not _converse(orders, lines, request, on_progress):
                 raise _ended(order.model.name, process.wait(), said)
         finally:
             process.kill()
             process.wait()
             lines.close()
             with suppress(BrokenPipeError):  # of a worker that ended before it had read its order
-                process.stdin.close()
+                orders.close()
 
 
-def _start(said: IO[bytes], lock: int | None) -> subprocess.Popen:
+def _start(said: IO[bytes], lock: int | None) -> subprocess.Popen[str]:
     """The worker. said : for what the vendor's libraries print."""
     inherited = () if lock is None or sys.platform == "win32" else (lock,)
     return subprocess.Popen(_command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True, encoding="utf-8",
                             errors="replace", pass_fds=inherited)
+
+
+def _pipe(stream: IO[str] | None) -> IO[str]:
+    assert stream is not None  # as `_start` asks for pipes
+    return stream
 
 
 def _command() -> list[str]:
@@ -154,16 +159,16 @@ class _Lines:
             self._queue.put("")
 
 
-def _converse(process: subprocess.Popen, lines: _Lines, request: dict[str, Any], on_progress: OnProgress) -> bool:
+def _converse(orders: IO[str], lines: _Lines, request: dict[str, Any], on_progress: OnProgress) -> bool:
     """Whether the worker said that it has finished; its own error is raised."""
     try:
-        process.stdin.write(json.dumps(request) + "\n")
-        process.stdin.flush()
+        orders.write(json.dumps(request) + "\n")
+        orders.flush()
     except BrokenPipeError:
         return False
     share = 0.0
     while (line := lines.next()) != "":
-        answer = {"share": share} if line is None else json.loads(line)
+        answer: dict[str, Any] = {"share": share} if line is None else json.loads(line)
         if "error" in answer:
             raise _received(answer["error"])
         if "share" not in answer:

@@ -77,7 +77,9 @@ def _set_flags(trt: ModuleType, config: Any, flags: Sequence[str]) -> None:
 def _monitor(trt: ModuleType, on_progress: OnProgress) -> Any:
     """Turns TensorRT's nested phases into one share that only grows."""
 
-    class Monitor(trt.IProgressMonitor):
+    base: Any = trt.IProgressMonitor
+
+    class Monitor(base):
         def __init__(self) -> None:
             trt.IProgressMonitor.__init__(self)
             self.raised: BaseException | None = None

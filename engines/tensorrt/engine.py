@@ -13,7 +13,7 @@ import numpy as np
 
 from ..cache.graph_choice import GraphChoice, GraphChoices
 from ..cuda.memory import DeviceArray, DeviceMemory
-from ..engine import NEXT, Array, Engine, OnStep, Tensors
+from ..engine import NEXT, Array, Engine, OnStep, Tensors, on_host
 from ..errors import BackendError, TensorError
 from ..graph_loop import GraphLoop
 from ..kept_loops import KeptLoops, key_of, shapes_of
@@ -31,6 +31,8 @@ from .refit import refit
 
 class TensorRTEngine(Engine):
     """An engine of TensorRT on one GPU. `run` takes any length of an open axis: more than it was built for goes in parts."""
+
+    memory: DeviceMemory
 
     def __init__(self, plan: Path, model: str | Path, product: Product, memory: DeviceMemory) -> None:
         """plan : of the engine cache, or an engine by itself; model : that it was built from
@@ -121,9 +123,12 @@ class TensorRTEngine(Engine):
             self._choices.keep(key, choice)
 
     def _empty_outputs(self, context: Context, axes: Axes, without: frozenset[str] = frozenset()) -> dict[str, DeviceArray]:
-        shapes = {tensor.name: tensor.resolve(axes) for tensor in self.spec.outputs if tensor.name not in without}
-        return {name: self.memory.empty(context.output_shape(name) if shape is None else shape, self.spec.output(name).dtype)
-                for name, shape in shapes.items()}
+        made = {}
+        for tensor in self.spec.outputs:
+            if tensor.name not in without:
+                shape = tensor.resolve(axes)
+                made[tensor.name] = self.memory.empty(context.output_shape(tensor.name) if shape is None else shape, tensor.dtype)
+        return made
 
     def _run_in_parts(self, inputs: Tensors, axes: Axes, keep: frozenset[str], axis: str) -> dict[str, Array]:
         """Several runs along one axis that every output has; what lacks the axis is uploaded once."""
@@ -149,12 +154,13 @@ class TensorRTEngine(Engine):
         with suppress(BackendError):
             self.memory.cuda.synchronise()
         self._loops.clear()
-        self._main = self._contexts = self._runtime = None
+        self._main = self._runtime = None
+        del self._contexts
         self.memory.count_weights(-self._weights)
 
 
 def _once(value: Array, is_split: bool, memory: DeviceMemory) -> Array:
     """`value` where several runs read it, or take pieces of it, at the least cost."""
     if is_split:
-        return value.numpy() if isinstance(value, DeviceArray) else value
+        return on_host(value)
     return value if isinstance(value, DeviceArray) else memory.upload(value)

@@ -92,11 +92,12 @@ class EngineLoader:
 
     def _outdated(self, name: str, key: Key) -> str | None:
         """What is different about the engine of that name that is most like this one, if there is any."""
-        others = [entry.key for entry in self.cache.entries()
+        differences = [key.differences(entry.key) for entry in self.cache.entries()
                   if isinstance(entry, Entry) and entry.name == name and entry.key.product == key.product]
-        if not others:
+        if not differences:
             return None
-        return f"the engine in the cache does not fit: {', '.join(min((key.differences(other) for other in others), key=len))}"
+        fewest = min(differences, key=len)
+        return f"the engine in the cache does not fit: {', '.join(fewest)}"
 
 
 def _timed(order: BuildRequest, out: Path, tell: BuildCallbacks, lock: int) -> float:

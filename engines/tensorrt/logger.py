@@ -9,7 +9,9 @@ from typing import Any
 def logger(trt: ModuleType) -> Any:
     """Keeps the last few errors. Made here, because its base class is the vendor's."""
 
-    class Logger(trt.ILogger):
+    base: Any = trt.ILogger
+
+    class Logger(base):
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
             self._errors: list[str] = []

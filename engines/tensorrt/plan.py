@@ -74,7 +74,7 @@ def check(trt: ModuleType, engine: Any, spec: EngineSpec, plan: Path) -> None:
 
 def ranges(engine: Any, spec: EngineSpec) -> dict[str, tuple[int, int]]:
     """The least and the largest length of each open axis that the engine was built for."""
-    found = {}
+    found: dict[str, tuple[int, int]] = {}
     for tensor in spec.inputs:
         if any(isinstance(axis, str) for axis in tensor.shape):
             low, _, high = (tuple(shape) for shape in engine.get_tensor_profile_shape(tensor.name, 0))

@@ -49,4 +49,4 @@ def _query(decoder: nn.Module, method: str, planes: tuple[int, int], where: Inpu
     channels, size = planes
     triplane = Input("planes", (1, 3, channels, size, size), cases={"equal values": flat_channels})
     return ComponentSpec(f"field_{method}", Query(decoder, method), (triplane, where), outputs,
-                         {where.shape[1]: LENGTHS}, FP32)
+                         {str(where.shape[1]): LENGTHS}, FP32)

@@ -34,7 +34,7 @@ class ViewsStep(nn.Module):
         columns = row.unbind()
         timestep, scale_in, from_x = columns[:3]
         if self.noisy_reference:
-            signal, (reference_noise, *others) = signal_rate(scale_in, from_x), others
+            signal, reference_noise, others = signal_rate(scale_in, from_x), others[0], others[1:]
             reference = signal * reference + (1 - signal**2).sqrt() * reference_noise
         dtype = next(self.net.parameters()).dtype
         seen, reference, states, *control = (t.to(dtype) for t in (both(scale_in * latent), reference, states, *others))

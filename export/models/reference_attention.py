@@ -37,14 +37,13 @@ class ReferenceUNet(nn.Module):
         kept: dict[nn.Module, Tensor] = {}
         with _before_self_attention(self.unet, _writer(kept)):
             self.unet(reference, timestep, states, return_dict=False)
-        residuals = {} if self.controlnet is None else self._residuals(sample, timestep, states, control, control_scale)
+        residuals: dict[str, Any] = {}
+        if self.controlnet is not None:
+            down, mid = self.controlnet(sample, timestep, encoder_hidden_states=states, controlnet_cond=control,
+                                        conditioning_scale=control_scale, return_dict=False)
+            residuals = {"down_block_additional_residuals": down, "mid_block_additional_residual": mid}
         with _before_self_attention(self.unet, _reader(kept)):
             return self.unet(sample, timestep, states, return_dict=False, **residuals)[0]
-
-    def _residuals(self, sample: Tensor, timestep: Tensor, states: Tensor, control: Tensor, scale: Tensor) -> dict[str, Any]:
-        down, mid = self.controlnet(sample, timestep, encoder_hidden_states=states, controlnet_cond=control,
-                                    conditioning_scale=scale, return_dict=False)
-        return {"down_block_additional_residuals": down, "mid_block_additional_residual": mid}
 
 
 def _writer(kept: dict[nn.Module, Tensor]) -> Hook:

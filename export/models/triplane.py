@@ -38,7 +38,8 @@ class SelfAttention(nn.Module):
         self.out_proj = nn.Linear(width, width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.out_proj(_attend(*F.linear(x, self.in_proj_weight).chunk(3, dim=-1), self.heads))
+        q, k, v = F.linear(x, self.in_proj_weight).chunk(3, dim=-1)
+        return self.out_proj(_attend(q, k, v, self.heads))
 
 
 class Block(nn.Module):

@@ -26,10 +26,10 @@ def _scores(node: ir.Node) -> int:
     """Bytes of the node's scores (batch, heads, queries, keys) in FP32; 0 for one that cannot be split."""
     query, key = node.inputs[:2]
     plain = not any(node.inputs[3:]) and len(node.outputs) == 1 and not node.attributes.get_int("is_causal", 0)
-    if not plain or query.shape is None or key.shape is None:
+    if not plain or query is None or key is None or query.shape is None or key.shape is None:
         return 0
-    shape = [*query.shape, key.shape[-2]]
-    if len(shape) != 5 or not all(isinstance(axis, int) for axis in shape):
+    shape = [axis for axis in (*query.shape, key.shape[-2]) if isinstance(axis, int)]
+    if len(shape) != 5 or len(query.shape) != 4:
         return 0
     batch, heads, queries, _, keys = shape
     return 4 * batch * heads * queries * keys
@@ -37,13 +37,14 @@ def _scores(node: ir.Node) -> int:
 
 def _split(graph: ir.Graph, node: ir.Node, pieces: int) -> None:
     query, *others = node.inputs
-    length = query.shape[QUERY_AXIS]
+    assert query is not None and query.shape is not None  # as `_scores` asks
+    length = query.shape.numpy()[QUERY_AXIS]
     size = -(-length // pieces)
     sizes = np.array([min(size, length - start) for start in range(0, length, size)], np.int64)
     name = node.outputs[0].name
     lengths = ir.Value(name=f"{name}.sizes", type=ir.TensorType(ir.DataType.INT64), shape=ir.Shape(sizes.shape),
                        const_value=ir.tensor(sizes, name=f"{name}.sizes"))
-    graph.initializers[lengths.name] = lengths
+    graph.initializers[f"{name}.sizes"] = lengths
     split = ir.Node("", "Split", [query, lengths], [ir.AttrInt64("axis", QUERY_AXIS)], num_outputs=len(sizes), name=f"{name}.split")
     parts = [ir.Node("", "Attention", [part, *others], list(node.attributes.values()), name=f"{name}.{i}")
              for i, part in enumerate(split.outputs)]

@@ -7,6 +7,7 @@ most pixels are equal, as around a cut-out on white, nothing of that difference 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -31,29 +32,32 @@ def split_group_norms(model: ir.Model) -> int:
 def _channels(node: ir.Node) -> int:
     """How many channels a node with known rank normalises; 0 where either is open."""
     data, scale = node.inputs[:2]
-    if data.shape is None or scale.shape is None or not isinstance(scale.shape[0], int):
+    if data is None or data.shape is None or scale is None or scale.shape is None:
         return 0
-    return scale.shape[0]
+    count = scale.shape[0]
+    return count if isinstance(count, int) else 0
 
 
 class _Norm:
     """One node on its way into elementary ones. Shapes in the comments: n pictures, c channels in g groups, then the pixels' axes."""
 
     def __init__(self, graph: ir.Graph, node: ir.Node) -> None:
-        self._graph, self._node, self._made = graph, node, []
+        self._graph, self._node = graph, node
+        self._made: list[ir.Node] = []
         self._name = node.outputs[0].name
         self._groups, self._count = node.attributes.get_int("num_groups"), _channels(node)
 
     def replace(self) -> None:
         data, scale, bias = self._node.inputs
-        pixels = list(data.shape[CHANNEL_AXIS + 1:])
+        assert data is not None and data.shape is not None and scale is not None and bias is not None  # as `_channels` asks
+        pixels: list[Any] = list(data.shape[CHANNEL_AXIS + 1:])  # numbers, or names of open axes
         cut = _cut(pixels)
         x = data if cut is None else self._op("Reshape", data, self._ints(0, 0, *cut))
         axes = range(CHANNEL_AXIS + len(pixels if cut is None else cut), CHANNEL_AXIS, -1)
         wide = self._ints(1, self._count, *(1 for _ in axes))
         away = self._op("Sub", x, self._each_channel(self._group_mean(x, axes), axes))
         variance = self._group_mean(self._op("Mul", away, away), axes)
-        deviation = self._op("Sqrt", self._op("Add", variance, self._epsilon()))
+        deviation = self._op("Sqrt", self._op("Add", variance, self._epsilon(data)))
         gain = self._op("Div", self._op("Reshape", scale, wide), self._each_channel(deviation, axes))
         y = self._op("Add", self._op("Mul", away, gain), self._op("Reshape", bias, wide))
         self._put(y if cut is None else self._op("Reshape", y, self._ints(0, 0, *pixels)))
@@ -78,9 +82,10 @@ class _Norm:
     def _ints(self, *values: int) -> ir.Value:
         return self._constant("ints." + ".".join(map(str, values)), np.array(values, np.int64))
 
-    def _epsilon(self) -> ir.Value:
+    def _epsilon(self, data: ir.Value) -> ir.Value:
+        assert data.dtype is not None
         epsilon = self._node.attributes.get_float("epsilon", 1e-5)
-        return self._constant(f"epsilon.{epsilon:g}", np.array(epsilon, self._node.inputs[0].dtype.numpy()))
+        return self._constant(f"epsilon.{epsilon:g}", np.array(epsilon, data.dtype.numpy()))
 
     def _constant(self, name: str, values: np.ndarray) -> ir.Value:
         """One for all norms of the graph that need it."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -46,8 +47,9 @@ def write_onnx(spec: ComponentSpec, path: Path, *, largest_file: int = LARGEST_F
             split_group_norms(model)
         if spec.precision.weights == "fp16":
             store_half(model, spec.kind)
-        size = sum(value.const_value.nbytes for value in model.graph.initializers.values())
-        beside = {"external_data": f"{path.name}.data", "size_threshold_bytes": PAGE, "alignment": PAGE, "align_threshold": 0}
+        size = sum(value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value is not None)
+        beside: dict[str, Any] = {"external_data": f"{path.name}.data", "size_threshold_bytes": PAGE, "alignment": PAGE,
+                                  "align_threshold": 0}
         ir.save(model, path, **(beside if size > largest_file else {}))
     finally:
         # onnxscript's rewriting rules remember the last graph that they saw, and with it the whole network.
@@ -150,17 +152,18 @@ def store_half(model: ir.Model, kind: str) -> None:
     """
     graph = model.graph
     for name, value in list(graph.initializers.items()):
-        if value.dtype != ir.DataType.FLOAT or value.const_value.size < SMALLEST_HALF:
+        weight = value.const_value
+        if value.dtype != ir.DataType.FLOAT or weight is None or weight.size < SMALLEST_HALF:
             continue
-        _check_half(value.const_value, f"weight {name} of {kind}")
-        half = ir.LazyTensor(partial(_half, value.const_value), ir.DataType.FLOAT16, value.shape, name=f"{name}.half")
+        _check_half(weight, f"weight {name} of {kind}")
+        half = ir.LazyTensor(partial(_half, weight), ir.DataType.FLOAT16, ir.Shape(weight.shape.numpy()), name=f"{name}.half")
         stored = ir.Value(name=half.name, type=ir.TensorType(half.dtype), shape=value.shape, const_value=half)
         cast = ir.Node("", "Cast", [stored], [ir.AttrInt64("to", ir.DataType.FLOAT)], name=f"{name}.cast")
         cast.outputs[0].type, cast.outputs[0].shape = value.type, value.shape
         value.replace_all_uses_with(cast.outputs[0])
         del graph.initializers[name]
         cast.outputs[0].name = name
-        graph.initializers[stored.name] = stored
+        graph.initializers[f"{name}.half"] = stored
         graph.insert_before(graph[0], cast)
 
 

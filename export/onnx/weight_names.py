@@ -19,9 +19,13 @@ TRANSPOSED = ".T"
 
 def transposed_weights(model: ir.Model) -> dict[str, str]:
     """The name of each value of an unoptimised graph that is a transposed weight -> the name of that weight."""
-    return {node.outputs[0].name: node.inputs[0].name for node in model.graph
-            if node.op_type == "Transpose" and node.domain == "" and _is_matrix(node.inputs[0])
-            and list(node.attributes.get_ints("perm", [1, 0])) == [1, 0]}
+    found: dict[str, str] = {}
+    for node in model.graph:
+        transposes = node.op_type == "Transpose" and node.domain == "" and list(node.attributes.get_ints("perm", [1, 0])) == [1, 0]
+        weight, name = node.inputs[0] if transposes else None, node.outputs[0].name
+        if weight is not None and weight.name is not None and name is not None and _is_matrix(weight):
+            found[name] = weight.name
+    return found
 
 
 def name_transposed(model: ir.Model, weights: Mapping[str, str]) -> None:
@@ -35,9 +39,11 @@ def name_transposed(model: ir.Model, weights: Mapping[str, str]) -> None:
         if named in graph.initializers:
             value.replace_all_uses_with(graph.initializers[named])
             continue
-        value.name = value.const_value.name = named
+        value.name = named
+        if value.const_value is not None:
+            value.const_value.name = named
         graph.initializers[named] = value
 
 
-def _is_matrix(value: ir.Value | None) -> bool:
-    return value is not None and value.is_initializer() and value.shape is not None and len(value.shape) == 2
+def _is_matrix(value: ir.Value) -> bool:
+    return value.is_initializer() and value.shape is not None and len(value.shape) == 2

@@ -117,7 +117,7 @@ class _Components:
         self._folder, self._seed, self._check_parity, self._tell = folder, seed, check_parity, tell
         self._largest_file = largest_file
         self._entries: dict[str, Any] = {}
-        self._golden: parity.Tensors = {}
+        self._golden: dict[str, Any] = {}
         self._problems: list[str] = []
 
     def write(self, components: Iterable[ComponentSpec]) -> dict[str, Any]:
@@ -150,10 +150,10 @@ class _Components:
             return True
         del spec
         release()
-        error = self._compare(written)
+        measured = self._compare(written)
         size = sum(path.stat().st_size for path in self._folder.glob(f"{written.path.name}*"))
         self._tell(ComponentDone(kind, number, count, self._entries[kind]["parameters"], size, time.perf_counter() - started,
-                                 error, peak_bytes()))
+                                 measured, peak_bytes()))
         return True
 
     def _export(self, spec: ComponentSpec) -> _Written:
@@ -200,7 +200,7 @@ def _check_written(path: Path) -> None:
 
 def parameters(path: Path) -> int:
     """How many numbers the weights in an ONNX file hold."""
-    return sum(value.const_value.size for value in ir.load(path).graph.initializers.values())
+    return sum(value.const_value.size for value in ir.load(path).graph.initializers.values() if value.const_value is not None)
 
 
 def _hashes(folder: Path) -> dict[str, Any]:

@@ -79,7 +79,9 @@ class Graph:
         return {own + i: theirs + i for own, theirs, length in blocks for i in range(length)}
 
     def at(self, place: tuple[int, int]) -> np.ndarray:
-        return self._uses[place[0]][place[1]]
+        found = self._uses[place[0]][place[1]]
+        assert found is not None  # `place` is one of `numbers`
+        return found
 
 
 def fill(module: nn.Module) -> None:

@@ -15,6 +15,7 @@ from ..components.image_encoder import image_encoder
 from ..components.reference_encoder import reference_encoder
 from ..components.vae import FACTOR, ZERO123PLUS, vae_encoder
 from ..components.views_step import views_step
+from ..models.reconstructor import Kind
 from ..spec import ComponentSpec, Precision
 from . import folders, licences
 from .choices import BACKGROUNDS, ELEVATIONS, ELEVATIONS_1_1, InstantMeshChoices
@@ -38,7 +39,7 @@ class InstantMeshPaths:
 
     zero123plus: Path
     reconstructor: Path
-    variant: str
+    variant: Kind
     unet: Path | None = None
     controlnet: Path | None = None
 

@@ -102,7 +102,8 @@ def _channels(config: dict[str, Any], name: str, path: Path) -> tuple[float, flo
     numbers = [value] * 3 if _is_finite(value) else value
     if not isinstance(numbers, list) or len(numbers) != 3 or not all(_is_finite(n) for n in numbers):
         raise CheckpointError(f"{path}: {name} is not one number or three", received=str(value))
-    return tuple(map(float, numbers))
+    red, green, blue = map(float, numbers)
+    return red, green, blue
 
 
 def _is_finite(value: Any) -> bool:

@@ -14,6 +14,7 @@ from ..components.shap_e_decoder import shap_e_decoder
 from ..components.shap_e_prior import shap_e_prior
 from ..components.text_encoder import pooled_text_encoder, text_encoder
 from ..components.vae import ZERO123PLUS, ZERO123PLUS_RAW, vae_encoder
+from ..models.reconstructor import Kind
 from ..spec import ComponentSpec, Precision
 from . import folders, licences
 from .choices import SharpItChoices
@@ -44,7 +45,7 @@ class SharpItPaths:
     zero123plus: Path
     shap_e: Path
     reconstructor: Path
-    variant: str
+    variant: Kind
 
 
 def sharp_it(paths: SharpItPaths, choices: SharpItChoices, precision: Precision) -> Plan:

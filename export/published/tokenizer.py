@@ -72,12 +72,12 @@ def _pieces(folder: Path) -> tuple[dict[str, int], list[str], dict[str, dict]]:
                               expected=f"BPE whose words end with {WORD_END}")
         merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in model["merges"]]
         return dict(model["vocab"]), merges, {token["content"]: token for token in document.get("added_tokens") or ()}
-    vocabulary, merges = folder / "vocab.json", folder / "merges.txt"
-    missing = [path.name for path in (vocabulary, merges) if not path.is_file()]
+    vocabulary, lines = folder / "vocab.json", folder / "merges.txt"
+    missing = [path.name for path in (vocabulary, lines) if not path.is_file()]
     if missing:
         raise CheckpointError(f"{folder} holds no CLIP tokenizer", received=f"no {' and no '.join(missing)}",
                           expected="vocab.json and merges.txt, or tokenizer.json")
-    return read_object(vocabulary)[0], _merges(merges), {}
+    return read_object(vocabulary)[0], _merges(lines), {}
 
 
 def _merges(path: Path) -> list[str]:

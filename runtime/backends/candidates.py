@@ -89,7 +89,10 @@ class Candidates:
         for product in self.machine.products:
             if self.wanted in ("auto", product.name):
                 found = self._engine(product, component, check)
-                (candidates if isinstance(found, Candidate) else rejected).append(found)
+                if isinstance(found, Candidate):
+                    candidates.append(found)
+                else:
+                    rejected.append(found)
         if self.machine.cuda is None:
             candidates.append(Candidate("onnxruntime", (CUDA, CPU)))
         else:

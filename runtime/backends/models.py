@@ -12,6 +12,7 @@ import numpy as np
 from ...engines import DeviceArray, Engine
 from ...engines.errors import InputError
 from ..images import Matting
+from ..pack.manifest import needed
 from ..pack.pack import Pack
 from ..text.prompt import Tokenizer, Tokens, load_tokenizer
 from .selector import Backends
@@ -155,7 +156,7 @@ class Models:
         """The tokenizer that goes with "text_encoder" or "prior_text_encoder"."""
         if encoder not in self._tokenizers:
             manifest = self.pack.manifest
-            text = (manifest.prior_text if encoder == "prior_text_encoder" else None) or manifest.text
+            text = (manifest.prior_text if encoder == "prior_text_encoder" else None) or needed(manifest.text)
             self._tokenizers[encoder] = load_tokenizer(self.pack.path(text.tokenizer), text.length)
         return self._tokenizers[encoder]
 

@@ -31,6 +31,7 @@ def open_with(candidate: Candidate, pack: Pack, component: Component, weights: W
     """
     why = "cannot be refitted"
     entry = engines.refittable(candidate.backend, component) or candidate.entry
+    assert entry is not None  # as this candidate is a product of TensorRT
     engine = engines.open(entry, component, memory)
     try:
         if engine.refit(weights):

@@ -18,7 +18,7 @@ from .other_weights import checked, open_with
 
 if TYPE_CHECKING:
     from ...engines.cache.cache import Entry
-    from .pack_engines import OnBuild
+    from .pack_engines import OnBuild, PackEngines
 
 Weights = Mapping[str, np.ndarray]
 BACKENDS = ("auto", "onnxruntime", "tensorrt", "tensorrt-rtx", "null")
@@ -70,7 +70,9 @@ class Backends:
                 return engine
             self._given_up.add((str(candidate), component.name))
         self.used[component.name] = last
-        return self._open(last, component, weights, options, on_build)
+        engine = self._open(last, component, weights, options, on_build)
+        assert engine is not None  # the last one is none of TensorRT's
+        return engine
 
     def say(self, message: str) -> None:
         """Let the user know, once."""
@@ -133,13 +135,13 @@ class Backends:
             return checked(engine, self.pack, component, weights) if weights and _is_elsewhere(candidate) else engine
         self._hashed.add(candidate.entry.sha256)
         if weights:
-            engine, entry = open_with(candidate, self.pack, component, weights, self._device_memory(), self._candidates.engines, self.say,
+            engine, entry = open_with(candidate, self.pack, component, weights, self._device_memory(), self._built, self.say,
                                       on_build)
             self.used[component.name] = replace(candidate, entry=entry)
             return engine
-        engine = self._candidates.engines.open(candidate.entry, component, self._device_memory())
+        engine = self._built.open(candidate.entry, component, self._device_memory())
         try:
-            if candidate.golden_result is None and not self._passes(engine, candidate, component):
+            if candidate.golden_result is None and not self._passes(engine, candidate.entry, candidate, component):
                 engine.close()
                 return None
         except BaseException:
@@ -147,12 +149,18 @@ class Backends:
             raise
         return engine
 
-    def _passes(self, engine: Engine, candidate: Candidate, component: Component) -> bool:
+    def _passes(self, engine: Engine, entry: Entry, candidate: Candidate, component: Component) -> bool:
         """Replay the golden inputs on an engine that has not seen them yet, and keep what they say."""
-        golden_result = self._candidates.engines.judge(candidate.entry, engine, component)
+        golden_result = self._built.judge(entry, engine, component)
         if not golden_result.passed:
             self._tell(component, [], [Rejected(candidate.backend, "off", failure_message(golden_result))])
         return golden_result.passed
+
+    @property
+    def _built(self) -> PackEngines:
+        """The pack's built engines, among which the candidates were found."""
+        assert self._candidates is not None
+        return self._candidates.engines
 
     def _device_memory(self) -> DeviceMemory:
         if self._memory is None:
@@ -183,7 +191,7 @@ class Backends:
         if any(candidate.entry is not None for candidate in candidates):
             return
         for each in rejected:
-            if each.cause == "unbuilt":
+            if each.cause == "unbuilt" and self._candidates is not None:
                 self._once(each.backend, f"{component.name} does not run on {each.backend}: {each.why}; for this and others like it: "
                                          f"{self._candidates.how_to_build(each.backend)}")
             elif each.backend == self.wanted != "onnxruntime":

@@ -140,8 +140,8 @@ class _Build:
             say.done("failed")
             return
         self._built += new
-        say.done(" ".join(filter(None, (f"{entry.seconds:6.1f} s  {entry.bytes / 1e6:8.1f} MB" if new else "is there",
-                                        golden_result and f" {golden_result}"))))
+        done = f"{entry.seconds:6.1f} s  {entry.bytes / 1e6:8.1f} MB" if new else "is there"
+        say.done(f"{done}  {golden_result}" if golden_result is not None else done)
 
     def _built_or_found(self, component: Component, say: BuildProgress) -> tuple[Entry, bool]:
         order = order_of(self.pack, component, self.product, workspace_limit(self.hardware))

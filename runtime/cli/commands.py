@@ -19,6 +19,7 @@ from ..pack.pack import MANIFEST, Pack, candidates
 from ..pipeline import Pipeline
 from ..recipes.routes import choose_route
 from ..request import Request
+from ..request_options import RequestOptions
 from ..results import Generation
 from .progress import Progress
 from .standard_input import STANDARD_INPUT, with_standard_input
@@ -129,10 +130,11 @@ def _trust(options: Namespace) -> int:
 
 def _request(options: Namespace, progress: Progress) -> Request:
     """What the options ask for; the files are read here."""
-    given = {name: value for name in Request.__dataclass_fields__ if (value := getattr(options, name, None)) is not None}
+    given = {name: value for name in RequestOptions.__annotations__ if (value := getattr(options, name, None)) is not None}
     if "mesh" in given:
         given["mesh"] = read_mesh(given["mesh"], progress.reading(Path(given["mesh"])))
-    return Request(**with_standard_input(given | {"views": [_view(statement) for statement in given.get("views", ())]}))
+    given["views"] = [_view(statement) for statement in given.get("views", ())]
+    return Request.load(options.prompt or "", **with_standard_input(given))
 
 
 def _view(statement: str) -> tuple[float, str]:

@@ -91,7 +91,8 @@ def _disks(folders: Sequence[Path], cache: dict[str, Any]) -> list[dict[str, Any
         # Not `Path.exists`, which raises for a folder that may not be looked into.
         there = next((parent for parent in [folder, *folder.absolute().parents] if os.path.exists(parent)), folder)
         try:
-            usage, device = shutil.disk_usage(there), os.stat(there).st_dev
+            usage = shutil.disk_usage(there)
+            device: int | str = os.stat(there).st_dev
             row = {"what": what, "folder": str(folder), "free_bytes": usage.free, "total_bytes": usage.total, "why_not": None}
         except OSError as error:
             device, row = str(folder), {"what": what, "folder": str(folder), "free_bytes": None, "total_bytes": None, "why_not": str(error)}

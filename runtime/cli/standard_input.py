@@ -17,15 +17,15 @@ def with_standard_input(options: dict[str, Any]) -> dict[str, Any]:
 
     Errors: InputError where standard input is asked for twice, is closed, or is no picture.
     """
-    pictures = [options.get(name) for name in ("image", "matte", "control")] + [file for _, file in options.get("views", ())]
+    names = ("image", "matte", "control")
+    pictures: list[object] = [options.get(name) for name in names] + [file for _, file in options.get("views", ())]
     asked = sum(isinstance(picture, str) and picture == STANDARD_INPUT for picture in pictures)
     if not asked:
         return options
     if asked > 1:
         raise InputError("standard input holds one picture", received=f"{STANDARD_INPUT} {asked} times", expected=f"{STANDARD_INPUT} once")
     picture = _picture()
-    given = {name: picture if isinstance(value, str) and name in ("image", "matte", "control") and value == STANDARD_INPUT else value
-             for name, value in options.items()}
+    given: dict[str, Any] = {name: picture if name in names and value == STANDARD_INPUT else value for name, value in options.items()}
     if "views" in given:
         given["views"] = [(azimuth, picture if file == STANDARD_INPUT else file) for azimuth, file in given["views"]]
     return given

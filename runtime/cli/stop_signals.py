@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
+from typing import Any
 
 # What asks a process to end; Windows knows no SIGHUP.
 STOPPING = ("SIGINT", "SIGTERM", "SIGHUP")
@@ -22,7 +24,7 @@ class StopSignals:
 
     def __enter__(self) -> StopSignals:
         self.came: int | None = None
-        self._before = {}
+        self._before: dict[int, Any] = {}
         for name in STOPPING:
             number = getattr(signal, name, None)
             if number is not None and signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
@@ -35,7 +37,7 @@ class StopSignals:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def _set(self, number: int, handler: object) -> None:
+    def _set(self, number: int, handler: Callable[[int, FrameType | None], None]) -> None:
         with suppress(ValueError):  # only the main thread can
             self._before.setdefault(number, signal.signal(number, handler))
 

@@ -21,8 +21,9 @@ class Stream:
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
         self.failure: str | None = None
+        given: Any = stream  # what has no `reconfigure`, or is not there, is as it is
         with suppress(AttributeError, OSError, ValueError):
-            stream.reconfigure(errors="backslashreplace")
+            given.reconfigure(errors="backslashreplace")
 
     def write(self, text: str) -> int:
         """All of `text`, or nothing any more."""

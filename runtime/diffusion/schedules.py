@@ -15,6 +15,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
@@ -133,7 +134,7 @@ def make_table(schedule: Mapping[str, object], steps: int, guidance: float) -> T
         raise ValueError(f"kind is {kind!r}, not one of {', '.join(SAMPLERS)}")
     if not math.isfinite(guidance):
         raise ValueError(f"guidance is {guidance}, not a finite number")
-    process = {field.name: options.pop(field.name) for field in fields(NoiseLevels) if field.name in options}
+    process: dict[str, Any] = {field.name: options.pop(field.name) for field in fields(NoiseLevels) if field.name in options}
     known = inspect.signature(SAMPLERS[kind]).parameters
     unknown = [name for name in options if name not in known]
     if unknown:

@@ -22,7 +22,7 @@ class Placement:
 
     def restored(self, mesh: Mesh) -> Mesh:
         """The mesh in the file's place and units, still in world axes; its vertices are float64, which a far place may need."""
-        return mesh.replace(vertices=mesh.vertices * np.float64(self.scale) + np.float64(self.translation))
+        return mesh.replace(vertices=mesh.vertices * np.float64(self.scale) + np.array(self.translation, np.float64))
 
     def describe(self) -> dict[str, Any]:
         """Plain JSON, in the axes of glTF and OBJ (+Y up, front +Z)."""

@@ -74,6 +74,7 @@ def read_mesh(path: str | os.PathLike[str], progress: Callable[[float], None] = 
     except (ValueError, LookupError, TypeError, OverflowError, AttributeError, RecursionError, OSError) as error:
         raise InputError(f"{path} is no mesh that can be read", received=f"{len(data)} bytes, {error}",
                          expected=f"a whole {path.suffix.upper()[1:]} file") from error
+    assert mesh.normals is not None  # `joined` makes them
     world = mesh.replace(vertices=_into_world(mesh.vertices), normals=_into_world(mesh.normals))
     progress(1.0)
     return MeshFile(world, scene.notices, (path, *scene.sources), placement)

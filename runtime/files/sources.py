@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from ...engines.errors import OutputError
 
@@ -27,7 +28,7 @@ def check_not_read(targets: Iterable[Path], sources: Iterable[Source]) -> None:
 
 def _identities(source: Source) -> set[tuple[int, int] | Path]:
     """Of the file that a path leads to, and of the link that it is; of an open file. Nothing is known of what is not there."""
-    looks = (os.stat,) if isinstance(source, int) else (os.stat, os.lstat)
+    looks: tuple[Callable[[Any], os.stat_result], ...] = (os.stat,) if isinstance(source, int) else (os.stat, os.lstat)
     found: set[tuple[int, int] | Path] = set() if isinstance(source, int) else {_absolute(source)}
     for look in looks:
         with suppress(OSError, ValueError):

@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TypedDict, Unpack
 
 import numpy as np
+
+
+class MeshArrays(TypedDict, total=False):
+    """The fields of `Mesh`."""
+
+    vertices: np.ndarray
+    faces: np.ndarray
+    normals: np.ndarray | None
+    uvs: np.ndarray | None
+    texture: np.ndarray | None
+    colors: np.ndarray | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +41,7 @@ class Mesh:
     texture: np.ndarray | None = None
     colors: np.ndarray | None = None
 
-    def replace(self, **changes: Any) -> Mesh:
+    def replace(self, **changes: Unpack[MeshArrays]) -> Mesh:
         """A mesh that shares every array but the ones given."""
         return replace(self, **changes)
 
@@ -49,11 +60,11 @@ class Mesh:
 
     def triangles(self) -> np.ndarray:
         """(m, 3, 3) float32: the corners of each face."""
-        return self.vertices[self.faces]
+        return np.asarray(self.vertices[self.faces])
 
     def face_areas(self) -> np.ndarray:
         """(m,) float32: the area of each face."""
-        return 0.5 * np.linalg.norm(area_vectors(self.vertices, self.faces), axis=1)
+        return np.asarray(0.5 * np.linalg.norm(area_vectors(self.vertices, self.faces), axis=1))
 
     def face_normals(self) -> np.ndarray:
         """(m, 3) float32: unit normals; zero for a face without area."""

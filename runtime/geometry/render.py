@@ -116,6 +116,7 @@ def _surface_colors(mesh: Mesh, hits: Hits, shaded: bool, shading: Shading | Non
         colors = np.full((len(corners), 3), PLAIN)
     if not shaded:
         return colors
+    assert mesh.normals is not None
     normals = normalized(_interpolate(mesh.normals, corners, weights))
     return colors * brightness(normals)[:, None] if shading is None else in_light(colors, normals, shading)
 

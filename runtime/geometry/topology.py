@@ -201,7 +201,8 @@ def _spare_pairs(mesh: Mesh) -> list[tuple[int, int, float]]:
 
 def _split_pairs(mesh: Mesh, pairs: list[tuple[int, int, float]]) -> Mesh:
     """Splits the faces of each pair at a new vertex on their edge; pairs that share a face wait."""
-    faces, rows, positions, touched = mesh.faces.tolist(), list(range(len(mesh.vertices))), [], set()
+    faces, rows, positions = mesh.faces.tolist(), list(range(len(mesh.vertices))), []
+    touched: set[int] = set()
     for forwards, backwards, share in pairs:
         if {forwards // 3, backwards // 3} & touched:
             continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,7 @@ class Matting:
     def __init__(self, *, providers: Sequence[str] = ("CPUExecutionProvider",), threads: int | None = None,
                  keep_scratch: bool = False) -> None:
         """providers, threads, keep_scratch : of the network, as of `open_engine`."""
-        self._options = {"providers": tuple(providers), "threads": threads, "keep_scratch": keep_scratch}
+        self._options: dict[str, Any] = {"providers": tuple(providers), "threads": threads, "keep_scratch": keep_scratch}
         self._network: SaliencyNetwork | None = None
 
     def foreground(self, picture: Picture, matte: str | Picture = "auto") -> Foreground:

@@ -22,7 +22,7 @@ def orientation(exif: bytes | None, xmp: bytes | None) -> int:
     found = None if exif is None else _entry(exif.removeprefix(b"Exif\0\0"))
     if found is None and xmp is not None and (match := STATEMENT.search(xmp)):
         found = int(match[1])
-    return found if found in range(1, 9) else 1
+    return found if found is not None and 1 <= found <= 8 else 1
 
 
 def upright(image: Image, turn: int) -> Image:

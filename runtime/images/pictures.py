@@ -51,12 +51,12 @@ class Picture:
     @property
     def height(self) -> int:
         """In pixels."""
-        return self.pixels.shape[0]
+        return int(self.pixels.shape[0])
 
     @property
     def width(self) -> int:
         """In pixels."""
-        return self.pixels.shape[1]
+        return int(self.pixels.shape[1])
 
 
 def read_picture(path: str | os.PathLike[str]) -> Picture:
@@ -94,10 +94,10 @@ def prepared(picture: Picture, background: float, resize: Resize) -> np.ndarray:
     grey = round(255 * background)
     image = _without_alpha(picture, grey)
     scale = resize.size / max(image.size)
-    size = tuple(max(1, round(side * scale)) for side in image.size)
+    width, height = (max(1, round(side * scale)) for side in image.size)
     square = Image.new("RGB", (resize.size, resize.size), (grey,) * 3)
-    square.paste(image.resize(size, Image.Resampling[resize.resample.upper()]),
-                 tuple((resize.size - side) // 2 for side in size))
+    square.paste(image.resize((width, height), Image.Resampling[resize.resample.upper()]),
+                 ((resize.size - width) // 2, (resize.size - height) // 2))
     return _planes(square)
 
 
@@ -131,7 +131,7 @@ def shrunk(picture: Picture, side: int) -> Picture:
     scale = side / max(picture.height, picture.width)
     if scale >= 1:
         return picture
-    size = tuple(max(1, round(scale * axis)) for axis in (picture.width, picture.height))
+    size = max(1, round(scale * picture.width)), max(1, round(scale * picture.height))
     # Pillow multiplies alpha in before it resizes, and out again afterwards.
     return Picture.of(np.asarray(Image.fromarray(picture.pixels).resize(size, Image.Resampling.BILINEAR, reducing_gap=1.0)))
 

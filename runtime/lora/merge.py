@@ -57,7 +57,7 @@ class NetworkWeights:
         # Layer by layer: all changes of a large network at once would be twice its size.
         for name in dict.fromkeys(name for layers, _ in found for name in layers):
             with np.errstate(over="ignore", invalid="ignore"):  # looked for afterwards
-                change = sum(layers[name].delta(scale) for layers, scale in found if name in layers)
+                change = sum((layers[name].delta(scale) for layers, scale in found if name in layers), np.zeros((), np.float32))
                 merged |= {form.stored.name: _sum(form, change.reshape(form.shape)) for form in self.layers[name]}
         return merged
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +15,10 @@ LARGEST_NUMBER = 1e9  # unless an entry has a range of its own
 
 
 class Entry:
-    """One value of the document and where it stands, so that an error can name it."""
+    """One value of the document and where it stands, so that an error can name it.
+
+    Where a method is called like a type, annotations say `builtins.` for the type.
+    """
 
     def __init__(self, where: str, value: Any) -> None:
         self.where, self.value = where, value
@@ -30,51 +34,51 @@ class Entry:
     def get(self, key: str, default: Any) -> Entry:
         return self[key] if key in self else Entry(f"{self.where}: {key}", default)
 
-    def dict(self) -> Mapping[str, Any]:
+    def dict(self) -> Mapping[builtins.str, Any]:
         return self._of(dict, "an object")
 
-    def items(self) -> list[tuple[str, Entry]]:
+    def items(self) -> builtins.list[tuple[builtins.str, Entry]]:
         if len(self.dict()) > LONGEST_LIST:
             raise PackFormat(f"{self.where} has too many entries", received=str(len(self.value)), expected=f"at most {LONGEST_LIST}")
         for key in self.value:
             _check_text(f"{self.where}: a name", key)
         return [(key, self[key]) for key in self.value]
 
-    def list(self, most: int = LONGEST_LIST) -> list[Entry]:
+    def list(self, most: builtins.int = LONGEST_LIST) -> builtins.list[Entry]:
         values = self._of(list, "a list")
         if len(values) > most:
             raise PackFormat(f"{self.where} is too long", received=f"{len(values)} entries", expected=f"at most {most}")
         return [Entry(f"{self.where}[{i}]", value) for i, value in enumerate(values)]
 
-    def str(self, key: str, choices: tuple[str, ...] = ()) -> str:
+    def str(self, key: builtins.str, choices: tuple[builtins.str, ...] = ()) -> builtins.str:
         entry = self[key]
         text = entry.text()
         if choices and text not in choices:
             raise PackFormat(f"{entry.where} has an unknown value", received=text, expected=" or ".join(choices))
         return text
 
-    def text(self) -> str:
+    def text(self) -> builtins.str:
         """A string without control characters, so that it can be shown."""
         _check_text(self.where, self._of(str, "a string"))
         return self.value
 
-    def int(self, key: str, low: int = 0, high: int = 1 << 53) -> int:
+    def int(self, key: builtins.str, low: builtins.int = 0, high: builtins.int = 1 << 53) -> builtins.int:
         """A whole number in a range; the highest is what JSON's numbers hold exactly."""
         return self[key].whole(low, high)
 
-    def whole(self, low: int, high: int) -> int:
+    def whole(self, low: builtins.int, high: builtins.int) -> builtins.int:
         number = self._of(int, "a whole number")
         if isinstance(number, bool) or not low <= number <= high:
             raise PackFormat(f"{self.where} is out of range", received=_shown(number), expected=f"{low} to {high}")
         return number
 
-    def bool(self, key: str) -> bool:
+    def bool(self, key: builtins.str) -> builtins.bool:
         return self[key]._of(bool, "true or false")
 
-    def float(self, key: str, low: float = -LARGEST_NUMBER, high: float = LARGEST_NUMBER) -> float:
+    def float(self, key: builtins.str, low: builtins.float = -LARGEST_NUMBER, high: builtins.float = LARGEST_NUMBER) -> builtins.float:
         return self[key].number(low, high)
 
-    def number(self, low: float = -LARGEST_NUMBER, high: float = LARGEST_NUMBER) -> float:
+    def number(self, low: builtins.float = -LARGEST_NUMBER, high: builtins.float = LARGEST_NUMBER) -> builtins.float:
         value = self._of((int, float), "a number")
         if isinstance(value, bool) or isinstance(value, float) and not math.isfinite(value):
             raise PackFormat(f"{self.where} is not a finite number", received=_shown(value))
@@ -82,10 +86,11 @@ class Entry:
             raise PackFormat(f"{self.where} is out of range", received=_shown(value), expected=f"{low:g} to {high:g}")
         return float(value)
 
-    def numbers(self, key: str, low: float = -LARGEST_NUMBER, high: float = LARGEST_NUMBER) -> tuple[float, ...]:
+    def numbers(self, key: builtins.str, low: builtins.float = -LARGEST_NUMBER,
+                high: builtins.float = LARGEST_NUMBER) -> tuple[builtins.float, ...]:
         return tuple(entry.number(low, high) for entry in self[key].list())
 
-    def _of(self, types: Any, expected: str) -> Any:
+    def _of(self, types: Any, expected: builtins.str) -> Any:
         if not isinstance(self.value, types):
             raise PackFormat(f"{self.where} has the wrong type", received=type(self.value).__name__,
                              expected=expected)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,7 @@ def _schedule(entry: Entry) -> dict[str, Any]:
     return dict(entry.dict())
 
 
-def _check_table(entry: Entry, schedule: dict[str, Any], steps: int, guidance: float) -> None:
+def _check_table(entry: Entry, schedule: Mapping[str, Any], steps: int, guidance: float) -> None:
     """The schedule must be one that the loop can run, in so many steps."""
     try:
         with np.errstate(all="ignore"):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from ...engines import EngineSpec
 from ...engines.errors import PackError
 from ..geometry.shading import Shading
+
+Section = TypeVar("Section")
 
 COMMERCIAL_USE = ("yes", "no", "unknown")
 TEXTURE_SOURCES = ("views", "field", "blend")
@@ -231,3 +233,10 @@ class Manifest:
         """Bytes of a component's files, weights beside the model file included."""
         names = (component.file, f"{component.file}.data")
         return sum(self.files[name].bytes for name in names if name in self.files)
+
+
+def needed(section: Section | None) -> Section:
+    """A section that this recipe has: `pack.json` is refused without those of its recipes, and a request by its route."""
+    if section is None:
+        raise PackError("the recipe lacks a section of pack.json")
+    return section

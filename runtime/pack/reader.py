@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Callable
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -49,6 +50,7 @@ from .manifest import (
     Manifest,
     PictureInput,
     Resize,
+    Section,
     Source,
     Text,
     Views,
@@ -88,20 +90,22 @@ def _checked(root: Entry) -> Manifest:
 
 
 def _manifest(root: Entry) -> Manifest:
-    text, prior_text, picture, prior, refiner, multiview, coarse = (
-        read(root[name]) if name in root else None
-        for name, read in (("text", _text), ("prior_text", _text), ("picture", _picture), ("prior", read_loop),
-                           ("refiner", read_loop), ("multiview", read_loop), ("coarse", _coarse)))
     return Manifest(
         name=_name(root, "name"), version=root.str("version"), recipe=root.str("recipe"),
         license=_license(root["license"]), sources=tuple(_source(entry) for entry in root["sources"].list()),
         exporter=root.str("exporter"), files={name: _file(name, entry) for name, entry in root["files"].items()},
         components=_components(root["components"]),
-        text=text, prior_text=prior_text, picture=picture, prior=prior, refiner=refiner, multiview=multiview, coarse=coarse,
+        text=_if_there(root, "text", _text), prior_text=_if_there(root, "prior_text", _text), picture=_if_there(root, "picture", _picture),
+        prior=_if_there(root, "prior", read_loop), refiner=_if_there(root, "refiner", read_loop),
+        multiview=_if_there(root, "multiview", read_loop), coarse=_if_there(root, "coarse", _coarse),
         views=_views(root["views"], drawn_lit="choices" not in root),
         reconstructor_view_size=root["reconstructor"].int("view_size", 1, MAX_VIEW),
         grid=_grid(root["grid"]), finish=_finish(root.get("finish", {})),
         texture_from=root.str("texture_from", TEXTURE_SOURCES), metres_per_unit=root.get("metres_per_unit", 1.0).number(*LENGTH))
+
+
+def _if_there(root: Entry, name: str, read: Callable[[Entry], Section]) -> Section | None:
+    return read(root[name]) if name in root else None
 
 
 def _name(entry: Entry, key: str) -> str:
@@ -196,7 +200,7 @@ def _coarse(entry: Entry) -> Coarse:
     rotation = tuple(tuple(cell.number(-2.0, 2.0) for cell in row.list(3)) for row in entry["rotation"].list(3))
     if [len(row) for row in rotation] != [3, 3, 3]:
         raise PackFormat(f"{entry.where}: rotation is not a 3 by 3 matrix")
-    matrix = np.array(rotation)
+    matrix = np.array(rotation, np.float64)
     if np.abs(matrix @ matrix.T - np.eye(3)).max() > 1e-3 or np.linalg.det(matrix) < 0:
         raise PackFormat(f"{entry.where}: rotation turns nothing", received=str(rotation), expected="orthogonal rows, and no mirror")
     return Coarse(entry.int("resolution", *RESOLUTION), entry.float("bound", *LENGTH), rotation, entry.float("scale", *LENGTH),

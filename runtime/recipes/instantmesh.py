@@ -14,6 +14,7 @@ from ..backends.models import Models
 from ..geometry.cameras import orbit
 from ..geometry.mesh import Mesh
 from ..images.pictures import Picture, control_planes, prepared
+from ..pack.manifest import needed
 from ..request import Request
 from . import rebuild, subject
 from .known_views import put_back
@@ -50,9 +51,9 @@ def encode_picture(models: Models, crop: Picture, seed: int) -> dict[str, Array]
     states : (2, T, D) float32, what the picture shows
     reference : (2, 4, h, w) float32, its details as latents
     """
-    picture = models.pack.manifest.picture
+    picture = needed(models.pack.manifest.picture)
     states = models.run("image_encoder", keep=("states",), image=prepared(crop, picture.background, picture.encoder))["states"]
-    image = prepared(crop, picture.background, picture.reference)
+    image = prepared(crop, picture.background, needed(picture.reference))
     return {"states": states, **encode_image(models, "reference_encoder", image, seed=seed, stream="reference", keep=("reference",))}
 
 
@@ -65,7 +66,7 @@ def control_of(models: Models, request: Request) -> dict[str, np.ndarray]:
     if request.control is None:
         return {"control": np.zeros(shape, np.float32), "control_scale": np.zeros((), np.float32)}
     scale = 1.0 if request.control_scale is None else request.control_scale
-    return {"control": control_planes(request.control, pack.picture.background, *shape[2:]),
+    return {"control": control_planes(request.control, needed(pack.picture).background, *shape[2:]),
             "control_scale": np.array(scale, np.float32)}
 
 
@@ -75,7 +76,7 @@ def draw_views(models: Models, condition: Mapping[str, Array], known: Mapping[in
 
     Each step looks at the reference through fresh noise.
     """
-    loop = models.pack.manifest.multiview
+    loop = needed(models.pack.manifest.multiview)
     latent = yield from denoise(models, "views_step", loop, stage="views", stream="views", seed=request.seed,
                                 steps=steps_of(request, loop), guidance=guidance_of(request, loop), constants=condition,
                                 noises={"reference_noise": "reference/step"}, kept=subject.kept(models, known, request.seed))

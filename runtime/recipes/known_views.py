@@ -16,7 +16,7 @@ from ..geometry.render import grid
 from ..images.crop import bounds
 from ..images.foreground import SOLID
 from ..images.pictures import Picture, prepared
-from ..pack.manifest import Manifest, Resize, Views
+from ..pack.manifest import Manifest, Resize, Views, needed
 from ..request import Request
 
 TOLERANCE = 10.0  # degrees between a picture's azimuth and that of the view it stands for
@@ -51,7 +51,7 @@ def check_kept(request: Request, pack: Manifest, route: str) -> None:
     if pack.find("vae_encoder") is None:
         raise InputError(f"pack {pack.name} keeps no views: it holds no encoder of them", received=f"{len(request.views) + 1} pictures",
                          expected="one picture")
-    if route == "coarse" and pack.refiner.coarse_latents != "target":
+    if route == "coarse" and needed(pack.refiner).coarse_latents != "target":
         raise InputError(f"pack {pack.name} keeps no views: it encodes them in another way than it draws them",
                          received=f"{len(request.views) + 1} pictures", expected="one picture")
     known_views(request, pack.views)
@@ -126,7 +126,7 @@ def _laid(crop: Picture, scale: float, corner: list[int], views: Views) -> np.nd
     """(size, size, 3) float32: the crop, scaled, with its top left at `corner` (row, column), on the views' background."""
     from PIL import Image
 
-    size = tuple(max(1, round(side * scale)) for side in (crop.width, crop.height))
+    size = max(1, round(crop.width * scale)), max(1, round(crop.height * scale))
     image = Image.fromarray(crop.pixels).resize(size, Image.Resampling.BICUBIC)
     view = Image.new("RGB", (views.size, views.size), (round(255 * views.background),) * 3)
     view.paste(image.convert("RGB"), (corner[1], corner[0]), image.getchannel("A"))

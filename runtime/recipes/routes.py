@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from ...engines.errors import InputError
-from ..pack.manifest import Diffusion, Manifest
+from ..pack.manifest import Diffusion, Manifest, needed
 from ..request import Request
 from ..text.prompt import shorten
 from .known_views import check_kept
@@ -36,7 +36,7 @@ def default_route(pack: Manifest) -> str:
 
 def follows_prompts(pack: Manifest) -> bool:
     """Whether a prompt alone is enough."""
-    steered_by_pictures_alone = pack.find("prior_image_encoder") and not pack.prior.unconditional_image
+    steered_by_pictures_alone = pack.find("prior_image_encoder") and not needed(pack.prior).unconditional_image
     return pack.prior is not None and not steered_by_pictures_alone
 
 
@@ -48,7 +48,7 @@ def picture_routes(pack: Manifest) -> tuple[str, ...]:
 
 def drawing_loop(route: str, pack: Manifest) -> Diffusion:
     """The loop that draws the views."""
-    return pack.multiview if route == "views" else pack.refiner
+    return needed(pack.multiview if route == "views" else pack.refiner)
 
 
 def _route(request: Request, pack: Manifest) -> str:

@@ -18,7 +18,7 @@ from ..geometry.isosurface import extract
 from ..geometry.mesh import Mesh
 from ..geometry.render import grid, render_views
 from ..images.pictures import Picture, prepared
-from ..pack.manifest import Coarse, Diffusion, Manifest
+from ..pack.manifest import Coarse, Diffusion, Manifest, needed
 from ..request import Request
 from . import rebuild, subject
 from .known_views import put_back
@@ -55,12 +55,14 @@ def from_picture(models: Models, request: Request) -> Stage[Mesh]:
 
 def from_mesh(models: Models, request: Request) -> Stage[Mesh]:
     """As `from_text`, with a mesh of the user's in place of the coarse shape."""
-    for message in request.mesh.notices:
+    given = request.mesh
+    assert given is not None  # or there would be another route
+    for message in given.notices:
         yield Notice(message)
-    loop = models.pack.manifest.refiner
+    loop = needed(models.pack.manifest.refiner)
     (states,) = yield from run_stage(models, "text", both_halves(models, "text_encoder", request.prompt, loop))
-    yield CoarseMesh(request.mesh.mesh)
-    return (yield from redraw(models, request.mesh.mesh, states, [], request))
+    yield CoarseMesh(given.mesh)
+    return (yield from redraw(models, given.mesh, states, [], request))
 
 
 def imagine(models: Models, states: np.ndarray, request: Request) -> Stage[Mesh]:
@@ -93,21 +95,22 @@ def encode_conditions(models: Models, crop: Picture, prompt: str) -> Stage[tuple
     Each is (2, T, D) float32. crop : the object in a square; the prompt may be empty
     """
     pack = models.pack.manifest
-    image = prepared(crop, pack.picture.background, pack.picture.encoder)
+    picture, prior, refiner = needed(pack.picture), needed(pack.prior), needed(pack.refiner)
+    image = prepared(crop, picture.background, picture.encoder)
     seen = models.run("prior_image_encoder", image=image)["states"]
-    nothing = models.unconditional("text_encoder", pack.prior.unconditional_image or "zeros", seen)
-    (states,) = yield from both_halves(models, "text_encoder", prompt, pack.refiner)
+    nothing = models.unconditional("text_encoder", prior.unconditional_image or "zeros", seen)
+    (states,) = yield from both_halves(models, "text_encoder", prompt, refiner)
     return np.concatenate([nothing, seen]), states
 
 
 def encode_text(models: Models, prompt: str) -> Stage[tuple[np.ndarray, np.ndarray]]:
     """The prompt's states for the prior and for the refiner. A pack with one text encoder serves both with it."""
-    pack = models.pack.manifest
+    loops = needed(models.pack.manifest.prior), needed(models.pack.manifest.refiner)
     if models.has("prior_text_encoder"):
-        (prior,) = yield from both_halves(models, "prior_text_encoder", prompt, pack.prior)
-        (refiner,) = yield from both_halves(models, "text_encoder", prompt, pack.refiner)
+        (prior,) = yield from both_halves(models, "prior_text_encoder", prompt, loops[0])
+        (refiner,) = yield from both_halves(models, "text_encoder", prompt, loops[1])
     else:
-        prior, refiner = yield from both_halves(models, "text_encoder", prompt, pack.prior, pack.refiner)
+        prior, refiner = yield from both_halves(models, "text_encoder", prompt, *loops)
     return prior, refiner
 
 
@@ -123,14 +126,14 @@ def both_halves(models: Models, encoder: str, prompt: str, *loops: Diffusion) ->
 
 def draw_coarse_latent(models: Models, states: np.ndarray, request: Request) -> Stage[Array]:
     """Shap-E's latent (1, rows, channels) float32, drawn by diffusion."""
-    return denoise(models, "prior_step", models.pack.manifest.prior, stage="coarse shape", stream="prior",
+    return denoise(models, "prior_step", needed(models.pack.manifest.prior), stage="coarse shape", stream="prior",
                    seed=request.seed, steps=request.prior_steps, guidance=request.prior_guidance,
                    constants={"states": states})
 
 
 def decode_coarse_mesh(models: Models, latent: Array) -> Mesh:
     """The surface of the implicit field that the latent stands for, with vertex colours."""
-    coarse = models.pack.manifest.coarse
+    coarse = needed(models.pack.manifest.coarse)
     made = [tensor.name for tensor in models.pack.component("shap_e_params").spec.outputs]
     weights = models.run("shap_e_params", keep=made, latent=latent)
 
@@ -166,7 +169,7 @@ def refine_views(models: Models, guide: np.ndarray, states: np.ndarray, known: M
     """
     pack = models.pack.manifest
     coarse = encode_coarse(models, grid(guide, pack.views.rows, pack.views.columns), request.seed)
-    loop = pack.refiner
+    loop = needed(pack.refiner)
     latent = yield from denoise(models, "refiner_step", loop, stage="refined views", stream="refiner", seed=request.seed,
                                 steps=steps_of(request, loop), guidance=guidance_of(request, loop),
                                 constants={"states": states, "coarse": coarse}, kept=subject.kept(models, known, request.seed))
@@ -183,7 +186,7 @@ def encode_coarse(models: Models, picture: np.ndarray, seed: int) -> Array:
     coarse = encode_image(models, "vae_encoder", image, seed=seed, stream="coarse-encoder", keep=("latent",) if alone else ())["latent"]
     if alone:
         return coarse
-    kind, other = models.pack.manifest.refiner.unconditional_coarse, coarse
+    kind, other = needed(models.pack.manifest.refiner).unconditional_coarse, coarse
     if kind == "zeros":
         other = np.zeros_like(coarse)
     elif kind == "zero-image":

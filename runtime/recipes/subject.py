@@ -6,11 +6,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ...engines.engine import on_host
 from ...engines.errors import InputError
 from ..backends.models import Models
 from ..events import Notice
 from ..images import Foreground, cropped
 from ..images.pictures import Picture
+from ..pack.manifest import needed
 from ..request import Request
 from ..results import Cutout
 from .known_views import KnownViews, as_view, grid_of_known, known_as, known_views, tile_mask
@@ -24,13 +26,14 @@ def cut_out(models: Models, request: Request) -> Stage[list[Picture]]:
     """
     for message in known_as(request, models.pack.manifest.views):
         yield Notice(message)
+    assert request.image is not None  # or there would be another route
     pictures = [(0.0, request.image), *request.views]
     crops = []
     for azimuth, picture in pictures:
         for notice in picture.notices:
             yield Notice(notice)
         found = _found(models, request, azimuth, picture)
-        crop = cropped(found, models.pack.manifest.picture.ratio)
+        crop = cropped(found, needed(models.pack.manifest.picture).ratio)
         yield Cutout(azimuth, found.matte, crop.pixels, found.source, found.seconds)
         crops.append(crop)
     return crops
@@ -38,7 +41,7 @@ def cut_out(models: Models, request: Request) -> Stage[list[Picture]]:
 
 def _found(models: Models, request: Request, azimuth: float, picture: Picture) -> Foreground:
     try:
-        return models.matting.foreground(picture, request.matte)
+        return models.matting.foreground(picture, request.matte_picture or request.matte)
     except InputError as error:
         if not request.views:
             raise
@@ -68,4 +71,4 @@ def kept(models: Models, known: Mapping[int, np.ndarray], seed: int) -> KnownVie
     views = models.pack.manifest.views
     image = np.ascontiguousarray(grid_of_known(known, views).transpose(2, 0, 1)[None], np.float32)
     latent = encode_image(models, "vae_encoder", image, seed=seed, stream="kept-views")["latent"]
-    return KnownViews(latent, tile_mask(known, views, latent.shape))
+    return KnownViews(on_host(latent), tile_mask(known, views, latent.shape))

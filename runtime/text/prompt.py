@@ -76,7 +76,7 @@ def _byte_pairs(document: Mapping[str, Any], length: int) -> BytePairs:
     if model.get("end_of_word_suffix") != WORD_END:
         raise PackFormat("the tokenizer is no CLIP tokenizer", received=f"words that end with {model.get('end_of_word_suffix')!r}",
                          expected=repr(WORD_END))
-    merges = [tuple(pair.split(" ")) if isinstance(pair, str) else tuple(pair) for pair in model["merges"]]
+    merges: list[Any] = [tuple(pair.split(" ")) if isinstance(pair, str) else tuple(pair) for pair in model["merges"]]
     added = [AddedToken(_string(token, "content"), _number(token, "id", HIGHEST_ID), bool(token.get("normalized", False)))
              for token in document.get("added_tokens") or ()]
     return BytePairs(_vocabulary(model), merges, length, padding=_number(padding, "pad_id", HIGHEST_ID) if padding else None,

@@ -72,6 +72,7 @@ def _strip(mesh: Mesh, corners: np.ndarray, points: np.ndarray, size: int, rows:
     texel += rows[0] * size
     weights = _barycentric(corners, face, texel, size)
     indices = mesh.faces[face]
+    assert mesh.normals is not None  # `unwrap` gives them
     position = _blend(mesh.vertices, indices, weights)
     normal = normalized(_blend(mesh.normals, indices, weights))
     return Atlas(size, rows, texel, face.astype(np.int32), weights, position, normal)

@@ -25,9 +25,9 @@ def bake_smooth_field(atlas: Atlas, color_query: ColorQuery) -> Baked:
     """
     count = len(atlas.texel)
     colors, known = np.zeros((count, 3), np.float32), np.zeros(count, bool)
-    row_of = np.full((atlas.rows[1] - atlas.rows[0]) * atlas.size, -1, np.int32)
-    row_of[atlas.texel - atlas.rows[0] * atlas.size] = np.arange(count)
-    row_of = row_of.reshape(-1, atlas.size)
+    flat = np.full((atlas.rows[1] - atlas.rows[0]) * atlas.size, -1, np.int32)
+    flat[atlas.texel - atlas.rows[0] * atlas.size] = np.arange(count)
+    row_of = flat.reshape(-1, atlas.size)
     done = np.zeros(count, bool)
     for side in BLOCKS:
         blocks = row_of.reshape(len(row_of) // side, side, -1, side).transpose(0, 2, 1, 3).reshape(-1, side, side)

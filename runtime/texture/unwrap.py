@@ -86,10 +86,10 @@ def _command(texture_size: int, timeout_s: float) -> list[str]:
     executable = Path(sys.executable or "")
     if getattr(sys, "frozen", False) or not executable.stem.lower().startswith(("python", "pypy")):
         raise _Unavailable("this application embeds Python and has no interpreter to start")
-    specs = [find_spec(name) for name in ("numpy", "xatlas")]
-    if None in specs:
+    numpy, xatlas = (spec.origin if spec else None for spec in map(find_spec, ("numpy", "xatlas")))
+    if numpy is None or xatlas is None:
         raise _Unavailable("the package xatlas is not installed")
-    folders = [Path(specs[0].origin).parents[1], Path(specs[1].origin).parent]
+    folders = [Path(numpy).parents[1], Path(xatlas).parent]
     return [str(executable), "-I", "-S", str(WORKER), str(texture_size), str(PADDING), str(timeout_s), parent.__file__, str(os.getpid()),
             *dict.fromkeys(map(str, folders))]
 

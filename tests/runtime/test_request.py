@@ -1,13 +1,15 @@
-"""Options out of range are refused when the request is made; files are read then."""
+"""Options out of range are refused when the request is made; `Request.load` reads files, the request itself reads none."""
 
 import json
+from dataclasses import fields
 from fractions import Fraction
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from meshwright.runtime import InputError, Picture, Request, read_picture
+from meshwright.runtime import InputError, Mesh, Picture, Request, read_picture
+from meshwright.runtime.request_options import RequestOptions
 
 PICTURE = Picture(np.zeros((2, 2, 3), np.uint8), "0" * 64)
 
@@ -74,10 +76,10 @@ def file(tmp_path):
 @pytest.mark.parametrize("kind", [lambda path: path, str], ids=["path", "str"])
 def test_pictures_may_be_files(file, kind):
     read, path = read_picture(file), kind(file)
-    request = Request(image=path, control=path, matte=path)
-    assert request.image == request.control == request.matte == read
+    request = Request.load(image=path, control=path, matte=path)
+    assert request.image == request.control == request.matte_picture == read and request.matte == "auto"
     np.testing.assert_array_equal(request.image.pixels, read.pixels)
-    assert Request(views={0: path, 90: PICTURE, 30.0: path}).views == ((90.0, PICTURE), (30.0, read))
+    assert Request.load(views={0: path, 90: PICTURE, 30.0: path}).views == ((90.0, PICTURE), (30.0, read))
 
 
 @pytest.mark.parametrize(("options", "message"), [
@@ -92,11 +94,35 @@ def test_pictures_may_be_files(file, kind):
 ], ids=str)
 def test_files_that_cannot_be_read(options, message):
     with pytest.raises(InputError, match=message):
-        Request(**options)
+        Request.load(**options)
 
 
 def test_a_file_called_like_a_word_needs_its_folder(file, monkeypatch):
     monkeypatch.chdir(file.parent)
     file.rename("none")
-    assert Request(image=PICTURE, matte="none").matte == "none"
-    assert Request(image=PICTURE, matte="./none").matte == read_picture("none")
+    assert Request.load(image=PICTURE, matte="none").matte == "none"
+    assert Request.load(image=PICTURE, matte="./none").matte_picture == read_picture("none")
+
+
+@pytest.mark.parametrize("options", [{"image": "mug.png"}, {"control": "mug.png"}, {"matte_picture": "mug.png"}, {"mesh": "mug.glb"},
+                                     {"views": ((0.0, "mug.png"),)}, {"matte": "mug.png"}], ids=str)
+def test_a_request_itself_reads_no_files(options, file, monkeypatch):
+    monkeypatch.chdir(file.parent)
+    with pytest.raises(InputError, match="Request.load"):
+        Request("a red mug", **{"image": PICTURE, **options})
+
+
+def test_what_is_loaded_has_one_type():
+    mesh = Mesh(np.float32([[0, 0, 0], [1, 0, 0], [0, 1, 0]]), np.int32([[0, 1, 2]]))
+    assert Request.load("a red chair", mesh=mesh).mesh.mesh is mesh
+    matted = Request.load(image=PICTURE, matte=PICTURE)
+    assert matted.matte == "auto" and matted.matte_picture is PICTURE
+    with pytest.raises(InputError, match="there are two mattes; received a picture, and 'none'"):
+        Request(image=PICTURE, matte="none", matte_picture=PICTURE)
+    with pytest.raises(InputError, match="there is no such option; received matte_picture, stepps; expected seed, steps"):
+        Request.load(image=PICTURE, matte_picture=PICTURE, stepps=3)
+
+
+def test_every_field_may_be_given():
+    """And nothing else but the prompt: the matte as a picture is given as `matte`."""
+    assert RequestOptions.__annotations__.keys() == {field.name for field in fields(Request)} - {"prompt", "matte_picture"}

@@ -50,7 +50,8 @@ class Schedule:
 
 def optimizers(module: nn.Module, schedule: Schedule) -> list[torch.optim.Optimizer]:
     """Muon for hidden matrices and convolutions, AdamW for embeddings, norms, biases and thin layers."""
-    matrices, others = [], []
+    matrices: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
     for name, p in module.named_parameters():
         # The projections of Shap-E are many small maps in one tensor, a transposed convolution has its axes
         # the other way round: orthogonal as a whole means nothing there.

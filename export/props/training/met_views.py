@@ -75,6 +75,7 @@ class MetViews:
         pictures = self.pairs.pictures[rows, rng.integers(self.pairs.pictures.shape[1], size=len(rows))]
         picture = self.run.tensor(pictures).permute(0, 3, 1, 2).float() / 255
         reference = latents(self.vae, picture, self.mean, self.std)
+        assert self.painter is not None  # asked for only where the views' network is there
         return self.painter(noise, timestep, picture, reference, torch.ones(len(rows), dtype=torch.bool, device=noise.device))[0]
 
     def _keep(self, rows: np.ndarray, views: Tensor) -> None:
@@ -87,7 +88,7 @@ class MetViews:
         """Points (b, n, 3), their true distance (b, n, 1) and colour (b, n, 3), spread as those of `Dataset`."""
         props = sdf_torch.stacked([make_prop(int(seed)).primitives for seed in self.pairs.seeds[rows]], self.run.device)
         surface = self.run.tensor(self.pairs.surface[rows][:, rng.integers(self.pairs.surface.shape[1], size=near + wide)]).float()
-        spread = self.run.tensor(np.repeat(np.float32([0.02, 0.08]), [near, wide])).unsqueeze(-1)
+        spread = self.run.tensor(np.repeat(np.array([0.02, 0.08], np.float32), [near, wide])).unsqueeze(-1)
         free = (torch.rand(len(rows), anywhere, 3, device=self.run.device) * 2 - 1) * EXTENT
         points = torch.cat([surface + spread * torch.randn_like(surface), free], dim=1)
         distance, index = sdf_torch.distances(props, points)

@@ -14,6 +14,7 @@ import multiprocessing
 import os
 import time
 from dataclasses import dataclass
+from multiprocessing import parent_process
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ import torch
 from torch import Tensor
 
 from ....engines.errors import ExportError
+from ....engines.machine.parent import end_with_parent
 from ....runtime.geometry.cameras import orbit
 from ....runtime.geometry.isosurface.extract import extract
 from ....runtime.geometry.mesh import Mesh
@@ -118,7 +120,7 @@ def coarse_views(model: shap_e.Autoencoder, prop: Prop, surface: np.ndarray, rng
     latent = model.encoder(torch.from_numpy(np.concatenate([surface, colors], axis=1).astype(np.float32))[None])
     latent = latent + torch.from_numpy(rng.normal(0, LATENT_NOISE * rng.random(), latent.shape).astype(np.float32))
     mesh = coarse_mesh(model.decoder, latent.clamp(-1, 1))
-    if rng.random() < RECOLORED:
+    if rng.random() < RECOLORED and mesh.colors is not None:
         mesh = mesh.replace(colors=recolored(mesh.colors, rng))
     return grid(render_views(mesh.with_normals(), orbit(poses.AZIMUTHS, poses.ELEVATIONS, poses.RADIUS, poses.FOV), VIEW_SIZE))
 
@@ -144,13 +146,15 @@ def write_shard(path: Path, seeds: range, model: shap_e.Autoencoder, vae) -> Non
         shard[name] = torch.cat([vae.encode(part).latent_dist.mean for part in images.split(2)]).half().numpy()
     part = path.with_suffix(".part")
     with part.open("wb") as stream:
-        np.savez(stream, **shard)
+        np.savez(stream, **shard)  # type: ignore[arg-type]
     os.replace(part, path)
 
 
 def _work(folder: Path, checkpoints: Path, shards: list[int], seeds: range) -> None:
     import numba
 
+    if (parent := parent_process()) and parent.pid:
+        end_with_parent(parent.pid)
     torch.set_num_threads(1)
     numba.set_num_threads(1)
     model, vae = averaged(shap_e.Autoencoder(), checkpoints / "shap_e.pt"), averaged(build_vae(), checkpoints / "vae.pt")

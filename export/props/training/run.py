@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -50,7 +51,7 @@ def explicit_attention(device: torch.device) -> Iterator[None]:
     fused = F.scaled_dot_product_attention
 
     def attention(query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, dropout_p: float = 0.0,
-                  is_causal: bool = False, **others: object) -> Tensor:
+                  is_causal: bool = False, **others: Any) -> Tensor:
         if attn_mask is not None or dropout_p or is_causal or others.keys() - {"scale"}:
             return fused(query, key, value, attn_mask, dropout_p, is_causal, **others)
         scale = others.get("scale") or query.shape[-1]**-0.5
@@ -58,7 +59,7 @@ def explicit_attention(device: torch.device) -> Iterator[None]:
             query, key = query.to(value.dtype), key.to(value.dtype)
             return torch.softmax(query * scale @ key.mT, dim=-1) @ value
 
-    F.scaled_dot_product_attention = attention
+    F.scaled_dot_product_attention = attention  # type: ignore[assignment]
     try:
         yield
     finally:

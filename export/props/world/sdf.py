@@ -218,11 +218,11 @@ def render_rgba(prop: np.ndarray, c2w: np.ndarray, size: int, fov: float = 30.0,
     One sample a pixel, and four where neighbouring pixels saw different primitives or background. Gloss may pass 1.
     """
     n, tan_half = len(c2w), float(np.tan(np.radians(fov) / 2))
-    c2w, light = np.ascontiguousarray(c2w, dtype=np.float32), (light or Light()).packed()
+    c2w, packed = np.ascontiguousarray(c2w, dtype=np.float32), (light or Light()).packed()
     radius = float(np.max(np.linalg.norm(prop[:, 10:13], axis=1) + prop[:, 21]))
     hit = np.full((n, size, size), -1, np.int32)
     single = np.zeros((n, size, size, 1, 4), np.float32)
-    _trace(prop, c2w, size, tan_half, radius, light, single, hit)
+    _trace(prop, c2w, size, tan_half, radius, packed, single, hit)
     image, edge = single[..., 0, :], np.zeros(hit.shape, bool)
     for axis in (1, 2):
         differs = np.diff(hit, axis=axis) != 0

@@ -51,14 +51,15 @@ class Nodes:
     def world(self, index: int) -> np.ndarray:
         """A node's matrix into the scene, whether the scene shows it or not, as joints need not be shown."""
         chain: list[int] = []
-        while index is not None and index not in self._worlds:
+        above: int | None = index
+        while above is not None and above not in self._worlds:
             if len(chain) >= len(self.entries):
                 raise ValueError("its nodes are no tree")
-            chain.append(index)
-            index = self._parents.get(index)
-        matrix = np.eye(4) if index is None else self._worlds[index]
-        for index in reversed(chain):
-            matrix = self._worlds[index] = matrix @ local_matrix(self.document.entry("nodes", index))
+            chain.append(above)
+            above = self._parents.get(above)
+        matrix = np.eye(4) if above is None else self._worlds[above]
+        for each in reversed(chain):
+            matrix = self._worlds[each] = matrix @ local_matrix(self.document.entry("nodes", each))
         return matrix
 
     def joint_matrices(self, skin: Any, accessors: Accessors) -> np.ndarray:

@@ -46,15 +46,16 @@ class Primitive:
         """Where a skin's joints (j, 4, 4) put it."""
         positions, mirrored = np.empty_like(self.positions), np.empty(len(self.positions), bool)
         normals = None if self.normals is None else np.empty_like(self.positions)
+        assert self.joints is not None and self.weights is not None
         if self.joints.max(initial=0) >= len(joint_matrices):
             raise IndexError(f"a vertex asks for joint {self.joints.max()} of {len(joint_matrices)}")
         for start in range(0, len(positions), CHUNK):
             rows = slice(start, start + CHUNK)
-            matrices = sum(self.weights[rows, k, None, None] * joint_matrices[self.joints[rows, k], :3]
-                           for k in range(self.joints.shape[1]))
+            matrices = sum((self.weights[rows, k, None, None] * joint_matrices[self.joints[rows, k], :3]
+                            for k in range(self.joints.shape[1])), np.zeros((), np.float64))
             positions[rows] = np.einsum("nij,nj->ni", matrices[..., :3], self.positions[rows]) + matrices[..., 3]
             mirrored[rows] = np.linalg.det(matrices[..., :3]) < 0
-            if normals is not None:
+            if normals is not None and self.normals is not None:
                 normals[rows] = _turned(self.normals[rows], matrices[..., :3])
         faces = np.where(mirrored[self.faces[:, :1]], self.faces[:, ::-1], self.faces)
         return replace(self, positions=positions, faces=faces, normals=normals)
@@ -93,13 +94,16 @@ def read_primitive(accessors: Accessors, entry: dict[str, Any], weights: Sequenc
         return values
 
     uvs = None if texcoord is None else read(f"TEXCOORD_{texcoord}", (2,))
-    return Primitive(read("POSITION", (3,)), faces, read("NORMAL", (3,)), uvs, read("COLOR_0", (3, 4)),
+    positions = read("POSITION", (3,))
+    assert positions is not None  # their number is known
+    return Primitive(positions, faces, read("NORMAL", (3,)), uvs, read("COLOR_0", (3, 4)),
                      *_influences(accessors, attributes, count, rows))
 
 
 def _influences(accessors: Accessors, attributes: dict[str, Any], count: int, rows: Rows) -> tuple[np.ndarray, np.ndarray] | tuple[()]:
     """The joints of each vertex and their weights, (n, 4) for each set of them."""
-    joints, weights = [], []
+    joints: list[np.ndarray] = []
+    weights: list[np.ndarray] = []
     while f"JOINTS_{len(joints)}" in attributes and f"WEIGHTS_{len(joints)}" in attributes:
         named, weighed = (attributes[f"{name}_{len(joints)}"] for name in ("JOINTS", "WEIGHTS"))
         if accessors.count(named) != count or accessors.count(weighed) != count:

@@ -59,10 +59,10 @@ class Textures:
         if found is None:
             return None
         sampler = self.document.entry("samplers", entry["sampler"]) if "sampler" in entry else {}
-        wrap = tuple(WRAPS.get(sampler.get(key, 10497), "repeat") for key in ("wrapS", "wrapT"))
+        across, down = (WRAPS.get(sampler.get(key, 10497), "repeat") for key in ("wrapS", "wrapT"))
         moved = info.get("extensions", {}).get("KHR_texture_transform", {})
         texcoord = int(moved.get("texCoord", info.get("texCoord", 0)))
-        return Texture(*found, wrap, sampler.get("magFilter") == NEAREST, texcoord, _transform(moved))
+        return Texture(*found, (across, down), sampler.get("magFilter") == NEAREST, texcoord, _transform(moved))
 
     def _picture(self, texture: dict[str, Any], about: str) -> tuple[np.ndarray, tuple[float, float]] | None:
         """The first of the texture's pictures that can be decoded."""
@@ -92,7 +92,7 @@ class Textures:
             return str(error)
         except InputError as error:
             return f"{error.subject} ({error.received})"
-        alpha = pixels[..., 3] if pixels.shape[2] == 4 else np.uint8([255])
+        alpha = pixels[..., 3] if pixels.shape[2] == 4 else np.array([255], np.uint8)
         return small(np.ascontiguousarray(pixels[..., :3]), self._most), (int(alpha.min()) / 255, int(alpha.max()) / 255)
 
 

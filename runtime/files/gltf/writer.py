@@ -77,18 +77,20 @@ class _Builder:
     def build(self) -> tuple[dict, list[bytes]]:
         """The JSON document and the binary chunks it points into."""
         mesh = self.mesh
-        textured = mesh.uvs is not None and mesh.texture is not None
+        assert mesh.normals is not None  # `_checked` makes them
         positions = to_gltf_axes(mesh.vertices) * mesh.vertices.dtype.type(self.scale)
         self.origin = _far_middle(positions)
         attributes = {"POSITION": self.accessor(positions - self.origin, FLOAT, "VEC3", bounds=True),
                       "NORMAL": self.accessor(to_gltf_axes(mesh.normals), FLOAT, "VEC3")}
-        if textured:
+        texture = None
+        if mesh.uvs is not None and mesh.texture is not None:
+            texture = mesh.texture
             attributes["TEXCOORD_0"] = self.accessor(mesh.uvs, FLOAT, "VEC2")
         if mesh.colors is not None:
             attributes["COLOR_0"] = self.accessor(linear_rgba(mesh.colors), USHORT, "VEC4", normalized=True)
         indices = self.indices()
         primitive = {"attributes": attributes, "indices": indices, "material": 0}
-        image = self.view(png_bytes(mesh.texture)) if textured else None
+        image = None if texture is None else self.view(png_bytes(texture))
         return self.document(primitive, image), self.chunks
 
     def document(self, primitive: dict, image: int | None) -> dict:

@@ -127,7 +127,7 @@ class _Clipping:
     def _turns_once(self) -> bool:
         """Whether the corners turn by one full turn; a spike, which may be either half a turn, is taken as right."""
         total = 0.0
-        for a, b, c in zip(self.points[-1:] + self.points[:-1], self.points, self.points[1:] + self.points[:1], strict=True):
+        for a, b, c in zip([*self.points[-1:], *self.points[:-1]], self.points, [*self.points[1:], *self.points[:1]], strict=True):
             along = (b[0] - a[0]) * (c[0] - b[0]) + (b[1] - a[1]) * (c[1] - b[1])
             turn = math.atan2(_cross(a, b, c), along)
             if abs(turn) > math.pi - 1e-6:

@@ -122,14 +122,14 @@ class _Reading:
     def result(self, notices: Notices) -> ObjLines:
         """The blocks as one."""
         self._tell(notices)
-        faces = [np.concatenate(arrays) for arrays in zip(*self.faces, strict=True)] if self.faces else None
-        if faces is None or not len(faces[1]):
+        corners, counts, materials, lines = (np.concatenate(arrays) for arrays in zip(*self.faces or [(np.empty(0),) * 4], strict=True))
+        if not len(counts):
             raise ValueError("; ".join(["it has no faces", *notices.messages()]))
         tints = None
         if any(not isinstance(each, int) for each in self.tints):
             tints = np.concatenate([np.full((each, 3), np.nan) if isinstance(each, int) else each for each in self.tints])
-        return ObjLines(_joined(self.positions, 3), tints, _joined(self.uvs, 2), _joined(self.normals, 3), *faces,
-                        list(self.names), list(self.libraries))
+        return ObjLines(_joined(self.positions, 3), tints, _joined(self.uvs, 2), _joined(self.normals, 3), corners, counts, materials,
+                        lines, list(self.names), list(self.libraries))
 
     def _positions(self, lines: Lines) -> None:
         values, counts = floats(lines, 3)

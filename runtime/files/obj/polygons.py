@@ -41,7 +41,8 @@ def triangulated(places: np.ndarray, corners: np.ndarray, counts: np.ndarray,
     """
     first, start = np.cumsum(counts) - counts, np.cumsum(counts - 2) - (counts - 2)
     made = np.empty((int((counts - 2).sum()), 3), np.int64)
-    done, effort, wrong = 0, Effort(tick=lambda: progress(done / len(corners))), []
+    wrong: list[int] = []
+    done, effort = 0, Effort(tick=lambda: progress(done / len(corners)))
     for count in np.unique(counts).tolist():
         same, step = np.flatnonzero(counts == count), max(1, BLOCK // count)
         for begin in range(0, len(same), step):

@@ -135,7 +135,7 @@ def _part(lines: ObjLines, positions: np.ndarray, corners: np.ndarray, tints: np
     if (corners[:, 2] >= 0).any():  # a normal of zeros is none
         normals = np.where(corners[:, 2:] >= 0, lines.normals[corners[:, 2]], np.float32(0))
     if has_uvs:
-        uvs = (lines.uvs[corners[:, 1]] * np.float32(look.scale) + np.float32(look.offset))
+        uvs = (lines.uvs[corners[:, 1]] * np.array(look.scale, np.float32) + np.array(look.offset, np.float32))
         uvs[:, 1] = 1 - uvs[:, 1]
     faces = np.arange(len(corners), dtype=np.int32).reshape(-1, 3)
     return Part(positions[corners[:, 0]], faces, look.material, normals, uvs,

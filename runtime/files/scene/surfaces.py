@@ -92,7 +92,7 @@ def summed(first: Material, second: Material) -> Material:
     if first.picture is None and second.picture is None:
         return Material(first.color + second.color)
     size = max((m.picture.shape[1::-1] for m in (first, second) if m.picture is not None), key=math.prod)
-    light = sum(_light(material, size) for material in (first, second))
+    light = _light(first, size) + _light(second, size)
     shown = first if first.picture is not None else second
     return Material(np.ones(3, np.float32), srgb_bytes(light), shown.wrap, shown.crisp)
 

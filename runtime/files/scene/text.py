@@ -58,8 +58,8 @@ def _in_utf8(data: bytes) -> bytes:
     for mark, encoding in _MARKS:
         if data.startswith(mark):
             return data[len(mark):].decode(encoding, "replace").encode()
-    encoding = _utf16_without_mark(data[:_LOOK])
-    return data.decode(encoding, "replace").encode() if encoding else data
+    unmarked = _utf16_without_mark(data[:_LOOK])
+    return data.decode(unmarked, "replace").encode() if unmarked else data
 
 
 def _utf16_without_mark(head: bytes) -> str | None:

@@ -80,7 +80,7 @@ def _groups(parts: Sequence[Part]) -> Iterator[tuple[Material, np.ndarray, np.nd
 
 def _looks(material: Material, rows: np.ndarray, given: np.ndarray | None) -> Iterator[tuple[_Look, np.ndarray, np.ndarray]]:
     """What the faces of one material show: each look, the rows of the vertices that show it, and where in it, (k, 2) in [0, 1]."""
-    middle, color = np.float64([0.5, 0.5]), tuple(material.color.tolist())
+    middle, color = np.array([0.5, 0.5]), tuple(material.color.tolist())
     if given is None:
         yield _Look(color), rows, middle
         return
@@ -91,6 +91,7 @@ def _looks(material: Material, rows: np.ndarray, given: np.ndarray | None) -> It
         yield (_Look(color, id(material.picture), material.wrap, material.crisp, window, material.picture), rows[mine],
                (uvs[mine] - [left, top]) / [right - left, bottom - top])
     if not usable.all():
+        assert material.picture is not None  # or nothing would be given
         mean = to_linear(material.picture.reshape(-1, 3).mean(axis=0) / 255) * material.color
         yield _Look(tuple(mean.tolist())), rows[np.repeat(~usable, 3)], middle
 
@@ -135,10 +136,10 @@ def _window(code: int) -> tuple[int, int, int, int]:
 def _tile(look: _Look, most: int) -> np.ndarray:
     """(h, w, 3) uint8: the picture of it, each side at most `most` pixels, but for one that repeats more often than that."""
     if look.pixels is None:
-        return np.broadcast_to(srgb_bytes(np.float32(look.color)), (PLAIN_TILE, PLAIN_TILE, 3))
+        return np.broadcast_to(srgb_bytes(np.array(look.color, np.float32)), (PLAIN_TILE, PLAIN_TILE, 3))
     left, right, top, bottom = look.window
     most = max(1, most // max(right - left, bottom - top))
-    once = tinted(small(look.pixels, most), np.float32(look.color))
+    once = tinted(small(look.pixels, most), np.array(look.color, np.float32))
     if look.crisp:  # the mesh is shown with its texture's pixels blended: of several alike only the outermost are
         times = min(MAX_COPIES, max(1, most // max(once.shape[:2])))
         once = once.repeat(times, axis=0).repeat(times, axis=1)

@@ -32,7 +32,7 @@ def both(tmp_path_factory):
 ], ids=str)
 def test_views_that_pictures_stand_for(views, numbers):
     """Azimuths count from the first picture; ten degrees off is near enough."""
-    request = Request(views=views)
+    request = Request.load(views=views)
     assert request.image is RED and list(known_views(request, SIX)) == numbers
 
 
@@ -53,7 +53,7 @@ def test_azimuths_that_are_refused(both, views, message):
     ({"views": [(0, RED), (360, BLUE)]}, "the same azimuth"),
     ({"image": RED, "views": {0: BLUE}}, "the same azimuth; received 0 degrees"),
     ({"image": RED, "views": {-1e-20: BLUE}}, "the same azimuth; received 0 degrees"),
-    ({"views": {0: 5}}, "the view at 0 is no picture; received int; expected a path"),
+    ({"views": {0: 5}}, "the view at 0 is no picture; received int; expected what read_picture"),
     ({"views": {0: None}}, "the view at 0 has no picture"),
     ({"views": {"front": RED}}, "the azimuth of a view is out of range; received 'front'"),
     ({"views": {float("nan"): RED}}, "azimuth of a view is out of range"),
@@ -64,7 +64,7 @@ def test_azimuths_that_are_refused(both, views, message):
 ], ids=str)
 def test_requests_that_are_refused(options, message):
     with pytest.raises(InputError, match=message):
-        Request(**options)
+        Request.load(**options)
 
 
 def test_packs_without_an_encoder_of_views_refuse(tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from meshwright.runtime import InputError, Notice, OutputError, Pipeline, read_mesh
+from meshwright.runtime import InputError, MeshFile, Notice, OutputError, Pipeline, read_mesh
 from meshwright.runtime.files.formats import save
 from meshwright.runtime.geometry.cameras import orbit
 from meshwright.runtime.geometry.render import render_views
@@ -64,18 +64,18 @@ def test_an_edit_has_steps_and_guidance_of_its_own(tmp_path):
     edit(folder, refiner__edit={"steps": 5, "guidance": 6.0})
     with Pipeline.open(folder, threads=1) as pipe:
         loop = pipe.pack.manifest.refiner
-        plain, changed = Request("a red chair"), Request("a red chair", mesh=BLOCK)
+        plain, changed = Request("a red chair"), Request("a red chair", mesh=MeshFile(BLOCK))
         assert (steps_of(plain, loop), guidance_of(plain, loop)) == (3, 2.0)
         assert (steps_of(changed, loop), guidance_of(changed, loop)) == (5, 6.0)
         assert (steps_of(Request(image=RED), loop), steps_of(Request("a red chair", image=RED), loop)) == (3, 5)
-        assert steps_of(Request("a red chair", mesh=BLOCK, steps=2), loop) == 2
-        assert guidance_of(Request("a red chair", mesh=BLOCK, guidance=0), loop) == 0
+        assert steps_of(Request("a red chair", mesh=MeshFile(BLOCK), steps=2), loop) == 2
+        assert guidance_of(Request("a red chair", mesh=MeshFile(BLOCK), guidance=0), loop) == 0
         assert pipe.refine(BLOCK, "a red chair", **FAST).extras["options"]["steps"] == 5
         assert pipe.generate("a red chair", **FAST).extras["options"]["steps"] == 3
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    ({"mesh": 5, "prompt": "a red chair"}, "mesh is no mesh; received int; expected a path, or what read_mesh gives"),
+    ({"mesh": 5, "prompt": "a red chair"}, "mesh is no mesh; received int; expected what read_mesh gives"),
     ({"mesh": BLOCK}, "the prompt is empty; say what the mesh is to look like"),
     ({"mesh": BLOCK, "prompt": "a red chair", "image": RED}, "a mesh is redrawn from its own views"),
     ({"mesh": BLOCK, "prompt": "a red chair", "route": "coarse"}, "route and matte are about pictures"),
@@ -85,7 +85,7 @@ def test_an_edit_has_steps_and_guidance_of_its_own(tmp_path):
 ], ids=str)
 def test_requests_that_are_refused(options, message):
     with pytest.raises(InputError, match=message):
-        Request(**options)
+        Request.load(**options)
 
 
 def test_the_command(main, block, tmp_path):

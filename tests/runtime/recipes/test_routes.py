@@ -68,7 +68,7 @@ def manifests(both, tmp_path_factory):
     ("pictures", {"image": RED}, "views"),
 ], ids=str)
 def test_which_way(manifests, pack, request_, route):
-    assert choose_route(Request(**request_), manifests[pack]) == route
+    assert choose_route(Request.load(**request_), manifests[pack]) == route
 
 
 @pytest.mark.parametrize(("pack", "request_", "message"), [
@@ -85,7 +85,7 @@ def test_which_way(manifests, pack, request_, route):
 ], ids=str)
 def test_no_way(manifests, pack, request_, message):
     with pytest.raises(InputError, match=message):
-        choose_route(Request(**request_), manifests[pack])
+        choose_route(Request.load(**request_), manifests[pack])
 
 
 @pytest.mark.parametrize(("route", "options", "early"), [
@@ -95,7 +95,7 @@ def test_no_way(manifests, pack, request_, message):
     ("refine", {"prompt": "a red chair", "mesh": BLOCK}, [CoarseMesh, CoarseViews, Views, Surface]),
 ], ids=lambda value: value if isinstance(value, str) else "")
 def test_each_way_to_a_mesh(both, route, options, early):
-    request = Request(**options, **FAST)
+    request = Request.load(**options, **FAST)
     events = list(both.stream(request))
     assert tuple(e.stage for e in events if isinstance(e, StageDone)) == both.stages_of(request) == STAGES[route]
     assert [type(e) for e in events if isinstance(e, Cutout | CoarseMesh | CoarseViews | Views | Surface)] == early
