@@ -124,12 +124,8 @@ class EngineCache:
         """
         with self._writing():
             self.folder.mkdir(parents=True, exist_ok=True)
-            held = locked(self.folder / LOCK, on_wait, meanwhile)
-            handle = held.__enter__()
-        try:
+        with locked(self.folder / LOCK, on_wait, meanwhile, self._writing) as handle:
             yield handle
-        finally:
-            held.__exit__(None, None, None)
 
     def remove(self, path: Path) -> None:
         """Delete one file and what is noted beside it. OutputError if it stays."""
