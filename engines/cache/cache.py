@@ -20,6 +20,7 @@ from typing import Any
 
 from ..errors import EngineError, OutputError
 from ..files.lock import locked
+from ..files.rename import replace
 from ..files.user_folder import VARIABLE, default_folder
 from .key import Key, key_from
 
@@ -109,7 +110,7 @@ class EngineCache:
                           "sha256": _hash(engine, 0), "seconds": round(seconds, 2)}
                 _assemble(part, header, engine)
                 self._forget(path)
-                os.replace(part, path)
+                replace(part, path)
         finally:
             for file in (part, engine):
                 with suppress(OSError):
