@@ -11,6 +11,7 @@ from numba import njit
 from meshwright.runtime.geometry.mesh import Mesh, normalized
 from meshwright.runtime.geometry.raycast import Scene
 from meshwright.runtime.geometry.render import sample_texture
+from meshwright.runtime.geometry.shading import product
 
 # Three directions that no straight edge of a prop follows; the majority decides what is inside.
 PROBES = normalized(np.array([[0.31, 0.22, 0.93], [-0.87, 0.41, -0.27], [0.19, -0.91, 0.37]])).astype(np.float32)
@@ -28,7 +29,8 @@ class Samples:
 
 
 def sample_surface(mesh: Mesh, count: int, rng: np.random.Generator) -> Samples:
-    """`count` points spread evenly over the area of a mesh that is not empty, with its texture or vertex colours."""
+    """`count` points spread evenly over the area of a mesh that is not empty, with its texture, its vertex colours, or their
+    product, as the renderer shows them."""
     areas = mesh.face_areas().astype(np.float64)
     faces = mesh.faces[rng.choice(len(areas), count, p=areas / areas.sum())]
     a, b = np.sqrt(rng.random(count)), rng.random(count)
@@ -37,11 +39,10 @@ def sample_surface(mesh: Mesh, count: int, rng: np.random.Generator) -> Samples:
     def mixed(values: np.ndarray) -> np.ndarray:
         return np.einsum("nk,nkc->nc", weights, values[faces].astype(np.float32))
 
-    colors = None
+    colors = None if mesh.colors is None else mixed(mesh.colors) / np.float32(255)
     if mesh.texture is not None and mesh.uvs is not None:
-        colors = sample_texture(mesh.texture, mixed(mesh.uvs))
-    elif mesh.colors is not None:
-        colors = mixed(mesh.colors) / np.float32(255)
+        texture = sample_texture(mesh.texture, mixed(mesh.uvs))
+        colors = texture if colors is None else product(texture, colors)
     return Samples(mixed(mesh.vertices), colors)
 
 

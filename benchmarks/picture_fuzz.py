@@ -26,6 +26,7 @@ from PIL import Image
 from meshwright.engines.errors import InputError
 from meshwright.engines.machine.parent import end_with_parent
 from meshwright.runtime.images.pictures import read_picture
+from tests.runtime.icc_profiles import P3_PRIMARIES, curve, grey_profile, ink_profile, rgb_profile
 
 LONGEST = 10.0  # seconds for one file; what takes longer hangs
 Read = Callable[[Path], str]
@@ -49,9 +50,21 @@ def seeds() -> dict[str, bytes]:
         "grey.jpg": _saved(grey, "JPEG"), "cmyk.jpg": _saved(rgb.convert("CMYK"), "JPEG"),
         "lossy.webp": _saved(rgb, "WEBP"), "lossless.webp": _saved(rgba, "WEBP", lossless=True, exif=exif),
         "animated.webp": _saved(rgba, "WEBP", save_all=True, append_images=[rgba.rotate(90)]),
+        **_with_profiles(rgb, grey, rgba),
         "rgb.bmp": _saved(rgb, "BMP"), "palette.bmp": _saved(rgb.convert("P"), "BMP"), "bits.bmp": _saved(rgb.convert("1"), "BMP"),
         "palette.gif": _saved(rgb.convert("P"), "GIF", transparency=3),
         "animated.gif": _saved(rgb, "GIF", save_all=True, append_images=[turned, rgb]),
+    }
+
+
+def _with_profiles(rgb: Image.Image, grey: Image.Image, rgba: Image.Image) -> dict[str, bytes]:
+    """Pictures whose colours are converted: a profile of each kind, in each format that carries one."""
+    display, dark, press = rgb_profile(P3_PRIMARIES), grey_profile(curve(1.0)), ink_profile()
+    return {
+        "display_profile.png": _saved(rgb, "PNG", icc_profile=display), "display_profile.jpg": _saved(rgb, "JPEG", icc_profile=display),
+        "display_profile.webp": _saved(rgba, "WEBP", lossless=True, icc_profile=display),
+        "grey_profile.png": _saved(grey, "PNG", icc_profile=dark), "grey_profile.jpg": _saved(grey, "JPEG", icc_profile=dark),
+        "press_profile.jpg": _saved(rgb.convert("CMYK"), "JPEG", icc_profile=press),
     }
 
 

@@ -20,6 +20,7 @@ from typing import Any
 
 from ..errors import EngineError, OutputError
 from ..files.lock import locked
+from ..files.rename import replace
 from ..files.user_folder import VARIABLE, default_folder
 from .key import Key, key_from
 
@@ -109,7 +110,7 @@ class EngineCache:
                           "sha256": _hash(engine, 0), "seconds": round(seconds, 2)}
                 _assemble(part, header, engine)
                 self._forget(path)
-                os.replace(part, path)
+                replace(part, path)
         finally:
             for file in (part, engine):
                 with suppress(OSError):
@@ -124,12 +125,8 @@ class EngineCache:
         """
         with self._writing():
             self.folder.mkdir(parents=True, exist_ok=True)
-            held = locked(self.folder / LOCK, on_wait, meanwhile)
-            handle = held.__enter__()
-        try:
+        with locked(self.folder / LOCK, on_wait, meanwhile, self._writing) as handle:
             yield handle
-        finally:
-            held.__exit__(None, None, None)
 
     def remove(self, path: Path) -> None:
         """Delete one file and what is noted beside it. OutputError if it stays."""

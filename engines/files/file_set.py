@@ -24,6 +24,7 @@ from typing import Any
 from ..errors import OutputError
 from .lock import alone_in
 from .moves import Move
+from .rename import replace
 from .staging import Staging, leftovers
 
 # What the system says when a file cannot grow: no space, no quota, or a limit on the size of files.
@@ -96,7 +97,7 @@ class _FileSet:
         with alone_in(self._parents):
             moves = [Move.of(staging, name, number) for number, (staging, name) in enumerate(self._places)]
             if len(moves) == 1 and not moves[0].waiting.is_dir():  # one rename needs no other process to finish it
-                os.replace(moves[0].waiting, moves[0].target)
+                replace(moves[0].waiting, moves[0].target)
                 return
             self._note(moves)
             mark = self._first / FORWARD
@@ -142,7 +143,7 @@ class _FileSet:
         """As far as possible; what is left to do is done by the next process that writes here."""
         self._unfinished = True
         with suppress(OSError):
-            os.replace(mark, mark.with_name(BACK))
+            replace(mark, mark.with_name(BACK))
             for move in moves:
                 move.undo()
             self._unfinished = False

@@ -9,32 +9,38 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 # Between two tries. A build takes seconds to minutes.
 INTERVAL = 0.2
 # To wait for others that rename files in a folder, in seconds.
 LONGEST_RENAMES, SHORT_INTERVAL = 30.0, 0.01
+# On Windows nobody else can read a byte that is locked: one far behind what stands in the file.
+LOCKED_BYTE = 1 << 30
 
 
 @contextmanager
-def locked(path: Path, on_wait: Callable[[str], None], meanwhile: Callable[[], None] = lambda: None) -> Iterator[int]:
+def locked(path: Path, on_wait: Callable[[str], None], meanwhile: Callable[[], None] = lambda: None,
+           translated: Callable[[], AbstractContextManager[None]] = nullcontext) -> Iterator[int]:
     """Hold the lock of the file `path`, which stays where it is afterwards. Gives the open file's descriptor, for children to inherit.
 
     on_wait : called once, with who holds the lock, if it is taken; meanwhile : called again and again until it is free, what it
-    raises ends the waiting. Raises OSError if the file cannot be opened.
+    raises ends the waiting. translated : a context for what the system does, to make another error of an OSError; what the caller's
+    own functions raise is passed on as it is. Raises OSError if the file cannot be opened or locked.
     """
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    with translated():
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        if not try_lock(handle):
+        if not _tried(handle, translated):
             on_wait(_holder(path))
-            while not try_lock(handle):
+            while not _tried(handle, translated):
                 meanwhile()
                 time.sleep(INTERVAL)
         with suppress(OSError):  # the name is for people; a full disk has no room for it
             os.ftruncate(handle, 0)
-            os.pwrite(handle, f"process {os.getpid()}".encode(), 0) if hasattr(os, "pwrite") else None
+            os.lseek(handle, 0, os.SEEK_SET)
+            os.write(handle, f"process {os.getpid()}".encode())
         yield handle
     finally:
         os.close(handle)  # lets go of the lock
@@ -76,7 +82,7 @@ def try_lock(handle: int) -> bool:
         if sys.platform == "win32":
             import msvcrt
 
-            os.lseek(handle, 0, os.SEEK_SET)
+            os.lseek(handle, LOCKED_BYTE, os.SEEK_SET)
             msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
         else:
             import fcntl
@@ -85,6 +91,11 @@ def try_lock(handle: int) -> bool:
     except (BlockingIOError, PermissionError):
         return False
     return True
+
+
+def _tried(handle: int, translated: Callable[[], AbstractContextManager[None]]) -> bool:
+    with translated():
+        return try_lock(handle)
 
 
 def _holder(path: Path) -> str:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .rename import replace
+
 # What a file is known by: inode, bytes and time of the last change; a folder by its inode alone.
 Identity = tuple[int, ...]
 
@@ -79,14 +81,14 @@ class Move:
         if self.old is not None and not os.path.lexists(self.kept) and identity(self.target) == self.old:
             self._keep()
         if self.new is not None and os.path.lexists(self.waiting):
-            os.replace(self.waiting, self.target)
+            replace(self.waiting, self.target)
 
     def undo(self) -> None:
         """Put the old file back; does nothing where that is done."""
         if self.new is not None and identity(self.target) == self.new and (self.old is None or _is_folder(self.target)):
-            os.replace(self.target, self.waiting)
+            replace(self.target, self.waiting)
         if os.path.lexists(self.kept):
-            os.replace(self.kept, self.target)
+            replace(self.kept, self.target)
 
     def _keep(self) -> None:
         """A second name for the old file, so that its target is never missing. A folder has none, nor has a file on some disks."""
@@ -94,7 +96,7 @@ class Move:
             with suppress(OSError, NotImplementedError):
                 os.link(self.target, self.kept, **({"follow_symlinks": False} if os.link in os.supports_follow_symlinks else {}))
                 return
-        os.replace(self.target, self.kept)
+        replace(self.target, self.kept)
 
 
 def identity(path: Path) -> Identity | None:

@@ -26,7 +26,7 @@ def read_own(path: Path) -> dict[str, Any]:
     """The object in the file; empty where it is missing, damaged, another user's, or open to others' writing."""
     try:
         with open_regular(path, str(path), _Unreadable, most=LARGEST) as stream:
-            if not _is_ours(os.fstat(stream.fileno())):
+            if not _is_believed(os.fstat(stream.fileno())):
                 return {}
             document = json.loads(stream.read(LARGEST))
     except (_Unreadable, OSError, ValueError, RecursionError):
@@ -46,7 +46,12 @@ def update_own(path: Path, change: Callable[[dict[str, Any]], dict[str, Any]], *
     return False
 
 
-def _is_ours(found: os.stat_result) -> bool:
-    if not hasattr(os, "geteuid"):
-        return True  # Windows keeps a profile's folders closed to other users
-    return found.st_uid in (os.geteuid(), 0) and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+def is_own(found: os.stat_result) -> bool:
+    """Whether a file or folder belongs to this user. Always so on Windows, which keeps a profile's folders closed to other users
+    and says nothing of owners and modes here."""
+    return not hasattr(os, "geteuid") or found.st_uid == os.geteuid()
+
+
+def _is_believed(found: os.stat_result) -> bool:
+    """Nobody else could have written it, but for root."""
+    return not hasattr(os, "geteuid") or (is_own(found) or found.st_uid == 0) and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)

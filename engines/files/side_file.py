@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from contextlib import suppress
 from pathlib import Path
+
+from .rename import replace
 
 
 def write_whole(path: Path, content: bytes) -> bool:
@@ -13,7 +14,7 @@ def write_whole(path: Path, content: bytes) -> bool:
     part = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
         part.write_bytes(content)
-        os.replace(part, path)
+        replace(part, path)
     except OSError:
         return False
     finally:

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from .lock import try_lock
+from .own_file import is_own
+from .rename import replace
 
 NAME = re.compile(r"\.meshwright-[0-9a-f]{16}\.part")
 LOCK, RECORD = "lock", "set.json"
@@ -63,7 +65,7 @@ class Staging:
         """What a dead process of this user left at `path`, now locked by us; None if it is anything else."""
         try:
             found = path.lstat()
-            if not NAME.fullmatch(path.name) or not stat.S_ISDIR(found.st_mode) or not _is_ours(found):
+            if not NAME.fullmatch(path.name) or not stat.S_ISDIR(found.st_mode) or not is_own(found):
                 return None
             handle = os.open(path / LOCK, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
         except FileNotFoundError:  # its writer has died before it made the lock, or after it deleted everything else
@@ -85,7 +87,7 @@ class Staging:
         """Replace what is noted in the folder."""
         new = self.path / f"{RECORD}.new"
         new.write_text(json.dumps(record), "utf-8")
-        os.replace(new, self.path / RECORD)
+        replace(new, self.path / RECORD)
 
     def read_record(self) -> dict[str, Any] | None:
         """What is noted in the folder; None if nothing is, or nothing that can be read."""
@@ -130,8 +132,3 @@ def _empty(folder: Path) -> None:
             elif entry.name != LOCK:
                 with suppress(OSError):
                     entry.unlink()
-
-
-def _is_ours(found: os.stat_result) -> bool:
-    """Nobody else could put anything in: we make these folders for ourselves alone."""
-    return not hasattr(os, "geteuid") or found.st_uid == os.geteuid()

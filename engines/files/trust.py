@@ -7,29 +7,15 @@ files: a pack that is moved stays trusted, one that is changed does not.
 from __future__ import annotations
 
 import os
-import sys
 import time
 from pathlib import Path
 
 from .own_file import read_own, update_own
+from .user_folder import config_folder
 
-VARIABLE, FOLDERS = "MESHWRIGHT_CONFIG", "MESHWRIGHT_TRUSTED"
+FOLDERS = "MESHWRIGHT_TRUSTED"
 NAME = "trusted_packs.json"
 EXPORTED, NAMED = "exported by this user", "trusted by this user"
-
-
-def config_folder() -> Path | None:
-    """$MESHWRIGHT_CONFIG, or the folder that the platform has for such things; None for a user without a home."""
-    if named := os.environ.get(VARIABLE):
-        return Path(named)
-    if sys.platform == "win32" and os.environ.get("APPDATA"):
-        return Path(os.environ["APPDATA"]) / "meshwright"
-    if os.environ.get("XDG_CONFIG_HOME"):
-        return Path(os.environ["XDG_CONFIG_HOME"]) / "meshwright"
-    try:
-        return Path.home() / ("Library/Application Support" if sys.platform == "darwin" else ".config") / "meshwright"
-    except RuntimeError:
-        return None
 
 
 def trusted(folder: Path, digest: str) -> str | None:

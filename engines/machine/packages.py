@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from .child import start_child
 from .products import PRODUCTS
 
 # Of one trial, most of it spent on reading libraries from a cold disk.
@@ -69,8 +70,8 @@ class Trial:
         self._found = [each for each in map(_distribution, package.distributions) if each is not None]
         command = [sys.executable, "-P", "-m", "meshwright.engines.probe", str(os.getpid()), package.name,
                    *([str(model)] if model else [])]
-        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                         text=True, errors="replace") if self._found else None
+        self._process = start_child(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                    text=True, errors="replace") if self._found else None
 
     def end(self) -> Found:
         """Wait for it. Never raises for what the package does."""

@@ -277,8 +277,11 @@ def _device(provider: Provider) -> tuple[str, int]:
 
 
 def _read_spec(session: Any, path: Path) -> EngineSpec:
-    return EngineSpec(tuple(_tensor(arg, path) for arg in session.get_inputs()),
-                      tuple(_tensor(arg, path) for arg in session.get_outputs()))
+    try:
+        return EngineSpec(tuple(_tensor(arg, path) for arg in session.get_inputs()),
+                          tuple(_tensor(arg, path) for arg in session.get_outputs()))
+    except UnicodeDecodeError as error:  # ONNX Runtime decodes a name when it is asked for
+        raise ModelFileError(f"a tensor or an axis of {path.name} has a name that is not UTF-8", received=repr(error.object)) from error
 
 
 def _tensor(arg: Any, path: Path) -> TensorSpec:

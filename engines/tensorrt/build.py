@@ -21,6 +21,7 @@ import numpy as np
 from .. import errors
 from ..cuda.remedies import MAKE_ROOM
 from ..errors import BackendError
+from ..machine.child import start_child
 from ..machine.hardware import Hardware
 from ..machine.products import Product
 from ..onnxruntime.weights import ModelWeights
@@ -117,9 +118,8 @@ def _build(order: BuildRequest, model: Path, out: Path, on_progress: OnProgress,
 
 def _start(said: IO[bytes], lock: int | None) -> subprocess.Popen[str]:
     """The worker. said : for what the vendor's libraries print."""
-    inherited = () if lock is None or sys.platform == "win32" else (lock,)
-    return subprocess.Popen(_command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True, encoding="utf-8",
-                            errors="replace", pass_fds=inherited)
+    return start_child(_command(), inherited=lock, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True,
+                       encoding="utf-8", errors="replace")
 
 
 def _pipe(stream: IO[str] | None) -> IO[str]:

@@ -59,9 +59,6 @@ def _stoppable(arguments: Sequence[str]) -> int:
 
 
 def _stopped(number: int | None) -> int:
-    # `python -m` ends by a signal, whatever we return, if Ctrl-C came while a string was executed, as dataclasses do when a
-    # module is imported. Python notes it, and forgets it when the next string is.
-    exec("")
     return _fail("stopped", 128 + (signal.SIGINT if number is None else number))
 
 

@@ -9,14 +9,19 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any
 
-# What asks a process to end; Windows knows no SIGHUP.
-STOPPING = ("SIGINT", "SIGTERM", "SIGHUP")
+# What asks a process to end. Windows knows no SIGHUP, and sends SIGBREAK when a console is closed or Ctrl-Break pressed.
+STOPPING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 # Seconds after which it is looked whether the work is still going on.
 AGAIN = 0.25
 
 
+class Stopped(KeyboardInterrupt):
+    """Not a plain one: where that comes out of a string that is executed, as dataclasses do while a module is imported, Python ends
+    the process by SIGINT in the end, whatever the exit code."""
+
+
 class StopSignals:
-    """Within, such a signal raises KeyboardInterrupt. came : the first one's number, None if there was none.
+    """Within, such a signal raises Stopped. came : the first one's number, None if there was none.
 
     Compiled modules drop what is raised while they are imported (numpy.random does): then it is raised again. A signal that whoever
     started us ignores, as nohup does with SIGHUP, stays ignored.
@@ -48,7 +53,7 @@ class StopSignals:
         if hasattr(signal, "setitimer"):
             self._set(signal.SIGALRM, self._look)
             signal.setitimer(signal.ITIMER_REAL, AGAIN, AGAIN)
-        raise KeyboardInterrupt
+        raise Stopped
 
     def _look(self, number: int, frame: FrameType | None) -> None:
         """Stop the work again, unless it is being cleaned up after the first time: then the interrupt is being handled."""
@@ -57,4 +62,4 @@ class StopSignals:
             if isinstance(error, KeyboardInterrupt):
                 return
             error = error.__context__
-        raise KeyboardInterrupt
+        raise Stopped

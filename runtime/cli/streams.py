@@ -11,6 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
+# ENABLE_PROCESSED_OUTPUT and ENABLE_VIRTUAL_TERMINAL_PROCESSING of SetConsoleMode.
+ESCAPE_CODES = 0x1 | 0x4
+
 
 class Stream:
     """Writes to `stream` for as long as that works. failure : why it stopped working, None if it did not.
@@ -36,8 +39,8 @@ class Stream:
             self._try("flush")
 
     def isatty(self) -> bool:
-        """Whether it is a terminal."""
-        return bool(self._try("isatty"))
+        """Whether it is a terminal that a line can be erased on."""
+        return bool(self._try("isatty")) and erases_lines(self._stream)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -68,6 +71,22 @@ def standard_streams() -> Iterator[tuple[Stream, Stream]]:
         for stream in ours:
             stream.flush()
         sys.stdout, sys.stderr = before
+
+
+def erases_lines(stream: TextIO) -> bool:
+    """Whether a terminal knows escape codes. A console of Windows must be told to heed them, and older ones cannot."""
+    if sys.platform != "win32":
+        return True
+    import ctypes
+    import msvcrt
+
+    mode = ctypes.c_uint32()
+    try:
+        handle = ctypes.c_void_p(msvcrt.get_osfhandle(stream.fileno()))
+    except (OSError, ValueError):
+        return False
+    kernel = ctypes.windll.kernel32
+    return bool(kernel.GetConsoleMode(handle, ctypes.byref(mode))) and bool(kernel.SetConsoleMode(handle, mode.value | ESCAPE_CODES))
 
 
 def _fill_descriptors() -> None:

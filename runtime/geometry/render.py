@@ -85,16 +85,25 @@ def sample_texture(texture: np.ndarray, uvs: np.ndarray) -> np.ndarray:
     texture : (height, width, 3) uint8, row 0 at the top
     uvs : (n, 2) float, origin at the top left
     """
-    height, width = texture.shape[:2]
+    return sample_image(texture, uvs) * np.float32(1 / 255)
+
+
+def sample_image(image: np.ndarray, uvs: np.ndarray) -> np.ndarray:
+    """(n, c) float32: bilinear samples, clamped at the border, in the image's own range.
+
+    image : (height, width, c) uint8 or float32, row 0 at the top
+    uvs : (n, 2) float, origin at the top left
+    """
+    height, width = image.shape[:2]
     x = np.clip(uvs[:, 0] * width - 0.5, 0, width - 1)
     y = np.clip(uvs[:, 1] * height - 0.5, 0, height - 1)
-    left, top = x.astype(np.int64), y.astype(np.int64)
-    right, bottom = np.minimum(left + 1, width - 1), np.minimum(top + 1, height - 1)
-    across = (x - left).astype(np.float32)[:, None]
-    down = (y - top).astype(np.float32)[:, None]
-    upper = texture[top, left] * (1 - across) + texture[top, right] * across
-    lower = texture[bottom, left] * (1 - across) + texture[bottom, right] * across
-    return (upper * (1 - down) + lower * down) * np.float32(1 / 255)
+    right, below = min(1, width - 1), min(1, height - 1) * width  # to the neighbours, in pixels of `flat`
+    left, top = np.minimum(x.astype(np.int64), max(width - 2, 0)), np.minimum(y.astype(np.int64), max(height - 2, 0))
+    across, down = (x - left)[:, None].astype(np.float32), (y - top)[:, None].astype(np.float32)
+    flat, first = image.reshape(height * width, -1), top * width + left
+    upper = flat[first] * (1 - across) + flat[first + right] * across
+    lower = flat[first + below] * (1 - across) + flat[first + below + right] * across
+    return upper * (1 - down) + lower * down
 
 
 def _average_blocks(picture: np.ndarray, side: int) -> np.ndarray:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...engines.errors import InputError
+from ...engines.files.regular_file import read_regular
 from ..pack.manifest import Resize
 from .picture_decoding import MAX_PIXELS, decoded
 
@@ -19,10 +19,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 MAX_BYTES = 4 * MAX_PIXELS  # as many as a file without any compression has
-# What is no regular file: reading it may wait forever, or never end.
-NO_FILES = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device",
-            stat.S_IFSOCK: "a socket"}
-
 
 @dataclass(frozen=True)
 class Picture:
@@ -68,7 +64,8 @@ def read_picture(path: str | os.PathLike[str]) -> Picture:
     Errors: InputError for a file that cannot be read, is no such picture, has more than 200 megapixels, or is a small
         file that unpacks to a huge picture.
     """
-    return replace(picture_of(_file_bytes(path), f"{path}", profile=True), source=Path(path))
+    data = read_regular(Path(path), f"the picture {path}", InputError, most=MAX_BYTES)
+    return replace(picture_of(data, f"{path}", profile=True), source=Path(path))
 
 
 def picture_of(data: bytes, name: str, *, profile: bool = False) -> Picture:
@@ -134,21 +131,6 @@ def shrunk(picture: Picture, side: int) -> Picture:
     size = max(1, round(scale * picture.width)), max(1, round(scale * picture.height))
     # Pillow multiplies alpha in before it resizes, and out again afterwards.
     return Picture.of(np.asarray(Image.fromarray(picture.pixels).resize(size, Image.Resampling.BILINEAR, reducing_gap=1.0)))
-
-
-def _file_bytes(path: str | os.PathLike[str]) -> bytes:
-    """All of a picture file; InputError if it cannot be read or is no regular file."""
-    try:
-        kind = stat.S_IFMT(os.stat(path).st_mode)
-        if kind != stat.S_IFREG:
-            raise InputError(f"the picture {path} cannot be read", received=NO_FILES.get(kind, "no regular file"),
-                             expected="a regular file")
-        with open(path, "rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as error:  # a name with a zero byte is a ValueError
-        raise InputError(f"the picture {path} cannot be read", received=getattr(error, "strerror", None) or str(error),
-                         expected="a file") from error
-    return data
 
 
 def _without_alpha(picture: Picture, grey: int) -> Image:

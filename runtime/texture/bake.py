@@ -13,7 +13,7 @@ import numpy as np
 from ..geometry.cameras import Cameras, project, rays
 from ..geometry.mesh import Mesh, normalized
 from ..geometry.raycast import Scene
-from ..geometry.render import brightness
+from ..geometry.render import brightness, sample_image
 from .atlas import Atlas
 
 ColorQuery = Callable[[np.ndarray], np.ndarray]
@@ -140,19 +140,6 @@ def view_trust(scene: Scene, views: np.ndarray, cameras: Cameras, background: fl
         level += inside
         inside &= ~_grown(~inside)
     return TRUST[level]
-
-
-def sample_image(image: np.ndarray, uv: np.ndarray) -> np.ndarray:
-    """(k, c) float32: bilinear samples of a (height, width, c) float image at uv (k, 2), origin at the top left."""
-    height, width = image.shape[:2]
-    x = np.clip(uv[:, 0] * width - 0.5, 0, width - 1)
-    y = np.clip(uv[:, 1] * height - 0.5, 0, height - 1)
-    left, top = np.minimum(x.astype(np.int64), width - 2), np.minimum(y.astype(np.int64), height - 2)
-    across, down = (x - left)[:, None].astype(np.float32), (y - top)[:, None].astype(np.float32)
-    flat, first = image.reshape(height * width, -1), top * width + left
-    upper = flat[first] * (1 - across) + flat[first + 1] * across
-    lower = flat[first + width] * (1 - across) + flat[first + width + 1] * across
-    return upper * (1 - down) + lower * down
 
 
 def _facing(atlas: Atlas, camera: Cameras) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..geometry.creases import shared_edges
 from ..geometry.mesh import Mesh
-from ..geometry.topology import connected
+from ..geometry.topology import connected, weld
 from .atlas import rasterize
 
 SMOOTHING_ROUNDS = 4
@@ -38,15 +38,6 @@ def box_unwrap(mesh: Mesh, texture_size: int, padding: int) -> tuple[np.ndarray,
     chart = _charts(axis * (len(mesh.faces) + PEELS) + layer, neighbours)
     uvs = _pack(flat, chart, texture_size, padding)
     return _merge_corners(mesh.faces, chart, uvs)
-
-
-def weld(vertices: np.ndarray) -> np.ndarray:
-    """(n,) int: the same number for all vertices at exactly the same place."""
-    order = np.lexsort(vertices.T)
-    ordered = vertices[order]
-    place = np.empty(len(vertices), np.int64)
-    place[order] = np.cumsum((np.diff(ordered, axis=0, prepend=ordered[:1]) != 0).any(axis=1))
-    return place
 
 
 def _axes(normals: np.ndarray, neighbours: np.ndarray) -> np.ndarray:

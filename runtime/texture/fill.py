@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from ..geometry.mesh import Mesh
+from ..geometry.topology import weld
 from .atlas import Atlas
 from .bake import Baked
-from .boxmap import weld
 
 SPREAD_ROUNDS = 200  # averages over the vertex graph; each carries colour one edge further
 SETTLE_ROUNDS = 10  # more, once every vertex has a colour, to soften where fronts met

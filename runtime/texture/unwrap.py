@@ -18,6 +18,7 @@ import numpy as np
 
 from ...engines.errors import InputError
 from ...engines.machine import parent
+from ...engines.machine.child import start_child
 from ..geometry.mesh import Mesh
 from .boxmap import box_unwrap
 
@@ -97,10 +98,8 @@ def _command(texture_size: int, timeout_s: float) -> list[str]:
 def _communicate(command: list[str], data: bytes, timeout_s: float) -> bytes:
     """What the child wrote; it never outlives this call, also not after an interrupt."""
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}  # numpy starts no threads in it
-    quiet = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # Windows: no console flashes up
     try:
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                              env=environment, creationflags=quiet) as child:
+        with start_child(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as child:
             try:
                 answer, complaint = child.communicate(data, timeout_s)
             except BaseException:

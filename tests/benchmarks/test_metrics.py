@@ -30,6 +30,13 @@ def test_samples_carry_texture_or_vertex_colours():
     assert metrics.sample_surface(box(), 10, np.random.default_rng(0)).colors is None
 
 
+def test_a_texture_is_multiplied_by_vertex_colours_as_the_renderer_does():
+    """sRGB 188 is half of the light (0.503), half of half is a quarter (0.253), and that is sRGB 0.540."""
+    half = np.full((8, 3), 188, np.uint8)
+    painted = box(colors=half).replace(texture=np.full((4, 4, 3), 188, np.uint8), uvs=np.full((8, 2), 0.5, np.float32))
+    np.testing.assert_allclose(metrics.sample_surface(painted, 10, np.random.default_rng(0)).colors, 0.540, atol=1e-3)
+
+
 def test_psnr():
     assert metrics.psnr(np.full(10, 0.6), np.full(10, 0.5)) == pytest.approx(20.0)
     assert metrics.psnr(np.ones(3), np.ones(3)) == 99.0

@@ -4,6 +4,7 @@ import os
 import time
 
 from benchmarks import picture_fuzz
+from meshwright.runtime.images.pictures import picture_of, read_picture
 
 
 def crash(path):
@@ -36,3 +37,13 @@ def test_what_goes_wrong_is_told():
     assert picture_fuzz.run(3, 0, hang, longest=1)["failures"] == [(0, "animated.gif", "a hang")]
     errors = picture_fuzz.run(2, 0, fail)["failures"]
     assert errors == [(0, "animated.gif", "ZeroDivisionError: 0.gif"), (1, "animated.png", "ZeroDivisionError: 1.png")]
+
+
+def test_profiles_are_converted(tmp_path):
+    """Each such seed is read in other colours than the same picture without its profile: its profile is looked at."""
+    whole = {name: data for name, data in picture_fuzz.seeds().items() if "_profile" in name}
+    assert len(whole) == 6
+    for name, data in whole.items():
+        (tmp_path / name).write_bytes(data)
+        picture = read_picture(tmp_path / name)
+        assert picture.notices == () and (picture.pixels != picture_of(data, name).pixels).any(), name

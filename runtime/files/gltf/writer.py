@@ -17,6 +17,7 @@ import numpy as np
 from ....engines.errors import OutputError
 from ...geometry.creases import never_zero
 from ...geometry.mesh import Mesh, normalized
+from ...geometry.shading import to_linear
 from ..scene.surfaces import GENERATOR
 
 ROUGHNESS = 0.9  # props are mostly wood, paint and stone; metal is never guessed
@@ -149,8 +150,7 @@ def linear_rgba(colors: np.ndarray) -> np.ndarray:
 
     Sixteen bits, because eight would lose the dark tones; four channels, to keep rows aligned to four bytes.
     """
-    srgb = colors.astype(np.float64) / 255
-    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    linear = to_linear(colors.astype(np.float64) / 255)
     opaque = np.concatenate([linear, np.ones((len(colors), 1))], axis=1)
     return np.rint(opaque * 65535).astype(np.uint16)
 

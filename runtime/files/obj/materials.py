@@ -11,7 +11,7 @@ import numpy as np
 from ....engines.errors import InputError
 from ..scene.nearby_files import NearbyFiles
 from ..scene.notices import Notices, quoted
-from ..scene.surfaces import MAX_TILE
+from ..scene.surfaces import MAX_TILE, small
 from ..scene.text import LONGEST_NAME, without_comment
 from .mtl import MtlStatements, ObjMaterial, material_of, read_statements
 from .pictures import map_pixels
@@ -103,7 +103,7 @@ class ObjMaterials:
         for each in notices:
             self._notices.add(each, quoted(path.name))
         self.sources.append(path)
-        return _shrunk(pixels)
+        return small(pixels, MAX_TILE)
 
     def _bytes(self, path: Path, most: int) -> bytes | None:
         try:
@@ -116,14 +116,3 @@ class ObjMaterials:
             self._notices.add("files cannot be read", f"{quoted(path.name)}: more than {most >> 20} MiB")
             return None
         return data
-
-
-def _shrunk(pixels: np.ndarray) -> np.ndarray:
-    """(h, w, 3) uint8, the longer side at most `MAX_TILE`: as large as it shows."""
-    from PIL import Image
-
-    scale = MAX_TILE / max(pixels.shape[:2])
-    if scale >= 1:
-        return pixels
-    height, width = (max(1, round(side * scale)) for side in pixels.shape[:2])
-    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BOX))

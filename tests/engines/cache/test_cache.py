@@ -161,7 +161,6 @@ def test_where_it_is(monkeypatch, tmp_path):
     monkeypatch.setenv("MESHWRIGHT_CACHE", str(tmp_path))
     assert default_folder() == tmp_path / "engines"
     monkeypatch.delenv("MESHWRIGHT_CACHE")
-    monkeypatch.setattr(engine_cache.sys, "platform", "linux")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     assert default_folder() == tmp_path / "xdg/meshwright/engines"
 
@@ -268,7 +267,12 @@ def test_one_build_at_a_time(cache, end):
         def give_up():
             raise InputError("it takes too long")
 
+        def unheard(who):
+            raise BrokenPipeError("nobody reads the progress")
+
         with pytest.raises(InputError, match="too long"), cache.lock(lambda who: None, give_up):
+            pass
+        with pytest.raises(BrokenPipeError, match="nobody reads"), cache.lock(unheard):
             pass
         with cache.lock(let_go):
             assert waited == [f"process {holder.pid}"]

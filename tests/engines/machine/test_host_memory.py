@@ -1,6 +1,7 @@
 """Memory of the machine and limits of its containers, as both versions of Linux' control groups write them."""
 
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -54,3 +55,27 @@ def test_the_first_version(groups):
 def test_files_that_are_not_as_expected(groups):
     groups("0::/a\n", ("a", "memory.max", "many", "anon 5"), (".", "memory.max", GIB, "file 3"))
     assert list(limits()) == []
+
+
+def test_windows_is_asked_by_its_own_call(groups, monkeypatch):
+    """GlobalMemoryStatusEx fills a structure of 64 bytes, whose length it is told first."""
+
+    def fill(reference):
+        status = reference._obj
+        assert status.length == 64
+        status.total, status.available = 16 * GIB, 5 * GIB
+        return 1
+
+    groups("")
+    monkeypatch.setattr(host_memory.sys, "platform", "win32")
+    monkeypatch.setattr(host_memory.ctypes, "windll", SimpleNamespace(kernel32=SimpleNamespace(GlobalMemoryStatusEx=fill)), raising=False)
+    assert (total_bytes(), available_bytes()) == (16 * GIB, 5 * GIB)
+    host_memory.ctypes.windll.kernel32.GlobalMemoryStatusEx = lambda reference: 0
+    assert (total_bytes(), available_bytes()) == (None, None)
+
+
+def test_macos_says_what_is_installed_and_not_what_is_free(groups, monkeypatch):
+    groups("")
+    installed = total_bytes()
+    monkeypatch.setattr(host_memory.sys, "platform", "darwin")
+    assert (total_bytes(), available_bytes()) == (installed, None)

@@ -6,7 +6,7 @@ from onnx import TensorProto, helper
 
 from meshwright.engines import EngineSpec, TensorSpec, open_engine
 from meshwright.engines.errors import BackendError, BackendUnavailable, EngineError, ModelFileError, TensorError
-from meshwright.engines.onnxruntime.engine import OnnxRuntimeEngine, _find_libraries
+from meshwright.engines.onnxruntime.engine import OnnxRuntimeEngine, _find_libraries, read_spec
 from meshwright.engines.onnxruntime.package import import_onnxruntime
 from tests.engines import models
 
@@ -216,6 +216,16 @@ def test_files_that_are_no_models(folder):
         (folder / "broken.onnx").write_bytes(content)
         with pytest.raises(EngineError, match="broken.onnx did not load"):
             open_engine(folder / "broken.onnx")
+
+
+@pytest.mark.parametrize("name", [b"batch", b"shift"], ids=["axis", "tensor"])
+def test_names_that_are_not_text(folder, name):
+    """ONNX Runtime takes the file as it is, and raises UnicodeDecodeError when it is asked for the name."""
+    path = folder / "latin.onnx"
+    path.write_bytes((folder / "affine.onnx").read_bytes().replace(name, b"\xe9" * len(name)))
+    for read in (open_engine, read_spec):
+        with pytest.raises(ModelFileError, match="a tensor or an axis of latin.onnx has a name that is not UTF-8"):
+            read(path)
 
 
 def test_a_type_that_arrays_cannot_hold(folder):

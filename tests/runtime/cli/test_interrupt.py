@@ -43,13 +43,15 @@ def test_ctrl_c_after_each_stage(tiny, tmp_path, stage):
     assert os.listdir(tmp_path) == []
 
 
-def test_ctrl_c_while_a_dataclass_is_made(tmp_path):
-    """Python marks an interrupted string, and `-m` then ends by a signal unless the mark is taken away."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_a_signal_while_a_dataclass_is_made(tmp_path, number):
+    """Python marks a string that KeyboardInterrupt came out of, and `-m` then ends by SIGINT, whatever the exit code."""
     (tmp_path / "interrupted.py").write_text(
-        "import sys\nfrom meshwright.runtime.cli import main as cli\n"
-        "cli._command = lambda arguments: lambda: exec('raise KeyboardInterrupt')\nsys.exit(cli.main([]))\n")
-    ended = subprocess.run([sys.executable, "-m", "interrupted"], cwd=tmp_path, capture_output=True, text=True)
-    assert (ended.returncode, ended.stderr) == (130, "meshwright: stopped\n")
+        "import sys\nfrom meshwright.runtime.cli import main\n"
+        "work = 'import os, time; os.kill(os.getpid(), NUMBER); time.sleep(9)'\n"
+        "main._command = lambda arguments: lambda: exec(work)\nsys.exit(main.main([]))\n".replace("NUMBER", str(int(number))))
+    ended = subprocess.run([sys.executable, "-m", "interrupted"], cwd=tmp_path, capture_output=True, text=True, preexec_fn=_heed_interrupts)
+    assert (ended.returncode, ended.stderr) == (128 + number, "meshwright: stopped\n")
 
 
 def test_ctrl_c_while_writing(tiny, tmp_path):

@@ -1,13 +1,16 @@
 """Standard output and error that are closed, full, or read by nobody: the mesh is written, and the exit code says what was not printed."""
 
+import ctypes
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from meshwright.runtime import read_mesh
+from meshwright.runtime.cli import streams
 
 pytestmark = pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
 QUICK = ("--pack", "tiny", "--texture", "64", "--faces", "300", "--threads", "1")
@@ -117,3 +120,22 @@ def test_a_prompt_without_quotes_is_told_so(main, arguments):
 def test_other_arguments_too_many_are_named(main, arguments):
     ended = main(*arguments)
     assert ended.returncode == 2 and "unrecognized arguments: " in ended.stderr and "quotes" not in ended.stderr
+
+
+@pytest.mark.parametrize(("known", "accepted", "live"), [(True, True, True), (True, False, False), (False, True, False)],
+                         ids=["new console", "old console", "no console"])
+def test_a_console_of_windows_is_told_to_heed_escape_codes(monkeypatch, tmp_path, known, accepted, live):
+    """Where it cannot, progress comes a line a stage, as into a file."""
+    told = []
+
+    def get_mode(handle, mode):
+        mode._obj.value = 0x3
+        return known
+
+    kernel = SimpleNamespace(GetConsoleMode=get_mode, SetConsoleMode=lambda handle, mode: told.append((handle.value, mode)) or accepted)
+    monkeypatch.setattr(streams.sys, "platform", "win32")
+    monkeypatch.setitem(sys.modules, "msvcrt", SimpleNamespace(get_osfhandle=lambda number: 1000 + number))
+    monkeypatch.setattr(ctypes, "windll", SimpleNamespace(kernel32=kernel), raising=False)
+    with open(tmp_path / "out", "w") as file:
+        assert streams.erases_lines(file) is live
+        assert told == ([(1000 + file.fileno(), 0x3 | 0x5)] if known else [])

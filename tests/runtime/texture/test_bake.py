@@ -3,9 +3,9 @@ import pytest
 
 from meshwright.runtime.geometry.cameras import orbit
 from meshwright.runtime.geometry.creases import split_at_creases
-from meshwright.runtime.geometry.render import render_views
+from meshwright.runtime.geometry.render import render_views, sample_image
 from meshwright.runtime.texture.atlas import make_atlas
-from meshwright.runtime.texture.bake import Baked, Sight, bake_field, bake_views, blend, poorly_seen, sample_image
+from meshwright.runtime.texture.bake import Baked, Sight, bake_field, bake_views, blend, poorly_seen
 from meshwright.runtime.texture.unwrap import unwrap
 from tests.runtime.shapes import box, fill_unseen, joined, letter_f, position_colors, sphere, to_texture
 

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 from urllib.parse import quote
 
 import numpy as np
@@ -44,7 +45,7 @@ def test_buffers_beside_the_file(tmp_path, name, uri):
     ("linked.bin", "'linked.bin' lies outside"), ("%2e%2e/out.bin", "lies outside"), ("..\\out.bin", "lies outside"),
     ("https://example.org/a.bin", "'https://example.org/a.bin' is no file beside the mesh"), ("file:///etc/passwd", "is no file beside"),
     ("C:\\a.bin", "is no file beside"), ("nowhere.bin", "'nowhere.bin' is not there"), ("", "'' is not there"),
-    ("x" * 5000, "is not there"),
+    ("x" * 5000, "is not there"), ("fifo.bin", "is not there"), ("device.bin", "lies outside"),
     ("a%00.bin", "is not there"), ("data:;base64,A", "is no base64"), ("data:;base64", "a data URI without data"), (5, "no text"),
 ], ids=lambda value: str(value)[:20])
 def test_buffers_that_are_not_opened(tmp_path, uri, why):
@@ -52,6 +53,8 @@ def test_buffers_that_are_not_opened(tmp_path, uri, why):
     (tmp_path / "in").mkdir()
     (tmp_path / "out.bin").write_bytes(file.blob)
     (tmp_path / "in" / "linked.bin").symlink_to(tmp_path / "out.bin")
+    (tmp_path / "in" / "device.bin").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "in" / "fifo.bin")  # nobody writes into it: who opened it would wait for ever
     (tmp_path / "in" / "a.gltf").write_bytes(file.gltf(str(tmp_path / "out.bin") if uri == "OUT" else uri))
     with pytest.raises(InputError, match=why):
         read_mesh(tmp_path / "in" / "a.gltf")

@@ -280,3 +280,14 @@ def test_lines_of_no_end_name_nothing_and_take_no_time(tmp_path):
     assert part.material.picture is None and [notice[:38] for notice in scene.notices] == [
         "material files are not there ('x')", "colours that are not understood are wh", "pictures are not there, or not in the "]
     assert all(len(notice) < 400 for notice in scene.notices)
+
+
+def test_fifos_are_not_waited_for(tmp_path):
+    """Nobody writes into them: who opened one would wait for ever."""
+    os.mkfifo(tmp_path / "a.mtl")
+    part, scene = read(tmp_path)
+    assert part.material.picture is None and any("material files are not there ('a.mtl')" in each for each in scene.notices)
+    os.remove(tmp_path / "a.mtl")
+    os.mkfifo(tmp_path / "p.png")
+    part, scene = read(tmp_path, mtl="newmtl m\nmap_Kd p.png\n")
+    assert part.material.picture is None and any("pictures are not there" in each for each in scene.notices)
