@@ -69,7 +69,7 @@ def _default(attribute: griffe.Attribute) -> str:
     """ = the default of a dataclass' field, where it has one."""
     value = "" if attribute.value is None else str(attribute.value)
     if value.startswith("field("):
-        given = re.search(r"default(_factory)?=([\w()]+)", value)
+        given = re.search(r"default(_factory)?=(\w+|\(\))", value)
         value = "" if given is None else given[2] + ("()" if given[1] else "")
     return value and f" = {value}"
 
