@@ -34,7 +34,8 @@ def page() -> str:
     sources = {name: loader.load(name) for name in ("engines", "runtime")}
     parts = [INTRODUCTION]
     for title, names in GROUPS.items():
-        parts += [f"## {title}\n", *(["`Event` is any of these.\n"] if title == "Events" else []), *(_described(name, _found(sources, name), 3) for name in names)]
+        parts += [f"## {title}\n", *(["`Event` is any of these.\n"] if title == "Events" else [])]
+        parts += [_described(name, _found(sources, name), 3) for name in names]
     errors = [name for name in runtime.__all__ if isinstance(kind := getattr(runtime, name), type) and issubclass(kind, Exception)]
     tree = sources["engines"]["errors"].docstring.value.partition("\n\n")[2]
     lines = "\n".join(f"- `{name}`: {_found(sources, name).docstring.value.splitlines()[0]}" for name in errors)
