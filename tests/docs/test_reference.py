@@ -1,12 +1,14 @@
-"""Pages that repeat what the code says are up to date: the Python API, and the options of the command line."""
+"""Pages that repeat what the code says are up to date: the Python API, options, variables, and what pack.json holds."""
 
 import argparse
 import importlib.util
 import re
+from dataclasses import fields
 
 from meshwright.export.cli import build_parser as export_parser
 from meshwright.runtime import Pipeline
 from meshwright.runtime.cli.main import build_parser
+from meshwright.runtime.pack.manifest import Component, Manifest
 from tests.docs.pages import ROOT
 
 OPTION = re.compile(r"--[a-z][a-z0-9-]*")
@@ -52,3 +54,20 @@ def test_the_stages_on_the_page_of_the_architecture_are_those_of_a_prompt():
     page = (ROOT / "docs/architecture.md").read_text("utf-8")
     places = [re.search(rf"│ +{stage} ", page).start() for stage in Pipeline.open("props", backend="null").stages]
     assert places == sorted(places) and len(places) == 8
+
+
+def test_the_variables_of_ours_are_on_the_page_of_privacy():
+    sources = [path.read_text("utf-8") for half in ("engines", "runtime", "export") for path in (ROOT / half).rglob("*.py")]
+    read = {name for source in sources for name in re.findall(r"MESHWRIGHT_[A-Z]+", source)}
+    rows = [line for line in (ROOT / "docs/privacy.md").read_text("utf-8").splitlines() if line.startswith("| `")]
+    assert read == {name for row in rows for name in re.findall(r"^\| `(MESHWRIGHT_[A-Z]+)`", row)}
+
+
+def test_every_entry_of_a_manifest_is_on_the_page_of_packs():
+    page = (ROOT / "docs/packs.md").read_text("utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    first = {name for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+    assert {field.name for field in fields(Manifest)} - {"reconstructor_view_size"} <= first
+    components = next(row for row in rows if row.startswith("| `components`"))
+    held = {field.name for field in fields(Component)} - {"name", "spec"} | {"inputs", "outputs"}
+    assert held == set(re.findall(r"`(\w+)`", components.split("|")[2]))
