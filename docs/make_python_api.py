@@ -25,6 +25,9 @@ GROUPS = {
     "Meshes and pictures": ("Mesh", "MeshFile", "read_mesh", "Picture", "read_picture"),
     "Packs": ("Pack", "verify_pack", "Check"),
 }
+WIDTH = 100  # of a signature on one line
+# "A stage begins. stage : one of ..." and "seconds : wall time; loading : that part of it" go on with a further item.
+FURTHER = re.compile(r"(?:(?<=\.)|;) (\w+) : ")
 ITEM = re.compile(r"((?:\.?[\w*]+)(?:, \.?[\w*]+)*) : (.*)")
 
 
@@ -54,7 +57,7 @@ def _described(name: str, found: griffe.Object, level: int) -> str:
     fields = [member for member in found.members.values() if member.is_attribute and "property" not in member.labels
               and "instance-attribute" in member.labels and member.is_public] if found.is_class else []
     if found.is_function:
-        parts.append(f"```text\n{found.signature()}\n```\n")
+        parts.append(f"```text\n{_signature(name, found)}\n```\n")
     elif "dataclass" in found.labels and fields:
         rows = [f"    {f.name}: {f.annotation}{_default(f)}," for f in fields]
         parts.append("```text\n" + "\n".join([f"{name}(", *rows, ")"]) + "\n```\n")
@@ -79,15 +82,28 @@ def _member(owner: str, member: griffe.Object) -> str:
     text = _markdown(member.docstring.value)
     if member.is_attribute:
         return f"**`{owner}.{member.name}`** `-> {member.annotation}`\n\n{text}"
-    signature = str(member.signature()).replace(f"{member.name}(self, ", f"{member.name}(").replace("(self)", "()")
-    return f"**`{owner}.{member.name}`**\n\n```text\n{signature.replace('(cls, ', '(')}\n```\n\n{text}"
+    return f"**`{owner}.{member.name}`**\n\n```text\n{_signature(member.name, member)}\n```\n\n{text}"
+
+
+def _signature(name: str, function: griffe.Function) -> str:
+    kinds = griffe.ParameterKind
+    written = []
+    for each in function.parameters:
+        if each.name in ("self", "cls"):
+            continue
+        if each.kind is kinds.keyword_only and "*" not in written:
+            written.append("*")
+        default = "" if each.default is None or each.kind is kinds.var_keyword else f" = {each.default}"
+        written.append(f"{'**' if each.kind is kinds.var_keyword else ''}{each.name}: {each.annotation}{default}")
+    line = f"{name}({', '.join(written)}) -> {function.returns}"
+    return line if len(line) <= WIDTH else "\n".join([f"{name}(", *(f"    {each}," for each in written), f") -> {function.returns}"])
 
 
 def _markdown(docstring: str) -> str:
     """A docstring as Markdown: each "name : what it is" is an item of a list, with the lines that go on below it."""
     out: list[str] = []
     in_list = False
-    for line in docstring.splitlines():
+    for line in FURTHER.sub(r"\n\1 : ", docstring).splitlines():
         item = ITEM.fullmatch(line.strip()) if not line.startswith("    ") else None
         goes_on = in_list and line.startswith("    ")
         if item:
