@@ -37,7 +37,7 @@ def test_the_python_api_is_what_the_docstrings_say():
     spec.loader.exec_module(module)
     page = (ROOT / "docs/python_api.md").read_text("utf-8")
     assert page == module.page(), "run: python docs/make_python_api.py"
-    for line in ("### Request", "    seed: int = 0,", "- `seed`: 0 to 2**64 - 1. Same seed, pack and backend: the same bytes, but for timings.",
+    for line in ("### Request", "    seed: int = 0,", "- `control_scale`: 0 to 10, None for 1. How strongly the views follow `control`.",
                  "- `prior_steps`, `prior_guidance`: the same two for the loop that draws the coarse shape."):
         assert f"\n{line}\n" in page
 
