@@ -27,16 +27,15 @@ COMMANDS = {
     "verify": ("verify", "{pack}", "--threads", "1"),
     **({} if TENSORRT_RTX.args[0] else {"build": ("build", "{pack}", "--backend", "tensorrt-rtx", "--component", "field_color")}),
 }
-# What each leaves: results in the working folder, the engine cache, and the hashes of the pack that was opened.
-HASHES = ["cache/meshwright/file_hashes.json"]
-ENGINES = ["cache/meshwright/engines/ENGINE", "cache/meshwright/engines/lock"]
-LEAVES = {"prompt": [*HASHES, "work/chair.glb"], "picture": [*HASHES, "work/chair.mtl", "work/chair.obj", "work/chair_color.png"],
-          "doctor": HASHES, "verify": HASHES, "build": [*ENGINES, *HASHES]}
+HASHES = "cache/meshwright/file_hashes.json"
+# What each leaves: results in the working folder, hashes of the pack's files, and the engine cache.
+LEAVES = {"prompt": [HASHES, "work/chair.glb"], "picture": [HASHES, "work/chair.mtl", "work/chair.obj", "work/chair_color.png"],
+          "doctor": [HASHES], "verify": [HASHES], "build": ["cache/meshwright/engines/ENGINE", "cache/meshwright/engines/lock", HASHES]}
 RUN = f"""
 import sys, time
-from meshwright.runtime.cli import main as cli
+from meshwright.runtime.cli.main import main
 started = time.monotonic()
-code = cli.main(sys.argv[1:])
+code = main(sys.argv[1:])
 time.sleep(max(0.0, {SECONDS} - (time.monotonic() - started)))
 """
 # Runs a program, then says what the kernel has counted in this namespace.
@@ -78,8 +77,8 @@ def listen(folder, code, *arguments):
     for name in ("home", "cache", "temporary", "work"):
         (folder / name).mkdir(parents=True)
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder / "home"), "XDG_CACHE_HOME": str(folder / "cache"),
-                   "TMPDIR": str(folder / "temporary"), "MESHWRIGHT_TRUSTED": str(folder.parent),
-                   "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+                   "TMPDIR": str(folder / "temporary"), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1",
+                   "MESHWRIGHT_TRUSTED": os.environ["MESHWRIGHT_TRUSTED"]}
     ended = subprocess.run([*unshare(), sys.executable, "-c", COUNT, code, *map(str, arguments)], cwd=folder / "work", env=environment,
                            capture_output=True, text=True, timeout=240)
     assert ended.stdout, ended.stderr

@@ -109,9 +109,11 @@ def build_steered(folder: Path, unconditional_coarse: str = "same") -> Path:
         "refiner": {**SHARP_IT["refiner"], "unconditional_coarse": unconditional_coarse}})
 
 
+BOTH_GRAPHS = {**GRAPHS, "prior_image_encoder": PRIOR_IMAGE_ENCODER, "image_encoder": IMAGE_ENCODER, "reference_encoder": SURE,
+               "views_step": FREE}
+BOTH = {**SHARP_IT, "picture": PICTURE, "multiview": VIEWS_LOOP, "prior": {**SHARP_IT["prior"], "unconditional_image": "empty"}}
+
+
 def build_both(folder: Path) -> Path:
     """Prompts and pictures: the tiny Sharp-It pack whose prior follows either, and networks that draw a picture's views."""
-    graphs = {**GRAPHS, "prior_image_encoder": PRIOR_IMAGE_ENCODER, "image_encoder": IMAGE_ENCODER, "reference_encoder": SURE,
-              "views_step": FREE}
-    return write(folder, graphs, {**SHARP_IT, "picture": PICTURE, "multiview": VIEWS_LOOP,
-                                  "prior": {**SHARP_IT["prior"], "unconditional_image": "empty"}})
+    return write(folder, BOTH_GRAPHS, BOTH)

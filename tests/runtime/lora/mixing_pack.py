@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -18,9 +20,9 @@ REFINER = tiny_pack.REFINER.replace("predicted = Add(coarse, little)", f"""mix =
     predicted = Conv(sum, mix)""")
 
 
-def build(folder: Path) -> Path:
-    """Write the pack into a new folder; its layer is called "mix"."""
-    tiny_pack.write(folder, {**tiny_pack.GRAPHS, "refiner_step": REFINER}, tiny_pack.SHARP_IT)
+def build(folder: Path, graphs: Mapping[str, str] = tiny_pack.GRAPHS, sections: Mapping[str, Any] = tiny_pack.SHARP_IT) -> Path:
+    """Write the pack into a new folder; its layer is called "mix". graphs, sections : of another tiny pack"""
+    tiny_pack.write(folder, {**graphs, "refiner_step": REFINER}, sections)
     path = folder / "refiner_step.onnx"
     model = onnx.load(path)
     constant = next(node for node in model.graph.node if node.output[0] == "mix")
