@@ -19,6 +19,7 @@ from ...engines.errors import ExportError
 from ..spec import ComponentSpec
 from .attention import split_attention
 from .group_norm import split_group_norms
+from .operator_table import operators_parsed_once
 from .weight_names import name_transposed, transposed_weights
 
 OPSET = 23
@@ -68,7 +69,7 @@ def _trace(spec: ComponentSpec) -> ir.Model:
     dynamic = tuple({i: dims[axis] for i, axis in enumerate(tensor.shape) if isinstance(axis, str)}
                     for tensor in spec.inputs)
     try:
-        with _quiet():
+        with _quiet(), operators_parsed_once():
             program = torch.onnx.export(
                 _Positional(spec.module).eval(), tuple(torch.from_numpy(array) for array in example.values()), dynamo=True,
                 opset_version=OPSET, input_names=list(example), output_names=list(spec.outputs),

@@ -1,8 +1,5 @@
 """TensorRT takes every component that we export: an operator that it refuses fails here, on a machine without a GPU."""
 
-import pytest
-
-from meshwright.export import tiny
 from meshwright.export.spec import FP16
 from meshwright.runtime import Pack
 from meshwright.runtime.backends.build_axes import ranges_of
@@ -10,12 +7,6 @@ from meshwright.runtime.cli import main as cli
 from tests.engines.platforms import TENSORRT_RTX
 
 pytestmark = TENSORRT_RTX
-
-
-@pytest.fixture
-def half(tmp_path):
-    """A pack of every kind of component, calculated in FP16 where that is safe."""
-    return tiny.build(tmp_path / "half", precision=FP16)
 
 
 def build(pack, tmp_path, monkeypatch, capsys):
@@ -27,7 +18,9 @@ def build(pack, tmp_path, monkeypatch, capsys):
     return sorted(path.name.rsplit("-", 1)[0].partition("-")[2] for path in (tmp_path / "cache/engines").glob("*.engine"))
 
 
-def test_every_component_of_a_half_precision_pack(half, tmp_path, monkeypatch, capsys):
+def test_every_component_of_a_half_precision_pack(exported_tiny, tmp_path, monkeypatch, capsys):
+    """Every kind of component, calculated in FP16 where that is safe."""
+    half = exported_tiny(FP16)
     components = Pack.open(half).manifest.components
     assert {c.compute for c in components.values()} == {"fp16", "fp32"} and len(components) == 11
     assert build(half, tmp_path, monkeypatch, capsys) == sorted(components)

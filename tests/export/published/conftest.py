@@ -6,11 +6,9 @@ from benchmarks import published as writer
 
 
 @pytest.fixture(scope="session")
-def published(tmp_path_factory):
+def published(once):
     """A function from a name, such as "zero123plus-v1.2", to its folder or file; tests must not change what is there."""
-    out = tmp_path_factory.mktemp("published")
-
     def path(name):
-        writer.write(out, names=[name])
-        return out / name
+        mark = once(f"published-{name}", lambda mark: writer.write(mark.with_name("published"), names=[name]))
+        return mark.with_name("published") / name
     return path
