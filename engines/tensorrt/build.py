@@ -79,14 +79,19 @@ def build_to(order: BuildRequest, out: Path, on_progress: OnProgress, lock: int 
 
 @contextmanager
 def _model(order: BuildRequest, out: Path) -> Iterator[Path]:
-    """The model file, or a copy beside `out` with the weights that take the place of its own."""
-    if not order.weights:
+    """The model file, or a copy beside `out` with the weights that take the place of its own.
+
+    Weights in 8 bits are float32 there: TensorRT takes no blocks along the inputs of a convolution, and then the engine calculates
+    and can be refitted as that of any other pack.
+    """
+    weights = ModelWeights(order.model) if order.model.is_file() else None
+    if weights is None or not order.weights and not weights.in_8_bits:
         yield order.model
         return
     with ExitStack() as stack:
         try:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix=f"{out.name}-", dir=out.parent))
-            copy = ModelWeights(order.model).write(order.weights, Path(folder))
+            copy = weights.write(order.weights or {}, Path(folder), widen=True)
         except OSError as error:
             raise errors.OutputError(f"there is no room for a copy of {order.model.name} with other weights",
                                      received=error.strerror or str(error), remedy=MAKE_ROOM) from error

@@ -18,6 +18,7 @@ from ...engines.errors import ExportError
 from ..group_norm import split_group_norms
 from ..spec import ComponentSpec
 from .attention import split_attention
+from .int8 import SCALE, store_int8
 from .weight_names import name_transposed, transposed_weights
 
 OPSET = 23
@@ -44,7 +45,9 @@ def write_onnx(spec: ComponentSpec, path: Path, *, largest_file: int = LARGEST_F
         if spec.precision.compute == "fp32":  # in FP16 the graph is for GPUs, where TensorRT takes both nodes whole
             split_attention(model)
             split_group_norms(model)
-        if spec.precision.weights == "fp16":
+        if spec.precision.weights == "int8":
+            store_int8(model, SMALLEST_HALF)
+        if spec.precision.weights in ("fp16", "int8"):
             store_half(model, spec.kind)
         size = sum(value.const_value.nbytes for value in model.graph.initializers.values())
         beside = {"external_data": f"{path.name}.data", "size_threshold_bytes": PAGE, "alignment": PAGE, "align_threshold": 0}
@@ -150,7 +153,7 @@ def store_half(model: ir.Model, kind: str) -> None:
     """
     graph = model.graph
     for name, value in list(graph.initializers.items()):
-        if value.dtype != ir.DataType.FLOAT or value.const_value.size < SMALLEST_HALF:
+        if value.dtype != ir.DataType.FLOAT or value.const_value.size < SMALLEST_HALF or name.endswith(SCALE):
             continue
         _check_half(value.const_value, f"weight {name} of {kind}")
         half = ir.LazyTensor(partial(_half, value.const_value), ir.DataType.FLOAT16, value.shape, name=f"{name}.half")
