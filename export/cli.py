@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from .spec import Precision
 
 BAD_INPUT, FAILED = 2, 1
-PRECISIONS = ("fp32", "fp16", "fp16-compute")
+PRECISIONS = ("fp32", "fp16", "fp16-compute", "int8")
 # What `generate` takes: a pack's own defaults must not be beyond it.
 MAX_STEPS, MAX_GUIDANCE = 1000, 100.0
 PLACES = "What is no path on this machine is looked for on the Hugging Face hub, as ORG/NAME or ORG/NAME/FILE."
@@ -129,7 +129,7 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     add("--name", help="of the pack (default: that of the folder)")
     add("--precision", choices=PRECISIONS, default="fp16",
         help="fp32; fp16: stored in half precision and calculated in single, for any machine; fp16-compute: calculated in half"
-             " too, for GPUs (default %(default)s)")
+             " too, for GPUs; int8: layers stored in 8 bits and calculated in single, for small packs (default %(default)s)")
     add("--seed", type=_whole(0), default=0, help="of the inputs that the graphs are compared on (default 0)")
     add("--quiet", action="store_true", help="print errors only")
 
@@ -190,9 +190,9 @@ def _choices(kind: type, options: argparse.Namespace) -> Any:
 
 
 def _precision(name: str) -> Precision:
-    from .spec import FP16, FP16_STORED, FP32
+    from .spec import FP16, FP16_STORED, FP32, INT8
 
-    return {"fp32": FP32, "fp16": FP16_STORED, "fp16-compute": FP16}[name]
+    return {"fp32": FP32, "fp16": FP16_STORED, "fp16-compute": FP16, "int8": INT8}[name]
 
 
 def _folder(text: str) -> Path:

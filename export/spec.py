@@ -16,7 +16,7 @@ NOISE = "noise"
 
 @dataclass(frozen=True)
 class Precision:
-    """weights : "fp32" or "fp16", as stored. compute : the same, as calculated.
+    """weights : "fp32", "fp16" or "int8", as stored. compute : "fp32" or "fp16", as calculated.
 
     tolerance : largest relative error against the PyTorch module in FP32, max|a - b| / max|b|.
     """
@@ -30,11 +30,18 @@ FP32 = Precision("fp32", "fp32", 1e-4)
 # Rounding a weight to half precision moves it by up to 5e-4 of itself; the layers add up a few of those.
 FP16_STORED = Precision("fp16", "fp32", 1e-2)
 FP16 = Precision("fp16", "fp16", 3e-2)
+# Of layers; other large weights are halves. A weight moves by up to 4e-3 of the largest of the 64 that it shares a scale with.
+INT8 = Precision("int8", "fp32", 1e-2)
 
 
 def stored(precision: Precision) -> Precision:
     """`precision` for what must be calculated in FP32: positions of points, and autoencoders that overflow."""
     return FP16_STORED if precision == FP16 else precision
+
+
+def halves(precision: Precision) -> Precision:
+    """`precision` for what 8 bits are too few for: a loop of guided steps that adds up its errors, and weights that make weights."""
+    return FP16_STORED if precision == INT8 else precision
 
 
 def uniform(low: float, high: float) -> Draw:

@@ -226,6 +226,8 @@ def _session_options(ort: ModuleType, threads: int | None, plan: Plan) -> Any:
     options = ort.SessionOptions()
     options.graph_optimization_level = getattr(ort.GraphOptimizationLevel, plan.level)
     options.add_session_config_entry("session.disable_prepacking", "0" if plan.copy_weights else "1")
+    # Weights in 8 bits are dequantised once, with the other constants, and calculated with as they are then: nothing is fused.
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
     options.intra_op_num_threads = threads or 0
     options.inter_op_num_threads = 1
     # Blocks planned by pattern stay beside the arena for as long as the session lives, and save no time. The arena

@@ -1,4 +1,5 @@
-"""Where the weights of an ONNX file lie, read from its protobuf encoding: no package for it is needed at run time.
+"""Where the weights of an ONNX file lie, read from its protobuf encoding, and fields in that encoding: no package for it is needed at run
+time.
 
 Of the messages ModelProto, GraphProto, TensorProto and StringStringEntryProto (onnx.proto3) only what is needed is read.
 """
@@ -17,6 +18,7 @@ VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 MODEL_GRAPH, GRAPH_INITIALIZER = 7, 5
 DIMS, TYPE, NAME, RAW, BESIDE, PLACE = 1, 2, 8, 9, 13, 14
 KEY, VALUE = 1, 2
+FLOAT32 = 1
 DTYPES = {1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64", 9: "bool", 10: "float16",
           11: "float64", 12: "uint32", 13: "uint64"}
 
@@ -67,6 +69,11 @@ def _initializer(view: memoryview, start: int, end: int) -> Initializer:
     return Initializer(name, DTYPES.get(kind), tuple(shape), None if outside else raw, beside if outside else {})
 
 
+def initializer_name(view: memoryview, start: int, end: int) -> str:
+    """The name of an encoded TensorProto."""
+    return next((text(view, *span) for number, *span in fields(view, start, end) if number == NAME), "")
+
+
 def fields(view: memoryview, start: int, end: int) -> Iterator[tuple[int, int, int]]:
     """The number of each field of a message, and where its value lies."""
     at = start
@@ -114,3 +121,22 @@ def varint(view: memoryview, start: int, end: int) -> tuple[int, int]:
 def text(view: memoryview, start: int, end: int) -> str:
     """A value that is text."""
     return str(view[start:end], "utf-8")
+
+
+def number_field(number: int, value: int) -> bytes:
+    """An encoded field that holds a number from 0."""
+    return _encoded(number << 3 | VARINT) + _encoded(value)
+
+
+def bytes_field(number: int, value: bytes) -> bytes:
+    """An encoded field that holds text, a message or other bytes."""
+    return _encoded(number << 3 | LENGTH) + _encoded(len(value)) + value
+
+
+def _encoded(value: int) -> bytes:
+    groups = bytearray()
+    while value >= 0x80:
+        groups.append(value & 0x7F | 0x80)
+        value >>= 7
+    groups.append(value)
+    return bytes(groups)

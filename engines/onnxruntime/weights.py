@@ -1,7 +1,8 @@
 """The weights of a model file, by name: read, and replaced by others of the same dtype and shape.
 
-A replacement has as many bytes as what it replaces, so it takes its place in the file and nothing else moves. What runs
-a model with other weights reads such a copy, and the file that it was made from stays as it is.
+A replacement has as many bytes as what it replaces, so it takes its place in the file and nothing else moves. A weight in 8 bits is
+replaced by a float32 one beside the model, because a small change of it would be lost in its steps. What runs a model with other
+weights reads such a copy, and the file that it was made from stays as it is.
 """
 
 from __future__ import annotations
@@ -10,16 +11,20 @@ import hashlib
 import math
 import mmap
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
 from ..errors import ModelFileError, TensorError
+from .int8_weights import Dequantization, dequantizations, dequantized, with_plain_weights
 from .onnx_wire import Initializer, initializers
 
 Weights = Mapping[str, np.ndarray]
+# Where float32 weights in place of those in 8 bits begin, so that a system can map each of them.
+PAGE = 4096
 
 
 @dataclass(frozen=True)
@@ -49,21 +54,62 @@ class StoredWeight:
             raise ModelFileError(f"the weights of {self.name!r} cannot be read", received=str(error)) from error
 
 
+@dataclass(frozen=True)
+class Int8Weight:
+    """A weight in 8 bits with its scales, by the name of the float32 tensor that the model makes of it."""
+
+    node: Dequantization
+    values: StoredWeight
+    scales: StoredWeight
+
+    dtype: ClassVar[np.dtype] = np.dtype(np.float32)
+
+    @property
+    def name(self) -> str:
+        return self.node.output
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.values.shape
+
+    @property
+    def file(self) -> Path:
+        return self.values.file
+
+    @property
+    def nbytes(self) -> int:
+        """As float32."""
+        return self.dtype.itemsize * math.prod(self.shape)
+
+    def read(self) -> np.ndarray:
+        """Its values as float32. ModelFileError as `StoredWeight.read`, or where the scales do not fit."""
+        try:
+            return dequantized(self.values.read(), self.scales.read(), self.node.axis, self.node.block)
+        except (ValueError, IndexError) as error:
+            raise ModelFileError(f"the weights of {self.name!r} cannot be read", received=str(error)) from error
+
+
 class ModelWeights:
     """The weights of one ONNX file that can be replaced, by name. ModelFileError for a file that is none.
 
-    Not those whose values are encoded one by one, or are of a type that NumPy lacks.
+    stored : not those whose values are encoded one by one, or are of a type that NumPy lacks. Of one in 8 bits neither its values nor
+        its scales can be replaced, but the whole
     """
 
     def __init__(self, model: Path) -> None:
         self.model = model
         try:
             with model.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                found = list(initializers(data))
+                found, nodes = list(initializers(data)), list(dequantizations(data))
         except (OSError, ValueError) as error:  # the latter of an empty file
             raise ModelFileError(f"{model.name} cannot be read", received=str(error)) from error
         placed = (self._place(each) for each in found)
-        self.stored = {weight.name: weight for weight in placed if weight is not None}
+        self.stored: dict[str, StoredWeight | Int8Weight] = {weight.name: weight for weight in placed if weight is not None}
+        for node in nodes:
+            parts = [self.stored.get(name) for name in (node.values, node.scales)]
+            if [part and part.dtype.name for part in parts] == ["int8", "float32"]:
+                self.stored[node.output] = Int8Weight(node, *parts)
+                del self.stored[node.values], self.stored[node.scales]
 
     def check(self, weights: Weights) -> None:
         """TensorError unless each of `weights` is a weight of the file, of the same dtype and shape."""
@@ -75,35 +121,66 @@ class ModelWeights:
                 raise TensorError(f"weight {name!r} of {self.model.name}", received=f"{value.dtype} {value.shape}",
                                   expected=f"{stored.dtype} {stored.shape}")
 
-    def inside(self, weights: Weights) -> dict[str, np.ndarray]:
-        """Those of `weights` whose place is in the model file itself."""
-        return {name: value for name, value in weights.items() if self.stored[name].file == self.model}
+    @property
+    def in_8_bits(self) -> list[str]:
+        """The names of those that are stored in 8 bits."""
+        return [name for name, weight in self.stored.items() if isinstance(weight, Int8Weight)]
 
     def beside(self, weights: Weights) -> dict[str, np.ndarray]:
-        """Those of `weights` whose place is in a file beside it."""
-        return {name: value for name, value in weights.items() if self.stored[name].file != self.model}
+        """Those of `weights` whose place is in a file beside the model that `graph` makes."""
+        return {name: value for name, value in weights.items() if not self._is_inside(name)}
 
     def graph(self, weights: Weights) -> bytes:
         """The bytes of the model file with those of `weights` that lie in it. TensorError as `check`."""
         self.check(weights)
-        data = bytearray(self.model.read_bytes())
-        for name, value in self.inside(weights).items():
-            stored = self.stored[name]
-            data[stored.offset:stored.offset + stored.nbytes] = _bytes(value)
-        return bytes(data)
+        return self._graph(weights, self._places(weights.keys()))
 
-    def write(self, weights: Weights, folder: Path) -> Path:
-        """A copy of the model and of what lies beside it in `folder`, with `weights` in their place. TensorError as `check`."""
-        copy = folder / self.model.name
-        copy.write_bytes(self.graph(weights))
+    def write(self, weights: Weights, folder: Path, *, widen: bool = False) -> Path:
+        """A copy of the model and of what lies beside it in `folder`, with `weights` in their place. TensorError as `check`.
+
+        widen : whether the other weights in 8 bits become float32 as well
+        """
+        self.check(weights)
+        copy, places = folder / self.model.name, self._places([*weights, *(self.in_8_bits if widen else ())])
+        copy.write_bytes(self._graph(weights, places))
         for file in {stored.file for stored in self.stored.values()} - {self.model}:
             shutil.copyfile(file, folder / file.name)
         for name, value in self.beside(weights).items():
             stored = self.stored[name]
-            with (folder / stored.file.name).open("r+b") as stream:
-                stream.seek(stored.offset)
-                stream.write(_bytes(value))
+            if isinstance(stored, StoredWeight):
+                _write_at(folder / stored.file.name, stored.offset, value)
+        for name, offset in places.items():
+            _write_at(folder / self._file_beside, offset, weights[name] if name in weights else self.stored[name].read())
         return copy
+
+    def _is_inside(self, name: str) -> bool:
+        stored = self.stored[name]
+        return isinstance(stored, StoredWeight) and stored.file == self.model
+
+    @property
+    def _file_beside(self) -> str:
+        return f"{self.model.name}.data"
+
+    def _places(self, names: Iterable[str]) -> dict[str, int]:
+        """Where in the file beside the model those of the weights that are in 8 bits begin as float32: behind what it holds."""
+        file = self.model.with_name(self._file_beside)
+        places, end = {}, file.stat().st_size if file.is_file() else 0
+        for name in dict.fromkeys(names):
+            if isinstance(self.stored[name], Int8Weight):
+                places[name] = -(-end // PAGE) * PAGE
+                end = places[name] + self.stored[name].nbytes
+        return places
+
+    def _graph(self, weights: Weights, places: Mapping[str, int]) -> bytes:
+        data = bytearray(self.model.read_bytes())
+        for name, value in weights.items():
+            if self._is_inside(name):
+                stored = self.stored[name]
+                data[stored.offset:stored.offset + stored.nbytes] = _bytes(value)
+        if not places:
+            return bytes(data)
+        return with_plain_weights(data, {name: self.stored[name].node for name in places},
+                                  {name: (self.stored[name].shape, offset) for name, offset in places.items()}, self._file_beside)
 
     def _place(self, found: Initializer) -> StoredWeight | None:
         if found.dtype is None:
@@ -137,6 +214,12 @@ def _offset(found: Initializer) -> int:
     if not (offset.isascii() and offset.isdigit()):
         raise ModelFileError(f"the place of weight {found.name!r} is no number", received=repr(offset))
     return int(offset)
+
+
+def _write_at(file: Path, offset: int, value: np.ndarray) -> None:
+    with file.open("r+b" if file.exists() else "w+b") as stream:
+        stream.seek(offset)
+        stream.write(_bytes(value))
 
 
 def _bytes(value: np.ndarray) -> memoryview:

@@ -20,7 +20,7 @@ import numpy as np
 
 from .. import errors
 from ..cuda.remedies import MAKE_ROOM
-from ..errors import BackendError
+from ..errors import BackendError, ModelFileError
 from ..machine.child import start_child
 from ..machine.hardware import Hardware
 from ..machine.products import Product
@@ -80,18 +80,29 @@ def build_to(order: BuildRequest, out: Path, on_progress: OnProgress, lock: int 
 
 @contextmanager
 def _model(order: BuildRequest, out: Path) -> Iterator[Path]:
-    """The model file, or a copy beside `out` with the weights that take the place of its own."""
-    if not order.weights:
+    """The model file, or a copy beside `out` with the weights that take the place of its own.
+
+    Weights in 8 bits are float32 there: TensorRT takes no blocks along the inputs of a convolution, and then the engine calculates
+    and can be refitted as that of any other pack.
+    """
+    if not order.weights and not _is_in_8_bits(order.model):
         yield order.model
         return
     with ExitStack() as stack:
         try:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix=f"{out.name}-", dir=out.parent))
-            copy = ModelWeights(order.model).write(order.weights, Path(folder))
+            copy = ModelWeights(order.model).write(order.weights or {}, Path(folder), widen=True)
         except OSError as error:
-            raise errors.OutputError(f"there is no room for a copy of {order.model.name} with other weights",
+            raise errors.OutputError(f"there is no room for a copy of {order.model.name} with the weights to build with",
                                      received=error.strerror or str(error), remedy=MAKE_ROOM) from error
         yield copy
+
+
+def _is_in_8_bits(model: Path) -> bool:
+    try:
+        return bool(ModelWeights(model).in_8_bits)
+    except ModelFileError:  # which the process that builds tells
+        return False
 
 
 def _build(order: BuildRequest, model: Path, out: Path, on_progress: OnProgress, lock: int | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from ..models.shap_e import GENERATED, ShapEDecoder
-from ..spec import FP16_STORED, FP32, ComponentSpec, Input, Precision, stored, uniform
+from ..spec import FP16_STORED, FP32, ComponentSpec, Input, Precision, halves, stored, uniform
 from .field_decoder import LENGTHS, Query
 
 WEIGHTS = tuple(f"weight_{k}" for k in range(GENERATED))
@@ -35,7 +35,7 @@ def shap_e_decoder(decoder: ShapEDecoder, *, bound: float = 1.0,
     widths = (config.position_width, *[config.hidden] * (GENERATED - 1))
     weights = tuple(Input(name, (1, config.hidden, width)) for name, width in zip(WEIGHTS, widths, strict=True))
     points = Input("points", (1, "points", 3), uniform(-bound, bound))
-    params = ComponentSpec("shap_e_params", Query(decoder, "project"), (latent,), WEIGHTS, precision=stored(precision))
+    params = ComponentSpec("shap_e_params", Query(decoder, "project"), (latent,), WEIGHTS, precision=halves(stored(precision)))
     field = ComponentSpec("shap_e_field", Field(decoder), (*weights, points), ("sdf", "color"),
                           {"points": LENGTHS}, FP32)
     return params, field

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from ..onnx.step_model import OUTPUTS, Clamp, StepModel
-from ..spec import FP16_STORED, ComponentSpec, Precision
+from ..spec import FP16_STORED, ComponentSpec, Precision, halves
 from .parts import step_inputs, step_network
 
 
@@ -17,6 +17,7 @@ def shap_e_prior(prior: nn.Module, states: tuple[int, int], clamp: Clamp | None 
     clamp : of the prediction; the published models take ("before", -1, 1) or ("after", -1, 1)
     """
     latent = (1, prior.config.num_embeddings, prior.config.embedding_dim)
+    precision = halves(precision)
     module = StepModel(step_network(prior, precision), "prefix", clamp)
     return ComponentSpec("prior_step", module, step_inputs(latent, states), OUTPUTS, precision=precision,
                          reference=StepModel(prior, "prefix", clamp))

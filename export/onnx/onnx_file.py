@@ -19,6 +19,7 @@ from ...engines.errors import ExportError
 from ..spec import ComponentSpec
 from .attention import split_attention
 from .group_norm import split_group_norms
+from .int8 import SCALE, store_int8
 from .operator_table import operators_parsed_once
 from .weight_names import name_transposed, transposed_weights
 
@@ -46,7 +47,9 @@ def write_onnx(spec: ComponentSpec, path: Path, *, largest_file: int = LARGEST_F
         if spec.precision.compute == "fp32":  # in FP16 the graph is for GPUs, where TensorRT takes both nodes whole
             split_attention(model)
             split_group_norms(model)
-        if spec.precision.weights == "fp16":
+        if spec.precision.weights == "int8":
+            store_int8(model, SMALLEST_HALF)
+        if spec.precision.weights in ("fp16", "int8"):
             store_half(model, spec.kind)
         size = sum(value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value is not None)
         beside: dict[str, Any] = {"external_data": f"{path.name}.data", "size_threshold_bytes": PAGE, "alignment": PAGE,
@@ -154,7 +157,7 @@ def store_half(model: ir.Model, kind: str) -> None:
     graph = model.graph
     for name, value in list(graph.initializers.items()):
         weight = value.const_value
-        if value.dtype != ir.DataType.FLOAT or weight is None or weight.size < SMALLEST_HALF:
+        if value.dtype != ir.DataType.FLOAT or weight is None or weight.size < SMALLEST_HALF or name.endswith(SCALE):
             continue
         _check_half(weight, f"weight {name} of {kind}")
         half = ir.LazyTensor(partial(_half, weight), ir.DataType.FLOAT16, ir.Shape(weight.shape.numpy()), name=f"{name}.half")

@@ -6,6 +6,7 @@ transposes it once and for all, and the result has no name that says where it ca
     NAME     a parameter as PyTorch has it, such as module.net.conv_in.weight
     NAME.T   the same, its two axes exchanged
     .half    behind either, where the numbers are kept as FP16 and a Cast makes FP32 of them (`onnx_file.store_half`)
+    .int8, .scale   the same, where they are kept in 8 bits and a DequantizeLinear makes FP32 of them (`int8.store_int8`)
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from ...engines.errors import ExportError
+from ...engines.onnxruntime.int8_weights import dequantized
 from ..components.field_decoder import field_decoder
 from ..components.reconstructor import reconstructor
 from ..components.refiner import refiner
@@ -49,7 +50,7 @@ PROBE = Scaling(shift=(0.123, 0.234, 0.345, 0.456), gain=0.5678)
 
 
 class Graph:
-    """The numbers of one ONNX file by the place at which a node uses them; casts of stored halves are looked through.
+    """The numbers of one ONNX file by the place at which a node uses them, those that are stored in 16 or 8 bits as FP32.
 
     Group norms are split as the exporter splits them, which those of older packs are not.
     """
@@ -63,6 +64,9 @@ class Graph:
         for node in graph.node:
             if node.op_type == "Cast" and node.input[0] in values:
                 values[node.output[0]] = values[node.input[0]].astype(np.float32)
+            elif node.op_type == "DequantizeLinear" and node.input[0] in values:
+                options = {attribute.name: attribute.i for attribute in node.attribute}
+                values[node.output[0]] = dequantized(*(values[name] for name in node.input), options["axis"], options["block_size"])
             else:
                 nodes.append(node)
         self.kinds = [(node.op_type, len(node.input)) for node in nodes]

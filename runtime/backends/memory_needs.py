@@ -1,7 +1,7 @@
 """How much memory a pack takes on the CPU, by `--memory`: an estimate from `pack.json` alone, made to err on the high side.
 
 A component takes twice its file (FP16 weights are calculated with as FP32; beside FP32 ones ONNX Runtime keeps a copy in the
-order that its kernels read fastest), a large file once more while it is open, and its activations while it runs. Those grow
+order that its kernels read fastest), one in 8 bits four times, a large file once more while it is open, and its activations while it runs. Those grow
 with the pixels of its largest picture and with the width of its layers, which grows as the root of its parameters.
 The full-size sharp-it pack in FP16: 16.8, 6.4 and 5.7 GB for normal, low and lowest; 13.2, 6.4 and 5.1 were measured.
 """
@@ -13,7 +13,7 @@ import math
 from ..pack.manifest import Component, Manifest
 from .models import LARGE
 
-HELD = 2
+HELD = {"fp32": 2, "fp16": 2, "int8": 4}
 # Bytes for each pixel and each root of the parameters. Measured: 1.1 for the full-size image decoder, 0.9 for the encoder,
 # 0.9 for the bundled pack's decoder.
 ACTIVATIONS = 1.2
@@ -29,12 +29,17 @@ def is_large(manifest: Manifest, component: Component) -> bool:
 def needs(manifest: Manifest) -> dict[str, int]:
     """Bytes at the highest, for each value of `--memory` in the order of `models.MEMORY`."""
     components = manifest.components.values()
-    small, large = (HELD * sum(manifest.size(each) for each in components if is_large(manifest, each) == which)
-                    for which in (False, True))
+    small, large = (sum(_held(manifest, each) for each in components if is_large(manifest, each) == which) for which in (False, True))
     drawing = max(map(activations, components), default=0)
-    one = max(((HELD + 1) * manifest.size(each) * is_large(manifest, each) + activations(each) for each in components), default=0)
+    one = max(((_held(manifest, each) + manifest.size(each)) * is_large(manifest, each) + activations(each) for each in components),
+              default=0)
     return {"normal": PROCESS + small + large + largest_file(manifest) + drawing, "low": PROCESS + small + one,
             "lowest": PROCESS + small + drawing}
+
+
+def _held(manifest: Manifest, component: Component) -> int:
+    """Bytes of its weights while it is open."""
+    return HELD[component.precision] * manifest.size(component)
 
 
 def activations(component: Component) -> int:

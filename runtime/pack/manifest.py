@@ -51,7 +51,7 @@ class FileEntry:
 class Component:
     """One model file.
 
-    precision, compute : "fp32" or "fp16", of the weights as stored and of the arithmetic
+    precision : of the weights as stored, "fp32", "fp16" or "int8"; compute : of the arithmetic, "fp32" or "fp16"
     error : absolute and relative, as measured against PyTorch at export
     """
 

@@ -60,7 +60,8 @@ FORMAT = 1
 # The sections that each recipe cannot do without.
 SECTIONS = {"sharp-it": ("text", "prior", "refiner", "coarse"), "instantmesh": ("picture", "multiview")}
 RESAMPLE = ("bicubic", "bilinear")
-PRECISIONS = ("fp32", "fp16")
+COMPUTED = ("fp32", "fp16")
+PRECISIONS = (*COMPUTED, "int8")
 HASH = re.compile(r"[0-9a-f]{64}\Z")
 
 
@@ -148,7 +149,7 @@ def _components(entry: Entry) -> dict[str, Component]:
 def _component(name: str, entry: Entry) -> Component:
     error = {key: value.number() for key, value in entry.get("error", {}).items()}
     spec = EngineSpec(_tensors(entry["inputs"]), _tensors(entry["outputs"]))
-    compute = entry.str("compute", PRECISIONS) if "compute" in entry else "fp32"
+    compute = entry.str("compute", COMPUTED) if "compute" in entry else "fp32"
     return Component(name, _name(entry, "kind"), entry.str("file"), entry.str("precision", PRECISIONS), compute, spec,
                      entry.float("tolerance", 0.0, 10.0), error, entry.int("parameters"))
 

@@ -63,3 +63,23 @@ def half_weights(path: Path, width: int, layers: int) -> Path:
          [numpy_helper.from_array(weight, f"w{i}.half") for i, weight in enumerate(weights)])
     onnx.save(onnx.load(path), path, save_as_external_data=True, location=f"{path.name}.data", size_threshold=0)
     return path
+
+
+def int8_weights(path: Path, beside: bool = False) -> Path:
+    """y = conv(x) as (8, 96) times a matrix, in 8 bits with a scale for each 32 and 64 inputs, the last blocks shorter. x (1, 40, 6, 6).
+
+    beside : whether the weights lie in `PATH.data`
+    """
+    rng, held = np.random.default_rng(0), []
+    for name, shape, scales in (("conv", (48, 40, 3, 3), (48, 2, 3, 3)), ("matrix", (96, 5), (2, 5))):
+        held += [numpy_helper.from_array(rng.integers(-127, 128, shape, np.int8), f"{name}.int8"),
+                 numpy_helper.from_array(rng.uniform(5e-3, 7e-3, scales).astype(np.float32), f"{name}.scale")]
+    held.append(numpy_helper.from_array(np.array([8, 96]), "shape"))
+    nodes = [helper.make_node("DequantizeLinear", ["conv.int8", "conv.scale"], ["conv"], axis=1, block_size=32),
+             helper.make_node("DequantizeLinear", ["matrix.int8", "matrix.scale"], ["matrix"], axis=0, block_size=64),
+             helper.make_node("Conv", ["x", "conv"], ["maps"]), helper.make_node("Reshape", ["maps", "shape"], ["rows"]),
+             helper.make_node("MatMul", ["rows", "matrix"], ["y"])]
+    save(path, nodes, [tensor("x", [1, 40, 6, 6])], [tensor("y", [8, 5])], held)
+    if beside:
+        onnx.save(onnx.load(path), path, save_as_external_data=True, location=f"{path.name}.data", size_threshold=64)
+    return path

@@ -17,6 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from meshwright.engines.cache.cache import EngineCache
 from meshwright.engines.cache.key import model_hashes
 from meshwright.engines.errors import BackendError, EngineError, ModelFileError, OutputError
+from meshwright.engines.onnxruntime.weights import ModelWeights
 from meshwright.engines.tensorrt import build as tensorrt_build
 from meshwright.engines.tensorrt import worker as tensorrt_worker
 from meshwright.engines.tensorrt.build import ELSEWHERE, build_to, workspace_limit
@@ -77,6 +78,19 @@ def test_other_weights_take_the_place_of_the_models_own(tmp_path):
     assert held in engine and held not in plain
     assert {path: path.read_bytes() for path in files} == files
     assert {path.name for path in tmp_path.iterdir()} == {"affine.onnx", *(path.name for path in files), "plain", "engine"}
+
+
+def test_weights_in_8_bits_are_float32_in_the_engine_and_can_be_replaced(tmp_path):
+    model = models.int8_weights(tmp_path / "int8.onnx", beside=True)
+    order, stored = replace(affine(tmp_path), model=model, axes={}), ModelWeights(model).stored
+    build_to(order, tmp_path / "plain", [].append)
+    build_to(replace(order, weights={"matrix": np.full((96, 5), 0.4375, np.float32)}), tmp_path / "engine", [].append)
+    plain, engine = ((tmp_path / name).read_bytes() for name in ("plain", "engine"))
+    number = np.float32(0.4375).tobytes()  # TensorRT has an order of its own, and fills rows up
+    assert engine.count(number) == 96 * 5 and plain.count(number) < 96
+    for name in ("plain", "engine"):
+        assert (tmp_path / name).stat().st_size > stored["conv"].nbytes
+    assert {path.name for path in tmp_path.iterdir()} == {"affine.onnx", "int8.onnx", "int8.onnx.data", "plain", "engine"}
 
 
 @pytest.mark.parametrize("make", [lambda path: attention(path, 8), byte_table], ids=["attention", "byte-table"])

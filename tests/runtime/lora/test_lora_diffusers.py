@@ -9,7 +9,8 @@ from peft.utils import get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 
 from meshwright.engines.errors import InputError
-from meshwright.export.spec import FP16, FP16_STORED, FP32
+from meshwright.export.onnx import onnx_file
+from meshwright.export.spec import FP16, FP16_STORED, FP32, INT8
 from meshwright.runtime.backends.models import Models
 from meshwright.runtime.pack.golden import Golden
 from meshwright.runtime.pack.pack import Pack
@@ -18,15 +19,19 @@ from tests.runtime.lora import lora_pack
 
 LAYERS = ["to_q", "to_k", "to_v", "to_out.0", "ff.net.0.proj", "ff.net.2", "proj_in", "proj_out", "conv1", "conv_in", "conv_shortcut",
           "time_emb_proj"]
-PRECISIONS = {"fp32": (FP32, 1e-5), "fp16": (FP16_STORED, 2e-3), "fp16-compute": (FP16, 2e-2)}
+PRECISIONS = {"fp32": (FP32, 1e-5), "fp16": (FP16_STORED, 2e-3), "fp16-compute": (FP16, 2e-2), "int8": (INT8, 1e-2)}
 
 
 @pytest.fixture(scope="module")
 def packs(tmp_path_factory):
-    """By precision; weights of the second lie beside the model."""
-    folder = tmp_path_factory.mktemp("packs")
-    return {name: lora_pack.write(folder / name, precision, 10_000 if name == "fp16" else 10**9)
-            for name, (precision, _) in PRECISIONS.items()}
+    """By precision; weights of the second lie beside the model, and those of the last are in 8 bits though they are few."""
+    folder, made = tmp_path_factory.mktemp("packs"), {}
+    for name, (precision, _) in PRECISIONS.items():
+        with pytest.MonkeyPatch.context() as patch:
+            if name == "int8":
+                patch.setattr(onnx_file, "SMALLEST_HALF", 100)
+            made[name] = lora_pack.write(folder / name, precision, 10_000 if name == "fp16" else 10**9)
+    return made
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
+from meshwright.engines import open_engine
 from meshwright.engines.errors import InputError
 from meshwright.runtime.lora import read_lora
 from meshwright.runtime.lora.merge import NetworkWeights
@@ -30,6 +31,24 @@ def test_weights_are_found_in_every_form(tmp_path):
     assert {name: [form.stored.name.removeprefix("module.net.") for form in forms] for name, forms in net.layers.items()} == {
         "conv_in": ["conv_in.weight"], "mid.proj": ["mid.proj.weight.T"], "mid.to_q": ["mid.to_q.weight", "mid.to_q.weight.T"],
         "shortcut": ["shortcut.weight"]}
+
+
+def test_weights_in_8_bits_become_float32_with_the_loras_whole_change(tmp_path):
+    rng, name = np.random.default_rng(0), "module.net.a.weight.T"
+    held = [numpy_helper.from_array(rng.integers(-127, 128, (70, 5), np.int8), f"{name}.int8"),
+            numpy_helper.from_array(np.full((2, 5), 0.5, np.float32), f"{name}.scale")]
+    nodes = [helper.make_node("DequantizeLinear", [f"{name}.int8", f"{name}.scale"], [name], axis=0, block_size=64),
+             helper.make_node("MatMul", ["x", name], ["y"])]
+    path = models.save(tmp_path / "net.onnx", nodes, [models.tensor("x", [1, 70])], [models.tensor("y", [1, 5])], held)
+    merged = NetworkWeights(path).merged([(read_lora(layers(tmp_path / "a.safetensors", {"a": (5, 70)})), 1e-3)])
+    down, up = matrices((5, 70))
+    assert list(merged) == [name] and merged[name].dtype == np.float32
+    change = merged[name] - 0.5 * numpy_helper.to_array(held[0])
+    assert 0 < np.abs(change).max() < 0.25  # less than half a step of 8 bits
+    np.testing.assert_allclose(change.T, 1e-3 * up @ down, atol=1e-5)
+    x = np.ones((1, 70), np.float32)
+    with open_engine(path, weights=merged) as engine:
+        np.testing.assert_allclose(engine.run({"x": x})["y"], x @ merged[name], rtol=1e-5, atol=1e-4)
 
 
 def test_every_form_of_a_weight_gets_the_same(tmp_path):
