@@ -13,7 +13,7 @@ from meshwright.engines.files import side_file
 from meshwright.engines.tensorrt import loader as engine_loader
 from meshwright.runtime import Cancelled, InputError, Notice, Pipeline, StageDone, Step
 from meshwright.runtime.backends import selector as backends
-from meshwright.runtime.backends.candidates import Candidates
+from meshwright.runtime.backends.selector import BackendSelector
 from meshwright.runtime.cli.build_command import build_missing
 from meshwright.runtime.pack.pack import Pack
 from tests.engines.platforms import TENSORRT_RTX
@@ -176,13 +176,13 @@ def test_an_engine_that_is_off_is_not_used_and_stays_marked(gpu, tiny, capsys):
 def test_an_engine_that_nobody_has_checked_is_checked_when_it_is_first_used(gpu, tiny, tmp_path):
     gpu.spoil["shap_e_params"] = wrong(tiny, gpu)
     build_missing(Pack.open(tiny), "auto", quiet=True)
-    for golden_result in (tmp_path / "cache/engines").glob("*.verdict"):
+    for golden_result in (tmp_path / "cache/engines").glob("*.record"):
         golden_result.unlink()
     with Pipeline.open(tiny, threads=1) as pipe:
         made = pipe.generate("a red chair", seed=3, **FAST)
         assert used(pipe)["shap_e_params"] == f"onnxruntime ({CPU})" and used(pipe)["refiner_step"] == "tensorrt-rtx"
         assert sum("its results differ from the golden outputs" in note for note in made.notices) == 1
-        assert len(list((tmp_path / "cache/engines").glob("*.verdict"))) == len(used(pipe))
+        assert len(list((tmp_path / "cache/engines").glob("*.record"))) == len(used(pipe))
 
 
 @TENSORRT_RTX
@@ -310,7 +310,7 @@ def test_a_loop_that_cannot_be_captured_is_told_of(built, tiny, pipe, capfd):
 @TENSORRT_RTX
 def test_a_cache_that_can_only_be_read_serves_and_is_asked_again(built, tiny, monkeypatch, tmp_path):
     """Its engines are checked by each process anew, and a golden result that cannot be kept is no error."""
-    for golden_result in (tmp_path / "cache/engines").glob("*.verdict"):
+    for golden_result in (tmp_path / "cache/engines").glob("*.record"):
         golden_result.unlink()
 
     def refuse(*arguments):
@@ -320,7 +320,7 @@ def test_a_cache_that_can_only_be_read_serves_and_is_asked_again(built, tiny, mo
     with Pipeline.open(tiny, threads=1) as pipe:
         pipe.generate("a red chair", seed=3, **FAST)
         assert set(used(pipe).values()) == {"tensorrt-rtx"}
-    assert list((tmp_path / "cache/engines").glob("*.verdict")) == []
+    assert list((tmp_path / "cache/engines").glob("*.record")) == []
 
 
 @TENSORRT_RTX
@@ -347,7 +347,7 @@ def test_a_gpu_that_vanishes_in_a_check_leaves_the_other_engines(main, gpu, tiny
     ended = main("build", "tiny", "--backend", "tensorrt-rtx")
     assert ended.returncode == 1 and gpu.built == list(tiny_pack.GRAPHS)
     assert "10 of 11 engines built" in ended.stdout and ended.stderr.count("meshwright: the GPU stopped answering") == 1
-    assert not list((tmp_path / "cache/engines").glob("*.verdict"))
+    assert not list((tmp_path / "cache/engines").glob("*.record"))
 
 
 @TENSORRT_RTX
@@ -373,7 +373,7 @@ def test_a_cache_that_cannot_be_written_keeps_no_mesh_from_being_made(main, gpu,
 
 def test_a_pack_in_a_folder_whose_name_has_a_space(tiny, tmp_path):
     folder = shutil.copytree(tiny, tmp_path / "my packs")
-    assert Candidates(Pack.open(folder), None).how_to_build("tensorrt") == f'meshwright build "{folder}" --backend tensorrt'
+    assert BackendSelector(Pack.open(folder)).how_to_build("tensorrt") == f'meshwright build "{folder}" --backend tensorrt'
 
 
 def test_build_where_nothing_can_be_built(main, tmp_path):

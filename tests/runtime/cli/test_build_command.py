@@ -147,8 +147,8 @@ sys.meta_path.insert(0, Forbid())
 import importlib.util
 whole = importlib.util.find_spec
 importlib.util.find_spec = lambda name, *rest: None if name.startswith("tensorrt") else whole(name, *rest)
-from meshwright.runtime import cli
-sys.exit(cli.main(sys.argv[1:]))
+from meshwright.runtime.cli.main import main
+sys.exit(main(sys.argv[1:]))
 """
 
 
