@@ -14,6 +14,7 @@ from ..cuda.remedies import explain
 from ..errors import BackendError, BackendUnavailable, ModelFileError
 from ..machine.products import Product
 from ..spec import EngineSpec, TensorSpec
+from .logger import SILENT
 
 REMEDY = "it is built again by: meshwright build"
 # TensorRT's names for the dtypes that a model's tensors have here.
@@ -36,7 +37,8 @@ def load(trt: ModuleType, runtime: Any, said: Any, plan: Path, product: Product)
     engine = None if invalid else runtime.deserialize_cuda_engine(content)
     if engine is not None:
         return engine
-    reason = ": ".join(filter(None, [invalid, said.taken()]))
+    words = said.taken()
+    reason = words if invalid is None else invalid if words == SILENT else f"{invalid}: {words}"
     known = explain(reason)
     if known is not None:
         raise BackendError(f"{plan.name} does not load: {known[0]}", received=reason, remedy=known[1])
