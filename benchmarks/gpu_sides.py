@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from meshwright.engines import DeviceMemory, Engine, open_engine
-from meshwright.engines.cache.graph_choice import GraphChoice
+from meshwright.engines.cache.record import GraphChoice
 from meshwright.engines.errors import BackendUnavailable
 from meshwright.engines.machine.products import PRODUCTS, Product, choose
 from meshwright.engines.onnxruntime.package import import_onnxruntime

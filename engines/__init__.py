@@ -15,6 +15,7 @@ from .null import NullEngine
 from .spec import EngineSpec, TensorSpec
 
 if TYPE_CHECKING:
+    from .cache.record import EngineRecord
     from .onnxruntime.engine import Provider
 
 __all__ = ["DeviceArray", "DeviceMemory", "Engine", "EngineSpec", "MeshwrightError", "NullEngine", "TensorSpec", "open_engine"]
@@ -23,8 +24,8 @@ BACKENDS = ("onnxruntime", "tensorrt", "tensorrt-rtx", "null")
 
 def open_engine(path: str | Path, *, backend: str = "onnxruntime",
                 providers: Sequence[Provider] = ("CPUExecutionProvider",), threads: int | None = None,
-                map_weights: bool = False, keep_scratch: bool = False, plan: Path | None = None, memory: DeviceMemory | None = None,
-                weights: Mapping[str, np.ndarray] | None = None) -> Engine:
+                map_weights: bool = False, keep_scratch: bool = False, plan: Path | None = None, record: EngineRecord | None = None,
+                memory: DeviceMemory | None = None, weights: Mapping[str, np.ndarray] | None = None) -> Engine:
     """Load a model file.
 
     backend   : "onnxruntime"; "tensorrt" or "tensorrt-rtx", which run the engine `plan` that was built from the file; or
@@ -36,7 +37,8 @@ def open_engine(path: str | Path, *, backend: str = "onnxruntime",
         memory, but runs slower; results differ from the usual by rounding. ONNX Runtime only.
     keep_scratch : hold the memory for intermediate results between runs instead of giving it back, which saves up to a third of
         the time of a network with large ones. ONNX Runtime on the CPU only.
-    plan      : of TensorRT, a file of the engine cache (`engine_cache.Entry.path`)
+    plan      : of TensorRT, a file of the engine cache (`cache.Entry.path`)
+    record    : where what is measured on that engine is kept; beside the plan by default
     memory    : of the GPU, shared by the engines of a pipeline; TensorRT needs it. With it ONNX Runtime's CUDA provider
         keeps its tensors there too, on the same stream.
     weights   : initializers by name that take the place of the file's own, of the same dtype and shape. ONNX Runtime only.
@@ -62,4 +64,4 @@ def open_engine(path: str | Path, *, backend: str = "onnxruntime",
     from .machine.products import choose
     from .tensorrt.engine import TensorRTEngine
 
-    return TensorRTEngine(plan, path, choose(backend), memory)
+    return TensorRTEngine(plan, path, choose(backend), memory, record)

@@ -9,7 +9,7 @@ from typing import Literal, Self, overload
 
 import numpy as np
 
-from .cache.graph_choice import GraphChoice
+from .cache.record import GraphChoice
 from .checks import AxisLengths, check_kept, check_names, steps_of
 from .cuda.memory import DeviceArray, DeviceMemory
 from .errors import EngineError, TensorError

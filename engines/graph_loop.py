@@ -8,7 +8,7 @@ from statistics import median
 
 import numpy as np
 
-from .cache.graph_choice import GraphChoice
+from .cache.record import GraphChoice
 from .cuda.device import Cuda, Graph
 from .engine import Array, OnStep, Tensors, ignore, on_host
 from .errors import BackendError, DeviceLost

@@ -6,7 +6,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Generic, Protocol, TypeVar
 
-from .cache.graph_choice import describe
 from .engine import Tensors
 from .loop_buffers import len_of
 
@@ -49,8 +48,9 @@ class KeptLoops(Generic[Loop]):
 
 def key_of(carry: Tensors, per_step: Tensors, constants: Tensors) -> str:
     """What a scan's loop is known by: steps and shapes, and, for two of the same shapes, which tensors it carries."""
-    shapes = shapes_of(carry, per_step, constants)
-    return f"{describe(shapes, len_of(per_step))}; carries {' '.join(sorted(carry))}; each step {' '.join(sorted(per_step))}"
+    shapes = sorted(shapes_of(carry, per_step, constants).items())
+    listed = "; ".join(f"{name} {'x'.join(map(str, shape)) or 'scalar'}" for name, shape in shapes)
+    return f"{len_of(per_step)} steps; {listed}; carries {' '.join(sorted(carry))}; each step {' '.join(sorted(per_step))}"
 
 
 def shapes_of(carry: Tensors, per_step: Tensors, constants: Tensors) -> dict[str, tuple[int, ...]]:

@@ -60,8 +60,8 @@ class Pipeline:
         """Find a pack, check its hashes, and make it ready.
 
         name_or_path : a bundled pack, one in $MESHWRIGHT_PACKS, or a folder
-        backend : "auto" for the best that works here, see `Backends`; "onnxruntime", "tensorrt", "tensorrt-rtx"; or "null" for
-            tests without models
+        backend : "auto" for the best that works here, with a notice of what does not; "onnxruntime", "tensorrt", "tensorrt-rtx", which
+            run every component or raise, see `BackendSelector`; or "null" for tests without models
         threads : of the networks; None lets the backend choose
         providers : ONNX Runtime's, in order of preference, which then runs everything; None for the best that start
         memory : "normal" keeps the model files open between runs; "low" holds only the large one that is needed next;
@@ -69,12 +69,13 @@ class Pipeline:
         measure_memory : tell each stage's peak of memory, which on Linux resets a mark of the whole process, see `Models`
         trust : run the models of a pack from elsewhere, this time. A model is a program: one made for it can crash the process, never
             end, or fill the memory. Bundled packs, those that this user exported, and those named by `meshwright packs trust` need
-            no such word.
+            no such word. It holds for built engines in the pack's folder too.
         Errors: PackNotFound, PackFormat, PackCorrupt, PackUntrusted, InputError.
         """
         pack = Pack.open(name_or_path)
-        if not trust:
-            pack.require_trust()
+        if trust:
+            pack = replace(pack, vouched=True)
+        pack.require_trust()
         return cls(Models(pack, backend=backend, providers=providers, threads=threads, memory=memory, measure_memory=measure_memory))
 
     @property

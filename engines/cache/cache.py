@@ -23,12 +23,16 @@ from ..files.lock import locked
 from ..files.rename import replace
 from ..files.user_folder import VARIABLE, default_folder
 from .key import Key, key_from
+from .record import ENDING as RECORD
+from .record import EngineRecord, read_record
 
-MAGIC, ENDING, PART = b"meshwright engine 1\n", ".engine", ".part"
+MAGIC, ENDING, PART = b"meshwright engine 2\n", ".engine", ".part"
 # What a build has under way, and only while it holds the lock.
 BUILDING = ".build-"
 LENGTH, LONGEST_HEADER = 8, 1 << 20
 LOCK = "lock"
+# What is measured on engines that lie elsewhere, in the folders of packs, which may be closed to writing.
+ELSEWHERE = "of_packs"
 
 
 @dataclass(frozen=True)
@@ -61,31 +65,37 @@ class EngineCache:
 
     def path(self, name: str, key: Key) -> Path:
         """Where the engine of that key lies, if there is one."""
-        plain = "".join(c if c.isalnum() or c in "-_" else "-" for c in name)
-        return self.folder / f"{plain[:80]}-{key.digest[:16]}{ENDING}"
+        return self.folder / file_name(name, key)
 
-    def find(self, name: str, key: Key, *, check: bool = True) -> Entry | None:
-        """The engine of that key, its hash checked; None if there is none. DamagedEngine says what is wrong with it.
+    def record(self, entry: Entry, card: str) -> EngineRecord:
+        """What is measured on an engine of this folder, or of a pack's. card : that it is run on"""
+        if entry.path.parent == self.folder:
+            return EngineRecord(entry.path, entry.sha256, card)
+        elsewhere = self.folder / ELSEWHERE
+        with suppress(OSError):  # what cannot be written down is measured again
+            elsewhere.mkdir(parents=True, exist_ok=True)
+        return EngineRecord(elsewhere / entry.sha256, entry.sha256, card, entry.path)
 
-        check : False leaves the hash out, which takes long for a large engine
-        """
-        path = self.path(name, key)
-        if path not in self._files():
-            return None
-        entry = read_header(path)
-        if entry.key != key:
-            raise DamagedEngine(f"{path.name} is an engine for something else", received=", ".join(entry.key.differences(key)))
-        if check:
-            check_engine(entry)
-        return entry
+    def orphans(self) -> list[Path]:
+        """What was measured on engines of packs that are gone."""
+        try:
+            kept = sorted((self.folder / ELSEWHERE).iterdir())
+        except OSError:
+            return []
+        sources = {path.stem: read_record(path).get("source") for path in kept if path.suffix == RECORD}
+        return [path for path in kept if not os.path.isfile(sources.get(path.stem) or "")]
+
+    def check(self, entry: Entry) -> None:
+        """Raise DamagedEngine unless an engine's bytes are those that were stored."""
+        check_engine(entry)
 
     def entries(self) -> Iterator[Entry | DamagedEngine]:
         """All engines by name, without reading more than their headers; for a damaged one, what is wrong with it."""
         yield from (entry for _, entry in self.files())
 
-    def files(self) -> Iterator[tuple[Path, Entry | DamagedEngine]]:
-        """The same with the files' paths."""
-        for path in self._files():
+    def files(self, name: str = "") -> Iterator[tuple[Path, Entry | DamagedEngine]]:
+        """The same with the files' paths. name : only those that are called as engines of that name are"""
+        for path in self._files(file_start(name)):
             try:
                 yield path, read_header(path)
             except DamagedEngine as error:
@@ -161,8 +171,8 @@ class EngineCache:
         for file in self.folder.glob(f"{glob.escape(path.name)}.*"):
             file.unlink(missing_ok=True)
 
-    def _files(self) -> list[Path]:
-        return self._found(lambda name: name.endswith(ENDING))
+    def _files(self, start: str) -> list[Path]:
+        return self._found(lambda name: name.endswith(ENDING) and name.startswith(start))
 
     def _found(self, wanted: Callable[[str], bool]) -> list[Path]:
         try:
@@ -180,6 +190,16 @@ class EngineCache:
         except OSError as error:
             raise OutputError(f"the engine cache {self.folder} cannot be written", received=error.strerror or str(error),
                               remedy=f"set {VARIABLE} to a folder that can be written and has room") from error
+
+
+def file_name(name: str, key: Key) -> str:
+    """Of an engine, in the cache and in packs."""
+    return f"{file_start(name)}-{key.digest[:16]}{ENDING}"
+
+
+def file_start(name: str) -> str:
+    """How the names of all files begin that hold an engine of that name."""
+    return "".join(c if c.isalnum() or c in "-_" else "-" for c in name)[:80]
 
 
 def describe() -> dict[str, Any]:
@@ -229,9 +249,17 @@ def _entry(path: Path, header: Mapping[str, Any], offset: int) -> Entry:
     return entry
 
 
-def _assemble(part: Path, header: Mapping[str, Any], engine: Path) -> None:
+def copy_engine(entry: Entry, target: Path) -> None:
+    """Write an engine of the cache into the new file `target`, for another machine: it does not tell where the model lay here."""
+    header = {"key": asdict(entry.key), "name": entry.name, "model": Path(entry.model).name, "bytes": entry.bytes,
+              "sha256": entry.sha256, "seconds": entry.seconds}
+    _assemble(target, header, entry.path, entry.offset)
+
+
+def _assemble(part: Path, header: Mapping[str, Any], engine: Path, offset: int = 0) -> None:
     text = json.dumps(header).encode()
     with part.open("wb") as file, engine.open("rb") as source:
+        source.seek(offset)
         file.write(MAGIC + len(text).to_bytes(LENGTH, "little") + text)
         shutil.copyfileobj(source, file, 1 << 20)
         file.flush()

@@ -1,11 +1,15 @@
-"""Everything that an engine depends on: two keys that are equal stand for engines that can take each other's place."""
+"""Everything that an engine depends on: two keys that are equal stand for engines that can take each other's place.
+
+A product whose engines are portable (TensorRT-RTX) leaves card and system out, and says itself whether an engine is valid on a card.
+A driver is no part of any key: a newer one runs the engines of an older one.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +17,27 @@ from ..errors import ModelFileError
 
 # Of what we ourselves do between the model file and the engine; raise it when `tensorrt_network` adapts networks otherwise.
 BUILDER = 1
-NONE = "none"
+NONE, ANY = "none", "any"
 # What each part is called where a person reads why an engine is not used.
-WORDS = {"product": "backend", "version": "its version", "device": "GPU", "capability": "compute capability", "driver": "driver",
+WORDS = {"product": "backend", "version": "its version", "device": "GPU", "capability": "compute capability",
          "system": "operating system", "axes": "ranges of open axes", "flags": "build flags", "builder": "meshwright's builder",
          "files": "model"}
 
 
 @dataclass(frozen=True)
 class Key:
-    """files : SHA-256 of the model file and of its weights beside it, by name. device, capability, driver : of the GPU,
-    "none" without one. axes : ranges of the open axes, by name, as "low:best:high"."""
+    """files : SHA-256 of the model file and of its weights beside it, by name. axes : ranges of the open axes, by name, as
+    "low:best:high".
+
+    device : name of the GPU, "none" without one, "any" for a portable engine. capability : compute capability of the GPU, or those that
+        a portable engine was built for. system : "any" for a portable engine
+    """
 
     files: Mapping[str, str]
     product: str
     version: str
     device: str
     capability: str
-    driver: str
     system: str
     axes: Mapping[str, str]
     flags: tuple[str, ...]
@@ -41,8 +48,13 @@ class Key:
         """Hexadecimal SHA-256 of it all."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
+    def may_take(self, other: Key) -> bool:
+        """Whether an engine of the key `other` may serve: one of the same key, or a portable one that was built for other compute
+        capabilities, if the product calls it valid."""
+        return self == other or self.device == other.device == ANY and replace(other, capability=self.capability) == self
+
     def differences(self, other: Key) -> list[str]:
-        """In words, what `self` has otherwise than `other`: "driver 580.65, the engine's is 575.51"."""
+        """In words, what `self` has otherwise than `other`: "GPU L4, the engine's is RTX 4090"."""
         changed = [name for name in WORDS if getattr(self, name) != getattr(other, name)]
         return [_difference(name, getattr(self, name), getattr(other, name)) for name in changed]
 

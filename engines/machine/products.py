@@ -18,6 +18,8 @@ class Product:
     """name : as the user says it. module : of Python. distributions : that bring the module, any one. gives : what it is for.
 
     capabilities : compute capabilities that it lists; none listed means all
+    is_portable : its engines run on other cards than the one, if any, that they were built on, on any system and driver; whether one
+        is valid, the product itself says
     """
 
     name: str
@@ -26,6 +28,7 @@ class Product:
     install: str
     gives: str = ""
     capabilities: tuple[str, ...] = ()
+    is_portable: bool = False
 
     @property
     def is_installed(self) -> bool:
@@ -73,7 +76,7 @@ PRODUCTS = (
     Product("tensorrt", "tensorrt", ("tensorrt", "tensorrt-cu13", "tensorrt-cu12"), "pip install tensorrt-cu13 cuda-core cuda-bindings",
             "FP16 engines for data-centre and workstation cards"),
     Product("tensorrt-rtx", "tensorrt_rtx", ("tensorrt-rtx", "tensorrt-rtx-cu13"), "pip install 'meshwright[tensorrt]'",
-            "FP16 engines for RTX cards", capabilities=("7.5", "8.0", "8.6", "8.9", "12.0", "12.1")),
+            "FP16 engines for RTX cards", capabilities=("7.5", "8.0", "8.6", "8.9", "12.0", "12.1"), is_portable=True),
 )
 NAMES = tuple(product.name for product in PRODUCTS)
 

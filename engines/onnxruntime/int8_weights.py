@@ -43,7 +43,9 @@ def dequantizations(data: Buffer) -> Iterator[Dequantization]:
 
 
 def _dequantization(view: memoryview, start: int, end: int) -> Dequantization | None:
-    operator, inputs, outputs, attributes = "", [], [], {"axis": 1, "block_size": 0}
+    operator, attributes = "", {"axis": 1, "block_size": 0}
+    inputs: list[str] = []
+    outputs: list[str] = []
     for number, *span in fields(view, start, end):
         if number == NODE_INPUT:
             inputs.append(text(view, *span))
@@ -55,7 +57,7 @@ def _dequantization(view: memoryview, start: int, end: int) -> Dequantization | 
             attributes |= _whole_number(view, *span)
     if operator != OPERATOR or len(inputs) != 2 or len(outputs) != 1:
         return None
-    return Dequantization(outputs[0], *inputs, attributes["axis"], attributes["block_size"])
+    return Dequantization(outputs[0], inputs[0], inputs[1], attributes["axis"], attributes["block_size"])
 
 
 def _whole_number(view: memoryview, start: int, end: int) -> dict[str, int]:
@@ -95,7 +97,7 @@ def with_plain_weights(data: bytes | bytearray, nodes: Mapping[str, Dequantizati
     gone = {name for node in nodes.values() for name in (node.values, node.scales)}
     added = [bytes_field(GRAPH_INITIALIZER, _beside(name, *place, file)) for name, place in places.items()]
     with memoryview(data) as view:
-        parts = []
+        parts: list[bytes | memoryview] = []
         for number, field, start, end in _whole_fields(view, 0, len(view)):
             if number == MODEL_GRAPH:
                 kept = [view[first:last] for inner, first, low, last in _whole_fields(view, start, end)

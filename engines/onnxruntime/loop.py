@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..cache.graph_choice import GraphChoice
+from ..cache.record import GraphChoice
 from ..cuda.memory import DeviceArray, DeviceMemory
 from ..engine import NEXT, Array, OnStep, Tensors, ignore
 from ..errors import BackendError, DeviceLost

@@ -106,9 +106,10 @@ class ModelWeights:
         placed = (self._place(each) for each in found)
         self.stored: dict[str, StoredWeight | Int8Weight] = {weight.name: weight for weight in placed if weight is not None}
         for node in nodes:
-            parts = [self.stored.get(name) for name in (node.values, node.scales)]
-            if [part and part.dtype.name for part in parts] == ["int8", "float32"]:
-                self.stored[node.output] = Int8Weight(node, *parts)
+            values, scales = self.stored.get(node.values), self.stored.get(node.scales)
+            if isinstance(values, StoredWeight) and isinstance(scales, StoredWeight) and values.dtype == np.int8 \
+                    and scales.dtype == np.float32:
+                self.stored[node.output] = Int8Weight(node, values, scales)
                 del self.stored[node.values], self.stored[node.scales]
 
     def check(self, weights: Weights) -> None:
@@ -174,13 +175,13 @@ class ModelWeights:
     def _graph(self, weights: Weights, places: Mapping[str, int]) -> bytes:
         data = bytearray(self.model.read_bytes())
         for name, value in weights.items():
-            if self._is_inside(name):
-                stored = self.stored[name]
+            stored = self.stored[name]
+            if isinstance(stored, StoredWeight) and self._is_inside(name):
                 data[stored.offset:stored.offset + stored.nbytes] = _bytes(value)
         if not places:
             return bytes(data)
-        return with_plain_weights(data, {name: self.stored[name].node for name in places},
-                                  {name: (self.stored[name].shape, offset) for name, offset in places.items()}, self._file_beside)
+        nodes = {name: stored.node for name in places if isinstance(stored := self.stored[name], Int8Weight)}
+        return with_plain_weights(data, nodes, {name: (self.stored[name].shape, offset) for name, offset in places.items()}, self._file_beside)
 
     def _place(self, found: Initializer) -> StoredWeight | None:
         if found.dtype is None:

@@ -32,6 +32,8 @@ from .network import Range
 RESERVE = 512 << 20
 # For a build on a machine without a GPU, whose engine will run elsewhere.
 ELSEWHERE = 8 << 30
+# The compute capability from which on TensorRT-RTX builds engines without being asked: Turing would make them slower.
+OLDEST_BY_DEFAULT = 8.0
 # Seconds between two calls of `on_progress`, whether or not the process that builds has said anything.
 INTERVAL = 0.5
 
@@ -43,6 +45,8 @@ class BuildRequest:
     axes : a range for each open axis of the model; workspace : most bytes of scratch memory, None for TensorRT's own choice
     weights : in place of the model's own, by name; None for those
     refittable : whether the engine can be given other weights later
+    capabilities : compute capabilities that a portable engine is to run on, such as ("7.5",); none for what TensorRT-RTX builds for by
+        itself, Ampere (8.0) and later
     """
 
     product: Product
@@ -51,11 +55,18 @@ class BuildRequest:
     workspace: int | None = None
     weights: Mapping[str, np.ndarray] | None = field(default=None, compare=False, repr=False)
     refittable: bool = False
+    capabilities: tuple[str, ...] = ()
 
     @property
     def flags(self) -> tuple[str, ...]:
         """Names of TensorRT's builder flags."""
         return (*FLAGS, REFIT) if self.refittable else FLAGS
+
+
+def capabilities_for(product: Product, hardware: Hardware) -> tuple[str, ...]:
+    """What a portable engine has to be built for so that it runs on this machine's GPU; see `BuildRequest.capabilities`."""
+    found = hardware.gpus[0].compute_capability if product.is_portable and hardware.gpus else None
+    return (found,) if found in product.capabilities and float(found) < OLDEST_BY_DEFAULT else ()
 
 
 def workspace_limit(hardware: Hardware) -> int | None:
@@ -107,7 +118,8 @@ def _is_in_8_bits(model: Path) -> bool:
 
 def _build(order: BuildRequest, model: Path, out: Path, on_progress: OnProgress, lock: int | None) -> None:
     request = {"parent": os.getpid(), "product": order.product.name, "model": str(model), "out": str(out), "workspace": order.workspace,
-               "flags": order.flags, "axes": {name: [each.low, each.best, each.high] for name, each in order.axes.items()}}
+               "flags": order.flags, "capabilities": order.capabilities,
+               "axes": {name: [each.low, each.best, each.high] for name, each in order.axes.items()}}
     with ExitStack() as stack:
         try:
             said = stack.enter_context(tempfile.TemporaryFile())

@@ -26,13 +26,14 @@ OnProgress = Callable[[float], None]
 
 
 def build(product: Product, model: Path, axes: Mapping[str, Range], workspace: int | None, on_progress: OnProgress,
-          flags: Sequence[str] = FLAGS) -> memoryview:
+          flags: Sequence[str] = FLAGS, capabilities: Sequence[str] = ()) -> memoryview:
     """The serialised engine of an ONNX file.
 
     axes : a range for each open axis
     workspace : most bytes of scratch memory that a layer may have; None leaves it to TensorRT
     on_progress : called with the share that is done, in [0, 1]; what it raises ends the build
     flags : names of TensorRT's builder flags; those that a version does not know are left out
+    capabilities : as `BuildRequest`
     Raises BackendUnavailable, ModelFileError, EngineError (an axis without range) or BackendError.
     """
     if not model.is_file():
@@ -46,6 +47,7 @@ def build(product: Product, model: Path, axes: Mapping[str, Range], workspace: i
     network = Network(trt, builder, model, said)
     config, monitor = builder.create_builder_config(), _monitor(trt, on_progress)
     _set_flags(trt, config, flags)
+    _set_capabilities(trt, config, capabilities)
     if workspace is not None:
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace)
     network.add_profile(builder, config, axes)
@@ -72,6 +74,17 @@ def _set_flags(trt: ModuleType, config: Any, flags: Sequence[str]) -> None:
     for name in flags:
         if hasattr(trt.BuilderFlag, name):
             config.set_flag(getattr(trt.BuilderFlag, name))
+
+
+def _set_capabilities(trt: ModuleType, config: Any, capabilities: Sequence[str]) -> None:
+    """BackendError for one that this version does not build for."""
+    if not capabilities:
+        return
+    config.num_compute_capabilities = len(capabilities)
+    for i, capability in enumerate(capabilities):
+        target = getattr(trt.ComputeCapability, f"SM{capability.replace('.', '')}", None)
+        if target is None or not config.set_compute_capability(target, i):
+            raise BackendError("this version builds no engines for a compute capability", received=capability)
 
 
 def _monitor(trt: ModuleType, on_progress: OnProgress) -> Any:

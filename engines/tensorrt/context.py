@@ -21,9 +21,10 @@ FEW_SHAPES = 4
 class Contexts:
     """Makes the contexts of one engine. None of them allocates memory of its own: `memory` lends it to a launch."""
 
-    def __init__(self, trt: ModuleType, engine: Any, said: Any, spec: EngineSpec, memory: DeviceMemory, plan: Path,
+    def __init__(self, trt: ModuleType, engine: Any, said: Any, spec: EngineSpec, memory: DeviceMemory, kernels: Path,
                  ranges: Mapping[str, tuple[int, int]]) -> None:
-        """engine, said : TensorRT's engine and its logger. ranges : lengths of the open axes that it was built for."""
+        """engine, said : TensorRT's engine and its logger. kernels : file for what is compiled for the card. ranges : lengths of the open
+        axes that the engine was built for."""
         self.engine, self.said, self.spec, self.memory = engine, said, spec, memory
         self._strategy = trt.ExecutionContextAllocationStrategy.USER_MANAGED
         self._jit: JitCache | None = None
@@ -34,7 +35,7 @@ class Contexts:
             self._config.set_execution_context_allocation_strategy(self._strategy)
             self._config.dynamic_shapes_kernel_specialization_strategy = kinds.EAGER if shapes <= FEW_SHAPES else kinds.LAZY
             self._config.cuda_graph_strategy = trt.CudaGraphStrategy.DISABLED  # loops are captured whole
-            self._jit = JitCache(self._config, plan)
+            self._jit = JitCache(self._config, kernels)
 
     def make(self) -> Context:
         """A context of its own for each captured graph: TensorRT's graphs are valid while their context is left alone."""

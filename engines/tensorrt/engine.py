@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..cache.graph_choice import GraphChoice, GraphChoices
+from ..cache.record import EngineRecord, GraphChoice
 from ..cuda.memory import DeviceArray, DeviceMemory
 from ..engine import NEXT, Array, Engine, OnStep, Tensors, on_host
 from ..errors import BackendError, TensorError
@@ -34,8 +34,9 @@ class TensorRTEngine(Engine):
 
     memory: DeviceMemory
 
-    def __init__(self, plan: Path, model: str | Path, product: Product, memory: DeviceMemory) -> None:
-        """plan : of the engine cache, or an engine by itself; model : that it was built from
+    def __init__(self, plan: Path, model: str | Path, product: Product, memory: DeviceMemory, record: EngineRecord | None = None) -> None:
+        """plan : of the engine cache, or an engine by itself; model : that it was built from; record : where loop timings and compiled
+            kernels are kept, beside the plan by default
 
         Raises BackendUnavailable, ModelFileError (an engine that does not fit this machine or the model), BackendError
         (too little memory) or DeviceLost.
@@ -45,7 +46,7 @@ class TensorRTEngine(Engine):
         self.spec, self.memory = spec_in_file(Path(model)) or read_spec(model), memory
         self._loops: KeptLoops[GraphLoop] = KeptLoops()
         self._main: Context | None = None
-        self._choices = GraphChoices(plan)
+        self._record = record or EngineRecord(plan)
         memory.trim()  # TensorRT takes the weights' memory from the driver
         with memory.cuda.translate_errors(f"{plan.name} does not load"):
             said = logger(trt)
@@ -53,7 +54,7 @@ class TensorRTEngine(Engine):
             engine = load(trt, self._runtime, said, plan, product)
             check(trt, engine, self.spec, plan)
             self._ranges = ranges(engine, self.spec)
-            self._contexts = Contexts(trt, engine, said, self.spec, memory, plan, self._ranges)
+            self._contexts = Contexts(trt, engine, said, self.spec, memory, self._record.kernels, self._ranges)
             self._weights = int(engine.get_engine_stat(trt.EngineStat.TOTAL_WEIGHTS_SIZE)) if hasattr(trt, "EngineStat") else 0
         memory.count_weights(self._weights)
 
@@ -115,12 +116,12 @@ class TensorRTEngine(Engine):
         # Its address is in the graph: it stays the loop's.
         scratch = self.memory.empty((context.scratch_bytes,), np.uint8)
         return GraphLoop(self.memory.cuda, buffers, lambda addresses: context.launch(addresses, scratch), context.why_not_capturable,
-                         self._choices.find(key), lambda choice: self._made(key, choice))
+                         self._record.loops().get(key), lambda choice: self._made(key, choice))
 
     def _made(self, key: str, choice: GraphChoice) -> None:
         self._contexts.save()
         if choice.why_not is None:  # a failed capture is tried again by the next process
-            self._choices.keep(key, choice)
+            self._record.keep_loop(key, choice)
 
     def _empty_outputs(self, context: Context, axes: Axes, without: frozenset[str] = frozenset()) -> dict[str, DeviceArray]:
         made = {}

@@ -8,17 +8,15 @@ from typing import Any
 
 from ..files.side_file import write_whole
 
-ENDING = ".kernels"
-
 
 class JitCache:
     """The compiled kernels of one engine. TensorRT refuses what another card, driver or version compiled.
 
-    cache : TensorRT's object
+    path : of the file that they are kept in; cache : TensorRT's object
     """
 
-    def __init__(self, config: Any, plan: Path) -> None:
-        self._path = plan.with_name(plan.name + ENDING)
+    def __init__(self, config: Any, path: Path) -> None:
+        self._path = path
         self.cache = config.create_runtime_cache()
         self._kept = b""
         with suppress(OSError):

@@ -8,11 +8,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..cache.cache import DamagedEngine, EngineCache, Entry
-from ..cache.key import NONE, Key
+from ..cache.cache import DamagedEngine, EngineCache, Entry, file_name
+from ..cache.key import ANY, NONE, Key
+from ..cache.shipped import ShippedEngines
 from ..machine.hardware import Hardware
 from ..onnxruntime.weights import file_bytes
-from .build import BuildRequest, build_to
+from .build import OLDEST_BY_DEFAULT, BuildRequest, build_to
+
+# What TensorRT-RTX builds engines for unless it is told otherwise.
+BY_DEFAULT = f"{OLDEST_BY_DEFAULT} and later"
 
 
 @dataclass(frozen=True)
@@ -30,10 +34,10 @@ class BuildCallbacks:
 
 
 class EngineLoader:
-    """Finds and builds engines for one machine in one cache."""
+    """Finds engines for one machine, in a pack that ships some and in the cache, and builds them into the cache."""
 
-    def __init__(self, cache: EngineCache, hardware: Hardware) -> None:
-        self.cache, self.hardware = cache, hardware
+    def __init__(self, cache: EngineCache, hardware: Hardware, shipped: ShippedEngines | None = None) -> None:
+        self.cache, self.hardware, self.shipped = cache, hardware, shipped
 
     def load(self, name: str, order: BuildRequest, files: Mapping[str, str], tell: BuildCallbacks,
              most: int | None = None) -> tuple[Entry, bool]:
@@ -45,12 +49,12 @@ class EngineLoader:
         Raises as `build_to` and `EngineCache.store`; the cache is then as it was.
         """
         key = make_key(order, files, self.hardware)
-        entry, why = self._find(name, key)
+        entry, why = self._built(name, key)
         if entry is not None:
             return entry, False
         with self.cache.lock(lambda holder: tell.note(f"waiting for {holder}, which builds into {self.cache.folder}"),
                              lambda: tell.progress(0.0)) as lock:
-            entry, why = self._find(name, key)  # the one who was waited for may have built it
+            entry, why = self._built(name, key)  # the one who was waited for may have built it
             if entry is not None:
                 return entry, False
             self.cache.sweep()
@@ -62,12 +66,16 @@ class EngineLoader:
                 self.cache.thin_out(name, most)
             return entry, True
 
-    def find(self, name: str, order: BuildRequest, files: Mapping[str, str], *, check: bool = True) -> tuple[Entry | None, str | None]:
-        """The engine, if there is one that fits; where there is one that does not, what is wrong with it.
+    def find(self, name: str, order: BuildRequest, files: Mapping[str, str],
+             check: Callable[[Entry], bool] = lambda entry: True) -> tuple[list[Entry], str | None]:
+        """The engines that may serve, best first: those that the pack ships before those of the cache, and of each those of the very
+        key before portable ones that were built for other compute capabilities. With them why others do not.
 
-        name, order, files : as `load`; check : as `EngineCache.find`
+        name, order, files : as `load`
+        check : whether an engine's bytes are to be compared with its hash, which takes long for a large one
+        Whether a portable engine is valid here, the product says when it is loaded.
         """
-        return self._find(name, make_key(order, files, self.hardware), check=check)
+        return self._find(name, make_key(order, files, self.hardware), check)
 
     def estimate(self, order: BuildRequest) -> float | None:
         """Seconds that a build will take, by those of this product that are in the cache; None if there are none.
@@ -82,17 +90,32 @@ class EngineLoader:
         total = sum(entry.bytes for entry in past)
         return file_bytes(order.model) * sum(entry.seconds for entry in past) / total if total else None
 
-    def _find(self, name: str, key: Key, *, check: bool = True) -> tuple[Entry | None, str | None]:
-        """The engine of that key; where there is none, why one that is there cannot be used."""
-        try:
-            entry = self.cache.find(name, key, check=check)
-        except DamagedEngine as error:
-            return None, str(error)
-        return entry, None if entry else self._outdated(name, key)
+    def _built(self, name: str, key: Key) -> tuple[Entry | None, str | None]:
+        """The engine of that very key; where there is none, why one that is there cannot be used."""
+        found, why = self._find(name, key, lambda entry: entry.key == key)
+        return next((entry for entry in found if entry.key == key), None), why
+
+    def _find(self, name: str, key: Key, check: Callable[[Entry], bool]) -> tuple[list[Entry], str | None]:
+        found: list[Entry] = []
+        reasons = [] if self.shipped is None or self.shipped.why_not is None else [self.shipped.why_not]
+        for place in (self.shipped, self.cache) if self.shipped is not None else (self.cache,):
+            there = list(place.files(name))
+            reasons += [str(error) for path, error in there if isinstance(error, DamagedEngine) and path.name == file_name(name, key)]
+            fitting = [entry for _, entry in there if isinstance(entry, Entry) and entry.name == name and key.may_take(entry.key)]
+            for entry in sorted(fitting, key=lambda entry: entry.key != key):
+                try:
+                    if check(entry):
+                        place.check(entry)
+                    found.append(entry)
+                except DamagedEngine as error:
+                    reasons.append(str(error))
+        if not found and not reasons:
+            reasons = list(filter(None, [self._outdated(name, key)]))
+        return found, "; ".join(reasons) or None
 
     def _outdated(self, name: str, key: Key) -> str | None:
         """What is different about the engine of that name that is most like this one, if there is any."""
-        differences = [key.differences(entry.key) for entry in self.cache.entries()
+        differences = [key.differences(entry.key) for _, entry in self.cache.files(name)
                   if isinstance(entry, Entry) and entry.name == name and entry.key.product == key.product]
         if not differences:
             return None
@@ -107,8 +130,14 @@ def _timed(order: BuildRequest, out: Path, tell: BuildCallbacks, lock: int) -> f
 
 
 def make_key(order: BuildRequest, files: Mapping[str, str], hardware: Hardware) -> Key:
-    """The key of an engine for this machine's first GPU. files : as `Key`."""
+    """The key of an engine that is built on this machine, for its first GPU where the product's engines are not portable.
+
+    files : as `Key`
+    """
     gpu = hardware.gpus[0] if hardware.gpus else None
-    return Key(dict(files), order.product.name, order.product.version(), gpu and gpu.name or NONE, gpu and gpu.compute_capability or NONE,
-               hardware.driver or NONE, f"{platform.system()} {platform.machine()}",
+    device, capability = gpu and gpu.name or NONE, gpu and gpu.compute_capability or NONE
+    system = f"{platform.system()} {platform.machine()}"
+    if order.product.is_portable:
+        device, capability, system = ANY, " ".join(sorted(order.capabilities, key=float)) or BY_DEFAULT, ANY
+    return Key(dict(files), order.product.name, order.product.version(), device, capability, system,
                {name: str(each) for name, each in sorted(order.axes.items())}, order.flags)

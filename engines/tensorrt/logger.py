@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
+SILENT = "no reason from TensorRT"
+
 
 def logger(trt: ModuleType) -> Any:
     """Keeps the last few errors. Made here, because its base class is the vendor's."""
@@ -23,6 +25,6 @@ def logger(trt: ModuleType) -> Any:
         def taken(self) -> str:
             """What was said since the last time."""
             said, self._errors = " | ".join(dict.fromkeys(self._errors)), []
-            return said or "no reason from TensorRT"
+            return said or SILENT
 
     return Logger()

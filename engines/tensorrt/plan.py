@@ -9,14 +9,21 @@ from typing import Any
 import numpy as np
 
 from ..cache.cache import MAGIC, DamagedEngine, Entry, read_header
+from ..cuda.driver import INSTALL
 from ..cuda.remedies import explain
-from ..errors import BackendError, ModelFileError
+from ..errors import BackendError, BackendUnavailable, ModelFileError
 from ..machine.products import Product
 from ..spec import EngineSpec, TensorSpec
+from .logger import SILENT
 
 REMEDY = "it is built again by: meshwright build"
 # TensorRT's names for the dtypes that a model's tensors have here.
 DTYPES = {"float32": "FLOAT", "float16": "HALF", "int64": "INT64", "int32": "INT32", "int8": "INT8", "uint8": "UINT8", "bool": "BOOL"}
+# What TensorRT-RTX's diagnostics of an engine mean.
+INVALID = {"VERSION_MISMATCH": "it is of another version", "UNSUPPORTED_CC": "it is not built for this GPU's compute capability",
+           "OLD_CUDA_DRIVER": "the NVIDIA driver is too old for it", "OLD_CUDA_RUNTIME": "the CUDA runtime is too old for it",
+           "INSUFFICIENT_GPU_MEMORY": "it needs more memory than the GPU has", "MALFORMED_ENGINE": "it is no engine, or a damaged one",
+           "CUDA_ERROR": "the driver or CUDA is not installed as it should be"}
 
 
 def load(trt: ModuleType, runtime: Any, said: Any, plan: Path, product: Product) -> Any:
@@ -26,18 +33,34 @@ def load(trt: ModuleType, runtime: Any, said: Any, plan: Path, product: Product)
     said : the runtime's logger
     """
     entry, content = read(plan)
-    engine = runtime.deserialize_cuda_engine(content)
+    invalid = why_invalid(trt, runtime, content)
+    engine = None if invalid else runtime.deserialize_cuda_engine(content)
     if engine is not None:
         return engine
-    reason = said.taken()
+    words = said.taken()
+    reason = words if invalid is None else invalid if words == SILENT else f"{invalid}: {words}"
     known = explain(reason)
     if known is not None:
         raise BackendError(f"{plan.name} does not load: {known[0]}", received=reason, remedy=known[1])
+    if "driver" in (invalid or ""):
+        raise BackendUnavailable(f"{plan.name} does not load on this machine", received=reason, remedy=INSTALL)
     if "memory" in reason.lower():
         raise BackendError(f"there is not enough memory on the GPU for {plan.name}", received=reason,
                            remedy="close what else uses the GPU, or run with --memory low")
     raise ModelFileError(f"{plan.name} does not load on this machine", received=f"an engine {_origin(entry)}; {reason}",
                          expected=f"one of {product.name} {product.version()}", remedy=REMEDY)
+
+
+def why_invalid(trt: ModuleType, runtime: Any, content: np.ndarray) -> str | None:
+    """What TensorRT-RTX has against an engine on this machine; None for one that it calls valid, or slower than one that would be built
+    for this very card. TensorRT has no such call and says it when it loads an engine."""
+    if not hasattr(runtime, "get_engine_validity"):
+        return None
+    validity, found = runtime.get_engine_validity(content)
+    if validity != trt.EngineValidity.INVALID:
+        return None
+    reasons = ", ".join(meaning for name, meaning in INVALID.items() if found & int(getattr(trt.EngineInvalidityDiagnostics, name, 0)))
+    return f"the product calls it invalid here{f' ({reasons})' if reasons else ''}"
 
 
 def read(plan: Path) -> tuple[Entry | None, np.ndarray]:
@@ -95,4 +118,4 @@ def _origin(entry: Entry | None) -> str:
     if entry is None:
         return "of unknown origin"
     key = entry.key
-    return f"built by {key.product} {key.version} for {key.device}, compute capability {key.capability}, driver {key.driver}, {key.system}"
+    return f"built by {key.product} {key.version} for GPU {key.device}, compute capability {key.capability}, system {key.system}"

@@ -18,7 +18,8 @@ from .loader import make_key
 
 
 def prune(cache: EngineCache, hardware: Hardware, on_wait: Callable[[str], None] = lambda holder: None) -> list[tuple[Path, str]]:
-    """Delete engines that are damaged, were built for another GPU, driver or version, or whose model is gone or another one now.
+    """Delete engines that are damaged, were built for another GPU or version, or whose model is gone or another one now; and what was
+    measured on engines of packs that are gone.
 
     A machine that sees no GPU keeps the engines of every GPU: it may see one again. Models of engines that fit are read whole.
     Waits for a build that is under way; on_wait : as `EngineCache.lock`.
@@ -29,7 +30,8 @@ def prune(cache: EngineCache, hardware: Hardware, on_wait: Callable[[str], None]
         return []
     gone = []
     with cache.lock(on_wait):
-        for path, why in [*_useless(cache, hardware), *((path, "left by a build that was stopped") for path in cache.leftovers())]:
+        for path, why in [*_useless(cache, hardware), *((path, "left by a build that was stopped") for path in cache.leftovers()),
+                          *((path, "its engine in a pack is gone") for path in cache.orphans())]:
             cache.remove(path)
             gone.append((path, why))
     return gone
@@ -73,8 +75,9 @@ def _is_another(entry: Entry, hashes: Callable[[Path], dict[str, str]]) -> bool:
 def _differences(key: Key, model: str, hardware: Hardware) -> Iterator[str]:
     """Those that any engine of the product has here. A product that is not installed now may come back with the same version."""
     try:
-        here = make_key(BuildRequest(choose(key.product), Path(model), {}, refittable=REFIT in key.flags), key.files, hardware)
+        product = choose(key.product)
+        here = make_key(BuildRequest(product, Path(model), {}, refittable=REFIT in key.flags), key.files, hardware)
     except BackendUnavailable:
         return
-    kept = ("axes",) if hardware.gpus else ("axes", "device", "capability", "driver")
+    kept = ("axes",) if hardware.gpus and not product.is_portable else ("axes", "device", "capability")
     yield from Key(**{**vars(here), **{name: getattr(key, name) for name in kept}}).differences(key)

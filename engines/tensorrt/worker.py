@@ -50,7 +50,8 @@ def _work(request: dict[str, Any], answers: TextIO) -> None:
             _say(answers, share=round(share, 4))
 
     axes = {name: Range(*lengths) for name, lengths in request["axes"].items()}
-    engine = build(choose(request["product"]), Path(request["model"]), axes, request["workspace"], progress, request["flags"])
+    engine = build(choose(request["product"]), Path(request["model"]), axes, request["workspace"], progress, request["flags"],
+                   request["capabilities"])
     with open(request["out"], "xb") as file:
         file.write(engine)
         file.flush()

@@ -11,7 +11,7 @@ from torch.onnx._internal.exporter._registration import ONNXRegistry
 _original = vars(ONNXRegistry)["from_torchlib"]
 
 
-@staticmethod
+@staticmethod  # type: ignore[misc]
 @cache
 def _table(opset_version: int) -> ONNXRegistry:
     return _original.__get__(None, ONNXRegistry)(opset_version=opset_version)

@@ -66,7 +66,8 @@ class Graph:
                 values[node.output[0]] = values[node.input[0]].astype(np.float32)
             elif node.op_type == "DequantizeLinear" and node.input[0] in values:
                 options = {attribute.name: attribute.i for attribute in node.attribute}
-                values[node.output[0]] = dequantized(*(values[name] for name in node.input), options["axis"], options["block_size"])
+                values[node.output[0]] = dequantized(values[node.input[0]], values[node.input[1]], options["axis"],
+                                                      options["block_size"])
             else:
                 nodes.append(node)
         self.kinds = [(node.op_type, len(node.input)) for node in nodes]

@@ -15,7 +15,7 @@ from ..images import Matting
 from ..pack.manifest import needed
 from ..pack.pack import Pack
 from ..text.prompt import Tokenizer, Tokens, load_tokenizer
-from .selector import Backends
+from .selector import BackendSelector
 
 if TYPE_CHECKING:
     from .pack_engines import OnBuild
@@ -28,7 +28,7 @@ LARGE = 64 << 20
 class Models:
     """Engines and tokenizers of a pack. Use it from one run at a time.
 
-    backend, providers : see `Backends`
+    backend, providers : see `BackendSelector`
     memory : "normal" keeps all model files open. "low" holds one large one at a time, and none when a stage is done,
         which takes the time to open them in each run; the results are the same. "lowest" leaves their weights on the
         disk as well (`open_engine`'s map_weights): a little slower, and the results differ by rounding.
@@ -39,7 +39,7 @@ class Models:
 
     def __init__(self, pack: Pack, *, backend: str = "auto", providers: Sequence[str] | None = None, threads: int | None = None,
                  memory: str = "normal", measure_memory: bool = False) -> None:
-        self.backends = Backends(pack, backend, None if providers is None else tuple(providers))
+        self.backends = BackendSelector(pack, backend, None if providers is None else tuple(providers))
         if threads is not None and not 1 <= threads <= 1024:
             raise InputError("threads is out of range", received=str(threads), expected="1 to 1024")
         if memory not in MEMORY:
@@ -54,7 +54,7 @@ class Models:
         self._lock = threading.RLock()
 
     def engine(self, kind: str, on_build: OnBuild = lambda name, share: None) -> Engine:
-        """The engine of a component, opened at the first call. on_build : as `Backends.open`"""
+        """The engine of a component, opened at the first call. on_build : as `BackendSelector.open`"""
         with self._lock:
             if kind not in self._engines:
                 large = self._is_large(kind)

@@ -1,4 +1,9 @@
-"""The built engines of one pack: what each is called and made from, and which of them fit this machine."""
+"""The built engines of one pack: what each is called and made from, which of them fit this machine, and what they were found to give.
+
+    find            which engines fit: those in the pack's own folder first, then those of the cache
+    open            the product itself says whether one is valid here
+    golden_result   whether it has passed the golden inputs on this card; `judge` replays them
+"""
 
 from __future__ import annotations
 
@@ -10,12 +15,13 @@ import numpy as np
 
 from ...engines import DeviceMemory, Engine, open_engine
 from ...engines.cache.cache import EngineCache, Entry
-from ...engines.cache.golden_result import GoldenResult, drop_verdict, read_verdict, verdict_on, write_verdict
+from ...engines.cache.record import EngineRecord, GoldenResult
+from ...engines.cache.shipped import ShippedEngines
 from ...engines.errors import ModelFileError
 from ...engines.machine.hardware import Hardware
 from ...engines.machine.products import Product, choose
 from ...engines.onnxruntime.weights import weights_hash
-from ...engines.tensorrt.build import BuildRequest, workspace_limit
+from ...engines.tensorrt.build import BuildRequest, capabilities_for, workspace_limit
 from ...engines.tensorrt.loader import BuildCallbacks, EngineLoader
 from ..pack.golden import FILE, Golden
 from ..pack.manifest import Component
@@ -29,33 +35,43 @@ OnBuild = Callable[[str, float], None]
 
 
 class PackEngines:
-    """The engines of a pack in the default cache, for one machine. OutputError where this user has no place for a cache."""
+    """The engines that a pack brings along, where they are trusted, and those in the default cache, for one machine. OutputError where
+    this user has no place for a cache."""
 
     def __init__(self, pack: Pack, hardware: Hardware) -> None:
         self.pack, self.hardware = pack, hardware
-        self.loader = EngineLoader(EngineCache(), hardware)
+        self.loader = EngineLoader(EngineCache(), hardware, ShippedEngines(pack.folder, pack.engines_untrusted))
 
-    def find(self, product: Product, component: Component, check: Callable[[Entry], bool]) -> tuple[Entry | None, str]:
-        """The component's engine, if there is one that fits; else why there is none. One that can be refitted comes second,
-        because TensorRT optimises it less.
+    def find(self, product: Product, component: Component, check: Callable[[Entry], bool]) -> tuple[list[Entry], str | None]:
+        """The component's engines that fit, best first, and why others do not. Those that can be refitted come last, because TensorRT
+        optimises them less.
 
         check : whether an engine's bytes are to be compared with its hash, which takes long for a large one
         Raises OutputError for a cache that cannot be read, PackError for a component that cannot be built.
         """
-        order = order_of(self.pack, component, product)
-        entry, why = self._find(order, component, check)
-        if entry is None:
-            entry, _ = self._find(replace(order, refittable=True), component, check)
-        return entry, why or "no engine is built for it"
+        order, name, files = self.order(component, product), engine_name(self.pack, component), files_of(self.pack, component)
+        plain, why = self.loader.find(name, order, files, check)
+        return plain + self.loader.find(name, replace(order, refittable=True), files, check)[0], why
 
     def refittable(self, backend: str, component: Component) -> Entry | None:
         """The component's engine that can be given other weights, if there is one that fits. Raises as `find`."""
-        order = order_of(self.pack, component, choose(backend))
-        return self._find(replace(order, refittable=True), component, lambda entry: True)[0]
+        order = replace(self.order(component, choose(backend)), refittable=True)
+        found, _ = self.loader.find(engine_name(self.pack, component), order, files_of(self.pack, component))
+        return found[0] if found else None
+
+    def order(self, component: Component, product: Product) -> BuildRequest:
+        """What is to be built for a component on this machine. PackError for an axis that no recipe knows."""
+        return BuildRequest(product, self.pack.path(component.file).absolute(), ranges_of(component.spec), workspace_limit(self.hardware),
+                            capabilities=capabilities_for(product, self.hardware))
+
+    def record(self, entry: Entry) -> EngineRecord:
+        """What was measured on an engine on this machine's card."""
+        gpu = self.hardware.gpus[0] if self.hardware.gpus else None
+        return self.loader.cache.record(entry, f"{gpu.name}, compute capability {gpu.compute_capability}" if gpu else "no GPU")
 
     def golden_result(self, entry: Entry, component: Component) -> GoldenResult | None:
         """What the golden inputs said of an engine; None where they have not been replayed on it."""
-        return read_verdict(entry, golden_hash(self.pack), component.tolerance)
+        return self.record(entry).golden_result(golden_hash(self.pack), component.tolerance)
 
     def judge(self, entry: Entry, engine: Engine, component: Component) -> GoldenResult:
         """Replay the golden inputs on an engine and keep what they say, where the cache can be written.
@@ -63,8 +79,8 @@ class PackEngines:
         Raises what the engine raises, and then keeps nothing: a GPU that fails says nothing of the engine.
         """
         check = self._golden.replay(engine, component)
-        golden_result = verdict_on(entry, golden_hash(self.pack), check.relative, check.tolerance)
-        write_verdict(entry, golden_result)
+        golden_result = GoldenResult.of(golden_hash(self.pack), check.relative, check.tolerance)
+        self.record(entry).keep_golden_result(golden_result)
         return golden_result
 
     def open(self, entry: Entry, component: Component, memory: DeviceMemory) -> Engine:
@@ -72,10 +88,11 @@ class PackEngines:
 
         What the golden inputs said of one that does not load is forgotten, so that `meshwright build` tries it, and builds it anew.
         """
+        record = self.record(entry)
         try:
-            return open_engine(self.pack.path(component.file), backend=entry.key.product, plan=entry.path, memory=memory)
+            return open_engine(self.pack.path(component.file), backend=entry.key.product, plan=entry.path, record=record, memory=memory)
         except ModelFileError:
-            drop_verdict(entry)
+            record.forget_golden_result()
             raise
 
     def with_weights(self, backend: str, component: Component, weights: Mapping[str, np.ndarray], say: Callable[[str], None],
@@ -85,20 +102,13 @@ class PackEngines:
 
         say : told what the user should know. Raises as `EngineLoader.load`.
         """
-        order = order_of(self.pack, component, choose(backend), workspace_limit(self.hardware))
+        order = self.order(component, choose(backend))
         files = files_of(self.pack, component) | {"other weights": weights_hash(weights)}
         tell = BuildCallbacks(say, lambda seconds: None, lambda share: on_build(component.name, share))
         entry, _ = self.loader.load(f"{engine_name(self.pack, component)} with other weights", replace(order, weights=weights), files, tell,
                                     most=MAX_WITH_OTHER_WEIGHTS)
         self.loader.cache.use(entry)
         return entry
-
-    def _find(self, order: BuildRequest, component: Component, check: Callable[[Entry], bool]) -> tuple[Entry | None, str | None]:
-        name, files = engine_name(self.pack, component), files_of(self.pack, component)
-        entry, why = self.loader.find(name, order, files, check=False)
-        if entry is not None and check(entry):
-            entry, why = self.loader.find(name, order, files)
-        return entry, why
 
     @cached_property
     def _golden(self) -> Golden:
@@ -108,11 +118,6 @@ class PackEngines:
 def engine_name(pack: Pack, component: Component) -> str:
     """What a component's engine is called in the cache."""
     return f"{pack.manifest.name}/{component.name}"
-
-
-def order_of(pack: Pack, component: Component, product: Product, workspace: int | None = None) -> BuildRequest:
-    """What is to be built for a component. PackError for an axis that no recipe knows. workspace : as `Order`."""
-    return BuildRequest(product, pack.path(component.file).absolute(), ranges_of(component.spec), workspace)
 
 
 def files_of(pack: Pack, component: Component) -> dict[str, str]:

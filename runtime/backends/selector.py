@@ -1,48 +1,55 @@
-"""Opens each component of a pack on the best backend that works here, and says what it could not use."""
+"""Chooses the backend that each component of a pack runs on, opens it there, and says what could not be used."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
 from ...engines import DeviceMemory, Engine, open_engine
 from ...engines.cuda.driver import Driver
-from ...engines.errors import BackendUnavailable, DeviceLost, EngineError, InputError, MeshwrightError, OutputError
+from ...engines.errors import BackendError, BackendUnavailable, DeviceLost, EngineError, InputError, MeshwrightError, OutputError
 from ..pack.manifest import Component
-from ..pack.pack import Pack
-from .candidates import CPU, CUDA, Candidate, Candidates, Machine, Rejected, failure_message
+from ..pack.pack import Pack, find
+from .candidates import CPU, CUDA, Candidate, Machine, Rejected, failure_message
 from .other_weights import checked, open_with
 
 if TYPE_CHECKING:
     from ...engines.cache.cache import Entry
+    from ...engines.machine.products import Product
     from .pack_engines import OnBuild, PackEngines
 
 Weights = Mapping[str, np.ndarray]
 BACKENDS = ("auto", "onnxruntime", "tensorrt", "tensorrt-rtx", "null")
 TENSORRT = ("tensorrt", "tensorrt-rtx")
+# What to do where a backend that was named cannot run a component.
+USE_AUTO = "use backend auto, which takes the best that works"
 
 
-class Backends:
+class BackendSelector:
     """How the components of one pack run, from when they are first opened.
 
-    wanted : one of BACKENDS. "auto" takes TensorRT where an engine is built, fits and has passed the golden inputs, else
-        ONNX Runtime's CUDA provider where it starts, else the CPU. A TensorRT product takes the others' place as "auto" does
-        where it has no engine; "onnxruntime" leaves TensorRT out.
-    providers : of ONNX Runtime, which then runs everything, with these alone
+    wanted : one of BACKENDS. "auto" takes TensorRT where an engine is built, fits and has passed the golden inputs, else ONNX Runtime's
+        CUDA provider where it starts, else the CPU, and `notices` say what it could not use. A backend that is named is strict: a
+        component that it cannot run is an error which says why and what to do. "tensorrt" and "tensorrt-rtx" so run every component
+        of the pack on an engine of theirs. "onnxruntime" leaves TensorRT out: CUDA where it starts, else the CPU, which is told.
+    providers : of ONNX Runtime, which then runs everything, with these alone: one that does not start is an error. Within such a list
+        ONNX Runtime gives each operator to the first provider that has it, and those that none has to the CPU.
+    machine : what runs models here, where the caller knows it already
     used : the way in which each component was opened, by name
     """
 
-    def __init__(self, pack: Pack, wanted: str = "auto", providers: tuple[str, ...] | None = None) -> None:
+    def __init__(self, pack: Pack, wanted: str = "auto", providers: tuple[str, ...] | None = None, machine: Machine | None = None) -> None:
         if wanted not in BACKENDS:
             raise InputError("the backend is unknown", received=repr(wanted), expected=", ".join(BACKENDS))
-        if providers is not None and wanted in TENSORRT:
+        if providers is not None and wanted not in ("auto", "onnxruntime"):
             raise InputError("providers are ONNX Runtime's", received=f"backend {wanted}", expected="backend onnxruntime or auto")
         self.pack, self.wanted, self.providers = pack, wanted, providers
         self.used: dict[str, Candidate] = {}
-        self._candidates: Candidates | None = None
+        self._machine = machine
         self._memory: DeviceMemory | None = None
         self._hashed: set[str] = set()
         self._given_up: set[tuple[str, str]] = set()  # candidates, and components: "" for all
@@ -55,24 +62,67 @@ class Backends:
 
         threads, map_weights, keep_scratch, weights : as `open_engine`. With weights the results on a GPU are compared with the processor's.
         on_build : told of an engine that is built for other weights
-        Raises what the last way there is raises; for the others there are `notices`.
+        Raises what the last candidate raises, or BackendUnavailable where a backend was named and there is none; for the others there
+        are `notices`.
         """
-        *better, last = self._candidates_of(component)
+        *better, last = self._choose(component)
         options = {"threads": threads, "map_weights": map_weights, "keep_scratch": keep_scratch}
         for candidate in better:
             self.used[component.name] = candidate
             try:
-                engine = self._open(candidate, component, weights, options, on_build)
+                return self._open(candidate, component, weights, options, on_build)
             except (EngineError, OutputError) as error:  # the latter of a cache that cannot be written
                 self._give_up(candidate, component, error)
-                continue
-            if engine is not None:
-                return engine
-            self._given_up.add((str(candidate), component.name))
         self.used[component.name] = last
-        engine = self._open(last, component, weights, options, on_build)
-        assert engine is not None  # the last one is none of TensorRT's
-        return engine
+        try:
+            return self._open(last, component, weights, options, on_build)
+        except DeviceLost:
+            raise
+        except EngineError as error:
+            if self.wanted not in TENSORRT:
+                raise
+            raise type(error)(f"{component.name} does not run on {self.wanted}: {error.subject}", received=error.received,
+                              expected=error.expected, remedy=error.remedy or USE_AUTO) from error
+
+    def candidates(self, component: Component, check: Callable[[Entry], bool]) -> tuple[list[Candidate], list[Rejected]]:
+        """What the component may run on, best first, and what would be better, but cannot be used.
+
+        check : whether an engine's bytes are to be compared with its hash, which takes long for a large one
+        """
+        found: list[Candidate] = []
+        rejected: list[Rejected] = []
+        for product in self.machine.products:
+            if self.wanted in ("auto", product.name):
+                self._add_engines(product, component, check, found, rejected)
+        if self.wanted in TENSORRT:
+            return found, rejected
+        if self.machine.cuda is None:
+            found.append(Candidate("onnxruntime", (CUDA, CPU)))
+        else:
+            rejected.append(Rejected("onnxruntime", "machine", self.machine.cuda))
+        return [*found, Candidate("onnxruntime", (CPU,))], rejected
+
+    def how_to_build(self, backend: str) -> str:
+        """The command that builds what is missing."""
+        name = _name(self.pack)
+        quoted = f'"{name}"' if " " in name else name
+        return f"meshwright build {quoted} --backend {backend}"
+
+    @property
+    def machine(self) -> Machine:
+        """What runs models on this machine, looked at when first asked for."""
+        if self._machine is None:
+            from ...engines.machine.hardware import detect_hardware
+
+            self._machine = Machine.of(detect_hardware())
+        return self._machine
+
+    @cached_property
+    def engines(self) -> PackEngines:
+        """The built engines. OutputError as `PackEngines`."""
+        from .pack_engines import PackEngines
+
+        return PackEngines(self.pack, self.machine.hardware)
 
     def say(self, message: str) -> None:
         """Let the user know, once."""
@@ -100,34 +150,52 @@ class Backends:
 
     def close(self) -> None:
         """Give the GPU's memory back, once the engines are closed. What could not be used is tried again afterwards."""
-        memory, self._memory, self._candidates = self._memory, None, None
+        memory, self._memory, self._machine = self._memory, None, None
+        self.__dict__.pop("engines", None)
         self._given_up.clear()
         if memory is not None:
             memory.close()
 
-    def _candidates_of(self, component: Component) -> list[Candidate]:
+    def _choose(self, component: Component) -> list[Candidate]:
+        """What to try, in order. BackendUnavailable where a backend was named and has nothing to run the component with."""
         if self.wanted == "null":
             return [Candidate("null")]
         if self.providers is not None:
             return [Candidate("onnxruntime", self.providers)]
         if self.wanted not in TENSORRT and not _has_gpu():
             return [Candidate("onnxruntime", (CPU,))]
-        if self._candidates is None:
-            from ...engines.machine.hardware import detect_hardware
+        found, rejected = self.candidates(component, lambda entry: entry.sha256 not in self._hashed)
+        if not found:
+            self._refuse(component, rejected)
+        self._tell(component, found, rejected)
+        *better, last = found
+        return [each for each in better if not {(str(each), ""), (_identity(each), component.name)} & self._given_up] + [last]
 
-            self._candidates = Candidates(self.pack, Machine.of(detect_hardware()), self.wanted)
-        candidates, rejected = self._candidates.of(component, check=self._is_new)
-        self._tell(component, candidates, rejected)
-        *better, last = candidates
-        return [each for each in better if not {(str(each), ""), (str(each), component.name)} & self._given_up] + [last]
-
-    def _is_new(self, entry: Entry) -> bool:
-        """Whether this process has not compared the engine's bytes with its hash yet."""
-        return entry.sha256 not in self._hashed
+    def _add_engines(self, product: Product, component: Component, check: Callable[[Entry], bool], found: list[Candidate],
+                     rejected: list[Rejected]) -> None:
+        """The engines of one product that fit and have not failed the golden inputs, or why there is none."""
+        why = self.machine.products[product]
+        if why is None and self.wanted == "auto":  # a card that it does not list is tried where the product is asked for by name
+            why = product.not_listed(self.machine.hardware)
+        if why is not None:
+            rejected.append(Rejected(product.name, "machine", why))
+            return
+        try:
+            entries, why = self.engines.find(product, component, check)
+        except MeshwrightError as error:  # a cache that cannot be read, an axis without a range
+            entries, why = [], str(error)
+        if not entries:
+            rejected.append(Rejected(product.name, "unbuilt", why or "no engine is built for it"))
+        for entry in entries:
+            golden_result = self.engines.golden_result(entry, component)
+            if golden_result is None or golden_result.passed:
+                found.append(Candidate(product.name, entry=entry, golden_result=golden_result))
+            else:
+                rejected.append(Rejected(product.name, "off", failure_message(golden_result)))
 
     def _open(self, candidate: Candidate, component: Component, weights: Weights | None, options: dict[str, Any],
-              on_build: OnBuild) -> Engine | None:
-        """The engine, or None for one of TensorRT that is off. options : of ONNX Runtime."""
+              on_build: OnBuild) -> Engine:
+        """options : of ONNX Runtime. BackendError for an engine of TensorRT that fails the golden inputs."""
         if candidate.entry is None:
             memory = self._spare_memory() if candidate.providers[:1] == (CUDA,) else None
             engine = open_engine(self.pack.path(component.file), backend=candidate.backend, providers=candidate.providers,
@@ -135,32 +203,17 @@ class Backends:
             return checked(engine, self.pack, component, weights) if weights and _is_elsewhere(candidate) else engine
         self._hashed.add(candidate.entry.sha256)
         if weights:
-            engine, entry = open_with(candidate, self.pack, component, weights, self._device_memory(), self._built, self.say,
-                                      on_build)
+            engine, entry = open_with(candidate, self.pack, component, weights, self._device_memory(), self.engines, self.say, on_build)
             self.used[component.name] = replace(candidate, entry=entry)
             return engine
-        engine = self._built.open(candidate.entry, component, self._device_memory())
+        engine = self.engines.open(candidate.entry, component, self._device_memory())
         try:
-            if candidate.golden_result is None and not self._passes(engine, candidate.entry, candidate, component):
-                engine.close()
-                return None
+            if candidate.golden_result is None and not (result := self.engines.judge(candidate.entry, engine, component)).passed:
+                raise BackendError(failure_message(result))
         except BaseException:
             engine.close()
             raise
         return engine
-
-    def _passes(self, engine: Engine, entry: Entry, candidate: Candidate, component: Component) -> bool:
-        """Replay the golden inputs on an engine that has not seen them yet, and keep what they say."""
-        golden_result = self._built.judge(entry, engine, component)
-        if not golden_result.passed:
-            self._tell(component, [], [Rejected(candidate.backend, "off", failure_message(golden_result))])
-        return golden_result.passed
-
-    @property
-    def _built(self) -> PackEngines:
-        """The pack's built engines, among which the candidates were found."""
-        assert self._candidates is not None
-        return self._candidates.engines
 
     def _device_memory(self) -> DeviceMemory:
         if self._memory is None:
@@ -179,29 +232,32 @@ class Backends:
     def _give_up(self, candidate: Candidate, component: Component, error: MeshwrightError) -> None:
         """Do not try it again for this component; for any, where the backend itself is what fails."""
         everywhere = isinstance(error, BackendUnavailable | DeviceLost)
-        self._given_up.add((str(candidate), "" if everywhere else component.name))
+        self._given_up.add((str(candidate), "") if everywhere else (_identity(candidate), component.name))
         subject = f"{candidate} does not work here" if everywhere else f"{component.name} does not run on {candidate}"
         self.say(f"{subject}: {error}")
 
-    def _tell(self, component: Component, candidates: list[Candidate], rejected: list[Rejected]) -> None:
-        """What the user can do something about, or asked for: an engine that is off, one to be built, a backend that is not here."""
+    def _refuse(self, component: Component, rejected: list[Rejected]) -> NoReturn:
+        build = any(each.cause == "unbuilt" for each in rejected)
+        raise BackendUnavailable(f"{component.name} does not run on {self.wanted}: {'; '.join(each.why for each in rejected)}",
+                                 remedy=f"{self.how_to_build(self.wanted)}, or {USE_AUTO}" if build else USE_AUTO)
+
+    def _tell(self, component: Component, found: list[Candidate], rejected: list[Rejected]) -> None:
+        """What the user can do something about: an engine that is off, one to be built."""
         for each in rejected:
             if each.cause == "off":
                 self.say(f"{component.name} does not run on {each.backend}: {each.why}")
-        if any(candidate.entry is not None for candidate in candidates):
+        if any(candidate.entry is not None for candidate in found):
             return
         for each in rejected:
-            if each.cause == "unbuilt" and self._candidates is not None:
-                self._once(each.backend, f"{component.name} does not run on {each.backend}: {each.why}; for this and others like it: "
-                                         f"{self._candidates.how_to_build(each.backend)}")
-            elif each.backend == self.wanted != "onnxruntime":
-                self._once(each.backend, f"nothing runs on {each.backend}: {each.why}")
+            if each.cause == "unbuilt" and each.backend not in self._told_of:  # it is the same for most components
+                self._told_of.add(each.backend)
+                self.say(f"{component.name} does not run on {each.backend}: {each.why}; for this and others like it: "
+                         f"{self.how_to_build(each.backend)}")
 
-    def _once(self, backend: str, message: str) -> None:
-        """Say one such thing for all components: it is the same for most of them."""
-        if backend not in self._told_of:
-            self._told_of.add(backend)
-            self.say(message)
+
+def _identity(candidate: Candidate) -> str:
+    """A product may have several engines for one component."""
+    return candidate.entry.sha256 if candidate.entry is not None else str(candidate)
 
 
 def _is_elsewhere(candidate: Candidate) -> bool:
@@ -215,3 +271,11 @@ def _has_gpu() -> bool:
         return Driver().count() > 0
     except BackendUnavailable:
         return False
+
+
+def _name(pack: Pack) -> str:
+    """What finds this pack again: its name, or its folder."""
+    try:
+        return pack.folder.name if find(pack.folder.name).samefile(pack.folder) else str(pack.folder)
+    except (MeshwrightError, OSError):
+        return str(pack.folder)

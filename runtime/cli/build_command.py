@@ -9,15 +9,17 @@ from dataclasses import replace
 
 from ...engines import DeviceMemory
 from ...engines.cache.cache import EngineCache, Entry
-from ...engines.cache.golden_result import GoldenResult
+from ...engines.cache.key import ANY, NONE
+from ...engines.cache.record import GoldenResult
+from ...engines.cache.shipped import ship
 from ...engines.errors import BackendUnavailable, DeviceLost, EngineError, InputError, ModelFileError, OutputError, PackError, printable
+from ...engines.files.trust import EXPORTED, trust
 from ...engines.machine.hardware import Hardware, detect_hardware
 from ...engines.machine.products import PRODUCTS, Product, choose
-from ...engines.tensorrt.build import workspace_limit
 from ...engines.tensorrt.loader import BuildCallbacks
 from ...engines.tensorrt.prune import prune
 from ..backends.candidates import failure_message
-from ..backends.pack_engines import PackEngines, engine_name, files_of, order_of
+from ..backends.pack_engines import PackEngines, engine_name, files_of
 from ..backends.selector import TENSORRT
 from ..lora.loras import COMPONENTS as UNETS
 from ..pack.manifest import Component
@@ -28,8 +30,8 @@ from .build_progress import BuildProgress
 def build(options: Namespace) -> int:
     """Build what is asked for, or list or prune the cache; 1 if a component could not be built."""
     if options.list or options.prune:
-        if options.pack is not None or options.component or options.backend is not None or options.refit:
-            raise InputError("--list and --prune are about the whole cache", expected="no pack, component, backend or --refit")
+        if any((options.pack, options.component, options.backend, options.refit, options.into_pack, options.capabilities)):
+            raise InputError("--list and --prune are about the whole cache", expected="no pack and no option of a build")
         return _list() if options.list else _prune()
     if options.pack is None:
         raise InputError("no pack to build was named", expected="meshwright build PACK")
@@ -39,17 +41,19 @@ def build(options: Namespace) -> int:
     pack.require_trust()
     if options.refit and not hardware.gpus:
         raise InputError("--refit builds on a GPU only", received=hardware.no_gpu, remedy="leave it out: each LoRA is then built")
-    work = _Build(pack, product, hardware, options.quiet, refit=options.refit)
+    work = _Build(pack, product, hardware, options.quiet, refit=options.refit, capabilities=_capabilities(options, product))
     work.run(_components(pack, options.component))
     if not options.quiet:
         print(printable(work.summary))
+    if options.into_pack and work.usable:
+        _ship(pack, work.usable, options.quiet)
     return 1 if work.failed else 0
 
 
 def build_missing(pack: Pack, wanted: str, *, quiet: bool) -> None:
     """What `generate --build` does first: build the engines that the pack lacks here, and say on standard error what came of it.
 
-    wanted : a backend as `Backends` knows it. What cannot be built runs elsewhere, so it stops nothing, nor does a cache that
+    wanted : a backend as `BackendSelector` knows it. What cannot be built runs elsewhere, so it stops nothing, nor does a cache that
         cannot be written.
     Errors: InputError for a backend that has no engines; BackendUnavailable where none that has is installed, or none works.
     """
@@ -85,12 +89,15 @@ def _product_here(named: Product | None, hardware: Hardware) -> Product | str:
 class _Build:
     """One run over components of one pack. failed : one message for each that has no engine that can be used.
 
-    refit : the UNets' engines can take other weights, for LoRAs
+    refit : the UNets' engines can take other weights, for LoRAs. capabilities : to build for, none for those of this machine
+    usable : the engines that were built or there, and have not failed the golden inputs
     """
 
-    def __init__(self, pack: Pack, product: Product, hardware: Hardware, quiet: bool, *, refit: bool = False) -> None:
+    def __init__(self, pack: Pack, product: Product, hardware: Hardware, quiet: bool, *, refit: bool = False,
+                 capabilities: tuple[str, ...] = ()) -> None:
         self.pack, self.product, self.quiet, self.hardware, self.refit = pack, product, quiet, hardware, refit
         self.engines = PackEngines(pack, hardware)
+        self.capabilities, self.usable = capabilities, list[Entry]()
         self.failed: list[str] = []
         self.summary = ""
         self._built = 0
@@ -140,12 +147,13 @@ class _Build:
             say.done("failed")
             return
         self._built += new
+        self.usable.append(entry)
         done = f"{entry.seconds:6.1f} s  {entry.bytes / 1e6:8.1f} MB" if new else "is there"
         say.done(f"{done}  {golden_result}" if golden_result is not None else done)
 
     def _built_or_found(self, component: Component, say: BuildProgress) -> tuple[Entry, bool]:
-        order = order_of(self.pack, component, self.product, workspace_limit(self.hardware))
-        order = replace(order, refittable=self.refit and component.kind in UNETS)
+        order = self.engines.order(component, self.product)
+        order = replace(order, refittable=self.refit and component.kind in UNETS, capabilities=self.capabilities or order.capabilities)
         return self.engines.loader.load(engine_name(self.pack, component), order, files_of(self.pack, component),
                                         BuildCallbacks(say.note, say.start, say.progress))
 
@@ -180,6 +188,30 @@ def _components(pack: Pack, names: list[str]) -> list[Component]:
     return [component for name, component in known.items() if not names or name in names]
 
 
+def _capabilities(options: Namespace, product: Product) -> tuple[str, ...]:
+    """Compute capabilities that the engines are to run on, as the user lists them."""
+    if options.capabilities is None:
+        return ()
+    if not product.is_portable:
+        raise InputError("--capabilities is about portable engines", received=f"backend {product.name}", expected="backend tensorrt-rtx")
+    named = tuple(dict.fromkeys(name.strip() for name in options.capabilities.split(",")))
+    if not set(named) <= set(product.capabilities):
+        raise InputError("--capabilities", received=options.capabilities, expected=f"some of {','.join(product.capabilities)}")
+    return named
+
+
+def _ship(pack: Pack, entries: list[Entry], quiet: bool) -> None:
+    """Put engines into the pack's folder. Who may write there is trusted with what they build, as with a pack that they export."""
+    try:
+        files, listing = ship(pack.folder, entries)
+    except OSError as error:
+        raise OutputError(f"the engines cannot be put into {pack.folder}", received=error.strerror or str(error),
+                          remedy="copy the pack to a folder that can be written, or leave out --into-pack") from error
+    trust(pack.folder, listing, EXPORTED)
+    if not quiet:
+        print(printable(f"{len(files)} engines, {sum(path.stat().st_size for path in files) / 1e6:.1f} MB in {files[0].parent}"))
+
+
 def _list() -> int:
     cache = EngineCache()
     found = list(cache.entries())
@@ -193,7 +225,8 @@ def _list() -> int:
 
 def _line(entry: Entry) -> str:
     key = entry.key
-    place = "no GPU" if key.device == "none" else f"{key.device} (compute capability {key.capability}, driver {key.driver})"
+    place = {NONE: "no GPU", ANY: f"compute capability {key.capability}"}.get(
+        key.device, f"{key.device} (compute capability {key.capability})")
     return f"{entry.name:<32} {key.product} {key.version}  {place}  {entry.bytes / 1e6:.1f} MB  {entry.seconds:.1f} s"
 
 

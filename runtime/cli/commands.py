@@ -8,6 +8,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from ...engines.cache.shipped import listing_hash
 from ...engines.errors import InputError, MeshwrightError, OutputError, printable
 from ...engines.files.trust import NAMED, distrust, trust
 from ..backends.candidates import CPU
@@ -117,14 +118,18 @@ def _trust(options: Namespace) -> int:
         raise InputError(f"packs {options.action} is about one pack", expected=f"meshwright packs {options.action} FOLDER")
     if options.action == "distrust":
         pack = Pack.open(options.folder, verify=False)
+        if (listing := listing_hash(pack.folder)) is not None:
+            distrust(listing)
         print(f"{printable(str(pack.folder))} was {'' if distrust(pack.hash) else 'not '}trusted by name"
               + (f", and is trusted still: {printable(pack.trusted)}" if pack.trusted else ", and is not trusted now"))
         return 0
     pack = Pack.open(options.folder, remembered=False)
-    if not trust(pack.folder, pack.hash, NAMED):
+    engines = listing_hash(pack.folder)
+    if not all(trust(pack.folder, digest, NAMED) for digest in (pack.hash, engines) if digest is not None):
         raise OutputError("what is trusted cannot be written down", remedy="set MESHWRIGHT_CONFIG to a folder that only you can write")
     print(printable(_lines(_row(pack))))
-    print("trusted: its models will be run. Every hash fits, and they are made of operators that our exporter writes.")
+    print("trusted: its models will be run. Every hash fits, and they are made of operators that our exporter writes."
+          + (" So will the built engines in its folder, which nobody can look into." if engines else ""))
     return 0
 
 

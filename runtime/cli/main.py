@@ -190,6 +190,9 @@ def _add_build(parser: argparse.ArgumentParser) -> None:
     add("--backend", metavar="NAME", help="tensorrt or tensorrt-rtx (default: the one that is installed)")
     add("--component", action="append", default=[], metavar="NAME", help="only this one; may be given again (default: all)")
     add("--refit", action="store_true", help="build the UNets so that a LoRA needs no further build; somewhat slower, and needs a GPU")
+    add("--into-pack", action="store_true", help="also put the engines into the pack's folder, to ship them with it")
+    add("--capabilities", metavar="LIST", help="compute capabilities that TensorRT-RTX builds for, such as 7.5,8.6 (default: 8.0 and later;"
+                                               " on a machine with an older GPU, its own)")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--list", action="store_true", help="list the engines that there are")
     which.add_argument("--prune", action="store_true", help="delete engines that are damaged, of other versions, or without their model")

@@ -40,7 +40,7 @@ class Stream:
 
     def isatty(self) -> bool:
         """Whether it is a terminal that a line can be erased on."""
-        return bool(self._try("isatty")) and erases_lines(self._stream)
+        return self._stream is not None and bool(self._try("isatty")) and erases_lines(self._stream)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ...engines.errors import InputError
-from ...engines.onnxruntime.weights import ModelWeights, StoredWeight
+from ...engines.onnxruntime.weights import Int8Weight, ModelWeights, StoredWeight
 from .file import Layer, Lora, listed
 
 # What the exporter calls weights (`export/onnx/weight_names.py`): the network's own names behind one of these, and marks behind them.
@@ -22,7 +22,7 @@ AGAIN = "export the pack again: in this one they cannot be found by name"
 class Form:
     """One of the ways in which a graph holds a layer's weight."""
 
-    stored: StoredWeight
+    stored: StoredWeight | Int8Weight
     is_transposed: bool
 
     @property
@@ -81,7 +81,7 @@ class NetworkWeights:
             raise InputError(f"the LoRA {lora.name} does not fit {self.model.stem}: weights of other shapes", received=listed(wrong))
 
 
-def _form(name: str, weight: StoredWeight) -> tuple[str | None, Form]:
+def _form(name: str, weight: StoredWeight | Int8Weight) -> tuple[str | None, Form]:
     """The layer whose weight it is, None for what is no weight of a layer, and how it is held."""
     name = name.removesuffix(HALF)
     form = Form(weight, name.endswith(TRANSPOSED))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+from ...engines.cache.shipped import listing_hash
 from ...engines.errors import ModelFileError, PackCorrupt, PackError, PackFormat, PackNotFound, PackUntrusted
 from ...engines.files.hashes import FileHashes
 from ...engines.files.regular_file import read_regular
@@ -22,16 +23,21 @@ VARIABLE = "MESHWRIGHT_PACKS"
 MANIFEST = "pack.json"
 # A manifest is some kilobytes; a file of this name that is larger is something else.
 LONGEST_MANIFEST = 1 << 20
-BUNDLED_REASON = "bundled with meshwright"
+BUNDLED_REASON, VOUCHED_REASON = "bundled with meshwright", "by the program that opened it"
 
 
 @dataclass(frozen=True)
 class Pack:
-    """A pack on this machine. hash : SHA-256 of `pack.json`, which holds the hashes of all the other files."""
+    """A pack on this machine.
+
+    hash : SHA-256 of `pack.json`, which holds the hashes of all files that it lists; engines in the folder have a list of their own
+    vouched : the program that opened it answers for it
+    """
 
     folder: Path
     manifest: Manifest
     hash: str
+    vouched: bool = False
 
     @classmethod
     def open(cls, name_or_path: str | os.PathLike[str], *, verify: bool = True, remembered: bool = True) -> Pack:
@@ -57,7 +63,9 @@ class Pack:
     @property
     def trusted(self) -> str | None:
         """Why the pack's models may be run, in words; None where nobody has said so."""
-        return BUNDLED_REASON if is_bundled(self.folder) else trusted(self.folder, self.hash)
+        if is_bundled(self.folder):
+            return BUNDLED_REASON
+        return VOUCHED_REASON if self.vouched else trusted(self.folder, self.hash)
 
     def require_trust(self) -> None:
         """Raise PackUntrusted unless the pack is trusted."""
@@ -67,6 +75,15 @@ class Pack:
                 received="models of someone else; a model is a program: it may crash this process, never end, or fill the memory",
                 expected="a bundled pack, one that you exported, or one that you trust",
                 remedy=f"if you know who made it: meshwright packs trust {_quoted(self.folder)}, or trust=True for this time")
+
+    @property
+    def engines_untrusted(self) -> str | None:
+        """Why built engines that lie in the pack's folder are not run; None where they are trusted, or there are none."""
+        listing = listing_hash(self.folder)
+        if listing is None or self.vouched or is_bundled(self.folder) or trusted(self.folder, listing):
+            return None
+        return (f"the engines in the pack's folder are programs of someone else: if you know who built them, "
+                f"meshwright packs trust {_quoted(self.folder)}")
 
     def component(self, kind: str) -> Component:
         """The component of that kind; PackError if the pack has none."""

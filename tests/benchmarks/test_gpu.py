@@ -9,7 +9,7 @@ import pytest
 from benchmarks import gpu, gpu_inputs
 from benchmarks.gpu_process import Process
 from benchmarks.gpu_sides import SIDES, Always
-from meshwright.engines.cache.graph_choice import GraphChoice
+from meshwright.engines.cache.record import GraphChoice
 from meshwright.engines.machine.hardware import Gpu, Hardware, Host
 from meshwright.runtime.pack.golden import Golden
 from meshwright.runtime.pack.pack import Pack

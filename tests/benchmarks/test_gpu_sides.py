@@ -5,7 +5,7 @@ import pytest
 from benchmarks import gpu_peaks, gpu_sides, gpu_worker
 from benchmarks.gpu_sides import Always, Task
 from benchmarks.gpu_worker import Worker, answer
-from meshwright.engines.cache.graph_choice import GraphChoice
+from meshwright.engines.cache.record import GraphChoice
 from meshwright.engines.cuda.memory import DeviceMemory
 from meshwright.engines.tensorrt.engine import TensorRTEngine
 from meshwright.runtime.pack.pack import Pack

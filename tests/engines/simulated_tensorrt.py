@@ -30,30 +30,33 @@ MAGIC = b"a simulated plan of "
 ERROR = tensorrt_rtx.ILogger.Severity.ERROR
 
 
-def write_plan(model: Path, *, path: Path | None = None, **axes) -> Path:
-    """A plan of an ONNX file. axes : (least, best, largest) length of its open axes."""
+def write_plan(model: Path, *, path: Path | None = None, capabilities: tuple[str, ...] = (), **axes) -> Path:
+    """A plan of an ONNX file. axes : (least, best, largest) length of its open axes. capabilities : that it is built for"""
     path = path or model.with_suffix(".engine")
     ranges = ";".join(f"{axis}={','.join(map(str, lengths))}" for axis, lengths in axes.items())
-    path.write_bytes(MAGIC + f"{model}|{ranges}".encode())
+    path.write_bytes(MAGIC + f"{model}|{ranges}|{' '.join(capabilities)}".encode())
     return path
 
 
 class SimulatedTensorRT:
     """The module. scratch : bytes that a launch needs; capturable : what a context says; refuses : methods that fail.
 
+    capability : of the card; invalid : bits of the diagnostics that every engine gets
     slip : added to results of captured launches, as by a graph that went wrong
     refittable : whether engines can have other weights; refit_slip : what is wrong with them then; refitted : names of weights
         that were replaced, for each time; fixed : of those that cannot be; missing : of those that have to be as well
     """
 
     for _name in ("ILogger", "TensorIOMode", "TensorLocation", "ExecutionContextAllocationStrategy", "CudaGraphStrategy", "EngineStat",
-                  "DynamicShapesKernelSpecializationStrategy", "DataType", "IRuntimeCache", "Weights"):
+                  "DynamicShapesKernelSpecializationStrategy", "DataType", "IRuntimeCache", "Weights", "EngineValidity",
+                  "EngineInvalidityDiagnostics"):
         locals()[_name] = getattr(tensorrt_rtx, _name)
     del _name
 
     def __init__(self, cuda, *, scratch=1000, capturable=True):
         self.cuda, self.scratch, self.capturable = cuda, scratch, capturable
         self.refuses, self.slip, self.contexts = set(), 0.0, []
+        self.capability, self.invalid = "8.9", 0
         self.refittable, self.refit_slip, self.refitted, self.fixed, self.missing = False, 0.0, [], set(), []
 
     def Refitter(self, engine, logger):  # noqa: N802 (the vendor's name)
@@ -71,19 +74,30 @@ class SimulatedTensorRT:
             def load(self):
                 return module
 
-        return SimulatedProduct("tensorrt-rtx", "tensorrt_rtx", ("tensorrt-rtx-cu13",), "")
+        return SimulatedProduct("tensorrt-rtx", "tensorrt_rtx", ("tensorrt-rtx-cu13",), "", is_portable=True)
 
 
 class SimulatedRuntime:
     def __init__(self, module, logger):
         self._module, self._logger = module, logger
 
+    def get_engine_validity(self, buffer):
+        kinds, reasons = tensorrt_rtx.EngineValidity, tensorrt_rtx.EngineInvalidityDiagnostics
+        content, found = bytes(memoryview(buffer)), self._module.invalid
+        if not content.startswith(MAGIC):
+            return kinds.INVALID, found | int(reasons.MALFORMED_ENGINE)
+        capabilities = content.decode().rpartition("|")[2].split()
+        fits = self._module.capability in capabilities if capabilities else float(self._module.capability) >= 8
+        found |= 0 if fits else int(reasons.UNSUPPORTED_CC)
+        return kinds.INVALID if found else kinds.VALID, found
+
     def deserialize_cuda_engine(self, serialized_engine):
         content = bytes(memoryview(serialized_engine))
         if not content.startswith(MAGIC):
             self._logger.log(ERROR, "Error Code 1: Serialization (magic tag does not match)")
             return None
-        model, _, ranges = content[len(MAGIC):].decode().partition("|")
+        assert self.get_engine_validity(serialized_engine)[0] == tensorrt_rtx.EngineValidity.VALID
+        model, ranges, _ = content[len(MAGIC):].decode().split("|")
         split = (each.split("=") for each in ranges.split(";") if each)
         return SimulatedEngine(self._module, self._logger, Path(model), {name: tuple(map(int, part.split(","))) for name, part in split})
 

@@ -38,7 +38,9 @@ class SimulatedGpu:
         self.trt = SimulatedTensorRT(None)
         self.built: list[str] = []
         self.spoil: dict[str, Path] = {}
-        driver = Driver(PretendDriver(card or Card()))
+        card = card or Card()
+        self.trt.capability = ".".join(map(str, card.capability))
+        driver = Driver(PretendDriver(card))
         for module in (hardware, backends):
             monkeypatch.setattr(module, "Driver", lambda: driver)
         monkeypatch.setattr(hardware, "Nvml", lambda: Nvml(PretendNvml()))
@@ -65,4 +67,4 @@ class SimulatedGpu:
             folder = out.parent / f"model-of{out.name}"  # a plan of the simulation names its model, which has to stay
             folder.mkdir(exist_ok=True)
             model = ModelWeights(model).write(order.weights, folder)
-        write_plan(model, path=out, **axes)
+        write_plan(model, path=out, capabilities=order.capabilities, **axes)

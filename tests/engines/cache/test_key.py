@@ -29,7 +29,6 @@ def key(tmp_path, hardware=None, files=FILES, **changes):
     ({"product": replace(PRODUCT, distributions=("onnx",))}, f"its version {tensorrt_products.version('onnx')}, the engine's is"),
     ({"hardware": machine(device="L4")}, "GPU L4, the engine's is RTX 4090"),
     ({"hardware": machine(capability="12.0")}, "compute capability 12.0, the engine's is 8.9"),
-    ({"hardware": machine(driver="595.1")}, "driver 595.1, the engine's is 580.65"),
     ({"axes": {"points": Range(1, 64, 128)}}, "ranges of open axes changed"),
 ])
 def test_what_matters(tmp_path, changes, said):
@@ -38,14 +37,24 @@ def test_what_matters(tmp_path, changes, said):
     assert len(ours.differences(other)) == 1 and ours.differences(other)[0].startswith(said)
 
 
-def test_free_memory_and_where_the_model_lies_do_not_matter(tmp_path):
-    again = key(tmp_path, hardware=machine(free=1 << 30), workspace=1 << 20, model=tmp_path / "elsewhere" / "a.onnx")
+def test_driver_free_memory_and_where_the_model_lies_do_not_matter(tmp_path):
+    again = key(tmp_path, hardware=machine(free=1 << 30, driver="595.1"), workspace=1 << 20, model=tmp_path / "elsewhere" / "a.onnx")
     assert again == key(tmp_path) and again.digest == key(tmp_path).digest
 
 
 def test_without_a_gpu(tmp_path):
     found = key(tmp_path, hardware=NO_GPU)
-    assert (found.device, found.capability, found.driver) == ("none", "none", "none")
+    assert (found.device, found.capability) == ("none", "none")
+
+
+def test_a_portable_engine_is_known_by_the_capabilities_that_it_is_built_for_alone(tmp_path):
+    portable = replace(PRODUCT, is_portable=True)
+    here, there, turing = (key(tmp_path, hardware, product=portable) for hardware in (machine(), NO_GPU, machine(capability="7.5")))
+    assert here == there == turing and (here.device, here.capability, here.system) == ("any", "8.0 and later", "any")
+    chosen = key(tmp_path, product=portable, capabilities=("12.0", "8.9"))
+    assert chosen.capability == "8.9 12.0" and chosen != here
+    assert here.may_take(chosen) and here.may_take(here) and not here.may_take(key(tmp_path))
+    assert not here.may_take(replace(chosen, version="0")) and not key(tmp_path).may_take(key(tmp_path, machine(capability="12.0")))
 
 
 def test_it_survives_json(tmp_path):

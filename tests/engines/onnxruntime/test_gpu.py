@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from meshwright.engines import DeviceArray, open_engine
-from meshwright.engines.cache.graph_choice import GraphChoice
+from meshwright.engines.cache.record import GraphChoice
 from meshwright.engines.errors import BackendError, DeviceLost
 from meshwright.engines.kept_loops import MOST
 from meshwright.engines.onnxruntime.gpu import OnnxRuntimeGpuEngine

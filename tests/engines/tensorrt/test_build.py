@@ -209,7 +209,7 @@ def test_a_process_that_gets_no_memory_says_so(tmp_path, monkeypatch, capfd):
         raise MemoryError
 
     request = {"parent": os.getppid(), "product": "tensorrt-rtx", "model": "big.onnx", "out": str(tmp_path / "engine"),
-               "workspace": None, "flags": [], "axes": {}}
+               "workspace": None, "flags": [], "capabilities": [], "axes": {}}
     for name in ("end_with_parent", "end_with_input"):  # of the process that runs the tests
         monkeypatch.setattr(tensorrt_worker, name, lambda *arguments: None)
     monkeypatch.setattr(tensorrt_worker, "build", full)

@@ -9,6 +9,8 @@ import pytest
 from meshwright.engines.cache.cache import EngineCache
 from meshwright.engines.cache.key import model_hashes
 from meshwright.engines.errors import BackendError
+from meshwright.engines.machine.products import choose
+from meshwright.engines.tensorrt.build import capabilities_for
 from meshwright.engines.tensorrt.loader import EngineLoader
 from meshwright.engines.tensorrt.network import Range
 from tests.engines import models
@@ -32,7 +34,9 @@ def load(cache, order, hardware=NO_GPU):
 
 
 def find(cache, order, hardware=NO_GPU):
-    return EngineLoader(cache, hardware).find("p/affine", order, model_hashes(order.model))
+    """The first engine that fits, and why others do not."""
+    found, why = EngineLoader(cache, hardware).find("p/affine", order, model_hashes(order.model))
+    return (found or [None])[0], why
 
 
 def test_built_once_then_found(cache, tmp_path):
@@ -44,8 +48,8 @@ def test_built_once_then_found(cache, tmp_path):
     again, new, told = load(cache, order)
     assert again == entry and not new and told == Told()
     assert find(cache, order) == (entry, None)
-    unfit, why = find(cache, order, hardware=machine(driver="581.1"))
-    assert unfit is None and why.startswith("the engine in the cache does not fit: ") and why.endswith("driver 581.1, the engine's is none")
+    assert find(cache, order, machine()) == (entry, None)  # a machine with a GPU uses what one without has built
+    assert load(cache, order, machine(driver="581.1", capability="12.0"))[:2] == (entry, False)
 
 
 def test_a_damaged_engine_is_built_again_with_the_reason(cache, tmp_path):
@@ -81,9 +85,24 @@ def test_a_stale_engine_is_built_again_with_the_reason(cache, tmp_path):
     models.loop(order.model)  # another model of that name
     _, new, told = load(cache, replace(order, axes={"length": Range(1, 2, 8)}))
     assert new and told.notes == [f"{WHY} ranges of open axes changed, model changed; it is built again"]
-    _, new, told = load(cache, replace(order, axes={"length": Range(1, 2, 8)}), machine())
-    assert new and told.notes == [f"{WHY} GPU RTX 4090, the engine's is none, compute capability 8.9, the engine's is none, "
-                                  "driver 580.65, the engine's is none; it is built again"]
+
+
+def test_engines_for_chosen_capabilities_lie_beside_the_others_and_come_second(cache, tmp_path):
+    order = affine(tmp_path)
+    turing = load(cache, replace(order, capabilities=("7.5", "8.9")))[0]
+    assert turing.key.capability == "7.5 8.9" and find(cache, order, machine(capability="7.5")) == (turing, None)
+    entry, new, _ = load(cache, order)
+    assert new and entry.key.capability == "8.0 and later"
+    assert EngineLoader(cache, NO_GPU).find("p/affine", order, model_hashes(order.model)) == ([entry, turing], None)
+    with pytest.raises(BackendError, match="builds no engines for a compute capability; received 9.0"):
+        load(cache, replace(order, capabilities=("9.0",)))
+
+
+def test_what_a_machine_builds_for():
+    rtx, plain = choose("tensorrt-rtx"), choose("tensorrt")
+    found = [capabilities_for(rtx, machine(capability=each)) for each in ("7.5", "8.6", "12.0", "9.0", "6.1", None)]
+    assert found == [("7.5",), (), (), (), (), ()]
+    assert capabilities_for(rtx, NO_GPU) == capabilities_for(plain, machine(capability="7.5")) == ()
 
 
 def test_a_build_that_fails_leaves_the_cache_as_it_was(cache, tmp_path):

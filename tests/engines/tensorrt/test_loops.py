@@ -1,12 +1,11 @@
 """Scans of the TensorRT runner on a simulated GPU: when they are one graph, and what lies where."""
 
-import json
 import logging
 
 import numpy as np
 import pytest
 
-from meshwright.engines.cache.graph_choice import GraphChoice, GraphChoices
+from meshwright.engines.cache.record import EngineRecord, GraphChoice
 from meshwright.engines.errors import DeviceLost, TensorError
 from meshwright.engines.graph_loop import GraphLoop
 from meshwright.engines.kept_loops import MOST
@@ -121,7 +120,7 @@ def test_step_by_step_where_that_is_faster(bench, caplog):
 def test_the_choice_is_kept_for_the_next_process(bench):
     with bench.open() as engine:
         engine.scan(*loop_inputs())
-    (name, choice), = GraphChoices(bench.plan).all().items()
+    (name, choice), = EngineRecord(bench.plan).loops().items()
     assert name == "5 steps; bias 3; count scalar; gain scalar; x 3; z 3; carries count x; each step gain z"
     assert choice == GraphChoice(True, 0.5, 5.0)
     bench.cuda.calls.clear()
@@ -132,16 +131,6 @@ def test_the_choice_is_kept_for_the_next_process(bench):
     assert len(bench.executed()) == 1 + STEPS and bench.cuda.names().count("launch") == 1
 
 
-def test_choices_that_cannot_be_read_are_made_again(bench):
-    path = bench.plan.with_name("model.engine.graphs")
-    for content in ("", "[]", '{"a": 3}', '{"a": {"b": 1}}', '{"a": {"use_graph": "no"}}', '{"a": {"use_graph": true, "graph_ms": "1"}}'):
-        path.write_text(content)
-        assert GraphChoices(bench.plan).all() == {}
-    with bench.open() as engine:
-        engine.scan(*loop_inputs())
-    assert len(json.loads(path.read_text())) == 1
-
-
 def test_no_graph_where_tensorrt_says_so(bench, caplog):
     bench.trt.capturable = False
     with bench.open() as engine:
@@ -149,7 +138,7 @@ def test_no_graph_where_tensorrt_says_so(bench, caplog):
             bench.check_scan(engine, loop_inputs())
         assert not engine.graph_choice.use_graph and "TensorRT says" in engine.graph_choice.why_not
     assert "begin capture" not in bench.cuda.names() and "launched one by one: TensorRT says" in caplog.text
-    assert GraphChoices(bench.plan).all() == {}
+    assert EngineRecord(bench.plan).loops() == {}
 
 
 @pytest.mark.parametrize("refused", ["begin capture", "end capture"])
@@ -169,7 +158,7 @@ def test_a_known_graph_that_cannot_be_captured_any_more(bench, caplog):
     with bench.open() as engine:
         bench.check_scan(engine, loop_inputs())
         assert not engine.graph_choice.use_graph
-    assert [choice.use_graph for choice in GraphChoices(bench.plan).all().values()] == [True]  # it is tried again next time
+    assert [choice.use_graph for choice in EngineRecord(bench.plan).loops().values()] == [True]  # it is tried again next time
 
 
 def test_a_graph_with_another_result_is_not_used(bench, caplog):
@@ -191,7 +180,7 @@ def test_a_graph_that_does_not_start_leaves_the_steps(bench, caplog):
         bench.cuda.calls.clear()
         bench.check_scan(engine, loop_inputs())
         assert "launch" not in bench.cuda.names() and len(bench.executed()) == STEPS
-    assert GraphChoices(bench.plan).all() == {}
+    assert EngineRecord(bench.plan).loops() == {}
 
 
 def test_a_graph_that_starts_no_more_leaves_the_steps(bench, caplog):
@@ -203,7 +192,7 @@ def test_a_graph_that_starts_no_more_leaves_the_steps(bench, caplog):
         assert seen == [(i + 1, STEPS) for i in range(STEPS)] and not engine.graph_choice.use_graph
         assert "is not used any more" in caplog.text and bench.cuda.names().count("close graph") == 1
         bench.check_scan(engine, loop_inputs())
-    assert [choice.use_graph for choice in GraphChoices(bench.plan).all().values()] == [True]  # it is tried again next time
+    assert [choice.use_graph for choice in EngineRecord(bench.plan).loops().values()] == [True]  # it is tried again next time
 
 
 def test_a_graph_that_was_not_compared_is_not_launched_again(bench, monkeypatch):
@@ -281,9 +270,3 @@ def test_the_loop_of_the_text_prior_of_props(tmp_path):
         for _ in range(2):
             bench.check_scan(engine, (carry, per_step, inputs))
         assert engine.graph_choice.use_graph
-
-
-def test_a_folder_that_cannot_be_written_to_is_no_error(tmp_path):
-    choices = GraphChoices(tmp_path / "gone" / "model.engine")
-    choices.keep("5 steps", GraphChoice(True, 1.0, 2.0))
-    assert choices.all() == {} and not list(tmp_path.iterdir())

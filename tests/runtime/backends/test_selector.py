@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 
 from meshwright.engines import DeviceArray
-from meshwright.engines.errors import BackendError, DeviceLost, EngineError, OutputError
+from meshwright.engines.cache.cache import EngineCache
+from meshwright.engines.cache.shipped import ship
+from meshwright.engines.errors import BackendError, BackendUnavailable, DeviceLost, EngineError, ModelFileError, OutputError
 from meshwright.engines.files import side_file
+from meshwright.engines.files.trust import EXPORTED, FOLDERS, trust
 from meshwright.engines.tensorrt import loader as engine_loader
 from meshwright.runtime import Cancelled, InputError, Notice, Pipeline, StageDone, Step
 from meshwright.runtime.backends import selector as backends
-from meshwright.runtime.backends.candidates import Candidates
+from meshwright.runtime.backends.selector import BackendSelector
 from meshwright.runtime.cli.build_command import build_missing
 from meshwright.runtime.pack.pack import Pack
 from tests.engines.platforms import TENSORRT_RTX
@@ -60,13 +63,18 @@ def test_without_a_gpu_everything_runs_on_the_processor(pipe):
 
 
 @pytest.mark.parametrize("backend", ["tensorrt", "tensorrt-rtx"])
-def test_asked_for_without_a_gpu_it_says_so_once_and_the_processor_serves(tiny, pipe, backend):
-    with Pipeline.open(tiny, threads=1, backend=backend) as asked:
-        made = asked.generate("a red chair", seed=3, **FAST)
-        assert len(made.notices) == 1 and made.notices[0].startswith(f"nothing runs on {backend}: {backend} ")
-        assert asked.generate("a red chair", seed=3, **FAST).notices == ()
-    usual = pipe.generate("a red chair", seed=3, **FAST)
-    np.testing.assert_array_equal(made.mesh.vertices, usual.mesh.vertices)
+def test_a_backend_that_is_named_and_is_not_here_is_an_error(tiny, backend):
+    with Pipeline.open(tiny, threads=1, backend=backend) as named:
+        with pytest.raises(BackendUnavailable) as caught:
+            named.generate("a red chair", seed=3, **FAST)
+        assert str(caught.value).startswith(f"text_encoder does not run on {backend}: {backend} ")
+        assert caught.value.remedy == "use backend auto, which takes the best that works" and named.models.backends.used == {}
+
+
+def test_a_provider_that_is_named_and_is_not_here_is_an_error(tiny):
+    with Pipeline.open(tiny, threads=1, providers=(CUDA, CPU)) as named:
+        with pytest.raises(BackendUnavailable, match=f"lacks the provider {CUDA}"):
+            named.generate("a red chair", seed=3, **FAST)
 
 
 @pytest.mark.parametrize(("options", "message"), [
@@ -176,13 +184,13 @@ def test_an_engine_that_is_off_is_not_used_and_stays_marked(gpu, tiny, capsys):
 def test_an_engine_that_nobody_has_checked_is_checked_when_it_is_first_used(gpu, tiny, tmp_path):
     gpu.spoil["shap_e_params"] = wrong(tiny, gpu)
     build_missing(Pack.open(tiny), "auto", quiet=True)
-    for golden_result in (tmp_path / "cache/engines").glob("*.verdict"):
+    for golden_result in (tmp_path / "cache/engines").glob("*.record"):
         golden_result.unlink()
     with Pipeline.open(tiny, threads=1) as pipe:
         made = pipe.generate("a red chair", seed=3, **FAST)
         assert used(pipe)["shap_e_params"] == f"onnxruntime ({CPU})" and used(pipe)["refiner_step"] == "tensorrt-rtx"
         assert sum("its results differ from the golden outputs" in note for note in made.notices) == 1
-        assert len(list((tmp_path / "cache/engines").glob("*.verdict"))) == len(used(pipe))
+        assert len(list((tmp_path / "cache/engines").glob("*.record"))) == len(used(pipe))
 
 
 @TENSORRT_RTX
@@ -203,11 +211,109 @@ def test_damaged_engines_are_told_of_and_harm_nothing(built, tiny, tmp_path, dam
 
 
 @TENSORRT_RTX
-def test_engines_of_another_card_are_told_of(built, tiny, monkeypatch, tmp_path):
-    SimulatedGpu(monkeypatch, tmp_path / "cache", Card("Another GPU", (12, 0)))
+def test_engines_are_used_on_another_card_once_they_have_passed_there(built, tiny, monkeypatch, tmp_path):
+    """They are portable. What the golden inputs gave on one card says nothing of another."""
+    other = SimulatedGpu(monkeypatch, tmp_path / "cache", Card("Another GPU", (12, 0)))
     with Pipeline.open(tiny, threads=1) as pipe:
-        (note, _) = pipe.generate("a red chair", seed=3, **FAST).notices
-    assert "the engine in the cache does not fit: GPU Another GPU, the engine's is Pretend GPU, compute capability 12.0" in note
+        made = pipe.generate("a red chair", seed=3, **FAST)
+        assert set(used(pipe).values()) == {"tensorrt-rtx"} and made.notices == () and other.built == []
+    (record,) = (tmp_path / "cache/engines").glob("tiny-vae_decoder-*.record")
+    cards = json.loads(record.read_text())["cards"]
+    assert set(cards) == {"Pretend GPU, compute capability 8.9", "Another GPU, compute capability 12.0"}
+    assert all(measured["golden"]["relative"] <= measured["golden"]["tolerance"] for measured in cards.values())
+
+
+@TENSORRT_RTX
+def test_an_engine_that_the_product_calls_invalid_is_not_used(built, tiny, monkeypatch, tmp_path):
+    SimulatedGpu(monkeypatch, tmp_path / "cache", Card("A Turing GPU", (7, 5)))
+    with Pipeline.open(tiny, threads=1) as pipe:
+        made = pipe.generate("a red chair", seed=3, **FAST)
+        assert set(used(pipe).values()) == {f"onnxruntime ({CPU})"}
+    note = next(note for note in made.notices if note.startswith("text_encoder "))
+    assert "does not run on tensorrt-rtx: " in note and "(it is not built for this GPU's compute capability)" in note
+    with Pipeline.open(tiny, threads=1, backend="tensorrt-rtx") as named:
+        with pytest.raises(ModelFileError, match="^text_encoder does not run on tensorrt-rtx: .*it is built again by: meshwright build"):
+            named.generate("a red chair", seed=3, **FAST)
+    turing = SimulatedGpu(monkeypatch, tmp_path / "cache", Card("A Turing GPU", (7, 5)))
+    build_missing(Pack.open(tiny), "auto", quiet=True)
+    assert len(turing.built) == len(tiny_pack.GRAPHS)
+    with Pipeline.open(tiny, threads=1, backend="tensorrt-rtx") as named:
+        assert named.generate("a red chair", seed=3, **FAST).notices == ()
+
+
+@TENSORRT_RTX
+def test_an_old_driver_is_the_reason_where_it_is(built, tiny):
+    built.trt.invalid = 4  # OLD_CUDA_DRIVER
+    with Pipeline.open(tiny, threads=1, backend="tensorrt-rtx") as named:
+        with pytest.raises(BackendUnavailable, match="text_encoder does not run .*the NVIDIA driver is too old.*install NVIDIA's driver"):
+            named.generate("a red chair", seed=3, **FAST)
+
+
+@TENSORRT_RTX
+def test_a_backend_that_is_named_runs_everything_or_says_what_it_lacks(gpu, tiny, tmp_path):
+    with Pipeline.open(tiny, threads=1, backend="tensorrt-rtx") as named:
+        with pytest.raises(BackendUnavailable) as caught:
+            named.generate("a red chair", seed=3, **FAST)
+    assert str(caught.value) == (f"text_encoder does not run on tensorrt-rtx: no engine is built for it; meshwright build {tiny} "
+                                 "--backend tensorrt-rtx, or use backend auto, which takes the best that works")
+    gpu.spoil["vae_decoder"] = tiny / "vae_encoder.onnx"  # whose tensors are others
+    build_missing(Pack.open(tiny), "tensorrt-rtx", quiet=True)
+    with Pipeline.open(tiny, threads=1, backend="tensorrt-rtx") as named:
+        with pytest.raises(ModelFileError, match="^vae_decoder does not run on tensorrt-rtx: .* was built from another model"):
+            named.generate("a red chair", seed=3, **FAST)
+
+
+@pytest.fixture
+def shipping(engines, tiny, tmp_path, monkeypatch):
+    """A copy of the pack with its engines in it, on a machine whose cache is empty."""
+    shutil.copytree(engines, tmp_path / "maker")
+    pack = shutil.copytree(tiny, tmp_path / "tiny")
+    entries = [entry for entry in EngineCache(tmp_path / "maker/engines").entries()]
+    ship(pack, entries)
+    monkeypatch.delenv(FOLDERS)
+    return pack, SimulatedGpu(monkeypatch, tmp_path / "cache")
+
+
+@TENSORRT_RTX
+def test_engines_that_a_pack_ships_are_used_where_they_are_trusted(shipping, tmp_path):
+    pack, gpu = shipping
+    files = {path: path.read_bytes() for path in pack.rglob("*") if path.is_file()}
+    with Pipeline.open(pack, threads=1, trust=True) as pipe:
+        made = pipe.generate("a red chair", seed=3, **FAST)
+        assert set(used(pipe).values()) == {"tensorrt-rtx"} and made.notices == () and gpu.built == []
+    assert {path: path.read_bytes() for path in pack.rglob("*") if path.is_file()} == files
+    assert not list((tmp_path / "cache/engines").glob("*.engine"))
+    assert len(list((tmp_path / "cache/engines/of_packs").glob("*.record"))) == len(tiny_pack.GRAPHS)
+    trust(pack, Pack.open(pack).hash, EXPORTED)
+    with Pipeline.open(pack, threads=1) as pipe:  # the pack is trusted, by its hash; engines that somebody has added are not
+        notices = pipe.generate("a red chair", seed=3, **FAST).notices
+        assert set(used(pipe).values()) == {f"onnxruntime ({CPU})"}
+    assert "the engines in the pack's folder are programs of someone else" in notices[0] and f"meshwright packs trust {pack}" in notices[0]
+
+
+@TENSORRT_RTX
+def test_trusting_a_pack_by_name_trusts_its_engines(shipping, main):
+    pack, _ = shipping
+    assert main("packs", "trust", pack).returncode == 0
+    opened = Pack.open(pack)
+    assert opened.engines_untrusted is None
+    (pack / "engines/engines.json").write_text((pack / "engines/engines.json").read_text() + " ")
+    assert Pack.open(pack).engines_untrusted is not None
+    main("packs", "distrust", pack)
+
+
+@TENSORRT_RTX
+def test_an_engine_of_a_pack_that_was_altered_gives_way_to_one_of_the_cache(shipping, engines, tmp_path):
+    pack, _ = shipping
+    (engine,) = (pack / "engines").glob("tiny-vae_decoder-*.engine")
+    engine.write_bytes(engine.read_bytes()[:-1] + b"?")
+    with Pipeline.open(pack, threads=1, trust=True) as pipe:
+        notices = pipe.generate("a red chair", seed=3, **FAST).notices
+        assert used(pipe)["vae_decoder"] == f"onnxruntime ({CPU})" and used(pipe)["refiner_step"] == "tensorrt-rtx"
+    assert any("of the pack was altered" in note for note in notices)
+    shutil.copytree(engines / "engines", tmp_path / "cache/engines", dirs_exist_ok=True)
+    with Pipeline.open(pack, threads=1, trust=True) as pipe:
+        assert pipe.generate("a red chair", seed=3, **FAST).notices == () and set(used(pipe).values()) == {"tensorrt-rtx"}
 
 
 @TENSORRT_RTX
@@ -310,7 +416,7 @@ def test_a_loop_that_cannot_be_captured_is_told_of(built, tiny, pipe, capfd):
 @TENSORRT_RTX
 def test_a_cache_that_can_only_be_read_serves_and_is_asked_again(built, tiny, monkeypatch, tmp_path):
     """Its engines are checked by each process anew, and a golden result that cannot be kept is no error."""
-    for golden_result in (tmp_path / "cache/engines").glob("*.verdict"):
+    for golden_result in (tmp_path / "cache/engines").glob("*.record"):
         golden_result.unlink()
 
     def refuse(*arguments):
@@ -320,7 +426,7 @@ def test_a_cache_that_can_only_be_read_serves_and_is_asked_again(built, tiny, mo
     with Pipeline.open(tiny, threads=1) as pipe:
         pipe.generate("a red chair", seed=3, **FAST)
         assert set(used(pipe).values()) == {"tensorrt-rtx"}
-    assert list((tmp_path / "cache/engines").glob("*.verdict")) == []
+    assert list((tmp_path / "cache/engines").glob("*.record")) == []
 
 
 @TENSORRT_RTX
@@ -347,7 +453,7 @@ def test_a_gpu_that_vanishes_in_a_check_leaves_the_other_engines(main, gpu, tiny
     ended = main("build", "tiny", "--backend", "tensorrt-rtx")
     assert ended.returncode == 1 and gpu.built == list(tiny_pack.GRAPHS)
     assert "10 of 11 engines built" in ended.stdout and ended.stderr.count("meshwright: the GPU stopped answering") == 1
-    assert not list((tmp_path / "cache/engines").glob("*.verdict"))
+    assert not list((tmp_path / "cache/engines").glob("*.record"))
 
 
 @TENSORRT_RTX
@@ -373,7 +479,7 @@ def test_a_cache_that_cannot_be_written_keeps_no_mesh_from_being_made(main, gpu,
 
 def test_a_pack_in_a_folder_whose_name_has_a_space(tiny, tmp_path):
     folder = shutil.copytree(tiny, tmp_path / "my packs")
-    assert Candidates(Pack.open(folder), None).how_to_build("tensorrt") == f'meshwright build "{folder}" --backend tensorrt'
+    assert BackendSelector(Pack.open(folder)).how_to_build("tensorrt") == f'meshwright build "{folder}" --backend tensorrt'
 
 
 def test_build_where_nothing_can_be_built(main, tmp_path):

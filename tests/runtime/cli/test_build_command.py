@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from meshwright.runtime.pack.pack import Pack
 from tests.engines import models
 from tests.engines.platforms import TENSORRT_RTX
 from tests.processes import A_MOMENT, children_of, is_alive, wait_for
@@ -45,6 +46,31 @@ def test_chosen_components_are_built_once_listed_and_pruned(main, cache, tiny):
     pruned = main("build", "--prune")
     assert pruned.returncode == 0 and pruned.stdout.startswith("foreign.engine: ") and "1 files deleted" in pruned.stdout
     assert len(engines(cache)) == 2
+
+
+@TENSORRT_RTX
+def test_engines_are_put_into_the_pack_and_found_there_first(main, cache, tiny, tmp_path, monkeypatch):
+    folder = shutil.copytree(tiny, tmp_path / "shipped")
+    files = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    run = ("build", folder, "--backend", "tensorrt-rtx", "--component", "field_color")
+    ended = main(*run, "--into-pack")
+    assert ended.returncode == 0 and "1 engines, 0." in ended.stdout and f" MB in {folder / 'engines'}" in ended.stdout
+    assert engines(folder / "engines") == ["tiny-field_color"]
+    with monkeypatch.context() as patch:
+        patch.delenv("MESHWRIGHT_TRUSTED")
+        assert {path: path.read_bytes() for path in files} == files and Pack.open(folder).engines_untrusted is None
+    monkeypatch.setenv("MESHWRIGHT_CACHE", str(tmp_path / "another"))
+    again = main(*run)
+    assert "1 were there" in again.stdout and not list((tmp_path / "another/engines").glob("*.engine"))
+
+
+@TENSORRT_RTX
+def test_capabilities_that_are_listed_are_built_for(main, cache):
+    ended = main("build", "tiny", "--backend", "tensorrt-rtx", "--component", "field_color", "--capabilities", "7.5,8.6")
+    assert ended.returncode == 0 and "  compute capability 7.5 8.6  " in main("build", "--list").stdout
+    for wrong in ("9.0", "", "8.6,"):
+        refused = main("build", "tiny", "--backend", "tensorrt-rtx", "--capabilities", wrong)
+        assert refused.returncode == 2 and "expected some of 7.5,8.0,8.6,8.9,12.0,12.1" in refused.stderr
 
 
 @TENSORRT_RTX
@@ -119,6 +145,7 @@ def test_quiet_says_nothing(main, cache):
 @pytest.mark.parametrize(("arguments", "message"), [
     (("tiny", "--backend", "abacus"), "there is no backend 'abacus' that builds engines; expected tensorrt or tensorrt-rtx"),
     ((), "no pack to build was named; expected meshwright build PACK"),
+    (("--list", "--into-pack"), "--list and --prune are about the whole cache"),
     (("tiny", "--list"), "--list and --prune are about the whole cache"),
     (("--list", "--refit"), "--list and --prune are about the whole cache"),
     (("--list", "--prune"), "not allowed with argument"),
@@ -147,8 +174,8 @@ sys.meta_path.insert(0, Forbid())
 import importlib.util
 whole = importlib.util.find_spec
 importlib.util.find_spec = lambda name, *rest: None if name.startswith("tensorrt") else whole(name, *rest)
-from meshwright.runtime.cli import main as cli
-sys.exit(cli.main(sys.argv[1:]))
+from meshwright.runtime.cli.main import main
+sys.exit(main(sys.argv[1:]))
 """
 
 

@@ -4,16 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from meshwright.engines.cache.golden_result import verdict_on, write_verdict
-from meshwright.engines.cache.graph_choice import GraphChoice, GraphChoices
+from meshwright.engines.cache.record import GoldenResult, GraphChoice
 from meshwright.engines.cuda.driver import Driver
 from meshwright.engines.cuda.nvml import Nvml
 from meshwright.engines.machine import hardware
 from meshwright.engines.machine import products as tensorrt_products
 from meshwright.engines.machine.packages import PACKAGES, Found
 from meshwright.engines.tensorrt.loader import make_key
-from meshwright.runtime.backends.candidates import Candidates, Machine
-from meshwright.runtime.backends.pack_engines import PackEngines, engine_name, files_of, order_of
+from meshwright.runtime.backends.candidates import Machine
+from meshwright.runtime.backends.pack_engines import PackEngines, engine_name, files_of
+from meshwright.runtime.backends.selector import BackendSelector
 from meshwright.runtime.cli import doctor, doctor_packs
 from meshwright.runtime.cli.doctor import examine
 from meshwright.runtime.cli.doctor_page import page
@@ -74,13 +74,14 @@ def test_engines_of_the_cache_are_matched_to_components(with_cards, again, tmp_p
     engines.loader.cache.folder.mkdir()
     for name in ("refiner_step", "field_color", "vae_decoder"):
         component = pack.manifest.components[name]
-        key = make_key(order_of(pack, component, product), files_of(pack, component), engines.hardware)
+        key = make_key(engines.order(component, product), files_of(pack, component), engines.hardware)
         kept[name] = engines.loader.cache.store(engine_name(pack, component), key, pack.path(component.file),
                                                 lambda out: out.write_bytes(b"a"))
     for name, relative in (("refiner_step", 0.001), ("field_color", 0.9)):
         tolerance = pack.manifest.components[name].tolerance
-        write_verdict(kept[name], verdict_on(kept[name], pack.manifest.files["golden.npz"].sha256, relative, tolerance))
-    GraphChoices(kept["refiner_step"].path).keep("8 steps", GraphChoice(True, 10.25, 12.5))
+        result = GoldenResult.of(pack.manifest.files["golden.npz"].sha256, relative, tolerance)
+        engines.record(kept[name]).keep_golden_result(result)
+    engines.record(kept["refiner_step"]).keep_loop("8 steps", GraphChoice(True, 10.25, 12.5))
 
     told = with_cards(Card())
     rows = {row["name"]: row for row in told["packs"][0]["components"]}
@@ -104,7 +105,7 @@ def test_an_old_driver_and_two_builds_in_one_folder_are_noted(with_cards):
 def test_a_card_that_tensorrt_rtx_does_not_list(with_cards):
     told = with_cards(Card("NVIDIA H200", (9, 0)))
     hopper = Found(PACKAGES[2], ("tensorrt-rtx-cu13",), "1.7")
-    machine = hardware.Hardware(hardware.detect_hardware_at_host(), (hardware.Gpu(**told["gpus"][0]),), "580", "13.0", None)
+    machine = hardware.Hardware(hardware.look_at_host(), (hardware.Gpu(**told["gpus"][0]),), "580", "13.0", None)
     assert doctor._idle(hopper, machine) == "compute capability 9.0 is not among those it lists: use tensorrt"
     assert doctor._idle(replace(hopper, package=PACKAGES[1]), machine) is None
 
@@ -117,7 +118,7 @@ def row():
 
     def of(onnxruntime, **changes):
         component = replace(next(iter(pack.manifest.components.values())), **changes)
-        return doctor_packs.component_row(pack.manifest, component, onnxruntime, Candidates(pack, machine))
+        return doctor_packs.component_row(pack.manifest, component, onnxruntime, BackendSelector(pack, machine=machine))
 
     return of
 
