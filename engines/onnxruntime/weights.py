@@ -181,7 +181,8 @@ class ModelWeights:
         if not places:
             return bytes(data)
         nodes = {name: stored.node for name in places if isinstance(stored := self.stored[name], Int8Weight)}
-        return with_plain_weights(data, nodes, {name: (self.stored[name].shape, offset) for name, offset in places.items()}, self._file_beside)
+        shaped = {name: (self.stored[name].shape, offset) for name, offset in places.items()}
+        return with_plain_weights(data, nodes, shaped, self._file_beside)
 
     def _place(self, found: Initializer) -> StoredWeight | None:
         if found.dtype is None:
