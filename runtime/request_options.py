@@ -39,7 +39,7 @@ class RequestOptions(DrawingOptions, total=False):
     """
 
     image: Picture | File | None
-    views: Mapping[float, Picture | File] | Iterable[tuple[float, Picture | File]]
+    views: Mapping[float, Picture | File] | Mapping[int, Picture | File] | Iterable[tuple[float, Picture | File]]
     matte: Picture | File
     route: str | None
     mesh: Mesh | MeshFile | File | None

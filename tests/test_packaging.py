@@ -47,7 +47,8 @@ def test_the_wheel_holds_every_module_and_pack(wheel):
     packs = [path.relative_to(ROOT) for path in (ROOT / "runtime/packs").rglob("*") if path.is_file()]
     matting = [path.relative_to(ROOT) for path in (ROOT / "runtime/images").glob("u2netp.*")]
     assert {path.suffix for path in matting} == {".onnx", ".LICENSE", ".md"}
-    missing = {f"meshwright/{path.as_posix()}" for path in [*sources(), *packs, *matting]} - names
+    typed = [Path(folder, "py.typed") for folder in ROOTS]
+    missing = {f"meshwright/{path.as_posix()}" for path in [*sources(), *packs, *matting, *typed]} - names
     assert not missing
     for licence in ("LICENSE", "runtime/images/u2netp.LICENSE"):
         assert any(name.endswith(f"licenses/{licence}") for name in names)

@@ -155,8 +155,9 @@ class TensorRTEngine(Engine):
         with suppress(BackendError):
             self.memory.cuda.synchronise()
         self._loops.clear()
-        self._main = self._runtime = None
-        del self._contexts
+        self._main = None
+        del self._contexts  # before what they were made by
+        self._runtime = None
         self.memory.count_weights(-self._weights)
 
 

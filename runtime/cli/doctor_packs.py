@@ -7,8 +7,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from ...engines.cache.cache import Entry
-from ...engines.cache.record import GoldenResult
 from ...engines.errors import MeshwrightError
 from ...engines.machine.hardware import Hardware
 from ...engines.machine.packages import Found
@@ -66,7 +64,7 @@ def component_row(manifest: Manifest, component: Component, onnxruntime: Found, 
             "compute": component.compute, "parameters": component.parameters, "large": is_large(manifest, component),
             "backend": candidate and candidate.backend, "why": why,
             "provider": candidate.providers[0] if candidate and candidate.providers else None,
-            "engine": engine_row(candidate.entry, candidate.golden_result, selector) if candidate and candidate.entry else None}
+            "engine": engine_row(candidate, selector) if candidate and candidate.entry else None}
 
 
 def choice(component: Component, onnxruntime: Found, selector: BackendSelector) -> tuple[Candidate | None, str]:
@@ -86,8 +84,10 @@ def choice(component: Component, onnxruntime: Found, selector: BackendSelector) 
     return candidate, "; ".join(why) or "it is the best of what is installed"
 
 
-def engine_row(entry: Entry, golden_result: GoldenResult | None, selector: BackendSelector) -> dict[str, Any]:
+def engine_row(candidate: Candidate, selector: BackendSelector) -> dict[str, Any]:
     """A built engine, what the golden inputs said of it, and which of its loops run as one CUDA graph."""
+    entry, golden_result = candidate.entry, candidate.golden_result
+    assert entry is not None  # it is a built one
     return {"file": entry.path.name, "version": entry.key.version, "bytes": entry.bytes, "build_seconds": entry.seconds,
             "golden": golden_result and {"relative": golden_result.relative, "tolerance": golden_result.tolerance},
             "loops": {loop: asdict(each) for loop, each in selector.engines.record(entry).loops().items()}}
