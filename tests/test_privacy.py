@@ -32,7 +32,7 @@ LEAVES = {"prompt": ["work/chair.glb"], "picture": ["work/chair.mtl", "work/chai
           "verify": [], "build": ["cache/meshwright/engines/ENGINE", "cache/meshwright/engines/lock"]}
 RUN = f"""
 import sys, time
-from meshwright.runtime import cli
+from meshwright.runtime.cli import main as cli
 started = time.monotonic()
 code = cli.main(sys.argv[1:])
 time.sleep(max(0.0, {SECONDS} - (time.monotonic() - started)))

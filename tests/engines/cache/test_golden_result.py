@@ -58,7 +58,7 @@ def test_a_folder_that_cannot_be_written_is_no_error_and_stays_clean(cache, monk
     def refuse(*arguments):
         raise PermissionError("read-only")
 
-    monkeypatch.setattr(side_file.os, "replace", refuse)
+    monkeypatch.setattr(side_file, "replace", refuse)
     assert not write_verdict(entry, GoldenResult(entry.sha256, "golden", 0.0, 0.02))
     assert [path.name for path in cache.folder.iterdir()] == [entry.path.name]
 

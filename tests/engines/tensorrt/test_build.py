@@ -247,7 +247,7 @@ def test_the_share_of_nested_phases_only_grows():
 
 def test_the_worker_keeps_what_libraries_print_to_itself():
     """Standard output carries answers only, whatever a vendor prints there."""
-    code = (f"import os; from meshwright.engines import tensorrt_worker as w; a = w._private_output(); os.write(1, b'noise');"
+    code = (f"import os; from meshwright.engines.tensorrt import worker as w; a = w._private_output(); os.write(1, b'noise');"
             f"w._say(a, done=True); assert w is not None and {tensorrt_worker.__name__!r}")
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert (ended.stdout, ended.stderr) == ('{"done": true}\n', "noise")

@@ -249,7 +249,7 @@ def test_options_that_make_no_sense(arguments, message, capsys):
 WITHOUT_TORCH = """
 import sys
 sys.modules["torch"] = None
-from meshwright.runtime import cli
+from meshwright.runtime.cli import main as cli
 sys.exit(cli.main(sys.argv[1:]))
 """
 

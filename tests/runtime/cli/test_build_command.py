@@ -147,7 +147,7 @@ sys.meta_path.insert(0, Forbid())
 import importlib.util
 whole = importlib.util.find_spec
 importlib.util.find_spec = lambda name, *rest: None if name.startswith("tensorrt") else whole(name, *rest)
-from meshwright.runtime import cli
+from meshwright.runtime.cli import main as cli
 sys.exit(cli.main(sys.argv[1:]))
 """
 

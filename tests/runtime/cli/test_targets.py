@@ -197,7 +197,7 @@ def test_places_that_take_no_files(main, both, here, options):
 
 KILLED = """
 import os, signal, sys
-from meshwright.runtime import cli
+from meshwright.runtime.cli import main as cli
 
 real = os.replace
 
