@@ -61,3 +61,24 @@ def test_the_doctor_says_what_it_can(command, system):
         assert (host["total_bytes"], host["available_bytes"]) == (MEMORY, FREE)
     else:
         assert host["total_bytes"] > 1 << 28 and host["why_not"]["available_bytes"] == "this system does not say"
+
+
+BREAK = """
+import os, signal, sys, time
+from tests.simulated_system import become
+become("win32")
+from meshwright.runtime.cli import main as cli
+
+def work():
+    os.kill(os.getpid(), signal.SIGBREAK)
+    time.sleep(60)
+
+cli._command = lambda arguments: work
+sys.exit(cli.main([]))
+"""
+
+
+def test_closing_the_console_of_windows_stops_the_work():
+    """Without SIGHUP and timers, which it lacks. SIGBREAK is 21 there and here."""
+    ended = subprocess.run([sys.executable, "-c", BREAK], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stderr) == (128 + 21, "meshwright: stopped\n")
