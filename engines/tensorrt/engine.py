@@ -114,7 +114,7 @@ class TensorRTEngine(Engine):
         # Its address is in the graph: it stays the loop's.
         scratch = self.memory.empty((context.scratch_bytes,), np.uint8)
         return GraphLoop(self.memory.cuda, buffers, lambda addresses: context.launch(addresses, scratch), context.why_not_capturable,
-                         self._record.loops().get(key), lambda choice: self._made(key, choice))
+                         self._record.loop(key), lambda choice: self._made(key, choice))
 
     def _made(self, key: str, choice: GraphChoice) -> None:
         self._contexts.save()
