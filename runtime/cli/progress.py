@@ -48,7 +48,7 @@ class Progress:
 
     def begin(self, stage: str) -> None:
         """It is next."""
-        self._stage = stage
+        self._stage, self._started, self._estimate = stage, time.perf_counter(), None
         self._show(self._label(stage))
 
     def build_started(self, estimate: float | None) -> None:
