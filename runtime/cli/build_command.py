@@ -133,8 +133,9 @@ class _Build:
                 if new:
                     raise
                 say.note(f"{component.name}: {error}")  # which says that it is built again
-                self.engines.loader.cache.remove(entry.path)
-                entry, new = self._built_or_found(component, say)
+                if entry.path.parent == self.engines.loader.cache.folder:  # not one that the pack ships
+                    self.engines.loader.cache.remove(entry.path)
+                entry, new = self._built_or_found(component, say, shipped=False)
                 golden_result = self._checked(component, entry, say)
         except BackendUnavailable:  # as it would be for every other one
             raise
@@ -151,11 +152,11 @@ class _Build:
         say.done(" ".join(filter(None, (f"{entry.seconds:6.1f} s  {entry.bytes / 1e6:8.1f} MB" if new else "is there",
                                         golden_result and f" {golden_result}"))))
 
-    def _built_or_found(self, component: Component, say: Progress) -> tuple[Entry, bool]:
+    def _built_or_found(self, component: Component, say: Progress, *, shipped: bool = True) -> tuple[Entry, bool]:
         order = self.engines.order(component, self.product)
         order = replace(order, refittable=self.refit and component.kind in UNETS, capabilities=self.capabilities or order.capabilities)
         return self.engines.loader.load(engine_name(self.pack, component), order, files_of(self.pack, component),
-                                        BuildCallbacks(say.note, say.build_started, say.building))
+                                        BuildCallbacks(say.note, say.build_started, say.building), shipped=shipped)
 
     def _checked(self, component: Component, entry: Entry, say: Progress) -> GoldenResult | None:
         """What the golden inputs say of the engine; None where it cannot run, so that whoever uses it first has to ask."""
@@ -203,7 +204,7 @@ def _capabilities(options: Namespace, product: Product) -> tuple[str, ...]:
 def _ship(pack: Pack, entries: list[Entry], quiet: bool) -> None:
     """Put engines into the pack's folder. Who may write there is trusted with what they build, as with a pack that they export."""
     try:
-        files, listing = ship(pack.folder, entries)
+        files, listing = ship(pack.folder, entries, keep=pack.engines_untrusted is None)
     except OSError as error:
         raise OutputError(f"the engines cannot be put into {pack.folder}", received=error.strerror or str(error),
                           remedy="copy the pack to a folder that can be written, or leave out --into-pack") from error

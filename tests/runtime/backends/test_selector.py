@@ -3,6 +3,7 @@
 import json
 import shutil
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -289,6 +290,18 @@ def test_engines_that_a_pack_ships_are_used_where_they_are_trusted(shipping, tmp
         notices = pipe.generate("a red chair", seed=3, **FAST).notices
         assert set(used(pipe).values()) == {f"onnxruntime ({CPU})"}
     assert "the engines in the pack's folder are programs of someone else" in notices[0] and f"meshwright packs trust {pack}" in notices[0]
+
+
+@TENSORRT_RTX
+def test_a_build_leaves_engines_of_the_pack_alone_and_builds_those_that_do_not_load(shipping, monkeypatch):
+    pack, gpu = shipping
+    files = {path: path.read_bytes() for path in pack.rglob("*") if path.is_file()}
+    vouched = replace(Pack.open(pack), vouched=True)
+    with monkeypatch.context() as patch:
+        patch.setattr("tests.engines.simulated_tensorrt.MAGIC", b"another plan")
+        build_missing(vouched, "auto", quiet=True)
+    assert gpu.built == list(tiny_pack.GRAPHS)
+    assert {path: path.read_bytes() for path in pack.rglob("*") if path.is_file()} == files
 
 
 @TENSORRT_RTX
