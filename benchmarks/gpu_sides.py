@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from meshwright.engines import DeviceMemory, Engine, open_engine
-from meshwright.engines.cache.record import GraphChoice
+from meshwright.engines.cache.record import EngineRecord, GraphChoice
 from meshwright.engines.errors import BackendUnavailable
 from meshwright.engines.machine.products import PRODUCTS, Product, choose
 from meshwright.engines.onnxruntime.package import import_onnxruntime
@@ -130,28 +130,29 @@ def _tensorrt(pack: Pack, product: Product, graph: bool) -> Opened:
 
     def make(kind: str) -> Engine:
         component = pack.component(kind)
-        entry, why = engines.find(product, component, lambda entry: False)
-        if entry is None:
-            raise BackendUnavailable(f"{kind} has no engine of {product.name}", received=why)
-        engine = open_engine(pack.path(component.file), backend=product.name, plan=entry.path, memory=memory)
-        engine._choices = Always(GraphChoice(graph))
-        return engine
+        found, why = engines.find(product, component, lambda entry: False)
+        if not found:
+            raise BackendUnavailable(f"{kind} has no engine of {product.name}", received=why or "no engine is built for it")
+        return open_engine(pack.path(component.file), backend=product.name, plan=found[0].path, memory=memory,
+                           record=Always(found[0].path, GraphChoice(graph)))
 
     return _on_device(memory, make)
 
 
-class Always:
+class Always(EngineRecord):
     """Stands where an engine keeps which way of launching a loop was faster: here both are measured, each by itself."""
 
-    def __init__(self, choice: GraphChoice) -> None:
+    def __init__(self, path: Path, choice: GraphChoice) -> None:
+        super().__init__(path)
         self._choice = choice
 
-    def find(self, loop: str) -> GraphChoice:
+    def loop(self, name: str) -> GraphChoice:
         """The same for every loop."""
         return self._choice
 
-    def keep(self, loop: str, choice: GraphChoice) -> None:
+    def keep_loop(self, loop: str, choice: GraphChoice) -> bool:
         """Nothing is kept."""
+        return False
 
 
 def _working_product() -> Product:

@@ -40,7 +40,7 @@ def open_engine(path: str | Path, *, backend: str = "onnxruntime",
     plan      : of TensorRT, a file of the engine cache (`cache.Entry.path`)
     record    : where what is measured on that engine is kept; beside the plan by default
     memory    : of the GPU, shared by the engines of a pipeline; TensorRT needs it. With it ONNX Runtime's CUDA provider
-        keeps its tensors there too, on the same stream.
+        keeps its tensors there too, on the same stream; without, each run and each step of a scan copies them to the host and back.
     weights   : initializers by name that take the place of the file's own, of the same dtype and shape. ONNX Runtime only.
     Raises ModelFileError, BackendUnavailable (the package or provider is not there), BackendError or DeviceLost.
     """

@@ -110,6 +110,19 @@ def len_of(per_step: Tensors) -> int:
     return next(iter(per_step.values())).shape[0]
 
 
+def key_of(carry: Tensors, per_step: Tensors, constants: Tensors) -> str:
+    """What a scan's loop is known by: steps and shapes, and, for two of the same shapes, which tensors it carries."""
+    shapes = sorted(shapes_of(carry, per_step, constants).items())
+    listed = "; ".join(f"{name} {'x'.join(map(str, shape)) or 'scalar'}" for name, shape in shapes)
+    return f"{len_of(per_step)} steps; {listed}; carries {' '.join(sorted(carry))}; each step {' '.join(sorted(per_step))}"
+
+
+def shapes_of(carry: Tensors, per_step: Tensors, constants: Tensors) -> dict[str, tuple[int, ...]]:
+    """Of every input of one step, by name."""
+    return {**{name: value.shape for name, value in {**carry, **constants}.items()},
+            **{name: value.shape[1:] for name, value in per_step.items()}}
+
+
 def _copy(array: DeviceArray) -> DeviceArray:
     copy = array.memory.empty(array.shape, array.dtype)
     copy_in(array, copy)

@@ -97,6 +97,10 @@ class EngineRecord:
         found = {loop: _whole(GraphChoice, each) for loop, each in kept.items()} if isinstance(kept, dict) else {}
         return {loop: choice for loop, choice in found.items() if choice is not None}
 
+    def loop(self, name: str) -> GraphChoice | None:
+        """How that one runs, if it was measured."""
+        return self.loops().get(name)
+
     def keep_loop(self, loop: str, choice: GraphChoice) -> bool:
         """Write one down; False where that is not possible."""
         return self._change({"loops": {name: asdict(each) for name, each in {**self.loops(), loop: choice}.items()}})

@@ -53,15 +53,17 @@ class ShippedEngines:
         hashes.keep()
 
 
-def ship(pack: Path, entries: Iterable[Entry]) -> tuple[list[Path], str]:
+def ship(pack: Path, entries: Iterable[Entry], *, keep: bool = True) -> tuple[list[Path], str]:
     """Copy engines of the cache into a pack's folder, in place of those of the same names and products that are there.
 
+    keep : whether other engines that are there stay, which is for those that are trusted: the new list will be
     -> the engines' files, and the SHA-256 of the list, for `trust`. What is there stays as it was if this fails (OSError).
     """
     folder, engines = pack / FOLDER, {file_name(entry.name, entry.key): entry for entry in entries}
     replaced = {(entry.name, entry.key.product, entry.key.capability, entry.key.device) for entry in engines.values()}
-    kept = {name: digest for name, digest in _read_listing(pack).items() if name not in engines and _stays(folder / name, replaced)}
-    old = [folder / name for name in _read_listing(pack) if name not in kept and name not in engines and (folder / name).exists()]
+    there = _read_listing(pack)
+    kept = {name: digest for name, digest in there.items() if keep and name not in engines and _stays(folder / name, replaced)}
+    old = [folder / name for name in there if name not in kept and name not in engines and (folder / name).exists()]
     with staged([folder / LISTING, *(folder / name for name in engines)], old) as (listing, *places):
         listed = dict(kept)
         for (name, entry), place in zip(engines.items(), places, strict=True):

@@ -28,8 +28,7 @@ DTYPES = {
     "tensor(int8)": "int8", "tensor(int16)": "int16", "tensor(int32)": "int32", "tensor(int64)": "int64",
     "tensor(uint8)": "uint8", "tensor(uint16)": "uint16", "tensor(uint32)": "uint32", "tensor(uint64)": "uint64",
 }
-# Where a provider keeps its tensors, if not in host memory. For the others ONNX Runtime copies at each step.
-DEVICES = {"CUDAExecutionProvider": "cuda"}
+CUDA = "CUDAExecutionProvider"
 NO_WEIGHTS: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -66,7 +65,6 @@ class OnnxRuntimeEngine(Engine):
         self._weights = {name: np.ascontiguousarray(value) for name, value in (weights or {}).items()}
         self._session = _open(Path(path), providers, threads, MAPPED if map_weights else FASTEST, self._weights)
         self.spec = _read_spec(self._session, Path(path))
-        self._device, self._device_id = _device(providers[0])
         self._last_run = run_options({} if keep_scratch else {"memory.enable_memory_arena_shrinkage": "cpu:0"})
 
     def _run(self, inputs: Tensors, axes: Axes, keep: frozenset[str]) -> dict[str, Array]:
@@ -105,66 +103,48 @@ class OnnxRuntimeEngine(Engine):
 
 
 class _Loop:
-    """Two bindings over two sets of carry buffers: step i reads set i % 2 and writes the other.
+    """Two bindings over two sets of carry buffers in host memory: step i reads set i % 2 and writes the other.
 
-    Every buffer is made once, on the device, and keeps its address; a step only binds its own slices.
+    Every buffer is made once and keeps its address; a step only binds its own slices. For a provider with memory of its own, ONNX Runtime
+    copies at each step; CUDA's has a loop of its own (`gpu`).
     """
 
     def __init__(self, engine: OnnxRuntimeEngine, carry: Tensors, per_step: Tensors, constants: Tensors) -> None:
-        session, place = engine._session, (engine._device, engine._device_id)
-        self._session, self._place = session, place
-        self._carries = [{name: _Buffer(on_host(value), *place) for name, value in carry.items()} for _ in range(2)]
-        self._constants = {name: _Buffer(on_host(value), *place) for name, value in constants.items()}
-        self._slices = {name: _Slices(on_host(value), *place) for name, value in per_step.items()}
-        self._bindings = [self._bind(session.io_binding(), parity) for parity in range(2)]
+        self._session = engine._session
+        self._carries = [{name: np.array(on_host(value), order="C") for name, value in carry.items()} for _ in range(2)]
+        self._constants = {name: np.array(on_host(value), order="C") for name, value in constants.items()}
+        self._slices = {name: _Slices(on_host(value)) for name, value in per_step.items()}
+        self._bindings = [self._bind(self._session.io_binding(), parity) for parity in range(2)]
 
     def _bind(self, binding: Any, parity: int) -> Any:
-        for name, buffer in {**self._constants, **self._carries[parity]}.items():
-            binding.bind_input(name, *self._place, buffer.dtype, buffer.shape, buffer.address)
-        for name, buffer in self._carries[1 - parity].items():
-            binding.bind_output(name + NEXT, *self._place, buffer.dtype, buffer.shape, buffer.address)
+        for name, array in {**self._constants, **self._carries[parity]}.items():
+            binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+        for name, array in self._carries[1 - parity].items():
+            binding.bind_output(name + NEXT, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
         return binding
 
     def step(self, i: int, run_options: Any) -> None:
         binding = self._bindings[i % 2]
         for name, slices in self._slices.items():
-            binding.bind_input(name, *self._place, slices.dtype, slices.shape, slices.address(i))
+            binding.bind_input(name, "cpu", 0, slices.dtype, slices.shape, slices.address(i))
         self._session.run_with_iobinding(binding, run_options)
 
     def carry(self, steps: int) -> dict[str, Array]:
-        return {name: buffer.numpy() for name, buffer in self._carries[steps % 2].items()}
-
-
-class _Buffer:
-    """A copy of an array, on the host or on a device, whose address stays."""
-
-    def __init__(self, value: np.ndarray, device: str, device_id: int) -> None:
-        self.shape, self.dtype = value.shape, value.dtype
-        self._held: Any
-        if device == "cpu":
-            self._held = np.array(value, order="C")
-            self.address = self._held.ctypes.data
-        else:
-            self._held = import_onnxruntime().OrtValue.ortvalue_from_numpy(value, device, device_id)
-            self.address = self._held.data_ptr()
-
-    def numpy(self) -> np.ndarray:
-        return self._held if isinstance(self._held, np.ndarray) else self._held.numpy()
+        return dict(self._carries[steps % 2])
 
 
 class _Slices:
     """The slices of a per-step array in one buffer, each at an aligned offset."""
 
-    def __init__(self, value: np.ndarray, device: str, device_id: int) -> None:
+    def __init__(self, value: np.ndarray) -> None:
         self.shape, self.dtype = value.shape[1:], value.dtype
         size = value[0].nbytes
         self._stride = -(-size // ALIGNMENT) * ALIGNMENT
-        padded = np.zeros((len(value), self._stride), np.uint8)
-        padded[:, :size] = value.reshape(len(value), -1).view(np.uint8)
-        self._buffer = _Buffer(padded, device, device_id)
+        self._padded = np.zeros((len(value), self._stride), np.uint8)
+        self._padded[:, :size] = value.reshape(len(value), -1).view(np.uint8)
 
     def address(self, i: int) -> int:
-        return self._buffer.address + i * self._stride
+        return self._padded.ctypes.data + i * self._stride
 
 
 def read_spec(path: str | Path) -> EngineSpec:
@@ -182,7 +162,7 @@ def _open(path: Path, providers: Sequence[Provider], threads: int | None, plan: 
         raise ModelFileError("the model file is missing", received=str(path))
     if threads is not None and threads < 1:
         raise EngineError("threads", received=str(threads), expected="a whole number from 1, or None for all cores")
-    if any(name in DEVICES for name in names):
+    if CUDA in names:
         _find_libraries(ort)
     replaced = ModelWeights(path) if weights else None
     source = replaced.graph(weights) if replaced else str(path)
@@ -269,13 +249,6 @@ def _name(provider: Provider) -> str:
 def split_provider(provider: Provider) -> tuple[str, Mapping[str, object]]:
     """Its name and its options."""
     return (provider, {}) if isinstance(provider, str) else (provider[0], provider[1])
-
-
-def _device(provider: Provider) -> tuple[str, int]:
-    """Where the first provider's tensors live, as ONNX Runtime names it."""
-    name, options = split_provider(provider)
-    device = DEVICES.get(name, "cpu")
-    return device, 0 if device == "cpu" else int(str(options.get("device_id", 0)))
 
 
 def _read_spec(session: Any, path: Path) -> EngineSpec:

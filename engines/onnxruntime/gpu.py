@@ -18,7 +18,8 @@ import numpy as np
 from ..cuda.memory import DeviceArray, DeviceMemory
 from ..engine import NEXT, Array, OnStep, Tensors
 from ..errors import BackendError, BackendUnavailable, DeviceLost
-from ..kept_loops import KeptLoops, key_of
+from ..loop import KeptLoops
+from ..loop_buffers import key_of
 from ..spec import Axes
 from .engine import OnnxRuntimeEngine, Provider, run_options, split_provider
 from .loop import NO_GRAPH, StepLoop

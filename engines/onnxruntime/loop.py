@@ -14,9 +14,8 @@ from ..cache.record import GraphChoice
 from ..cuda.memory import DeviceArray, DeviceMemory
 from ..engine import NEXT, Array, OnStep, Tensors, ignore
 from ..errors import BackendError, DeviceLost
-from ..graph_loop import ROUNDS, results_match
+from ..loop import ROUNDS, launch_steps, results_match
 from ..loop_buffers import LoopBuffers
-from ..step_by_step import launch_steps
 
 LOG = logging.getLogger("meshwright.engines")
 LOG.addHandler(logging.NullHandler())  # a library prints nothing by itself

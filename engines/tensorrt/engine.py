@@ -15,14 +15,12 @@ from ..cache.record import EngineRecord, GraphChoice
 from ..cuda.memory import DeviceArray, DeviceMemory
 from ..engine import NEXT, Array, Engine, OnStep, Tensors, on_host
 from ..errors import BackendError, TensorError
-from ..graph_loop import GraphLoop
-from ..kept_loops import KeptLoops, key_of, shapes_of
-from ..loop_buffers import LoopBuffers
+from ..loop import GraphLoop, KeptLoops
+from ..loop_buffers import LoopBuffers, key_of, shapes_of
 from ..machine.products import Product
 from ..onnxruntime.engine import read_spec
 from ..onnxruntime.onnx_spec import spec_in_file
-from ..spec import Axes
-from ..split import along, parts
+from ..spec import Axes, TensorSpec
 from .context import Context, Contexts
 from .logger import logger
 from .plan import check, load, ranges
@@ -116,7 +114,7 @@ class TensorRTEngine(Engine):
         # Its address is in the graph: it stays the loop's.
         scratch = self.memory.empty((context.scratch_bytes,), np.uint8)
         return GraphLoop(self.memory.cuda, buffers, lambda addresses: context.launch(addresses, scratch), context.why_not_capturable,
-                         self._record.loops().get(key), lambda choice: self._made(key, choice))
+                         self._record.loop(key), lambda choice: self._made(key, choice))
 
     def _made(self, key: str, choice: GraphChoice) -> None:
         self._contexts.save()
@@ -139,8 +137,9 @@ class TensorRTEngine(Engine):
                               received=str(axes[axis]), expected=f"at most {self._ranges[axis][1]}")
         placed = {tensor.name: _once(inputs[tensor.name], axis in tensor.shape, self.memory) for tensor in self.spec.inputs}
         made = []
-        for start, stop in parts(axes[axis], self._ranges[axis][1]):
-            some = {tensor.name: along(tensor, placed[tensor.name], axis, start, stop) for tensor in self.spec.inputs}
+        for start in range(0, axes[axis], self._ranges[axis][1]):
+            stop = min(start + self._ranges[axis][1], axes[axis])
+            some = {tensor.name: _along(tensor, placed[tensor.name], axis, start, stop) for tensor in self.spec.inputs}
             made.append(self._run(some, {**axes, axis: stop - start}, frozenset()))
         whole = {tensor.name: np.concatenate([each[tensor.name] for each in made], tensor.shape.index(axis))
                  for tensor in self.spec.outputs}
@@ -166,3 +165,11 @@ def _once(value: Array, is_split: bool, memory: DeviceMemory) -> Array:
     if is_split:
         return on_host(value)
     return value if isinstance(value, DeviceArray) else memory.upload(value)
+
+
+def _along(tensor: TensorSpec, value: Array, axis: str, start: int, stop: int) -> Array:
+    """A piece of a tensor in C order, or all of one that lacks the axis."""
+    if axis not in tensor.shape:
+        return value
+    piece = value[(slice(None),) * tensor.shape.index(axis) + (slice(start, stop),)]
+    return piece.copy(order="C")

@@ -40,21 +40,22 @@ class EngineLoader:
         self.cache, self.hardware, self.shipped = cache, hardware, shipped
 
     def load(self, name: str, order: BuildRequest, files: Mapping[str, str], tell: BuildCallbacks,
-             most: int | None = None) -> tuple[Entry, bool]:
+             most: int | None = None, shipped: bool = True) -> tuple[Entry, bool]:
         """The engine, and whether it was built just now.
 
         name : such as "props/refiner_step"; files : SHA-256 of the model's files by name
         most : engines of that name that are kept, those used last; None for all
+        shipped : whether one that the pack ships will do
         What `tell.progress` raises ends the build, or the waiting for another one.
         Raises as `build_to` and `EngineCache.store`; the cache is then as it was.
         """
         key = make_key(order, files, self.hardware)
-        entry, why = self._built(name, key)
+        entry, why = self._built(name, key, shipped)
         if entry is not None:
             return entry, False
         with self.cache.lock(lambda holder: tell.note(f"waiting for {holder}, which builds into {self.cache.folder}"),
                              lambda: tell.progress(0.0)) as lock:
-            entry, why = self._built(name, key)  # the one who was waited for may have built it
+            entry, why = self._built(name, key, shipped)  # the one who was waited for may have built it
             if entry is not None:
                 return entry, False
             self.cache.sweep()
@@ -75,7 +76,7 @@ class EngineLoader:
         check : whether an engine's bytes are to be compared with its hash, which takes long for a large one
         Whether a portable engine is valid here, the product says when it is loaded.
         """
-        return self._find(name, make_key(order, files, self.hardware), check)
+        return self._find(name, make_key(order, files, self.hardware), check, True)
 
     def estimate(self, order: BuildRequest) -> float | None:
         """Seconds that a build will take, by those of this product that are in the cache; None if there are none.
@@ -90,15 +91,16 @@ class EngineLoader:
         total = sum(entry.bytes for entry in past)
         return file_bytes(order.model) * sum(entry.seconds for entry in past) / total if total else None
 
-    def _built(self, name: str, key: Key) -> tuple[Entry | None, str | None]:
+    def _built(self, name: str, key: Key, shipped: bool) -> tuple[Entry | None, str | None]:
         """The engine of that very key; where there is none, why one that is there cannot be used."""
-        found, why = self._find(name, key, lambda entry: entry.key == key)
+        found, why = self._find(name, key, lambda entry: entry.key == key, shipped)
         return next((entry for entry in found if entry.key == key), None), why
 
-    def _find(self, name: str, key: Key, check: Callable[[Entry], bool]) -> tuple[list[Entry], str | None]:
+    def _find(self, name: str, key: Key, check: Callable[[Entry], bool], shipped: bool) -> tuple[list[Entry], str | None]:
+        places = (self.shipped, self.cache) if self.shipped is not None and shipped else (self.cache,)
         found: list[Entry] = []
-        reasons = [] if self.shipped is None or self.shipped.why_not is None else [self.shipped.why_not]
-        for place in (self.shipped, self.cache) if self.shipped is not None else (self.cache,):
+        reasons = [self.shipped.why_not] if self.shipped in places and self.shipped.why_not is not None else []
+        for place in places:
             there = list(place.files(name))
             reasons += [str(error) for path, error in there if isinstance(error, DamagedEngine) and path.name == file_name(name, key)]
             fitting = [entry for _, entry in there if isinstance(entry, Entry) and entry.name == name and key.may_take(entry.key)]

@@ -79,9 +79,9 @@ class BackendSelector:
         except DeviceLost:
             raise
         except EngineError as error:
-            if self.wanted not in TENSORRT:
+            if self.wanted not in TENSORRT and self.providers is None:
                 raise
-            raise type(error)(f"{component.name} does not run on {self.wanted}: {error.subject}", received=error.received,
+            raise type(error)(f"{component.name} does not run on {last}: {error.subject}", received=error.received,
                               expected=error.expected, remedy=error.remedy or USE_AUTO) from error
 
     def candidates(self, component: Component, check: Callable[[Entry], bool]) -> tuple[list[Candidate], list[Rejected]]:
@@ -197,7 +197,7 @@ class BackendSelector:
               on_build: OnBuild) -> Engine:
         """options : of ONNX Runtime. BackendError for an engine of TensorRT that fails the golden inputs."""
         if candidate.entry is None:
-            memory = self._spare_memory() if candidate.providers[:1] == (CUDA,) else None
+            memory = self._device_memory() if candidate.providers[:1] == (CUDA,) else None
             engine = open_engine(self.pack.path(component.file), backend=candidate.backend, providers=candidate.providers,
                                  memory=memory, weights=weights, **options)
             return checked(engine, self.pack, component, weights) if weights and _is_elsewhere(candidate) else engine
@@ -221,13 +221,6 @@ class BackendSelector:
 
             self._memory = DeviceMemory(Cuda())
         return self._memory
-
-    def _spare_memory(self) -> DeviceMemory | None:
-        """The same for ONNX Runtime, which has a pool of its own where ours cannot be had."""
-        try:
-            return self._device_memory()
-        except BackendUnavailable:
-            return None
 
     def _give_up(self, candidate: Candidate, component: Component, error: MeshwrightError) -> None:
         """Do not try it again for this component; for any, where the backend itself is what fails."""

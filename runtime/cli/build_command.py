@@ -24,7 +24,7 @@ from ..backends.selector import TENSORRT
 from ..lora.loras import COMPONENTS as UNETS
 from ..pack.manifest import Component
 from ..pack.pack import Pack
-from .build_progress import BuildProgress
+from .progress import Progress
 
 
 def build(options: Namespace) -> int:
@@ -107,10 +107,10 @@ class _Build:
     def run(self, components: list[Component]) -> None:
         """Build those that are missing, and say which failed. OutputError for a cache that cannot be written, BackendUnavailable
         for a product that builds nothing here: both end it."""
-        started, say = time.perf_counter(), BuildProgress(sys.stderr, [c.name for c in components], quiet=self.quiet)
+        started, say = time.perf_counter(), Progress(sys.stderr, [c.name for c in components], quiet=self.quiet)
         try:
             for component in components:
-                say.component(component.name)
+                say.begin(component.name)
                 self._one(component, say)
         finally:
             say.clear()
@@ -123,7 +123,7 @@ class _Build:
                         f"{self.product.version()} in {time.perf_counter() - started:.1f} s, {there} were there, "
                         f"{len(self.failed)} failed; {self.engines.loader.cache.folder}")
 
-    def _one(self, component: Component, say: BuildProgress) -> None:
+    def _one(self, component: Component, say: Progress) -> None:
         """Build and check one; one that cannot be built keeps no other from it, and what is there stays."""
         try:
             entry, new = self._built_or_found(component, say)
@@ -133,8 +133,9 @@ class _Build:
                 if new:
                     raise
                 say.note(f"{component.name}: {error}")  # which says that it is built again
-                self.engines.loader.cache.remove(entry.path)
-                entry, new = self._built_or_found(component, say)
+                if entry.path.parent == self.engines.loader.cache.folder:  # not one that the pack ships
+                    self.engines.loader.cache.remove(entry.path)
+                entry, new = self._built_or_found(component, say, shipped=False)
                 golden_result = self._checked(component, entry, say)
         except BackendUnavailable:  # as it would be for every other one
             raise
@@ -151,13 +152,13 @@ class _Build:
         done = f"{entry.seconds:6.1f} s  {entry.bytes / 1e6:8.1f} MB" if new else "is there"
         say.done(f"{done}  {golden_result}" if golden_result is not None else done)
 
-    def _built_or_found(self, component: Component, say: BuildProgress) -> tuple[Entry, bool]:
+    def _built_or_found(self, component: Component, say: Progress, *, shipped: bool = True) -> tuple[Entry, bool]:
         order = self.engines.order(component, self.product)
         order = replace(order, refittable=self.refit and component.kind in UNETS, capabilities=self.capabilities or order.capabilities)
         return self.engines.loader.load(engine_name(self.pack, component), order, files_of(self.pack, component),
-                                        BuildCallbacks(say.note, say.start, say.progress))
+                                        BuildCallbacks(say.note, say.build_started, say.building), shipped=shipped)
 
-    def _checked(self, component: Component, entry: Entry, say: BuildProgress) -> GoldenResult | None:
+    def _checked(self, component: Component, entry: Entry, say: Progress) -> GoldenResult | None:
         """What the golden inputs say of the engine; None where it cannot run, so that whoever uses it first has to ask."""
         golden_result = self.engines.golden_result(entry, component)
         if golden_result is not None or self._unchecked is not None:
@@ -203,7 +204,7 @@ def _capabilities(options: Namespace, product: Product) -> tuple[str, ...]:
 def _ship(pack: Pack, entries: list[Entry], quiet: bool) -> None:
     """Put engines into the pack's folder. Who may write there is trusted with what they build, as with a pack that they export."""
     try:
-        files, listing = ship(pack.folder, entries)
+        files, listing = ship(pack.folder, entries, keep=pack.engines_untrusted is None)
     except OSError as error:
         raise OutputError(f"the engines cannot be put into {pack.folder}", received=error.strerror or str(error),
                           remedy="copy the pack to a folder that can be written, or leave out --into-pack") from error

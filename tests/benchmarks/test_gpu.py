@@ -37,11 +37,11 @@ def test_fields_are_asked_about_as_many_points_as_in_a_run():
     assert np.array_equal(gpu_inputs.lengthened(np.arange(6).reshape(1, 3, 2), 1, 5)[0, :, 0], [0, 2, 4, 0, 2])
 
 
-def test_each_way_of_launching_is_measured_by_itself():
+def test_each_way_of_launching_is_measured_by_itself(tmp_path):
     choice = GraphChoice(True)
-    always = Always(choice)
-    always.keep("any", GraphChoice(False))
-    assert always.find("any") is choice
+    always = Always(tmp_path / "a.engine", choice)
+    always.keep_loop("any", GraphChoice(False))
+    assert always.loop("any") is choice
 
 
 def notes_of(tmp_path, hardware=NO_GPU):
@@ -78,7 +78,7 @@ def test_the_bundled_pack_on_the_cpu_and_on_with_it_where_it_stopped(tmp_path, m
     monkeypatch.setenv("MESHWRIGHT_CACHE", str(tmp_path / "cache"))
     options = ["--work", str(tmp_path / "work"), "--out", str(tmp_path / "out"), "--rounds", "1", "--most", "1", "--budget", "0",
                "--threads", "1", "--steps", "1", "--parts", "peaks", "build", "check", "work", "loop"]
-    monkeypatch.setattr(gpu, "look", lambda: NO_GPU)
+    monkeypatch.setattr(gpu, "detect_hardware", lambda: NO_GPU)
     gpu.main([*options, "--seconds", "300"])
     first = json.loads((tmp_path / "out/gpu.json").read_text())
     found = first["packs"]["props"]
@@ -95,7 +95,7 @@ def test_a_side_that_cannot_start_here_is_left_out_and_the_rest_is_measured(tmp_
     """As if there were a GPU: none of its sides starts where there is none, and each says why."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.setenv("MESHWRIGHT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(gpu, "look", lambda: ONE_GPU)
+    monkeypatch.setattr(gpu, "detect_hardware", lambda: ONE_GPU)
     gpu.main(["--work", str(tmp_path / "work"), "--out", str(tmp_path / "out"), "--parts", "check", "--sides", "ort", "trt",
               "--threads", "1", "--rounds", "1"])
     document = json.loads((tmp_path / "out/gpu.json").read_text())

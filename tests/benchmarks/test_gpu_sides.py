@@ -34,9 +34,8 @@ def tensorrt(pack, tmp_path):
         def make(kind):
             model = pack.path(pack.component(kind).file)
             axes = {axis: (1, 4, 1 << 16) for tensor in pack.component(kind).spec.inputs for axis in tensor.shape if isinstance(axis, str)}
-            engine = TensorRTEngine(write_plan(model, path=tmp_path / f"{kind}.engine", **axes), model, trt.product, memory)
-            engine._choices = Always(GraphChoice(graph))
-            return engine
+            plan = write_plan(model, path=tmp_path / f"{kind}.engine", **axes)
+            return TensorRTEngine(plan, model, trt.product, memory, Always(plan, GraphChoice(graph)))
 
         return Worker(Task("trt-graph" if graph else "trt", str(pack.folder)), gpu_sides._on_device(memory, make)), cuda
     return worker

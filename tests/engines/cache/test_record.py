@@ -86,7 +86,7 @@ def test_a_folder_that_cannot_be_written_is_no_error_and_stays_clean(cache, monk
     def refuse(*arguments):
         raise PermissionError("read-only")
 
-    monkeypatch.setattr(side_file.os, "replace", refuse)
+    monkeypatch.setattr(side_file, "replace", refuse)
     assert not cache.record(entry, "card").keep_golden_result(PASSED)
     assert [path.name for path in cache.folder.iterdir()] == [entry.path.name]
     assert not EngineRecord(cache.folder / "gone" / "a.engine").keep_loop("5 steps", GraphChoice(True))

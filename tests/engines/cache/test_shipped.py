@@ -57,6 +57,8 @@ def test_a_new_engine_takes_the_place_of_an_old_one_and_the_others_stay(cache, p
     there = [entry for name in ("p/a", "p/b") for _, entry in ShippedEngines(pack).files(name)]
     assert sorted(entry.path.read_bytes()[entry.offset:] for entry in there) == [b"for Turing", b"of a newer model", b"two"]
     assert len(list((pack / "engines").glob("*.engine"))) == 3
+    ship(pack, [b], keep=False)
+    assert [path.name for path in (pack / "engines").glob("*.engine")] == [b.path.name]
 
 
 def test_a_copy_that_fails_leaves_the_pack_as_it_was(cache, pack):

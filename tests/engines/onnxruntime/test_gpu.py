@@ -9,7 +9,7 @@ import pytest
 from meshwright.engines import DeviceArray, open_engine
 from meshwright.engines.cache.record import GraphChoice
 from meshwright.engines.errors import BackendError, DeviceLost
-from meshwright.engines.kept_loops import MOST
+from meshwright.engines.loop import MAX_LOOPS
 from meshwright.engines.onnxruntime.gpu import OnnxRuntimeGpuEngine
 from meshwright.engines.onnxruntime.package import import_onnxruntime
 from tests.engines import models
@@ -150,10 +150,10 @@ def test_no_growth_over_a_hundred_scans(bench):
 
 def test_loops_give_their_buffers_and_graphs_back(bench):
     with bench.open() as engine:
-        for length in range(1, MOST + 1):
+        for length in range(1, MAX_LOOPS + 1):
             engine.scan(*loop_inputs(length=length))
         held = bench.memory.held_bytes
-        engine.scan(*loop_inputs(length=MOST + 1))
+        engine.scan(*loop_inputs(length=MAX_LOOPS + 1))
         assert bench.memory.held_bytes == held and engine._session.released == [1, 2]
     bench.memory.trim()
     assert bench.memory.held_bytes == 0 and not bench.cuda.blocks

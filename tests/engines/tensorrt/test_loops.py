@@ -7,8 +7,7 @@ import pytest
 
 from meshwright.engines.cache.record import EngineRecord, GraphChoice
 from meshwright.engines.errors import DeviceLost, TensorError
-from meshwright.engines.graph_loop import GraphLoop
-from meshwright.engines.kept_loops import MOST
+from meshwright.engines.loop import MAX_LOOPS, GraphLoop
 from tests.engines import models
 from tests.engines.gpu_bench import PROPS, TensorRTBench, random_inputs
 from tests.engines.onnxruntime.test_engine import loop_inputs
@@ -98,10 +97,10 @@ def test_each_shape_has_its_own_graph_and_context(bench):
 
 def test_the_loop_that_was_used_longest_ago_gives_its_buffers_back(bench):
     with bench.open() as engine:
-        for length in range(1, MOST + 1):
+        for length in range(1, MAX_LOOPS + 1):
             engine.scan(*loop_inputs(length=length))
         full = bench.memory.held_bytes
-        engine.scan(*loop_inputs(length=MOST + 1))
+        engine.scan(*loop_inputs(length=MAX_LOOPS + 1))
         assert bench.cuda.names().count("close graph") == 1 and bench.memory.held_bytes == full
         bench.check_scan(engine, loop_inputs(length=1))
 

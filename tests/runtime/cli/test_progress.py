@@ -1,4 +1,4 @@
-"""What a run says on standard error before its first stage: the reading of a large mesh."""
+"""What is said on standard error while a large mesh is read and while engines are built, and the estimate of what is left."""
 
 import io
 from pathlib import Path
@@ -60,3 +60,34 @@ def test_reading_can_be_cancelled(obj):
 
     with pytest.raises(Cancelled):
         read_mesh(obj, cancel)
+
+
+def said_of_a_build(stream, quiet=False):
+    say = Progress(stream, ["a", "bcd"], quiet=quiet)
+    say.begin("a")
+    say.note("it is stale")
+    say.build_started(41.0)
+    say.building(0.5)
+    say.done("1.0 s")
+    say.clear()
+    return stream.getvalue()
+
+
+def test_a_build_on_a_terminal_changes_its_line():
+    lines = said_of_a_build(Terminal()).split(ERASE)
+    assert lines == ["", "[1/2] a  ", "note: it is stale\n", "[1/2] a    building, about 41 s", "[1/2] a     50 %, about 41 s left",
+                     "[1/2] a    1.0 s\n", ""]
+
+
+def test_a_build_elsewhere_has_one_line_a_component():
+    assert said_of_a_build(io.StringIO()) == "note: it is stale\n[1/2] a    1.0 s\n"
+    assert said_of_a_build(io.StringIO(), quiet=True) == said_of_a_build(Terminal(), quiet=True) == ""
+
+
+@pytest.mark.parametrize(("estimate", "share", "past", "left"), [
+    (None, 0.1, 5, None), (None, 0.25, 5, 15.0), (30.0, 0.0, 10, 20.0), (30.0, 0.5, 40, 40.0), (30.0, 0.1, 40, None)])
+def test_seconds_left_of_a_build(estimate, share, past, left):
+    say = Progress(io.StringIO(), ["a"])
+    say.begin("a")
+    say.build_started(estimate)
+    assert say.seconds_left(share, past) == left

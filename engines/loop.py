@@ -1,10 +1,14 @@
-"""A whole scan as one CUDA graph: captured once, launched again and again, where that is faster than step by step."""
+"""The loops of an engine on a GPU: a whole scan as one CUDA graph, captured once and launched again and again, where that is faster than
+step by step; and the last few of them, kept with their buffers and graphs.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
 from statistics import median
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -13,7 +17,6 @@ from .cuda.device import Cuda, Graph
 from .engine import Array, OnStep, Tensors, ignore, on_host
 from .errors import BackendError, DeviceLost
 from .loop_buffers import LoopBuffers
-from .step_by_step import launch_steps
 
 LOG = logging.getLogger("meshwright.engines")
 LOG.addHandler(logging.NullHandler())  # a library prints nothing by itself
@@ -21,6 +24,8 @@ LOG.addHandler(logging.NullHandler())  # a library prints nothing by itself
 SHORT_MS, ROUNDS = 200.0, 3
 # Between the results of the two ways, as a share of the largest value: the same kernels ran, at most their sums in another order.
 TOLERANCE = 0.02
+# Shapes and numbers of steps of which buffers and graphs are kept; who asks for more of them pays for new ones.
+MAX_LOOPS = 4
 
 
 class GraphLoop:
@@ -170,3 +175,52 @@ def results_match(a: np.ndarray, b: np.ndarray) -> bool:
     a, b = a.astype(np.float64), b.astype(np.float64)
     scale = np.abs(a[np.isfinite(a)]).max(initial=0.0)
     return np.allclose(a, b, rtol=0.0, atol=TOLERANCE * scale, equal_nan=True)
+
+
+def launch_steps(cuda: Cuda, steps: int, launch: Callable[[int], None], on_step: OnStep) -> None:
+    """Ask for step 0 to `steps` - 1, and wait for each only when the next is queued.
+
+    launch : asks the stream for the step of that number; on_step : as `Engine.scan`
+    """
+    done = None
+    for i in range(steps):
+        launch(i)
+        before, done = done, cuda.record()
+        if before is not None:
+            cuda.wait(before)
+            on_step(i, steps)
+    cuda.wait(done)
+    on_step(steps, steps)
+
+
+class Closable(Protocol):
+    """What can be given back."""
+
+    def close(self) -> None: ...
+
+
+Loop = TypeVar("Loop", bound=Closable)
+
+
+class KeptLoops(Generic[Loop]):
+    """At most four loops by their keys; which was not asked for longest is closed for a new one."""
+
+    def __init__(self) -> None:
+        self._loops: OrderedDict[str, Loop] = OrderedDict()
+
+    def get(self, key: str, make: Callable[[], Loop]) -> Loop:
+        """The loop of that key; one that `make` gives, once there is room for it, where there is none."""
+        if key not in self._loops:
+            while len(self._loops) >= MAX_LOOPS:
+                self._loops.popitem(last=False)[1].close()
+            self._loops[key] = make()
+        self._loops.move_to_end(key)
+        return self._loops[key]
+
+    def clear(self) -> None:
+        """Close them all."""
+        while self._loops:
+            self._loops.popitem()[1].close()
+
+    def __iter__(self) -> Iterator[Loop]:
+        return iter(self._loops.values())
