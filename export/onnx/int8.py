@@ -51,9 +51,29 @@ def block_scales(weights: np.ndarray, axis: int) -> np.ndarray:
 
 
 def quantized(weights: np.ndarray, scales: np.ndarray, axis: int) -> np.ndarray:
-    """int8 in [-127, 127]."""
-    each = scales.take(np.arange(weights.shape[axis]) // BLOCK, axis)
-    return np.clip(np.rint(weights / each), -LARGEST, LARGEST).astype(np.int8)
+    """int8 in [-127, 127], so rounded that errors cancel in each kernel of a convolution, and in each block of any other layer.
+
+    What a layer sees is nearly even over the places of a kernel, and above zero on average after most activations, so errors of one
+    sign would add up (Guo et al., SQuant, 2022: this is its kernel stage, which looks at no data).
+    """
+    exact = weights / scales.take(np.arange(weights.shape[axis]) // BLOCK, axis)
+    if weights.ndim == 4 and weights.shape[2:] != (1, 1):
+        whole = _rounded(exact.reshape(*weights.shape[:2], -1)).reshape(weights.shape)
+    else:
+        last = np.moveaxis(exact, axis, -1)
+        blocks = [_rounded(last[..., start:start + BLOCK]) for start in range(0, last.shape[-1], BLOCK)]
+        whole = np.moveaxis(np.concatenate(blocks, axis=-1), -1, axis)
+    return np.clip(whole, -LARGEST, LARGEST).astype(np.int8)
+
+
+def _rounded(exact: np.ndarray) -> np.ndarray:
+    """Whole numbers for (..., n): the nearest ones, but as many go the other way as bring the sum within a half. Those that were
+    nearest to it."""
+    nearest = np.rint(exact)
+    error = exact - nearest
+    surplus = np.rint(error.sum(axis=-1, keepdims=True))
+    rank = np.argsort(np.argsort(-error, axis=-1, kind="stable"), axis=-1, kind="stable")
+    return nearest + (rank < surplus) - (rank >= exact.shape[-1] + surplus)
 
 
 def _quantized(tensor: ir.TensorProtocol, axis: int) -> ir.TensorProtocol:
@@ -63,7 +83,7 @@ def _quantized(tensor: ir.TensorProtocol, axis: int) -> ir.TensorProtocol:
 
 def _input_axis(value: ir.Value) -> int | None:
     """The axis that a layer sums over, or along a table's rows; None for what is no layer's weight, or that of different layers."""
-    axes = {_axis(node, position) for node, position in value.uses()}
+    axes: set[int | None] = {_axis(node, position) for node, position in value.uses()}
     return axes.pop() if len(axes) == 1 else None
 
 
@@ -75,6 +95,9 @@ def _axis(node: ir.Node, position: int) -> int | None:
         return 1 - position
     if node.op_type == "Gemm" and position < 2:
         return 1 - position ^ node.attributes.get_int(("transA", "transB")[position], 0)
+    if node.op_type == "Transpose" and len(weight.shape) == 2:  # of a layer that is called more than once
+        axis = _input_axis(node.outputs[0])
+        return axis if axis is None else 1 - axis
     if (node.op_type, position) == ("Gather", 0) and len(weight.shape) == 2:
         return 1
     return {("Conv", 1): 1, ("ConvTranspose", 1): 0}.get((node.op_type, position))

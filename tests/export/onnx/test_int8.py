@@ -66,8 +66,24 @@ def test_values_are_rounded_to_127_steps_of_their_blocks_largest(written):
     weights, stored = Layers().table.weight.detach().numpy(), ModelWeights(written).stored["module.table.weight"].read()
     for columns in (slice(0, 64), slice(64, 96)):
         step = np.abs(weights[:, columns]).max(axis=1, keepdims=True) / 127
-        assert (np.abs(stored - weights)[:, columns] <= 0.5001 * step).all()
+        steps = (stored - weights)[:, columns] / step
+        assert np.abs(steps).max() < 1.001 and np.mean(np.abs(steps) <= 0.5001) > 0.9
+        assert np.abs(steps.sum(axis=1)).max() < 0.501  # errors cancel in a block
         np.testing.assert_allclose(np.abs(stored[:, columns]).max(axis=1, keepdims=True), 127 * step, rtol=1e-6)
+
+
+def test_errors_cancel_in_each_kernel_of_a_convolution():
+    weights = np.random.default_rng(0).uniform(-1, 1, (3, 70, 3, 3)).astype(np.float32)
+    scales = block_scales(weights, 1)
+    error = quantized(weights, scales, 1) - weights / np.repeat(scales, 64, axis=1)[:, :70]
+    assert np.abs(error.sum(axis=(2, 3))).max() < 0.501 and np.abs(error).max() < 1
+
+
+def test_the_numbers_that_are_rounded_the_other_way_are_those_that_were_nearest_to_it():
+    weights = np.array([[127, 1.4, 2.45, -3.3, 0.1], [127, -1.4, -2.45, 3.3, 0.0]], np.float32)
+    scales = block_scales(weights, 1)
+    np.testing.assert_array_equal(scales, [[1], [1]])
+    np.testing.assert_array_equal(quantized(weights, scales, 1), [[127, 1, 3, -3, 0], [127, -1, -3, 3, 0]])
 
 
 def test_what_was_rounded_once_is_not_rounded_again():
@@ -90,4 +106,4 @@ def test_a_large_file_has_its_weights_beside_it(written, tmp_path):
 
 def test_what_needs_more_gets_halves():
     assert [halves(each) for each in (FP32, FP16_STORED, FP16, INT8)] == [FP32, FP16_STORED, FP16, FP16_STORED]
-    assert dataclasses.astuple(INT8) == ("int8", "fp32", 1e-2)
+    assert dataclasses.astuple(INT8) == ("int8", "fp32", 3e-2)

@@ -20,7 +20,7 @@ def props():
     return Pack.open("props", verify=False).manifest
 
 
-def shaped(props, *names):
+def shaped(props, *names, precision="fp16"):
     """The bundled pack's manifest with full-size components in place of its own."""
     kind, entry = next(iter(props.components.values())), next(iter(props.files.values()))
     components, files = {}, {}
@@ -28,7 +28,8 @@ def shaped(props, *names):
         parameters, size, picture, _ = MEASURED[name]
         halves = (TensorSpec("states", "float32", (2, 77, 1024)),) if name == "refiner_step" else ()
         tensors = (TensorSpec("image", "float32", picture or ("batch", 77)), *halves)
-        components[name] = replace(kind, name=name, kind=name, file=f"{name}.onnx", parameters=parameters, spec=EngineSpec(tensors, ()))
+        components[name] = replace(kind, name=name, kind=name, file=f"{name}.onnx", parameters=parameters, precision=precision,
+                                   spec=EngineSpec(tensors, ()))
         files[f"{name}.onnx.data"] = replace(entry, bytes=size)
     return replace(props, components=components, files=files)
 
@@ -37,6 +38,14 @@ def shaped(props, *names):
 def test_one_component_takes_about_what_was_measured(props, name):
     estimate = needs(shaped(props, name))["low"]
     assert 0.95 < estimate / MEASURED[name][3] < 1.6
+
+
+def test_weights_in_8_bits_take_as_much_as_halves_once_they_are_open(props):
+    halves, eighths = (shaped(props, "refiner_step", precision=precision) for precision in ("fp16", "int8"))
+    size = MEASURED["refiner_step"][1]
+    smaller = replace(eighths, files={name: replace(entry, bytes=size // 2) for name, entry in eighths.files.items()})
+    assert needs(halves)["low"] - needs(smaller)["low"] == size - size // 2  # that of the file, read while it is opened
+    assert needs(halves)["lowest"] == needs(smaller)["lowest"]
 
 
 def test_ways_to_save_memory(props):

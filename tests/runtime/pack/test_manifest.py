@@ -47,13 +47,15 @@ def test_sections_of_an_instantmesh_pack(pack):
 def test_sections_of_a_steered_pack(pack):
     folder = pack("sharp-it")
     edit(folder, views__shading={"ambient": 0.3, "diffuse": 0.7, "direction": [0, 3, 4], "two_sided": True, "linear": False},
-         coarse__shrink=0.98, sources=[{"name": "a"}], components__refiner_step__compute="fp16")
+         coarse__shrink=0.98, sources=[{"name": "a"}], components__refiner_step__compute="fp16",
+         components__prior_step__precision="int8")
     manifest = Pack.open(folder).manifest
     assert manifest.views.shading == Shading(0.3, 0.7, (0.0, 0.6, 0.8), two_sided=True, linear=False)
     assert manifest.coarse.shrink == 0.98 and manifest.picture.reference is None
     assert manifest.sources == (Source("a", "unknown", None),)
     assert manifest.sources[0].describe() == {"name": "a", "license": "unknown"}
     assert manifest.find("refiner_step").compute == "fp16" and manifest.find("prior_step").compute == "fp32"
+    assert manifest.find("prior_step").precision == "int8"
     assert manifest.grid.density_threshold is None
 
 
