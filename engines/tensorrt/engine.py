@@ -171,5 +171,5 @@ def _along(tensor: TensorSpec, value: Array, axis: str, start: int, stop: int) -
     """A piece of a tensor in C order, or all of one that lacks the axis."""
     if axis not in tensor.shape:
         return value
-    piece = value[(slice(None),) * tensor.shape.index(axis) + (slice(start, stop),)]
+    piece = on_host(value)[(slice(None),) * tensor.shape.index(axis) + (slice(start, stop),)]
     return piece.copy(order="C")

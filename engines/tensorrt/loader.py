@@ -99,7 +99,7 @@ class EngineLoader:
     def _find(self, name: str, key: Key, check: Callable[[Entry], bool], shipped: bool) -> tuple[list[Entry], str | None]:
         places = (self.shipped, self.cache) if self.shipped is not None and shipped else (self.cache,)
         found: list[Entry] = []
-        reasons = [self.shipped.why_not] if self.shipped in places and self.shipped.why_not is not None else []
+        reasons = [self.shipped.why_not] if shipped and self.shipped is not None and self.shipped.why_not is not None else []
         for place in places:
             there = list(place.files(name))
             reasons += [str(error) for path, error in there if isinstance(error, DamagedEngine) and path.name == file_name(name, key)]

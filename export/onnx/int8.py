@@ -11,7 +11,7 @@ import onnx_ir as ir
 # the bundled pack); blocks take a sixteenth more room.
 BLOCK = 64
 # Fewer inputs than this would need a scale every few weights: the first and last layers, which matter most anyway.
-LEAST_INPUTS = 16
+MIN_INPUTS = 16
 LARGEST = 127
 INT8, SCALE = ".int8", ".scale"
 
@@ -25,21 +25,24 @@ def store_int8(model: ir.Model, smallest: int) -> None:
     """
     graph = model.graph
     for name, value in list(graph.initializers.items()):
-        axis = _input_axis(value) if value.dtype == ir.DataType.FLOAT and value.const_value.size >= smallest else None
-        if axis is None or value.shape[axis] < LEAST_INPUTS:
+        weight = value.const_value
+        if weight is None or value.dtype != ir.DataType.FLOAT or weight.size < smallest:
             continue
-        stored = ir.LazyTensor(partial(_quantized, value.const_value, axis), ir.DataType.INT8, value.shape, name=f"{name}{INT8}")
-        scales = ir.tensor(block_scales(value.const_value.numpy(), axis), name=f"{name}{SCALE}")
-        inputs = [ir.Value(name=tensor.name, type=ir.TensorType(tensor.dtype), shape=tensor.shape, const_value=tensor)
-                  for tensor in (stored, scales)]
-        node = ir.Node("", "DequantizeLinear", inputs, [ir.AttrInt64("axis", axis), ir.AttrInt64("block_size", BLOCK)],
+        shape, axis = weight.shape.numpy(), _input_axis(value)
+        if axis is None or shape[axis] < MIN_INPUTS:
+            continue
+        stored = ir.LazyTensor(partial(_quantized, weight, axis), ir.DataType.INT8, ir.Shape(shape), name=f"{name}{INT8}")
+        scales = ir.tensor(block_scales(weight.numpy(), axis), name=f"{name}{SCALE}")
+        inputs = {f"{name}{suffix}": ir.Value(name=f"{name}{suffix}", type=ir.TensorType(tensor.dtype), const_value=tensor,
+                                              shape=ir.Shape(tensor.shape.numpy()))
+                  for suffix, tensor in ((INT8, stored), (SCALE, scales))}
+        node = ir.Node("", "DequantizeLinear", [*inputs.values()], [ir.AttrInt64("axis", axis), ir.AttrInt64("block_size", BLOCK)],
                        name=f"{name}.dequantize")
         node.outputs[0].type, node.outputs[0].shape = value.type, value.shape
         value.replace_all_uses_with(node.outputs[0])
         del graph.initializers[name]
         node.outputs[0].name = name
-        for each in inputs:
-            graph.initializers[each.name] = each
+        graph.initializers.update(inputs)
         graph.insert_before(graph[0], node)
 
 
@@ -89,7 +92,7 @@ def _input_axis(value: ir.Value) -> int | None:
 
 def _axis(node: ir.Node, position: int) -> int | None:
     weight = node.inputs[position]
-    if node.domain not in ("", "ai.onnx") or weight.shape is None:
+    if node.domain not in ("", "ai.onnx") or weight is None or weight.shape is None:
         return None
     if node.op_type == "MatMul" and len(weight.shape) == 2:
         return 1 - position
