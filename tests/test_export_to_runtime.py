@@ -7,6 +7,8 @@ from meshwright.export import tiny
 from meshwright.runtime import Pipeline, verify_pack
 from meshwright.runtime.geometry.topology import is_watertight
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def pipe(tmp_path_factory):

@@ -41,6 +41,7 @@ def test_every_package_is_listed():
     assert set(listed) == expected and len(listed) == len(set(listed))
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_every_module_and_pack(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
@@ -77,6 +78,7 @@ def fresh(wheel, tmp_path_factory):
     return python
 
 
+@pytest.mark.slow
 def test_installed_alone_it_is_small(fresh):
     """400 MB for the bundled pack and all requirements; pip itself, which a venv brings, does not count."""
     packages = next((fresh.parent.parent / "lib").glob("python*/site-packages"))
@@ -87,6 +89,7 @@ def test_installed_alone_it_is_small(fresh):
     assert installed.isdisjoint(TRAINING)
 
 
+@pytest.mark.slow
 def test_installed_alone_it_makes_a_mesh(fresh, tmp_path):
     from tests.runtime.tiny_pack import build
 

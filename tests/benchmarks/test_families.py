@@ -17,6 +17,7 @@ def few_references():
     families.references.cache_clear()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["car", "snowman", "house", "sword"])
 def test_a_true_prop_is_recognised_and_its_parts_have_their_colours(family):
     prop = make_prop(40_000_001, family, first="teal", second="orange")

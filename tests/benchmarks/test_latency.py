@@ -74,6 +74,7 @@ def test_time_of_a_component_adds_up_even_when_it_fails():
     assert before > 0 and engine.scan(1, 2, 3, on_step=4, keep=True) == {"carry": (1, 2, 3, True, 4)} and seconds["x"] > before
 
 
+@pytest.mark.slow
 def test_runs_of_the_bundled_pack_are_timed(tmp_path):
     pipeline, seconds = timed.open_pipeline("runtime", "props", 1, None)
     with pipeline:

@@ -25,6 +25,7 @@ def ran(tmp_path_factory):
     families.references.cache_clear()
 
 
+@pytest.mark.slow
 def test_figures_and_their_page_are_written(ran):
     document = json.loads((ran / "out" / "picture_quality.json").read_text())
     rows = {bar["measure"]: bar for bar in document["bars"]}
@@ -35,6 +36,7 @@ def test_figures_and_their_page_are_written(ran):
     assert "| views against the true ones, PSNR | 20.0 dB |" in (ran / "out" / "picture_quality.md").read_text()
 
 
+@pytest.mark.slow
 def test_the_sheet_shows_the_first_photos(ran):
     picture = np.asarray(Image.open(ran / "docs" / "sheet.png").convert("RGB"))
     assert picture.shape == (24 + 2 * 96, 10 * 96, 3)

@@ -25,6 +25,7 @@ def ran(tmp_path_factory):
     families.references.cache_clear()
 
 
+@pytest.mark.slow
 def test_figures_and_their_page_are_written(ran):
     folder, _ = ran
     document = json.loads((folder / "out" / "props_quality.json").read_text())
@@ -37,6 +38,7 @@ def test_figures_and_their_page_are_written(ran):
     assert "| paraphrases: right family | 75 % |" in (folder / "out" / "props_quality.md").read_text()
 
 
+@pytest.mark.slow
 def test_the_sheet_shows_the_first_prompts(ran):
     picture = np.asarray(Image.open(ran[0] / "docs" / "sheet.png").convert("RGB"))
     assert picture.shape == (24 + 2 * 96, 168 + 9 * 96, 3)
@@ -46,6 +48,7 @@ def test_the_sheet_shows_the_first_prompts(ran):
         assert (tile < 200).any() and (tile[0] > 200).all(), f"picture {column}"
 
 
+@pytest.mark.slow
 def test_a_second_run_measures_nothing_again(ran, monkeypatch):
     monkeypatch.setattr(tasks, "_record", None)
     props_quality.main(ran[1])

@@ -105,6 +105,7 @@ def test_field_graphs_answer_as_the_decoder_does(index):
     torch.testing.assert_close(spec.module(*inputs), expected, atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_density_graphs_answer_as_the_decoder_does(tmp_path):
     specs = density_decoder(DensityDecoder(channels=4, hidden=8), (4, 6))
     assert [(spec.kind, spec.outputs) for spec in specs] == [("field_density", ("density",)), ("field_color", ("color",))]
@@ -122,6 +123,7 @@ def test_shap_e_in_two_graphs_is_the_decoder():
     torch.testing.assert_close(field.module(*weights, points), decoder.field(decoder.project(latent), points))
 
 
+@pytest.mark.slow
 def test_a_refiner_in_half_precision_keeps_its_tensors_and_stays_close(tmp_path):
     net = unet()
     error = exported_error(refiner(net, (6, 4), (3, 8), precision=FP16), tmp_path)

@@ -1,12 +1,14 @@
 """TensorRT takes every component that we export: an operator that it refuses fails here, on a machine without a GPU."""
 
+import pytest
+
 from meshwright.export.spec import FP16
 from meshwright.runtime import Pack
 from meshwright.runtime.backends.build_axes import ranges_of
 from meshwright.runtime.cli import main as cli
 from tests.engines.platforms import TENSORRT_RTX
 
-pytestmark = TENSORRT_RTX
+pytestmark = [TENSORRT_RTX, pytest.mark.slow]
 
 
 def build(pack, tmp_path, monkeypatch, capsys):

@@ -11,6 +11,8 @@ from benchmarks.hard.kinds import Kind, Lost, Mixed
 from benchmarks.hard.page import page
 from benchmarks.hard.worker import Tally, one, own_environment, run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def work(tmp_path, monkeypatch):

@@ -230,6 +230,6 @@ def render_rgba(prop: np.ndarray, c2w: np.ndarray, size: int, fov: float = 30.0,
         edge |= np.pad(differs, [(1, 0) if a == axis else (0, 0) for a in range(3)])
     hit[edge] = -2
     four = np.zeros((n, size, size, 4, 4), np.float32)
-    _trace(prop, c2w, size, tan_half, radius, light, four, hit)
+    _trace(prop, c2w, size, tan_half, radius, packed, four, hit)
     image[edge] = four[edge].mean(axis=1)
     return image

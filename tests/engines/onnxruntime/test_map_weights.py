@@ -31,6 +31,7 @@ def model(tmp_path_factory) -> Path:
     return models.half_weights(tmp_path_factory.mktemp("mapped") / "model.onnx", WIDTH, LAYERS)
 
 
+@pytest.mark.slow
 def test_the_result_is_the_same_but_for_rounding(model):
     x = np.random.default_rng(1).standard_normal((4, WIDTH), dtype=np.float32)
     with open_engine(model) as copied, open_engine(model, map_weights=True) as mapped:

@@ -64,6 +64,7 @@ def test_without_noise_the_reference_is_the_mode(vae):
     torch.testing.assert_close(spec.module(image), vae.encode(pictures).latent_dist.mode())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", [FP32, FP16])
 def test_draws_export(vae, tmp_path, precision):
     for spec in (reference_encoder(vae, 16, precision=precision),

@@ -47,6 +47,7 @@ def test_the_prior_reads_the_patches_without_the_class_token(image):
     torch.testing.assert_close(states, vision(normalised(image)).last_hidden_state[:, 1:])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision, least", [(FP32, 0.0), (FP16, 1e-6)])
 def test_graphs_agree_with_the_modules(tmp_path, precision, least):
     torch.manual_seed(0)

@@ -48,6 +48,7 @@ def test_one_coarse_picture_is_the_same_twice(unet):
     torch.testing.assert_close(step(*given, coarse), step(*given, torch.cat([coarse, coarse])))
 
 
+@pytest.mark.slow
 def test_two_coarse_pictures_export(unet, tmp_path):
     spec = refiner(unet, (6, 4), (3, 8), coarse_halves=2, scale_coarse=True, precision=FP32)
     assert exported_error(spec, tmp_path) < 1e-4

@@ -15,6 +15,7 @@ CLIP = CLIPTextConfig(vocab_size=30, hidden_size=8, intermediate_size=16, num_hi
 BERT = BertConfig(vocab_size=30, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("build", [
     lambda: text_encoder(CLIPTextModel(CLIP).eval(), 7, zero_padding=False, precision=FP16),
     lambda: text_encoder(BertModel(BERT, add_pooling_layer=False).eval(), 7, precision=FP16),

@@ -45,6 +45,7 @@ def diffusers_loop(predict, start, reference, reference_noise, seed):
     return x.numpy(), torch.stack([torch.randn(x.shape, generator=again) for _ in range(STEPS)]).numpy()
 
 
+@pytest.mark.slow
 @torch.no_grad()
 @pytest.mark.parametrize("controlled", [False, True])
 def test_views_are_drawn_as_by_diffusers_with_two_passes(tmp_path, controlled):
@@ -90,6 +91,7 @@ def test_the_first_of_75_steps_leaves_four_percent_of_the_reference():
     np.testing.assert_allclose(row[1], (25.1461**2 + 1) ** -0.5, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_both_passes_share_one_copy_of_the_weights(tmp_path):
     unet, _ = networks()
     spec = views_step(unet, *SIZES, precision=FP16_STORED)
@@ -108,6 +110,7 @@ def test_inputs_are_those_that_the_runtime_gives():
     assert list(shapes)[:-2] == [tensor.name for tensor in views_step(unet, *SIZES).inputs]
 
 
+@pytest.mark.slow
 def test_in_half_precision_the_control_too_is_calculated_in_half(tmp_path):
     unet, controlnet = networks()
     spec = views_step(unet, *SIZES, controlnet=controlnet, precision=FP16)

@@ -76,6 +76,7 @@ def assert_close(ours, theirs, tolerance=TOLERANCE):
     assert np.abs(ours - theirs).max() / np.abs(theirs).max() < tolerance
 
 
+@pytest.mark.slow
 def test_a_refiner_steps_as_in_diffusers(tmp_path):
     net, steps = unet(), 4
     states, coarse = normal(0, "states", (2, 3, WIDTH)), normal(0, "coarse", (1, 4, 6, 4))

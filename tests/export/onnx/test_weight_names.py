@@ -25,6 +25,7 @@ def parameter(name, stored):
     return (name.removesuffix(".T"), stored.T) if name.endswith(".T") else (name, stored)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", [FP32, FP16_STORED, FP16], ids=["fp32", "fp16", "fp16-compute"])
 def test_a_refiners_weights_are_found_by_name(tmp_path, precision):
     torch.manual_seed(0)
@@ -36,6 +37,7 @@ def test_a_refiners_weights_are_found_by_name(tmp_path, precision):
         np.testing.assert_allclose(found[name].astype(np.float32), value, atol=0 if precision == FP32 else 1e-3, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_layer_that_is_called_twice_has_its_weight_once(tmp_path):
     unet, _ = networks()
     stored = initializers(views_step(unet, (8, 4), (6, 6), (5, WIDTH)), tmp_path)

@@ -178,6 +178,7 @@ except ExportError as error:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no limit on the size of files to stand for a full disk")
 @pytest.mark.parametrize("width", [2_000, 200_000])
 def test_a_full_disk_is_told_and_leaves_nothing(tmp_path, width):

@@ -64,6 +64,7 @@ def test_the_exported_step_is_the_network_that_was_trained(model):
     assert [tensor.name for tensor in step.inputs] == ["latent", "previous", "row", "noise", "states", "reference"]
 
 
+@pytest.mark.slow
 def test_words_for_a_picture_become_the_states_of_their_caption():
     torch.manual_seed(0)
     words = picture_prior.PictureWords().eval().requires_grad_(False)

@@ -87,6 +87,7 @@ def document(pack):
     return json.loads((pack / "pack.json").read_text("utf-8"))
 
 
+@pytest.mark.slow
 def test_the_export_tells_what_it_does(from_text):
     lines = from_text[1].splitlines()
     assert lines[0].startswith("note: ") and "scheduler_config.json" in lines[0]
@@ -96,6 +97,7 @@ def test_the_export_tells_what_it_does(from_text):
     assert lines[-1].endswith("licence Apache-2.0 AND CC-BY-NC-4.0 AND MIT, commercial use: no")
 
 
+@pytest.mark.slow
 def test_agreement_with_pytorch_is_on_record(from_text, from_picture):
     for (pack, _), limit, precision in ((from_text, 1e-4, "fp32"), (from_picture, 1e-2, "fp16")):
         components = document(pack)["components"]
@@ -105,13 +107,15 @@ def test_agreement_with_pytorch_is_on_record(from_text, from_picture):
         assert {entry["compute"] for entry in components.values()} == {"fp32"}
 
 
+@pytest.mark.slow
 def test_layers_in_8_bits(small, tmp_path, monkeypatch, capsys):
     """Small as they are; but for the prior, what makes weights, and fields."""
     monkeypatch.setattr(onnx_file, "SMALLEST_HALF", 64)
     pack = tmp_path / "small"
-    assert command.main(sharp_it(small, "--precision", "int8", "--coarse-points", "48", "--grid-resolution", "32", "--quiet", "-o", pack)) == 0
+    asked = ("--precision", "int8", "--coarse-points", "48", "--grid-resolution", "32", "--quiet")
+    assert command.main(sharp_it(small, *asked, "-o", pack)) == 0
     components = document(pack)["components"]
-    of = {precision: {kind for kind, entry in components.items() if entry["precision"] == precision} for precision in ("int8", "fp16", "fp32")}
+    of = {each: {kind for kind, entry in components.items() if entry["precision"] == each} for each in ("int8", "fp16", "fp32")}
     assert of["fp16"] == {"prior_step", "shap_e_params"} and all("field" in kind for kind in of["fp32"])
     assert of["int8"] == {"text_encoder", "prior_text_encoder", "vae_encoder", "refiner_step", "vae_decoder", "reconstructor"}
     assert all(ModelWeights(pack / components[kind]["file"]).in_8_bits for kind in of["int8"])
@@ -121,16 +125,19 @@ def test_layers_in_8_bits(small, tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out.count(" ok\n") == len(components)
 
 
+@pytest.mark.slow
 def test_the_name_is_that_of_the_folder_or_the_one_given(from_text, from_picture):
     assert (document(from_text[0])["name"], document(from_picture[0])["name"]) == ("from-text", "mine")
 
 
+@pytest.mark.slow
 def test_packs_verify(from_text, from_picture, capsys):
     for (pack, _), count in ((from_text, 12), (from_picture, 8)):
         assert cli.main(["verify", str(pack), "--threads", "1"]) == 0
         assert capsys.readouterr().out.count(" ok\n") == count
 
 
+@pytest.mark.slow
 def test_graphs_in_fp32_are_right_on_what_users_give(from_text):
     components = document(from_text[0])["components"]
     assert {"noise", "cut-out on white", "cut-out on grey", "white"} == set(components["vae_encoder"]["errors"])
@@ -139,6 +146,7 @@ def test_graphs_in_fp32_are_right_on_what_users_give(from_text):
         assert entry["error"]["rel"] < 5e-5, kind
 
 
+@pytest.mark.slow
 def test_a_prompt_becomes_a_mesh(from_text, tmp_path, capsys):
     assert cli.main(["generate", "a red chair", "--pack", str(from_text[0]), "--steps", "2", "--prior-steps", "2", *QUICK, "--json",
                      "-o", str(tmp_path / "chair.glb")]) == 0
@@ -147,6 +155,7 @@ def test_a_prompt_becomes_a_mesh(from_text, tmp_path, capsys):
     assert (tmp_path / "chair.glb").read_bytes()[:4] == b"glTF"
 
 
+@pytest.mark.slow
 def test_a_picture_becomes_a_mesh(from_picture, picture, tmp_path, capsys):
     assert cli.main(["generate", "--image", str(picture), "--control", str(picture), "--pack", str(from_picture[0]), "--steps", "2", *QUICK,
                      "--json", "-o", str(tmp_path / "disc.glb")]) == 0
@@ -154,6 +163,7 @@ def test_a_picture_becomes_a_mesh(from_picture, picture, tmp_path, capsys):
     assert 100 < report["mesh"]["faces"] <= 400 and report["mesh"]["watertight"]
 
 
+@pytest.mark.slow
 def test_a_picture_becomes_a_mesh_by_a_coarse_shape(steered, picture, tmp_path, capsys):
     """With a prompt and without, and with a second view that stays."""
     for given, count in (([], 1), (["a red chair"], 1), (["--view", f"90={picture}"], 2)):
@@ -164,6 +174,7 @@ def test_a_picture_becomes_a_mesh_by_a_coarse_shape(steered, picture, tmp_path, 
         assert len(list((tmp_path / f"{count}").glob("crop*.png"))) == count
 
 
+@pytest.mark.slow
 def test_several_pictures_become_a_mesh(from_picture, picture, tmp_path, capsys):
     assert cli.main(["generate", "--view", f"0={picture}", "--view", f"270={picture}", "--pack", str(from_picture[0]), "--steps", "2",
                      *QUICK, "--json", "-o", str(tmp_path / "disc.glb"), "--keep-stages", str(tmp_path / "kept")]) == 0
@@ -173,6 +184,7 @@ def test_several_pictures_become_a_mesh(from_picture, picture, tmp_path, capsys)
         assert view.getpixel((32, 32)) == (200, 40, 40)
 
 
+@pytest.mark.slow
 def test_a_mesh_is_redrawn(from_text, tmp_path, capsys):
     (tmp_path / "block.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 3 2\nf 1 2 4\nf 1 4 3\nf 2 3 4\n")
     assert cli.main(["refine", str(tmp_path / "block.obj"), "a red chair", "--pack", str(from_text[0]), "--steps", "2", *QUICK, "--json",
@@ -182,6 +194,7 @@ def test_a_mesh_is_redrawn(from_text, tmp_path, capsys):
     assert report["mesh"]["watertight"] and 100 < report["mesh"]["faces"] <= 400, report["mesh"]
 
 
+@pytest.mark.slow
 def test_commercial_use_is_refused(from_text, tmp_path, capsys):
     arguments = ["generate", "a red chair", "--commercial", "--pack", str(from_text[0]), "-o", str(tmp_path / "chair.glb")]
     assert cli.main(arguments) == 2

@@ -79,6 +79,7 @@ def assert_close(ours, theirs, tolerance):
     assert np.abs(ours - theirs).max() < tolerance * np.abs(theirs).max()
 
 
+@pytest.mark.slow
 def test_a_prompt_draws_the_latent_of_shap_e_pipeline(published, renderer, tmp_path):
     root, prompt = published("shap-e"), "a red chair with 4 legs!"
     model = PriorTransformer.load_config(root / "prior")
@@ -97,6 +98,7 @@ def test_a_prompt_draws_the_latent_of_shap_e_pipeline(published, renderer, tmp_p
     assert_close(drawn(root, states, first, tmp_path), theirs, 1e-4)
 
 
+@pytest.mark.slow
 def test_a_picture_draws_the_latent_of_shap_e_img2img_pipeline(published, renderer, tmp_path):
     root = published("shap-e-img2img")
     model = PriorTransformer.load_config(root / "prior")

@@ -87,6 +87,7 @@ def test_refused(tiny, options, message):
         Pipeline.open(tiny, **options)
 
 
+@pytest.mark.slow
 @TENSORRT_RTX
 def test_with_built_engines_all_of_it_runs_on_them_and_gives_the_same(built, tiny, pipe):
     with Pipeline.open(tiny, threads=1) as fast:
@@ -165,6 +166,7 @@ def test_without_engines_the_next_best_serves_and_says_how_to_build(gpu, tiny):
         assert pipe.generate("a red chair", seed=4, **FAST).notices == () and gpu.cuda is not None
 
 
+@pytest.mark.slow
 @TENSORRT_RTX
 def test_an_engine_that_is_off_is_not_used_and_stays_marked(gpu, tiny, capsys):
     """Its plan computes what another model of the same shapes does. The next process finds the mark, and does not try it."""

@@ -119,6 +119,7 @@ def test_a_signal_ends_the_build_and_leaves_nothing(cache, number, send):
     assert [path.name for path in cache.iterdir()] == ["lock"]
 
 
+@pytest.mark.slow
 @TENSORRT_RTX
 def test_a_build_that_is_killed_takes_its_worker_along(cache):
     """The lock is free when both have ended, and not before; what they leave, the next build sweeps."""

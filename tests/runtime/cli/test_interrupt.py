@@ -9,6 +9,8 @@ import pytest
 
 from meshwright.runtime.recipes.sharp_it import STAGES
 
+pytestmark = pytest.mark.slow
+
 
 def start(tiny, folder, *options):
     """The command line in a process group of its own, as a shell starts it."""

@@ -12,7 +12,7 @@ import pytest
 from meshwright.runtime import read_mesh
 from meshwright.runtime.cli import streams
 
-pytestmark = pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")]
 QUICK = ("--pack", "tiny", "--texture", "64", "--faces", "300", "--threads", "1")
 # What becomes of a stream, and what the system says about it.
 GONE = {"closed": "it is closed", "full": "No space left on device", "unread": "Broken pipe"}

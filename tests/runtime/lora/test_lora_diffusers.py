@@ -17,6 +17,8 @@ from meshwright.runtime.pack.pack import Pack
 from meshwright.runtime.pipeline import Pipeline
 from tests.runtime.lora import lora_pack
 
+pytestmark = pytest.mark.slow
+
 LAYERS = ["to_q", "to_k", "to_v", "to_out.0", "ff.net.0.proj", "ff.net.2", "proj_in", "proj_out", "conv1", "conv_in", "conv_shortcut",
           "time_emb_proj"]
 PRECISIONS = {"fp32": (FP32, 1e-5), "fp16": (FP16_STORED, 2e-3), "fp16-compute": (FP16, 2e-2), "int8": (INT8, 1e-2)}

@@ -19,7 +19,7 @@ from tests.engines.platforms import TENSORRT_RTX
 from tests.runtime.lora import mixing_pack
 from tests.runtime.simulated_gpu import SimulatedGpu
 
-pytestmark = TENSORRT_RTX
+pytestmark = [TENSORRT_RTX, pytest.mark.slow]
 FAST = {"texture": 64, "faces": 500}
 WITH = "one with the new weights is built, or taken from the cache"
 
