@@ -1,8 +1,9 @@
 """How much memory a pack takes on the CPU, by `--memory`: an estimate from `pack.json` alone, made to err on the high side.
 
 A component takes twice its file (FP16 weights are calculated with as FP32; beside FP32 ones ONNX Runtime keeps a copy in the
-order that its kernels read fastest), one in 8 bits four times, a large file once more while it is open, and its activations while it runs. Those grow
-with the pixels of its largest picture and with the width of its layers, which grows as the root of its parameters.
+order that its kernels read fastest), one in 8 bits four times, a large file once more while it is open, and its activations
+while it runs. Those grow with the pixels of its largest picture and with the width of its layers, which grows as the root of its
+parameters.
 The full-size sharp-it pack in FP16: 16.8, 6.4 and 5.7 GB for normal, low and lowest; 13.2, 6.4 and 5.1 were measured.
 """
 
