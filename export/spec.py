@@ -83,6 +83,7 @@ class ComponentSpec:
     axes : for each open axis the lengths that are tried; the first one is also traced, and must be 2 or more
     reference : the module that the graph is compared with, where that is not `module` (one left in FP32)
     tolerance : overrides that of the precision
+    in_halves : parts of the names of weights that 8 bits are too few for
     """
 
     kind: str
@@ -93,6 +94,7 @@ class ComponentSpec:
     precision: Precision = FP32
     reference: nn.Module | None = None
     tolerance: float | None = None
+    in_halves: tuple[str, ...] = ()
 
     @property
     def limit(self) -> float:

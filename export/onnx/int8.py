@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -16,17 +17,19 @@ LARGEST = 127
 INT8, SCALE = ".int8", ".scale"
 
 
-def store_int8(model: ir.Model, smallest: int) -> None:
+def store_int8(model: ir.Model, smallest: int, skip: Sequence[str] = ()) -> None:
     """Keep the weights of layers with `smallest` values or more as int8, each followed by a DequantizeLinear to FP32.
 
     Of the linear layers, convolutions and tables of a graph, symmetric, with one FP32 scale for each BLOCK weights along the inputs.
     They are called NAME.int8 and NAME.scale; what the node makes of them has the weight's own name. The values are made while they
     are written, one tensor at a time.
+
+    skip : parts of the names of weights that stay as they are
     """
     graph = model.graph
     for name, value in list(graph.initializers.items()):
         weight = value.const_value
-        if weight is None or value.dtype != ir.DataType.FLOAT or weight.size < smallest:
+        if weight is None or value.dtype != ir.DataType.FLOAT or weight.size < smallest or any(part in name for part in skip):
             continue
         shape, axis = weight.shape.numpy(), _input_axis(value)
         if axis is None or shape[axis] < MIN_INPUTS:

@@ -48,7 +48,7 @@ def write_onnx(spec: ComponentSpec, path: Path, *, largest_file: int = LARGEST_F
             split_attention(model)
             split_group_norms(model)
         if spec.precision.weights == "int8":
-            store_int8(model, SMALLEST_HALF)
+            store_int8(model, SMALLEST_HALF, spec.in_halves)
         if spec.precision.weights in ("fp16", "int8"):
             store_half(model, spec.kind)
         size = sum(value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value is not None)

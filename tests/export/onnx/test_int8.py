@@ -56,6 +56,14 @@ def test_layers_are_stored_in_8_bits_along_their_inputs_and_other_large_weights_
     assert {name: value for name, value in held.items() if name in expected or np.prod(value[1]) >= 8192} == expected
 
 
+def test_weights_that_need_more_are_halves(tmp_path):
+    path = tmp_path / "layers.onnx"
+    write_onnx(dataclasses.replace(spec_of(INT8), in_halves=("table.", "back.")), path)
+    stored = ModelWeights(path)
+    assert stored.in_8_bits == ["module.linear.weight.T", "module.wide.weight"]
+    assert {"module.table.weight.half", "module.back.weight.half"} <= stored.stored.keys()
+
+
 def test_the_file_is_little_more_than_a_quarter_and_calculates_nearly_the_same(written, tmp_path):
     write_onnx(spec_of(FP32), tmp_path / "layers.onnx")
     assert written.stat().st_size < 0.33 * (tmp_path / "layers.onnx").stat().st_size  # two of the layers are halves

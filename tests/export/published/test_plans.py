@@ -11,7 +11,7 @@ from meshwright.engines.errors import CheckpointError
 from meshwright.export.published.choices import InstantMeshChoices, SharpItChoices
 from meshwright.export.published.instantmesh import InstantMeshPaths, instantmesh
 from meshwright.export.published.sharp_it import SharpItPaths, coarse_radius, sharp_it
-from meshwright.export.spec import FP16, FP16_STORED, FP32
+from meshwright.export.spec import FP16, FP16_STORED, FP32, INT8
 
 
 @pytest.fixture(scope="module")
@@ -187,6 +187,15 @@ def test_half_precision_leaves_positions_and_the_autoencoder_in_single(small):
     computed = kinds(instantmesh_plan(small, FP16))
     assert computed["reference_encoder"] == computed["vae_decoder"] == "fp32" and computed["views_step"] == "fp16"
     assert set(kinds(sharp_it_plan(small, FP32)).values()) == {"fp32"}
+
+
+def test_8_bits_are_for_layers_whose_errors_do_not_add_up(small):
+    components = {component.kind: component for component in sharp_it_plan(small, INT8).components()}
+    stored = {kind: component.precision.weights for kind, component in components.items()}
+    assert {kind for kind, weights in stored.items() if weights == "fp16"} == {"prior_step", "shap_e_params"}
+    exact = {"shap_e_field", "field_geometry", "field_weights", "field_color"}
+    assert {kind for kind, weights in stored.items() if weights == "fp32"} == exact
+    assert {component.precision.compute for component in components.values()} == {"fp32"}
 
 
 # Choices
