@@ -44,6 +44,8 @@ IN_8_BITS = frozenset({"text_encoder", "vae_encoder", "vae_decoder", "reference_
 # Of these, the transformer that sketches the views: in 8 bits it alone made 2.8e-2 of their error, all others together 5e-3.
 IN_HALVES = {"views_step": ("sketch.",)}
 SEEN_AT = {"size": pictures.SIZE, "resample": "bicubic"}
+# Of the finished surface from the coarse one; docs/training.md says what others gave.
+DEVIATION = 0.03
 PICTURE = (1, 3, pictures.SIZE, pictures.SIZE)
 SCHEDULE = {"kind": "ddim", "prediction": "v", "betas": "cosine", "train_steps": 1000, "spacing": "trailing"}
 
@@ -125,7 +127,8 @@ def manifest(checkpoints: Path) -> dict:
         "refiner": {"latent_shape": [1, 4, *LATENT_GRID], "steps": 1, "guidance": 1.0, "edit": {"steps": 4, "guidance": 3.0}, **loop},
         "multiview": {"latent_shape": [1, 4, *LATENT_GRID], "steps": 1, "guidance": 1.0, "schedule": SCHEDULE, "unconditional": "encoder"},
         "picture": {"background": 1.0, "ratio": pictures.RATIO, "encoder": SEEN_AT, "reference": SEEN_AT},
-        "coarse": {"resolution": 64, "bound": 1.0, "rotation": [[1, 0, 0], [0, 1, 0], [0, 0, 1]], "scale": 1.0},
+        "coarse": {"resolution": 64, "bound": 1.0, "rotation": [[1, 0, 0], [0, 1, 0], [0, 0, 1]], "scale": 1.0,
+                   "deviation": {"truncation": shap_e.TRUNCATION, "most": DEVIATION}},
         "views": {"size": VIEW_SIZE, "rows": 3, "columns": 2, "azimuths": list(cameras.AZIMUTHS), "elevations": list(cameras.ELEVATIONS),
                   "fov": cameras.FOV, "radius": cameras.RADIUS, "background": 1.0, "lit": True},
         "reconstructor": {"view_size": VIEW_SIZE}, "grid": {"resolution": RESOLUTION, "extent": EXTENT},

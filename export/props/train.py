@@ -36,12 +36,14 @@ class Stage:
 
 # Each reads what the earlier ones left in the folder of checkpoints.
 BEFORE_PAIRS = (Stage("shap_e", 6, shap_e.train, shap_e.SCHEDULE), Stage("vae", 6, vae.train, vae.SCHEDULE))
+# Trained while other processes write pairs: it needs none.
+WHILE_PAIRS = (Stage("prior", 20, prior.train, prior.SCHEDULE),)
 AFTER_PAIRS = (Stage("refiner", 20, refiner.train, refiner.SCHEDULE), Stage("views", 20, views.train, views.SCHEDULE),
                Stage("reconstructor", 24, reconstructor.train, reconstructor.SCHEDULE),
-               Stage("surface", 4, surface.train, surface.SCHEDULE), Stage("prior", 18, prior.train, prior.SCHEDULE),
+               Stage("surface", 4, surface.train, surface.SCHEDULE),
                Stage("picture_prior", 2, picture_prior.train, picture_prior.SCHEDULE))
-# Of the time, what pairs may take at most, beside the shares above: the stages are content with those that are there.
-PAIRS_SHARE = 12
+# How much longer pairs are waited for, beside the shares above: the stages are content with those that are there.
+PAIRS_SHARE = 6
 # Seeds of pairs come after those of shapes, so that nothing is seen twice.
 FIRST_PAIR = 1_000_000
 
@@ -64,36 +66,31 @@ class Clock:
 
 def train(run: Run, seconds: float | None, *, from_pack: bool = False, pair_count: int = pairs.COUNT) -> None:
     """Every stage that is not finished. seconds : for all together; None trains the steps of every stage's schedule"""
-    before = BEFORE_PAIRS[:1] if from_pack else BEFORE_PAIRS
-    waiting = [stage for stage in (*before, *AFTER_PAIRS) if not _finished(run, stage)]
-    clock = Clock(None if seconds is None else time.monotonic() + seconds, PAIRS_SHARE + sum(stage.share for stage in waiting))
+    before, during, after = ([stage for stage in stages if not _mark(run, stage).exists()]
+                             for stages in (BEFORE_PAIRS[:1] if from_pack else BEFORE_PAIRS, WHILE_PAIRS, AFTER_PAIRS))
+    shares = PAIRS_SHARE + sum(stage.share for stage in (*before, *during, *after))
+    clock = Clock(None if seconds is None else time.monotonic() + seconds, shares)
     with explicit_attention(run.device):
-        for stage in (stage for stage in waiting if stage in before):
-            _train(run, stage, clock)
-        _pair(run, clock, pair_count)
-        for stage in (stage for stage in waiting if stage not in before):
-            _train(run, stage, clock)
+        _train(run, before, clock)
+        with pairs.Writers(run.pairs, run.out, pair_count, FIRST_PAIR) as writers:
+            _train(run, during, clock)
+            print("--- pairs", flush=True)
+            writers.wait(clock.seconds(PAIRS_SHARE))
+        pairs.keep_statistics(pairs.Pairs.open(run.pairs), run.out)
+        _train(run, after, clock)
 
 
-def _train(run: Run, stage: Stage, clock: Clock) -> None:
-    seconds = clock.seconds(stage.share)
-    print(f"--- {stage.name}" + ("" if seconds is None else f", {seconds:.0f} s"), flush=True)
-    stage.train(run, dataclasses.replace(stage.schedule, seconds=seconds))
-    _mark(run, stage).touch()
-
-
-def _pair(run: Run, clock: Clock, count: int) -> None:
-    print("--- pairs", flush=True)
-    pairs.Writers(run.pairs, run.out, count, FIRST_PAIR).wait(clock.seconds(PAIRS_SHARE))
-    pairs.keep_statistics(pairs.Pairs.open(run.pairs), run.out)
+def _train(run: Run, stages: list[Stage], clock: Clock) -> None:
+    for stage in stages:
+        seconds = clock.seconds(stage.share)
+        print(f"--- {stage.name}" + ("" if seconds is None else f", {seconds:.0f} s"), flush=True)
+        stage.train(run, dataclasses.replace(stage.schedule, seconds=seconds))
+        _mark(run, stage).touch()
 
 
 def _mark(run: Run, stage: Stage) -> Path:
+    """The file that says that a stage is finished."""
     return run.out / f"{stage.name}.done"
-
-
-def _finished(run: Run, stage: Stage) -> bool:
-    return _mark(run, stage).exists()
 
 
 def shapes(work: Path, device: torch.device, count: int) -> dataset.Dataset:

@@ -142,11 +142,22 @@ class PictureInput:
 
 
 @dataclass(frozen=True)
+class Deviation:
+    """How far the finished surface may deviate from the coarse one: `most`, in the world's units.
+
+    truncation : the distance, in Shap-E's units, that the coarse field's value of 1 or -1 stands for; it grows evenly up to there
+    """
+
+    truncation: float
+    most: float
+
+
+@dataclass(frozen=True)
 class Coarse:
     """The coarse field: `resolution` cells along a cube of half width `bound`, in Shap-E's axes.
 
     Vertices are multiplied by `shrink` before their colours are asked for. Into the world's axes:
-    x_world = scale * rotation @ x.
+    x_world = scale * rotation @ x. deviation : None where the finished surface may be anywhere
     """
 
     resolution: int
@@ -154,6 +165,7 @@ class Coarse:
     rotation: tuple[tuple[float, ...], ...]
     scale: float
     shrink: float = 1.0
+    deviation: Deviation | None = None
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ from .manifest import (
     TEXTURE_SOURCES,
     Coarse,
     Component,
+    Deviation,
     FileEntry,
     Finish,
     Grid,
@@ -205,7 +206,11 @@ def _coarse(entry: Entry) -> Coarse:
     if np.abs(matrix @ matrix.T - np.eye(3)).max() > 1e-3 or np.linalg.det(matrix) < 0:
         raise PackFormat(f"{entry.where}: rotation turns nothing", received=str(rotation), expected="orthogonal rows, and no mirror")
     return Coarse(entry.int("resolution", *RESOLUTION), entry.float("bound", *LENGTH), rotation, entry.float("scale", *LENGTH),
-                  entry.get("shrink", 1.0).number(0.1, 10.0))
+                  entry.get("shrink", 1.0).number(0.1, 10.0), _deviation(entry["deviation"]) if "deviation" in entry else None)
+
+
+def _deviation(entry: Entry) -> Deviation:
+    return Deviation(entry.float("truncation", *LENGTH), entry.float("most", *LENGTH))
 
 
 def _views(entry: Entry, drawn_lit: bool) -> Views:

@@ -5,7 +5,8 @@ Geometry is in world axes (z up, front +x).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,20 +26,28 @@ from .texture import textured
 
 # Loose pieces with less than this share of the surface are taken for noise of the field.
 SPECK = 0.02
+Bounds = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 STAGES = ("reconstruction", "surface", "texture")
 
 
 @dataclass(frozen=True, eq=False)
 class Field:
-    """The reconstructed field: triplanes (1, 3, C, P, P) float32, where their engine has them, and the queries that read them."""
+    """The reconstructed field: triplanes (1, 3, C, P, P) float32, where their engine has them, and the queries that read them.
+
+    bounds : points (n, 3) -> the least and the largest distance (n,) that the coarse shape allows there; None for any
+    """
 
     models: Models
     planes: Array
+    bounds: Bounds | None = None
 
     def geometry(self, points: np.ndarray) -> dict[str, np.ndarray]:
         """points (n, 3) -> sdf (n,), negative inside, and the raw deformation (n, 3)."""
         found = self.models.run("field_geometry", planes=self.planes, points=points[None])
-        return {"sdf": found["sdf"][0, :, 0], "deformation": found["deformation"][0]}
+        sdf = found["sdf"][0, :, 0]
+        if self.bounds is not None:
+            sdf = np.clip(sdf, *self.bounds(points))
+        return {"sdf": sdf, "deformation": found["deformation"][0]}
 
     def density(self, points: np.ndarray) -> np.ndarray:
         """points (n, 3) -> density (n,), larger inside."""
@@ -53,14 +62,14 @@ class Field:
         return self.models.run("field_color", planes=self.planes, points=points[None])["color"][0]
 
 
-def rebuild(models: Models, views: np.ndarray, cameras: Cameras, request: Request) -> Stage[Mesh]:
-    """The last stages of a recipe. views : (n, h, w, 3) float32 in [0, 1], as seen by `cameras`.
+def rebuild(models: Models, views: np.ndarray, cameras: Cameras, request: Request, bounds: Bounds | None = None) -> Stage[Mesh]:
+    """The last stages of a recipe. views : (n, h, w, 3) float32 in [0, 1], as seen by `cameras`; bounds : as in `Field`.
 
     Returns the textured mesh. Errors: EmptyShape if the field has no surface.
     """
     pack = models.pack.manifest
     yield Views(views)
-    field = yield from run_stage(models, "reconstruction", lambda: reconstruct(models, views, cameras))
+    field = yield from run_stage(models, "reconstruction", lambda: replace(reconstruct(models, views, cameras), bounds=bounds))
     surface = yield from run_stage(models, "surface", lambda: extract_surface(pack, field))
     yield Surface(surface)
     return (yield from run_stage(models, "texture", textured(surface, field.color, views, cameras, request, pack)))

@@ -6,7 +6,7 @@ loops are generators that yield their steps. Geometry is in world axes (z up, fr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -38,8 +38,8 @@ def from_text(models: Models, request: Request) -> Stage[Mesh]:
     Errors: InputError for a prompt that the encoder cannot read; EmptyShape if a field has no surface.
     """
     prior, states = yield from run_stage(models, "text", encode_text(models, request.prompt))
-    coarse = yield from imagine(models, prior, request)
-    return (yield from redraw(models, coarse, states, [], request))
+    coarse, bounds = yield from imagine(models, prior, request)
+    return (yield from redraw(models, coarse, states, [], request, bounds))
 
 
 def from_picture(models: Models, request: Request) -> Stage[Mesh]:
@@ -49,8 +49,8 @@ def from_picture(models: Models, request: Request) -> Stage[Mesh]:
     """
     crop, *others = yield from run_stage(models, "picture", subject.cut_out(models, request))
     prior, states = yield from run_stage(models, "text", encode_conditions(models, crop, request.prompt))
-    coarse = yield from imagine(models, prior, request)
-    return (yield from redraw(models, coarse, states, others, request))
+    coarse, bounds = yield from imagine(models, prior, request)
+    return (yield from redraw(models, coarse, states, others, request, bounds))
 
 
 def from_mesh(models: Models, request: Request) -> Stage[Mesh]:
@@ -65,18 +65,19 @@ def from_mesh(models: Models, request: Request) -> Stage[Mesh]:
     return (yield from redraw(models, given.mesh, states, [], request))
 
 
-def imagine(models: Models, states: np.ndarray, request: Request) -> Stage[Mesh]:
-    """The stages that make the coarse shape. states : (2, T, D) float32, what the prior follows"""
+def imagine(models: Models, states: np.ndarray, request: Request) -> Stage[tuple[Mesh, rebuild.Bounds | None]]:
+    """The stages that make the coarse shape, and what it allows of the finished one. states : (2, T, D) float32, what the prior follows"""
     latent = yield from run_stage(models, "coarse shape", draw_coarse_latent(models, states, request))
     coarse = yield from run_stage(models, "coarse mesh", lambda: decode_coarse_mesh(models, latent))
     yield CoarseMesh(coarse)
-    return coarse
+    return coarse, coarse_bounds(models, latent)
 
 
-def redraw(models: Models, coarse: Mesh, states: np.ndarray, crops: list[Picture], request: Request) -> Stage[Mesh]:
+def redraw(models: Models, coarse: Mesh, states: np.ndarray, crops: list[Picture], request: Request,
+           bounds: rebuild.Bounds | None = None) -> Stage[Mesh]:
     """The stages from a coarse mesh to the finished one.
 
-    states : (2, T, D) float32, what the refiner follows; crops : of the pictures whose views are known
+    states : (2, T, D) float32, what the refiner follows; crops : of the pictures whose views are known; bounds : as in `rebuild.Field`
     """
     pack = models.pack.manifest
     cameras = orbit(pack.views.azimuths, pack.views.elevations, pack.views.radius, pack.views.fov)
@@ -86,7 +87,7 @@ def redraw(models: Models, coarse: Mesh, states: np.ndarray, crops: list[Picture
     guide = put_back(guide, known)
     yield CoarseViews(guide)
     views = yield from run_stage(models, "refined views", refine_views(models, guide, states, known, request))
-    return (yield from rebuild.rebuild(models, views, cameras, request))
+    return (yield from rebuild.rebuild(models, views, cameras, request, bounds))
 
 
 def encode_conditions(models: Models, crop: Picture, prompt: str) -> Stage[tuple[np.ndarray, np.ndarray]]:
@@ -133,12 +134,7 @@ def draw_coarse_latent(models: Models, states: np.ndarray, request: Request) -> 
 
 def decode_coarse_mesh(models: Models, latent: Array) -> Mesh:
     """The surface of the implicit field that the latent stands for, with vertex colours."""
-    coarse = needed(models.pack.manifest.coarse)
-    made = [tensor.name for tensor in models.pack.component("shap_e_params").spec.outputs]
-    weights = models.run("shap_e_params", keep=made, latent=latent)
-
-    def field(points: np.ndarray) -> dict[str, np.ndarray]:
-        return models.run("shap_e_field", **weights, points=points[None])
+    coarse, field = needed(models.pack.manifest.coarse), coarse_field(models, latent)
 
     def sdf(points: np.ndarray) -> dict[str, np.ndarray]:
         return {"sdf": field(points)["sdf"][0, :, 0]}
@@ -148,6 +144,32 @@ def decode_coarse_mesh(models: Models, latent: Array) -> Mesh:
     mesh = mesh.replace(vertices=mesh.vertices * np.float32(coarse.shrink))
     colors = np.rint(255 * field(mesh.vertices)["color"][0].clip(0, 1)).astype(np.uint8)
     return into_world(mesh.replace(colors=colors), coarse).with_normals()
+
+
+def coarse_field(models: Models, latent: Array) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+    """What the latent stands for: points (n, 3) in Shap-E's axes -> sdf (1, n, 1), positive inside, and color (1, n, 3)."""
+    made = [tensor.name for tensor in models.pack.component("shap_e_params").spec.outputs]
+    weights = models.run("shap_e_params", keep=made, latent=latent)
+    return lambda points: models.run("shap_e_field", **weights, points=points[None])
+
+
+def coarse_bounds(models: Models, latent: Array) -> rebuild.Bounds | None:
+    """The distances that the finished surface may have, in the world's axes, if the pack binds it to the coarse shape.
+
+    What the views leave open, the reconstructor fills with loose bits and holes; the coarse shape has neither.
+    """
+    coarse = needed(models.pack.manifest.coarse)
+    deviation = coarse.deviation
+    if deviation is None:
+        return None
+    field, scale = coarse_field(models, latent), np.float32(coarse.scale * coarse.shrink)
+    out_of_world = np.asarray(coarse.rotation, np.float32) / scale
+
+    def bounds(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        distance = field(points @ out_of_world)["sdf"][0, :, 0] * np.float32(-deviation.truncation * scale)
+        return distance - np.float32(deviation.most), distance + np.float32(deviation.most)
+
+    return bounds
 
 
 def into_world(mesh: Mesh, coarse: Coarse) -> Mesh:

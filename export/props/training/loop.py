@@ -1,7 +1,6 @@
 """The one training loop: warm-up and cosine, Muon and AdamW, an average of the weights, checkpoints that resume exactly.
 
-A training ends after a number of steps, or after a number of seconds: then the cosine follows the share of the time that is spent,
-and a stopped training goes on with the time that was left.
+A training ends after a number of steps, or after a number of seconds: then the cosine follows the share of the time that is spent.
 """
 
 import copy
@@ -9,7 +8,7 @@ import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ from .muon import Muon
 @dataclass(frozen=True)
 class Schedule:
     """steps : optimiser steps in all; lr : AdamW's peak; matrix_lr : Muon's peak (0 trains matrices by AdamW too);
-    seconds : of training in all, in place of the steps.
+    seconds : of training, in place of the steps; one that is resumed trains so long from there on.
     """
 
     steps: int
@@ -77,6 +76,8 @@ def fit(module: nn.Module, loss: Loss, schedule: Schedule, checkpoint: Path, log
     average, opts, step, spent = copy.deepcopy(module).eval().requires_grad_(False), optimizers(module, schedule), 0, 0.0
     if checkpoint.exists():
         step, spent = _load(checkpoint, module, average, opts)
+        if schedule.seconds is not None:
+            schedule = replace(schedule, seconds=spent + schedule.seconds)
     rates, began, first, terms_of = [[g["lr"] for g in o.param_groups] for o in opts], time.time(), step, []
     before, saved = spent, began
     module.train()

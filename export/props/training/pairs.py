@@ -165,9 +165,10 @@ def _work(folder: Path, checkpoints: Path, shards: list[int], seeds: range) -> N
 
 
 class Writers:
-    """Processes that write the shards that are not there yet. Needs shap_e.pt and vae.pt in `checkpoints`."""
+    """Processes that write the shards that are not there yet, until the `with` ends. Needs shap_e.pt and vae.pt in `checkpoints`."""
 
     def __init__(self, folder: Path, checkpoints: Path, count: int = COUNT, first_seed: int = 0, jobs: int | None = None) -> None:
+        self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         jobs, numbers = jobs or os.cpu_count() or 1, list(range(-(-count // SHARD)))
         context, seeds = multiprocessing.get_context("spawn"), range(first_seed, first_seed + count)
@@ -176,15 +177,23 @@ class Writers:
         for process in self._processes:
             process.start()
 
-    def wait(self, seconds: float | None = None) -> None:
-        """Until all is written, or for so long; what is not written by then stays unwritten. ExportError if a process failed."""
-        end = None if seconds is None else time.monotonic() + seconds
-        for process in self._processes:
-            process.join(None if end is None else max(0.0, end - time.monotonic()))
-        codes = [process.exitcode for process in self._processes]
+    def __enter__(self) -> "Writers":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """What is not written by now stays unwritten."""
         for process in self._processes:
             process.terminate()
             process.join()
+
+    def wait(self, seconds: float | None = None) -> None:
+        """Until all is written, or for so long, and then until there is a first shard. Errors: ExportError if a process failed."""
+        end = None if seconds is None else time.monotonic() + seconds
+        for process in self._processes:
+            process.join(None if end is None else max(0.0, end - time.monotonic()))
+        while not any(self._folder.glob("shard-*.npz")) and any(process.is_alive() for process in self._processes):
+            time.sleep(0.2)
+        codes = [process.exitcode for process in self._processes]
         if any(codes):
             raise ExportError("pairs are missing", received=f"processes that ended with {codes}",
                               remedy="run it again: it goes on where it was stopped")

@@ -21,11 +21,9 @@ def build() -> AutoencoderKL:
 
 def crops(run: Run, rng, count: int) -> Tensor:
     """Squares cut from random views (count, 3, CROP, CROP) float32 in [-1, 1]; f8 codes are local, so a crop teaches as much a pixel."""
-    views = run.data.any(rng, count).views()
-    size = views.shape[-1] - CROP
-    drawn = rng.integers(views.shape[1], size=count), *rng.integers(0, size + 1, (2, count))
-    cut = [views[i, view, :, y:y + CROP, x:x + CROP] for i, (view, y, x) in enumerate(zip(*drawn, strict=True))]
-    return torch.stack(cut) * 2 - 1
+    views = run.data.any(rng, count).view(run.tensor(rng.integers(6, size=count)))
+    corners = rng.integers(0, views.shape[-1] - CROP + 1, (count, 2)).tolist()
+    return torch.stack([view[:, y:y + CROP, x:x + CROP] for view, (y, x) in zip(views, corners, strict=True)]) * 2 - 1
 
 
 def _edges(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -121,6 +121,10 @@ class Batch:
         """(b, 6, 3, 128, 128) float32 in [0, 1] on white."""
         return sdf_torch.colored(self.data.views[self.index].float() / 255, self.colors).clamp(0, 1)
 
+    def view(self, which: Tensor) -> Tensor:
+        """(b, 3, 128, 128): of each shape one of the six; which : (b,) int64"""
+        return sdf_torch.colored(self.data.views[self.index, which].unsqueeze(1).float() / 255, self.colors)[:, 0].clamp(0, 1)
+
     def field(self, columns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """points (b, n, 3), sdf (b, n, 1) negative inside, colour (b, n, 3) in [0, 1], at some of the P points."""
         rows = self.index.unsqueeze(1)

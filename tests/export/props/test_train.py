@@ -29,8 +29,8 @@ def run(tmp_path_factory):
 @pytest.fixture(scope="module")
 def trained(run):
     """Trained for a step a stage, from nothing."""
-    kept = train.BEFORE_PAIRS, train.AFTER_PAIRS
-    train.BEFORE_PAIRS, train.AFTER_PAIRS = (
+    kept = train.BEFORE_PAIRS, train.WHILE_PAIRS, train.AFTER_PAIRS
+    train.BEFORE_PAIRS, train.WHILE_PAIRS, train.AFTER_PAIRS = (
         tuple(dataclasses.replace(stage, schedule=dataclasses.replace(stage.schedule, steps=1, batch=2)) for stage in stages)
         for stages in kept)
     captions, resolution = prior.CAPTIONS, surface.RESOLUTION
@@ -39,12 +39,12 @@ def trained(run):
         train.train(run, None, pair_count=2)
         yield run
     finally:
-        train.BEFORE_PAIRS, train.AFTER_PAIRS = kept
+        train.BEFORE_PAIRS, train.WHILE_PAIRS, train.AFTER_PAIRS = kept
         prior.CAPTIONS, surface.RESOLUTION = captions, resolution
 
 
 def test_every_stage_leaves_its_checkpoint(trained):
-    names = [stage.name for stage in (*train.BEFORE_PAIRS, *train.AFTER_PAIRS)]
+    names = [stage.name for stage in (*train.BEFORE_PAIRS, *train.WHILE_PAIRS, *train.AFTER_PAIRS)]
     assert len(names) == 8
     for name in names:
         assert (trained.out / f"{name}.done").exists() and weights_of(trained.out / f"{name}.pt"), name
@@ -55,7 +55,7 @@ def test_every_stage_leaves_its_checkpoint(trained):
 
 
 def test_what_is_finished_is_not_trained_again(trained, monkeypatch):
-    for stages in ("BEFORE_PAIRS", "AFTER_PAIRS"):
+    for stages in ("BEFORE_PAIRS", "WHILE_PAIRS", "AFTER_PAIRS"):
         monkeypatch.setattr(train, stages, tuple(dataclasses.replace(stage, train=None) for stage in getattr(train, stages)))
     train.train(trained, 10.0, pair_count=2)
 

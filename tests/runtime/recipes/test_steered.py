@@ -1,13 +1,16 @@
 """What published Sharp-It packs have beyond the bundled one: a picture for the prior, noise, coarse latents for both halves."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from meshwright.runtime import InputError, Picture, Pipeline
 from meshwright.runtime.diffusion.noise import normal
+from meshwright.runtime.geometry.cameras import orbit
 from meshwright.runtime.images.pictures import prepared
 from meshwright.runtime.pack.manifest import Coarse
-from meshwright.runtime.recipes import sharp_it
+from meshwright.runtime.recipes import rebuild, sharp_it
 from tests.runtime.pack.test_pack import edit
 from tests.runtime.tiny_pack import build
 from tests.runtime.tiny_pictures import build_steered
@@ -105,6 +108,29 @@ def test_into_the_worlds_axes(pipe):
     mesh = sharp_it.decode_coarse_mesh(pipe.models, np.zeros((1, 8, 4), np.float32))
     point = mesh.replace(vertices=np.array([[0.0, -0.5, 0.1]], np.float32))
     np.testing.assert_allclose(sharp_it.into_world(point, turn).vertices, [[0.53589, 0.0, 0.10718]], atol=1e-5)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_finished_surface_stays_near_the_coarse_one_if_the_pack_says_so(tmp_path, pipe, turned):
+    folder, latent = build(tmp_path / "tiny"), np.zeros((1, 8, 4), np.float32)
+    axes = {"coarse__rotation": [[0, -1, 0], [1, 0, 0], [0, 0, 1]], "coarse__scale": 1.2, "coarse__shrink": 0.9} if turned else {}
+    edit(folder, coarse__deviation={"truncation": 0.5, "most": 0.05}, **axes)
+    with Pipeline.open(folder, threads=1) as small:
+        bounds, mesh = sharp_it.coarse_bounds(small.models, latent), sharp_it.decode_coarse_mesh(small.models, latent)
+        low, high = bounds(mesh.vertices)
+        np.testing.assert_allclose(high - low, 0.1, atol=1e-6)
+        assert np.abs(low + high).max() / 2 < 0.02, "on the coarse surface the distance is zero"
+        assert (bounds(np.zeros((1, 3), np.float32))[1] < 0).all(), "its middle is not to be hollowed out"
+        views = small.pack.manifest.views
+        cameras = orbit(views.azimuths, views.elevations, views.radius, views.fov)
+        seen = sharp_it.coarse_views(small.pack.manifest, mesh, cameras)
+        field = rebuild.reconstruct(small.models, seen, cameras)
+        points = np.random.default_rng(0).uniform(-1, 1, (50, 3)).astype(np.float32)
+        free, held = field.geometry(points), replace(field, bounds=bounds).geometry(points)
+        np.testing.assert_allclose(held["sdf"], np.clip(free["sdf"], *bounds(points)))
+        np.testing.assert_array_equal(held["deformation"], free["deformation"])
+        assert small.generate("a red chair", seed=3, **FAST).mesh.faces.size
+    assert sharp_it.coarse_bounds(pipe.models, latent) is None
 
 
 def test_the_packs_light_falls_on_the_coarse_views(tmp_path, pipe):

@@ -44,6 +44,7 @@ def test_a_prop_in_its_own_colours_is_the_prop(data):
     batch = dataset.Batch(data, torch.tensor([0]), torch.from_numpy(colors))
     views = batch.views()[0].permute(0, 2, 3, 1).numpy()
     np.testing.assert_allclose(views, prop.views(cameras.view_poses(), dataset.VIEW_SIZE), atol=0.006)
+    torch.testing.assert_close(batch.view(torch.tensor([4])), batch.views()[:, 4], rtol=0, atol=0)
     points, sdf, color = batch.field(torch.arange(600, 700))
     distance, true_color = prop.distances(points[0].numpy())
     np.testing.assert_allclose(sdf[0, :, 0], distance, atol=1e-3)
