@@ -10,6 +10,7 @@ import pytest
 import meshwright.engines
 import meshwright.runtime
 from meshwright.engines import errors
+from meshwright.engines.cache.record import EngineRecord
 from meshwright.engines.cuda.device import Cuda
 from meshwright.engines.onnxruntime.engine import Provider
 
@@ -18,7 +19,7 @@ PUBLIC = {f"{module.__name__}.{name}": getattr(module, name) for module, names i
           ((meshwright.runtime, meshwright.runtime.__all__), (meshwright.engines, [*meshwright.engines.__all__]), (errors, ERRORS))
           for name in names}
 # Annotations under TYPE_CHECKING name what importing the module does not load.
-LATER = {"Cuda": Cuda, "Mesh": meshwright.runtime.Mesh, "Provider": Provider}
+LATER = {"Cuda": Cuda, "EngineRecord": EngineRecord, "Mesh": meshwright.runtime.Mesh, "Provider": Provider}
 
 
 def functions(value: object) -> Iterator[tuple[str, object]]:

@@ -12,7 +12,9 @@ import pytest
 from PIL import Image, ImageDraw
 
 from benchmarks.published import LAYOUTS, OTHERS
+from meshwright.engines.onnxruntime.weights import ModelWeights
 from meshwright.export import cli as command
+from meshwright.export.onnx import onnx_file
 from meshwright.runtime.cli import main as cli
 
 QUICK = ["--threads", "1", "--faces", "400", "--texture", "64"]
@@ -103,6 +105,24 @@ def test_agreement_with_pytorch_is_on_record(from_text, from_picture):
         assert precisions == {kind: "fp32" if kind.startswith("field") else precision for kind in components}
         assert {kind: entry["error"]["rel"] for kind, entry in components.items() if not entry["error"]["rel"] <= limit} == {}
         assert {entry["compute"] for entry in components.values()} == {"fp32"}
+
+
+@pytest.mark.slow
+def test_layers_in_8_bits(small, tmp_path, monkeypatch, capsys):
+    """But for the prior, what makes weights, and fields. Of smaller layers too few errors would cancel."""
+    monkeypatch.setattr(onnx_file, "SMALLEST_HALF", 1024)
+    pack = tmp_path / "small"
+    asked = ("--precision", "int8", "--coarse-points", "48", "--grid-resolution", "32", "--quiet")
+    assert command.main(sharp_it(small, *asked, "-o", pack)) == 0
+    components = document(pack)["components"]
+    of = {each: {kind for kind, entry in components.items() if entry["precision"] == each} for each in ("int8", "fp16", "fp32")}
+    assert of["fp16"] == {"prior_step", "shap_e_params"} and all("field" in kind for kind in of["fp32"])
+    assert of["int8"] == {"text_encoder", "prior_text_encoder", "vae_encoder", "refiner_step", "vae_decoder", "reconstructor"}
+    assert all(ModelWeights(pack / components[kind]["file"]).in_8_bits for kind in of["int8"])
+    assert not any(ModelWeights(pack / components[kind]["file"]).in_8_bits for kind in of["fp16"] | of["fp32"])
+    assert {entry["compute"] for entry in components.values()} == {"fp32"}
+    assert cli.main(["verify", str(pack), "--threads", "1"]) == 0
+    assert capsys.readouterr().out.count(" ok\n") == len(components)
 
 
 @pytest.mark.slow

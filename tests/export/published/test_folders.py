@@ -157,8 +157,9 @@ def test_a_class_that_is_written_in_another_way(tmp_path, named, found):
 def test_folders_that_are_not_there(published, tmp_path):
     with pytest.raises(CheckpointError, match="none does not exist; expected a folder as it was published"):
         folders.vae(tmp_path / "none")
-    with pytest.raises(CheckpointError, match=f"instant_mesh_base.ckpt is a file; .* give the folder that holds it, {tmp_path.parent}"):
-        folders.vae(published("instant_mesh_base.ckpt"))
+    file = published("instant_mesh_base.ckpt")
+    with pytest.raises(CheckpointError, match=f"instant_mesh_base.ckpt is a file; .* give the folder that holds it, {file.parent}"):
+        folders.vae(file)
     with pytest.raises(CheckpointError, match="config.json does not exist"):
         folders.vae(tmp_path)
     with pytest.raises(CheckpointError, match="shap_e_renderer does not exist"):

@@ -139,7 +139,7 @@ def test_links_inside_the_folder_are_followed(copy):
     {"recipe": "unheard-of"}, {"license__commercial_use": "maybe"}, {"name": 3}, {"files": []},
     {"prior__steps": 0}, {"prior__steps": True}, {"prior__guidance": float("nan")}, {"prior__unconditional": "other"},
     {"coarse__rotation": [[1, 0, 0]]}, {"views__azimuths": [1, 2]}, {"texture_from": "air"}, {"text__length": 1},
-    {"components__vae_encoder__file": "unlisted.onnx"}, {"components__vae_encoder__precision": "int8"},
+    {"components__vae_encoder__file": "unlisted.onnx"}, {"components__vae_encoder__precision": "int4"},
     {"components__vae_encoder__inputs": [{"name": "image"}]}, {"files__golden.npz": {"sha256": "short", "bytes": 1}},
     {"text__tokenizer": "unlisted.json"}, {"components__vae_encoder__outputs": None}, {"grid": {}},
     {"grid__stride": 3}, {"grid__stride": 0},
