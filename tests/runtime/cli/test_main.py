@@ -121,3 +121,5 @@ def test_packs(cli):
 def test_version_and_help(cli):
     assert cli("--version").stdout == f"meshwright {version('meshwright')}\n"
     assert "--texture-from" in cli("generate", "--help").stdout
+    module = subprocess.run([sys.executable, "-m", "meshwright.runtime.cli", "--version"], capture_output=True, text=True)
+    assert module.stdout == f"meshwright {version('meshwright')}\n"
