@@ -49,6 +49,9 @@ def write_files(files: Mapping[Path, bytes], removed: Sequence[Path] = ()) -> No
 
 def check_writable(targets: Sequence[Path]) -> None:
     """OutputError unless files can be made beside all targets; nothing is left there. Finishes what a killed process left."""
+    for target in targets:
+        with _told(target), suppress(FileNotFoundError):
+            os.lstat(target)  # a name that is too long for any file
     with _told(targets[0]):
         _FileSet(targets, ()).close()
 

@@ -46,7 +46,7 @@ def files_of(path: Path) -> tuple[Path, ...]:
 
 
 def _check_file(path: Path) -> None:
-    if path.is_dir():
+    if os.path.isdir(path):
         raise CheckpointError(f"{path} is a folder", expected="a file of weights")
     if not os.path.lexists(path):
         raise CheckpointError(f"{path} does not exist", expected="a file of weights")

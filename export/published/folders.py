@@ -122,7 +122,7 @@ def prior(folder: StrPath) -> Network:
 def shap_e_decoder(root: StrPath) -> Network:
     """ShapEDecoder, from `shap_e_renderer` or the older `renderer` in the folder of the pipeline; sizes from its tensors."""
     root = existing_folder(root)
-    folder = next((root / name for name in ("shap_e_renderer", "renderer") if (root / name).is_dir()), root / "shap_e_renderer")
+    folder = next((root / name for name in ("shap_e_renderer", "renderer") if os.path.isdir(root / name)), root / "shap_e_renderer")
     subject = f"the Shap-E decoder in {folder}"
     config, notices = read_object(existing_folder(folder) / "config.json")
     if config.get("insert_direction_at", GENERATED) != GENERATED:
@@ -177,7 +177,7 @@ def instant_mesh(file: StrPath, variant: Kind | None = None, *, view_size: int =
 def weights_file(folder: StrPath) -> Path:
     """The file of weights in the folder of one network. Raises CheckpointError if there is none."""
     folder = existing_folder(folder)
-    found = next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
+    found = next((folder / name for name in WEIGHTS if os.path.isfile(folder / name)), None)
     if found is None:
         there = ", ".join(sorted(path.name for path in folder.iterdir())[:20]) or "an empty folder"
         raise CheckpointError(f"{folder} has no weights", received=there, expected=f"{WEIGHTS[0]}, {WEIGHTS[1]} or the like",
@@ -188,9 +188,9 @@ def weights_file(folder: StrPath) -> Path:
 def existing_folder(folder: StrPath) -> Path:
     """`folder` as a Path. Raises CheckpointError if it is missing or a file."""
     folder = Path(folder)
-    if folder.is_dir():
+    if os.path.isdir(folder):
         return folder
-    if folder.exists():
+    if os.path.exists(folder):
         raise CheckpointError(f"{folder} is a file", expected="a folder as it was published",
                               remedy=f"give the folder that holds it, {folder.parent}, perhaps")
     raise CheckpointError(f"{folder} does not exist", expected="a folder as it was published")

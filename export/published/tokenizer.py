@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ def tokenizer_document(folder: Path, *, padding: int | None = None) -> dict[str,
     that "chair!" ends with id 0 in the one, and in the other with the id of the word "!".
     Raises CheckpointError for a folder without a CLIP tokenizer, or with one that was cut short.
     """
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise CheckpointError(f"{folder} is no folder with a tokenizer")
     try:
         return _read(folder, padding)
@@ -64,7 +65,7 @@ def empty_prompt(document: Mapping[str, Any], length: int) -> list[int]:
 def _pieces(folder: Path) -> tuple[dict[str, int], list[str], dict[str, dict]]:
     """Vocabulary, merges as "left right", and the tokens that `tokenizer.json` adds."""
     whole = folder / "tokenizer.json"
-    if whole.is_file():
+    if os.path.isfile(whole):
         document = read_object(whole)[0]
         model = document.get("model") or {}
         if model.get("type") != "BPE" or model.get("end_of_word_suffix") != WORD_END:
@@ -73,7 +74,7 @@ def _pieces(folder: Path) -> tuple[dict[str, int], list[str], dict[str, dict]]:
         merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in model["merges"]]
         return dict(model["vocab"]), merges, {token["content"]: token for token in document.get("added_tokens") or ()}
     vocabulary, lines = folder / "vocab.json", folder / "merges.txt"
-    missing = [path.name for path in (vocabulary, lines) if not path.is_file()]
+    missing = [path.name for path in (vocabulary, lines) if not os.path.isfile(path)]
     if missing:
         raise CheckpointError(f"{folder} holds no CLIP tokenizer", received=f"no {' and no '.join(missing)}",
                           expected="vocab.json and merges.txt, or tokenizer.json")
@@ -156,4 +157,4 @@ def _document(vocabulary: dict[str, int], merges: list[str], added: list[dict], 
 
 
 def _optional(path: Path) -> Mapping[str, Any]:
-    return read_object(path)[0] if path.is_file() else {}
+    return read_object(path)[0] if os.path.isfile(path) else {}

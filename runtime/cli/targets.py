@@ -96,14 +96,14 @@ def _folder(path: Path) -> object:
 def _check_preview(path: Path) -> None:
     if path.suffix.lower() != ".png":
         raise OutputError(f"preview {path}", expected="a name that ends in .png")
-    if path.exists() and not path.is_file() or not _is_open(path.parent):
+    if os.path.exists(path) and not os.path.isfile(path) or not _is_open(path.parent):
         raise OutputError(f"{path} cannot be written", expected="a name in a folder that is there and can be written")
 
 
 def _check_folder(path: Path) -> None:
-    if path.exists() and not path.is_dir() or not _is_open(path if path.is_dir() else path.parent):
+    if os.path.exists(path) and not os.path.isdir(path) or not _is_open(path if os.path.isdir(path) else path.parent):
         raise OutputError(f"{path} cannot be written", expected="a folder, or a new name in a folder, that can be written")
-    taken = [name for name in _names(path) if is_stage_name(name) and (path / name).exists() and not (path / name).is_file()]
+    taken = [name for name in _names(path) if is_stage_name(name) and os.path.exists(path / name) and not os.path.isfile(path / name)]
     if taken:
         raise OutputError(f"{path / taken[0]} is in the way of an early result", expected="a file, or nothing", remedy=ELSEWHERE)
 
@@ -117,4 +117,4 @@ def _names(folder: Path) -> list[str]:
 
 def _is_open(folder: Path) -> bool:
     """Whether there is such a folder that takes new files."""
-    return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+    return os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK)

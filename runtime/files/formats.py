@@ -44,12 +44,12 @@ def check_output(path: str | os.PathLike) -> Path:
     if path.suffix.lower() not in ENDINGS:
         raise OutputError(subject=str(path), received=f"the ending {path.suffix!r}" if path.suffix else "no ending",
                           expected=f"one of {', '.join(ENDINGS)}", remedy="choose a file name with a known ending")
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         raise OutputError(subject=str(path), received=f"no folder {path.parent}", expected="an existing folder",
                           remedy="create the folder or choose another")
     for target in (path, *companions(path)):
-        if target.exists() and not target.is_file():
-            raise OutputError(subject=str(target), received="a folder" if target.is_dir() else "a device or a pipe",
+        if os.path.exists(target) and not os.path.isfile(target):
+            raise OutputError(subject=str(target), received="a folder" if os.path.isdir(target) else "a device or a pipe",
                               expected="a file name", remedy="choose another name")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise OutputError(subject=str(path), received=f"no permission to write in {path.parent}",

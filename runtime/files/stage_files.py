@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import zlib
 from collections.abc import Iterator, Mapping
@@ -28,10 +29,10 @@ def marked(files: Mapping[Path, bytes]) -> dict[Path, bytes]:
 
 def earlier_stages(folder: Path) -> Iterator[Path]:
     """Files in `folder` that an earlier run kept there. One that somebody has put there, or drawn over, is not among them."""
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         return
     for path in sorted(folder.iterdir()):
-        if is_stage_name(path.name) and path.is_file():
+        if is_stage_name(path.name) and os.path.isfile(path):
             with suppress(OSError), path.open("rb") as file:
                 if MARK.encode() in file.read(HEAD):
                     yield path

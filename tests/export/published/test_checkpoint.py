@@ -97,6 +97,13 @@ def test_a_shard_that_is_missing_or_lacks_a_tensor(shards):
         read_tensors(shards)
 
 
+def test_an_index_that_names_a_file_of_too_long_a_name(tmp_path):
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"a": 300 * "x"}}))
+    with pytest.raises(CheckpointError, match="xxx does not exist"):
+        read_tensors(index)
+
+
 @pytest.mark.parametrize("file", ["../secret.safetensors", "/etc/passwd", "a\\b", 3])
 def test_an_index_that_names_a_file_elsewhere(tmp_path, file):
     index = tmp_path / "model.safetensors.index.json"

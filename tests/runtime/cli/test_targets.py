@@ -67,6 +67,19 @@ def test_nothing_is_overwritten_by_accident(main, both, here, arguments, message
     assert contents(here) == before
 
 
+@pytest.mark.parametrize(("arguments", "named"), [
+    (("-o", f"{300 * 'x'}.glb"), f"{300 * 'x'}.glb"),
+    (("-o", f"{248 * 'y'}.obj"), f"{248 * 'y'}_color.png"),
+    (("-o", "m.glb", "--preview", f"{300 * 'x'}.png"), f"{300 * 'x'}.png"),
+    (("-o", "m.glb", "--keep-stages", 300 * "x"), f"{300 * 'x'}/view_0.png"),
+], ids=["output", "companion", "preview", "folder"])
+def test_a_name_that_is_too_long_for_a_file_is_refused_before_the_work(main, both, here, arguments, named):
+    before = contents(here)
+    ended = main("generate", "a red chair", *arguments, "--pack", both, *QUICK)
+    assert ended.returncode == 2 and ended.stderr.startswith(f"meshwright: {named}; received File name too long"), ended.stderr
+    assert contents(here) == before
+
+
 def test_a_mesh_may_be_called_after_its_picture(main, both, here):
     os.remove("mug_color.png")
     before = contents(here)
