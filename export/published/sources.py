@@ -24,7 +24,7 @@ def resolve(text: str) -> Path:
     """
     path = Path(os.path.expanduser(text))
     try:
-        if text and os.path.exists(path):
+        if text and path.exists():
             return path
     except OSError as error:  # a name that is too long, a folder that may not be entered
         raise CheckpointError(f"{text} cannot be read", received=str(error)) from error
