@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from meshwright.runtime.backends.build_axes import RANGES
+from meshwright.runtime.backends.pack_engines import RANGES
 from meshwright.runtime.diffusion.noise import normal
 from meshwright.runtime.diffusion.schedules import make_table
 from meshwright.runtime.pack.golden import Golden

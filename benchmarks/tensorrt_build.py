@@ -24,7 +24,7 @@ from typing import Any
 from meshwright.engines.errors import MeshwrightError
 from meshwright.engines.machine.products import NAMES, Product, choose
 from meshwright.engines.tensorrt.build import ELSEWHERE, BuildRequest, build_to
-from meshwright.runtime.backends.build_axes import ranges_of
+from meshwright.runtime.backends.pack_engines import ranges_of
 from meshwright.runtime.pack.manifest import Component
 from meshwright.runtime.pack.pack import Pack
 

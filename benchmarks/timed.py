@@ -118,7 +118,7 @@ def forget_peak() -> None:
 
 
 def _verified(pipeline) -> dict:
-    from meshwright.runtime.backends.verify import verify_pack
+    from meshwright.runtime.backends.models import verify_pack
 
     checks = list(verify_pack(pipeline.models))
     return {"relative": {check.component: check.relative for check in checks}, "passed": all(c.passed for c in checks)}

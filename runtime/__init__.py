@@ -23,11 +23,12 @@ if TYPE_CHECKING:
         PackNotFound,
         PackUntrusted,
     )
-    from .backends.verify import Check, verify_pack
+    from .backends.models import verify_pack
     from .events import CoarseMesh, CoarseViews, EngineBuild, Event, Notice, Result, StageDone, StageStarted, Step, Surface, Views
     from .files.reader import MeshFile, read_mesh
     from .geometry.mesh import Mesh
     from .images.pictures import Picture, read_picture
+    from .pack.golden import Check
     from .pack.pack import Pack
     from .pipeline import Pipeline
     from .request import Request
@@ -40,7 +41,7 @@ __all__ = [
     "read_mesh", "read_picture", "verify_pack",
 ]
 _MODULES = (".pipeline", ".request", ".images.pictures", ".results", ".pack.pack", ".events", ".geometry.mesh", ".files.reader",
-            ".backends.verify", "..engines.errors")
+            ".backends.models", ".pack.golden", "..engines.errors")
 
 
 def __getattr__(name: str) -> object:

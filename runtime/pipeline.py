@@ -16,13 +16,11 @@ from .events import CoarseMesh, CoarseViews, EngineBuild, Event, Notice, Result,
 from .files.reader import MeshFile
 from .geometry.mesh import Mesh
 from .lora import Loras
-from .origin import given
 from .pack.manifest import needed
 from .pack.pack import Pack
 from .recipes import instantmesh, sharp_it
-from .recipes.loop_options import guidance_of, steps_of
-from .recipes.routes import choose_route, default_route, drawing_loop
-from .request import Request
+from .recipes.routes import choose_route, default_route, drawing_loop, guidance_of, steps_of
+from .request import Request, given
 from .request_options import DrawingOptions, File, RequestOptions, load_options
 from .results import Cutout, Generation, Stages
 from .turns import Turns

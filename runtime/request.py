@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
+
+import numpy as np
 
 from ..engines.errors import InputError
 from .files.reader import MeshFile, check_mesh
+from .geometry.mesh import Mesh
 from .images import MATTES
 from .images.pictures import Picture
-from .pack.limits import MAX_FACES, MAX_GUIDANCE, MAX_STEPS, TEXTURES
-from .pack.manifest import TEXTURE_SOURCES
+from .pack.manifest import MAX_FACES, MAX_GUIDANCE, MAX_STEPS, TEXTURE_SOURCES, TEXTURES
 from .request_options import RequestOptions, check_count, load_options, pairs_of
 from .text.prompt import check_prompt
 
@@ -207,3 +210,32 @@ def _real(name: str, value: object, low: float, high: float) -> float:
     if not low <= number <= high:
         raise InputError(f"{name} is out of range", received=repr(value), expected=f"a number, {low:g} to {high:g}")
     return number
+
+
+def given(request: Request) -> dict[str, Any]:
+    """The pictures and the mesh of a request by their hashes: plain JSON, empty for a prompt alone."""
+    found: dict[str, Any] = {name: _picture(picture) for name in ("image", "control") if (picture := getattr(request, name))}
+    if request.image is not None:
+        found["matte"] = request.matte if request.matte_picture is None else _picture(request.matte_picture)
+    if request.views:
+        found["views"] = [{"azimuth": azimuth, **_picture(picture)} for azimuth, picture in request.views]
+    if request.mesh is not None:
+        mesh, placement = request.mesh.mesh, request.mesh.placement
+        found["refined_from"] = {"sha256": mesh_hash(mesh), "vertices": len(mesh.vertices), "faces": len(mesh.faces),
+                                 **({} if placement is None else {"placement": placement.describe()})}
+    return found
+
+
+def mesh_hash(mesh: Mesh) -> str:
+    """Hexadecimal SHA-256 of what a mesh looks like: its arrays, with their names and shapes."""
+    digest = hashlib.sha256()
+    for name in ("vertices", "faces", "uvs", "texture", "colors"):
+        values = getattr(mesh, name)
+        if values is not None:
+            digest.update(f"{name} {values.dtype} {values.shape}".encode())
+            digest.update(np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()
+
+
+def _picture(picture: Picture) -> dict[str, Any]:
+    return {"sha256": picture.sha256, "width": picture.width, "height": picture.height}

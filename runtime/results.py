@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from ..engines.files.file_set import write_files
-from .files.formats import check_output, companions, encode
 from .files.gltf.writer import png_bytes
-from .files.placement import Placement
-from .files.sources import check_not_read
-from .files.stage_files import MARK, marked
+from .files.overwriting import MARK, check_not_read, marked
+from .files.reader import Placement
+from .files.writer import check_output, companions, encode
 from .geometry.mesh import Mesh
 from .geometry.render import preview
 

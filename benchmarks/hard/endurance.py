@@ -7,7 +7,7 @@ from random import Random
 
 from benchmarks.hard.kinds import Kind, Lost
 from meshwright.runtime import Pipeline
-from meshwright.runtime.files.formats import encode
+from meshwright.runtime.files.writer import encode
 from tests.runtime import tiny_pack
 
 SMALL = {"steps": 1, "prior_steps": 1, "texture": 64, "faces": 200}

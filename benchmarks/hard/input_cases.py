@@ -12,7 +12,7 @@ from benchmarks.hard.mutations import bytes_changed, json_changed
 from benchmarks.picture_fuzz import judged, mutated, seeds
 from meshwright.engines.errors import InputError
 from meshwright.runtime import Mesh, read_mesh
-from meshwright.runtime.files.formats import save
+from meshwright.runtime.files.writer import save
 
 WORDS = (b"0", b"-1", b"1e400", b"nan", b"99999999999999999999", b"1/2/3/4", b"//", b"", b"f", b"usemtl", b"mtllib /dev/zero",
          b"map_Kd /dev/zero", b"\xff\xfe", b"v", b"1 2 3 " * 50)

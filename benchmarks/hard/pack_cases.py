@@ -18,8 +18,7 @@ from benchmarks.hard.mutations import bytes_changed, json_changed
 from meshwright.engines.errors import InputError, MeshwrightError, PackError
 from meshwright.runtime import Pack, Pipeline
 from meshwright.runtime.cli import commands
-from meshwright.runtime.pack.golden import Golden
-from meshwright.runtime.pack.golden_archive import GoldenArchive
+from meshwright.runtime.pack.golden import Golden, GoldenArchive
 from meshwright.runtime.text.prompt import load_tokenizer
 from tests.runtime import clip_vocabulary, tiny_pack
 from tests.runtime.tiny_pictures import build_both, build_instantmesh

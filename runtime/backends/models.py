@@ -1,17 +1,18 @@
-"""The model files of one open pack: opened when first needed, then kept."""
+"""The model files of one open pack: opened when first needed, then kept; and the replay of its golden inputs."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...engines import DeviceArray, Engine
-from ...engines.errors import InputError
+from ...engines.errors import InputError, MeshwrightError
 from ..images import Matting
+from ..pack.golden import Check, Golden
 from ..pack.manifest import needed
 from ..pack.pack import Pack
 from ..text.prompt import Tokenizer, Tokens, load_tokenizer
@@ -162,8 +163,8 @@ class Models:
 
     def states(self, encoder: str, tokens: Tokens) -> np.ndarray:
         """(1, T, D) float32: the text encoder's token states, zero where there is no token."""
-        outputs = self.run(encoder, input_ids=tokens.input_ids, attention_mask=tokens.attention_mask)
-        return outputs["states"]
+        states: np.ndarray = self.run(encoder, input_ids=tokens.input_ids, attention_mask=tokens.attention_mask)["states"]
+        return states
 
     def unconditional(self, encoder: str, kind: str, like: np.ndarray) -> np.ndarray:
         """(1, T, D) float32: the states of the empty prompt, computed once, or zeros like `like`."""
@@ -172,3 +173,13 @@ class Models:
         if encoder not in self._unconditional:
             self._unconditional[encoder] = self.states(encoder, self.tokenizer(encoder).encode(""))
         return self._unconditional[encoder]
+
+
+def verify_pack(models: Models) -> Iterator[Check]:
+    """Yield one `Check` for each component of the pack, in the order of `pack.json`."""
+    golden = Golden(models.pack)
+    for component in models.pack.manifest.components.values():
+        try:
+            yield golden.replay(models.engine(component.kind), component)
+        except MeshwrightError as error:
+            yield Check(component.name, np.inf, np.inf, component.tolerance, str(error))

@@ -13,25 +13,29 @@ from functools import cached_property
 
 import numpy as np
 
-from ...engines import DeviceMemory, Engine, open_engine
+from ...engines import DeviceMemory, Engine, EngineSpec, open_engine
 from ...engines.cache.cache import EngineCache, Entry
 from ...engines.cache.record import EngineRecord, GoldenResult
 from ...engines.cache.shipped import ShippedEngines
-from ...engines.errors import ModelFileError
+from ...engines.errors import ModelFileError, PackError
 from ...engines.machine.hardware import Hardware
 from ...engines.machine.products import Product, choose
 from ...engines.onnxruntime.weights import weights_hash
 from ...engines.tensorrt.build import BuildRequest, capabilities_for, workspace_limit
 from ...engines.tensorrt.loader import BuildCallbacks, EngineLoader
+from ...engines.tensorrt.network import Range
 from ..pack.golden import FILE, Golden
 from ..pack.manifest import Component
 from ..pack.pack import Pack
-from .build_axes import ranges_of
 
 # Engines of one component, a LoRA and a scale each. Each is as large as the component.
 MAX_WITH_OTHER_WEIGHTS = 4
 # Called with a component's name and the share of its engine that is built, in [0, 1]; what it raises ends the build.
 OnBuild = Callable[[str, float], None]
+# Points in one query of a field, and cubes in one of its weights, as `isosurface.extract` asks for them. Whoever has more
+# asks several times.
+CHUNK = 1 << 16
+RANGES = {"batch": Range(1, 1, 2), "points": Range(1, CHUNK, CHUNK), "cubes": Range(1, CHUNK // 8, CHUNK // 8)}
 
 
 class PackEngines:
@@ -129,3 +133,12 @@ def files_of(pack: Pack, component: Component) -> dict[str, str]:
 def golden_hash(pack: Pack) -> str:
     """SHA-256 of the golden inputs and outputs."""
     return pack.manifest.files[FILE].sha256
+
+
+def ranges_of(spec: EngineSpec) -> dict[str, Range]:
+    """A range for each open axis of a component's inputs. PackError for an axis that no recipe knows."""
+    opened = dict.fromkeys(axis for tensor in spec.inputs for axis in tensor.shape if isinstance(axis, str))
+    for axis in opened:
+        if axis not in RANGES:
+            raise PackError("an open axis has no known range", received=axis, expected=", ".join(RANGES))
+    return {axis: RANGES[axis] for axis in opened}

@@ -12,10 +12,11 @@ from ...engines.cache.shipped import listing_hash
 from ...engines.errors import InputError, MeshwrightError, OutputError, printable
 from ...engines.files.trust import NAMED, distrust, trust
 from ..backends.candidates import CPU
-from ..backends.verify import verify_pack
+from ..backends.models import verify_pack
 from ..files.reader import read_mesh
 from ..geometry.topology import is_watertight
 from ..images import MATTES
+from ..images.pictures import MAX_BYTES, Picture, picture_of
 from ..pack.pack import MANIFEST, Pack, candidates
 from ..pipeline import Pipeline
 from ..recipes.routes import choose_route
@@ -23,8 +24,9 @@ from ..request import Request
 from ..request_options import RequestOptions
 from ..results import Generation
 from .progress import Progress
-from .standard_input import STANDARD_INPUT, with_standard_input
 from .targets import Source, Targets
+
+STANDARD_INPUT = "-"
 
 
 def generate(options: Namespace) -> int:
@@ -208,3 +210,33 @@ def _row(pack: Pack) -> dict[str, Any]:
             "license": manifest.license.id, "commercial_use": manifest.license.commercial_use,
             "notes": list(manifest.license.notes), "sources": [source.describe() for source in dict.fromkeys(manifest.sources)],
             "bytes": pack.bytes, "sha256": pack.hash, "folder": str(pack.folder), "trusted": pack.trusted}
+
+
+def with_standard_input(options: dict[str, Any]) -> dict[str, Any]:
+    """The options of a request with the picture of standard input in the place of the "-" among them.
+
+    Errors: InputError where standard input is asked for twice, is closed, or is no picture.
+    """
+    names = ("image", "matte", "control")
+    pictures: list[object] = [options.get(name) for name in names] + [file for _, file in options.get("views", ())]
+    asked = sum(isinstance(picture, str) and picture == STANDARD_INPUT for picture in pictures)
+    if not asked:
+        return options
+    if asked > 1:
+        raise InputError("standard input holds one picture", received=f"{STANDARD_INPUT} {asked} times", expected=f"{STANDARD_INPUT} once")
+    picture = _picture()
+    given: dict[str, Any] = {name: picture if name in names and value == STANDARD_INPUT else value for name, value in options.items()}
+    if "views" in given:
+        given["views"] = [(azimuth, picture if file == STANDARD_INPUT else file) for azimuth, file in given["views"]]
+    return given
+
+
+def _picture() -> Picture:
+    try:
+        if sys.stdin is None:
+            raise ValueError("it is closed")
+        data = sys.stdin.buffer.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        raise InputError("the picture on standard input cannot be read", received=getattr(error, "strerror", None) or str(error),
+                         expected="a picture") from error
+    return picture_of(data, "standard input", profile=True)

@@ -19,8 +19,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import EntryPoint, entry_points, version
 from typing import NoReturn
 
-from .stop_signals import StopSignals
-from .streams import standard_streams
+from .process import StopSignals, standard_streams
 
 BAD_INPUT, FAILED = 2, 1
 COMMANDS, ENTRY_POINTS = ("generate", "refine", "verify", "packs", "build", "doctor"), "meshwright.commands"

@@ -11,10 +11,9 @@ from pathlib import Path
 
 from ...engines.errors import OutputError
 from ...engines.files.file_set import check_writable, write_files
-from ..files.formats import check_output, companions
 from ..files.gltf.writer import png_bytes
-from ..files.sources import ELSEWHERE, Source, check_not_read
-from ..files.stage_files import earlier_stages, is_stage_name
+from ..files.overwriting import ELSEWHERE, Source, check_not_read, earlier_stages, is_stage_name
+from ..files.writer import check_output, companions
 from ..results import Generation
 
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,6 @@ from ...engines.files.regular_file import read_regular
 from ..geometry.mesh import Mesh, area_vectors
 from .gltf.reader import read_glb
 from .obj.reader import read_obj
-from .placement import Placement
 from .scene.join import joined
 from .scene.surfaces import GENERATOR, Part, Scene
 
@@ -140,3 +140,23 @@ def _fault(corners: np.ndarray) -> str | None:
 
 def _file_bytes(path: Path) -> bytes:
     return read_regular(path, f"the mesh {path}", InputError, most=MAX_BYTES)
+
+
+@dataclass(frozen=True)
+class Placement:
+    """From the place and size at which the networks see a mesh to those that it has in its file: translation + scale * position.
+
+    translation : in world axes (z up, front +x), in the file's units; scale : more than 0
+    """
+
+    translation: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    scale: float = 1.0
+
+    def restored(self, mesh: Mesh) -> Mesh:
+        """The mesh in the file's place and units, still in world axes; its vertices are float64, which a far place may need."""
+        return mesh.replace(vertices=mesh.vertices * np.float64(self.scale) + np.array(self.translation, np.float64))
+
+    def describe(self) -> dict[str, Any]:
+        """Plain JSON, in the axes of glTF and OBJ (+Y up, front +Z)."""
+        x, y, z = self.translation
+        return {"translation": [y, z, x], "scale": self.scale}

@@ -4,8 +4,7 @@
         crop = cropped(matting.foreground(read_picture("mug.jpg")))
 """
 
-from .crop import RATIO, cropped
-from .foreground import MATTES, Foreground, check_matte
+from .foreground import MATTES, RATIO, Foreground, check_matte, cropped
 from .matting import Matting
 
 __all__ = ["MATTES", "RATIO", "Foreground", "Matting", "check_matte", "cropped"]

@@ -14,10 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...engines.errors import InputError
-from . import jpeg_segments, png_chunks
 from .color_profile import to_srgb
-from .orientation import orientation, upright
-from .picture_kinds import READS, kind_of, refused_kind
+from .picture_metadata import GREY, Jpeg, Png, orientation, parse_jpeg, parse_png, upright
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -29,6 +27,11 @@ MAX_PIXELS_A_BYTE, FREE_PIXELS = 4096, 16_000_000
 ANIMATED = "the picture is an animation; its first frame is used"
 # What Pillow raises for broken files is not limited to one class, and a host may turn warnings into errors.
 BROKEN = (OSError, ValueError, SyntaxError, EOFError, OverflowError, LookupError, TypeError, AttributeError, struct.error, Warning)
+READS = "PNG, JPEG, WebP, BMP or GIF"
+AS_PNG = "save it as a PNG or JPEG"
+BRANDS_AT = 4  # of an ISO base media file: four bytes of length, "ftyp", the major brand
+HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+AVIF_BRANDS = (b"avif", b"avis")
 
 
 @dataclass
@@ -39,7 +42,7 @@ class _Opened:
     profile: bytes | None
     turn: int
     notices: list[str]
-    png: png_chunks.Png | None = None
+    png: Png | None = None
 
 
 def decoded(data: bytes, name: str, *, profile: bool) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -83,20 +86,20 @@ def _opened(data: bytes, name: str) -> _Opened:
         raise InputError(f"{name} is no picture that can be read", received=received if other is None else other.name,
                          expected=f"a whole {READS} file", remedy=None if other is None else other.remedy)
     if kind == "PNG":
-        return _opened_png(png_chunks.take_apart(data))
+        return _opened_png(parse_png(data))
     if kind == "JPEG":
-        return _opened_jpeg(jpeg_segments.take_apart(data))
+        return _opened_jpeg(parse_jpeg(data))
     image = _opener(kind)(io.BytesIO(data))
     info = image.info
     return _Opened(image, info.get("icc_profile"), orientation(info.get("exif"), info.get("xmp")), [])
 
 
-def _opened_png(png: png_chunks.Png) -> _Opened:
+def _opened_png(png: Png) -> _Opened:
     image = _opener("PNG")(io.BytesIO(png.data))
     return _Opened(image, png.profile, orientation(png.exif, png.xmp), [], png)
 
 
-def _opened_jpeg(jpeg: jpeg_segments.Jpeg) -> _Opened:
+def _opened_jpeg(jpeg: Jpeg) -> _Opened:
     """A phone's JPEG may hold a second picture, a depth map or a larger one, behind the first: that is no animation."""
     image = _opener("JPEG")(io.BytesIO(jpeg.data))
     return _Opened(image, image.info.get("icc_profile"), orientation(jpeg.exif, jpeg.xmp), [])
@@ -145,10 +148,10 @@ def _eight_bits(opened: _Opened) -> Image:
     return image
 
 
-def _clear(image: Image, png: png_chunks.Png) -> np.ndarray:
+def _clear(image: Image, png: Png) -> np.ndarray:
     """(h, w) bool: where every sample has the transparent value, at the depth of the file."""
     values = np.array(png.transparent)
-    if png.color_type == png_chunks.GREY:
+    if png.color_type == GREY:
         levels = np.asarray(image.convert("L") if png.depth == 1 else image)
         return levels == (values if png.depth == 16 else values * (255 // ((1 << png.depth) - 1)))
     if png.depth == 8:
@@ -157,3 +160,61 @@ def _clear(image: Image, png: png_chunks.Png) -> np.ndarray:
     again = _opener("PNG")(io.BytesIO(png.data))
     again.tile = [tile._replace(args="RGB;16L") for tile in again.tile]
     return ((np.asarray(image) == values >> 8) & (np.asarray(again) == values & 255)).all(axis=-1)
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A known kind of file that is not read. name : with its article; remedy : what its owner can do"""
+
+    name: str
+    remedy: str
+
+
+HEIC = Refused("a HEIC picture", "export it as a JPEG: share it from the phone as \"most compatible\", or convert it with heif-convert")
+AVIF = Refused("an AVIF picture", "save it as a PNG or JPEG, such as with avifdec")
+SVG = Refused("an SVG drawing", "save the drawing as a PNG")
+# First bytes -> kind. Longer ones come first where one is the start of another.
+REFUSED = {
+    b"II*\0": Refused("a TIFF picture", AS_PNG), b"MM\0*": Refused("a TIFF picture", AS_PNG),
+    b"II+\0": Refused("a TIFF picture", AS_PNG), b"MM\0+": Refused("a TIFF picture", AS_PNG),
+    b"\0\0\1\0": Refused("an ICO icon", "save its largest picture as a PNG"),
+    b"8BPS": Refused("a Photoshop document", "export it as a PNG"),
+    b"\xff\x0a": Refused("a JPEG XL picture", "save it as a PNG or JPEG, such as with djxl"),
+    b"\0\0\0\x0cJXL ": Refused("a JPEG XL picture", "save it as a PNG or JPEG, such as with djxl"),
+    b"\0\0\0\x0cjP  ": Refused("a JPEG 2000 picture", AS_PNG), b"\xff\x4f\xff\x51": Refused("a JPEG 2000 picture", AS_PNG),
+    b"%PDF": Refused("a PDF document", "save the page as a PNG"), b"%!PS": Refused("a PostScript document", "save the page as a PNG"),
+    b"\x76\x2f\x31\x01": Refused("an OpenEXR picture", AS_PNG), b"#?RADIANCE": Refused("a Radiance HDR picture", AS_PNG),
+    b"DDS ": Refused("a DDS texture", AS_PNG), b"\xabKTX ": Refused("a KTX texture", AS_PNG),
+    b"glTF": Refused("a GLB mesh", "give a mesh to `refine`"),
+}
+
+
+def kind_of(data: bytes) -> str | None:
+    """"PNG", "JPEG", "WEBP", "BMP" or "GIF"; None for a file of another kind."""
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "PNG"
+    if data.startswith(b"\xff\xd8\xff"):
+        return "JPEG"
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return "WEBP"
+    if data.startswith(b"BM"):
+        return "BMP"
+    return "GIF" if data.startswith((b"GIF87a", b"GIF89a")) else None
+
+
+def refused_kind(data: bytes) -> Refused | None:
+    """What a file is that is not read; None for one that is no known kind of picture."""
+    if data[BRANDS_AT:BRANDS_AT + 4] == b"ftyp":
+        brands = _brands(data)
+        if any(brand in AVIF_BRANDS for brand in brands):
+            return AVIF
+        return HEIC if any(brand in HEIF_BRANDS for brand in brands) else None
+    if b"<svg" in data[:4096].lower():
+        return SVG
+    return next((kind for start, kind in REFUSED.items() if data.startswith(start)), None)
+
+
+def _brands(data: bytes) -> list[bytes]:
+    """The major brand and the compatible ones of an ISO base media file (ISO/IEC 14496-12, section 4.3)."""
+    end = min(int.from_bytes(data[:4], "big"), 256)
+    return [data[8:12], *(data[at:at + 4] for at in range(16, end, 4))]

@@ -11,8 +11,7 @@ import numpy as np
 from ...engines.errors import PackFormat
 from ..diffusion.schedules import make_table
 from .entry import Entry
-from .limits import MAX_GUIDANCE, MAX_LATENTS, MAX_RANK, MAX_STEPS, MAX_TRAIN_STEPS
-from .manifest import Diffusion, Edit
+from .manifest import MAX_GUIDANCE, MAX_LATENTS, MAX_RANK, MAX_STEPS, MAX_TRAIN_STEPS, Diffusion, Edit
 
 UNCONDITIONAL = ("empty", "zeros", "encoder")
 UNCONDITIONAL_IMAGE = ("empty", "zeros")

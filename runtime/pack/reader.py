@@ -18,8 +18,10 @@ from ...engines import EngineSpec, TensorSpec
 from ...engines.errors import PackFormat
 from ..geometry.shading import Shading
 from .entry import Entry
-from .limits import (
+from .loops import read_loop
+from .manifest import (
     ANGLE,
+    COMMERCIAL_USE,
     DTYPES,
     FOV,
     HIGHEST_ELEVATION,
@@ -35,12 +37,8 @@ from .limits import (
     MAX_VIEWS,
     RESOLUTION,
     STRIDE,
-    TEXTURES,
-)
-from .loops import read_loop
-from .manifest import (
-    COMMERCIAL_USE,
     TEXTURE_SOURCES,
+    TEXTURES,
     Coarse,
     Component,
     Deviation,

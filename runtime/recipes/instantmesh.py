@@ -16,9 +16,8 @@ from ..geometry.mesh import Mesh
 from ..images.pictures import Picture, control_planes, prepared
 from ..pack.manifest import needed
 from ..request import Request
-from . import rebuild, subject
-from .known_views import put_back
-from .loop_options import guidance_of, steps_of
+from . import pictures, rebuild
+from .routes import guidance_of, steps_of
 from .stages import Stage, denoise, encode_image, run_stage
 
 STAGES = ("picture", "views", *rebuild.STAGES)
@@ -41,8 +40,8 @@ def instantmesh(models: Models, request: Request) -> Stage[Mesh]:
 def look_at(models: Models, request: Request) -> Stage[tuple[dict[str, Array], dict[int, np.ndarray]]]:
     """What every step looks at, and the views that are known already, by their number."""
     control = control_of(models, request)
-    crop, *others = yield from subject.cut_out(models, request)
-    return encode_picture(models, crop, request.seed) | control, subject.views_of(models, request, others)
+    crop, *others = yield from pictures.cut_out(models, request)
+    return encode_picture(models, crop, request.seed) | control, pictures.views_of(models, request, others)
 
 
 def encode_picture(models: Models, crop: Picture, seed: int) -> dict[str, Array]:
@@ -79,5 +78,5 @@ def draw_views(models: Models, condition: Mapping[str, Array], known: Mapping[in
     loop = needed(models.pack.manifest.multiview)
     latent = yield from denoise(models, "views_step", loop, stage="views", stream="views", seed=request.seed,
                                 steps=steps_of(request, loop), guidance=guidance_of(request, loop), constants=condition,
-                                noises={"reference_noise": "reference/step"}, kept=subject.kept(models, known, request.seed))
-    return put_back(rebuild.decode_views(models, latent), known)
+                                noises={"reference_noise": "reference/step"}, kept=pictures.kept(models, known, request.seed))
+    return pictures.put_back(rebuild.decode_views(models, latent), known)

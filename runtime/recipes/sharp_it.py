@@ -20,9 +20,8 @@ from ..geometry.render import grid, render_views
 from ..images.pictures import Picture, prepared
 from ..pack.manifest import Coarse, Diffusion, Manifest, needed
 from ..request import Request
-from . import rebuild, subject
-from .known_views import put_back
-from .loop_options import guidance_of, steps_of
+from . import pictures, rebuild
+from .routes import guidance_of, steps_of
 from .stages import Stage, denoise, encode_image, run_stage
 
 REDRAWN = ("coarse views", "refined views", *rebuild.STAGES)
@@ -47,7 +46,7 @@ def from_picture(models: Models, request: Request) -> Stage[Mesh]:
 
     Errors: InputError for a picture without an object, too.
     """
-    crop, *others = yield from run_stage(models, "picture", subject.cut_out(models, request))
+    crop, *others = yield from run_stage(models, "picture", pictures.cut_out(models, request))
     prior, states = yield from run_stage(models, "text", encode_conditions(models, crop, request.prompt))
     coarse, bounds = yield from imagine(models, prior, request)
     return (yield from redraw(models, coarse, states, others, request, bounds))
@@ -83,8 +82,8 @@ def redraw(models: Models, coarse: Mesh, states: np.ndarray, crops: list[Picture
     cameras = orbit(pack.views.azimuths, pack.views.elevations, pack.views.radius, pack.views.fov)
     guide = yield from run_stage(models, "coarse views", lambda: coarse_views(pack, coarse, cameras))
     # The refiner sees the known views in place of the coarse ones as well.
-    known = subject.views_of(models, request, crops, guide)
-    guide = put_back(guide, known)
+    known = pictures.views_of(models, request, crops, guide)
+    guide = pictures.put_back(guide, known)
     yield CoarseViews(guide)
     views = yield from run_stage(models, "refined views", refine_views(models, guide, states, known, request))
     return (yield from rebuild.rebuild(models, views, cameras, request, bounds))
@@ -194,8 +193,8 @@ def refine_views(models: Models, guide: np.ndarray, states: np.ndarray, known: M
     loop = needed(pack.refiner)
     latent = yield from denoise(models, "refiner_step", loop, stage="refined views", stream="refiner", seed=request.seed,
                                 steps=steps_of(request, loop), guidance=guidance_of(request, loop),
-                                constants={"states": states, "coarse": coarse}, kept=subject.kept(models, known, request.seed))
-    return put_back(rebuild.decode_views(models, latent), known)
+                                constants={"states": states, "coarse": coarse}, kept=pictures.kept(models, known, request.seed))
+    return pictures.put_back(rebuild.decode_views(models, latent), known)
 
 
 def encode_coarse(models: Models, picture: np.ndarray, seed: int) -> Array:

@@ -1,27 +1,50 @@
-"""Runs the stages of a recipe: times them and passes their progress on."""
+"""Runs the stages of a recipe: times them, passes their progress on, and runs their denoising loops."""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Collection, Generator, Mapping
-from typing import TypeVar
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import Any, TypeVar
 
 import numpy as np
 
 from ...engines import Engine
 from ...engines.engine import Array
-from ...engines.errors import InputError
+from ...engines.errors import Cancelled, InputError
 from ...engines.machine.memory import peak_bytes, reset_peak
 from ..backends.models import Models
 from ..diffusion.noise import normal
 from ..diffusion.schedules import Table, make_table
-from ..events import Event, Notice, StageDone, StageStarted
+from ..events import Event, Notice, StageDone, StageStarted, Step
 from ..pack.manifest import Diffusion
-from .known_views import KnownViews
-from .stepping import OnStep, stepwise
 
 T = TypeVar("T")
 Stage = Generator[Event, None, T]
+OnStep = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class KnownViews:
+    """Known views in the latents of a loop.
+
+    latent : (1, c, h, w) float32, of the whole grid; where `mask` is False it has no meaning
+    mask : (1, 1, h, w) bool, True where a view is known
+    """
+
+    latent: np.ndarray
+    mask: np.ndarray
+
+    def into(self, carry: Mapping[str, np.ndarray], level: np.ndarray, noise: np.ndarray) -> dict[str, np.ndarray]:
+        """The carry of a step that takes latents level[0] * x0 + level[1] * noise, the known views in their places."""
+        known = (np.float32(level[0]) * self.latent + np.float32(level[1]) * noise).astype(np.float32)
+        return {"latent": np.where(self.mask, known, carry["latent"]), "previous": np.where(self.mask, self.latent, carry["previous"])}
+
+    def finished(self, latent: np.ndarray) -> np.ndarray:
+        """The latents (1, c, h, w) that a loop ended with, the known views without any noise."""
+        return np.where(self.mask, self.latent, latent)
 
 
 def run_stage(models: Models, name: str, work: Callable[[], T] | Stage[T]) -> Stage[T]:
@@ -99,3 +122,39 @@ def _step_noise(rows: np.ndarray, seed: int, stream: str, shape: tuple[int, ...]
     if not rows[:, 7].any():
         return np.zeros(whole, np.float32)
     return normal(seed, f"{stream}/step", whole)
+
+
+def stepwise(stage: str, work: Callable[[OnStep], Any]) -> Generator[Step, None, Any]:
+    """Run `work(on_step)`; yield a Step for each call of `on_step(index from 1, total)`; return what `work` returns.
+
+    The work stays one call, so a backend may record all of its steps at once. It runs on a thread of its
+    own: the caller sees each step while the next is computed. When the generator is closed or fails at a
+    yield (Ctrl-C included), the work is stopped at its next step and waited for.
+    """
+    events: SimpleQueue[tuple[str, Any]] = SimpleQueue()
+    stop = threading.Event()
+    thread = threading.Thread(target=_run, args=(work, events, stop), name="meshwright-steps", daemon=True)
+    thread.start()
+    try:
+        while True:
+            kind, value = events.get()
+            if kind == "done":
+                return value
+            if kind == "failed":
+                raise value
+            yield Step(stage, *value)
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _run(work: Callable[[OnStep], Any], events: SimpleQueue[tuple[str, Any]], stop: threading.Event) -> None:
+    def on_step(index: int, total: int) -> None:
+        if stop.is_set():
+            raise Cancelled("the run was stopped between two steps")
+        events.put(("step", (index, total)))
+
+    try:
+        events.put(("done", work(on_step)))
+    except BaseException as error:  # handed to the thread that waits, which raises it
+        events.put(("failed", error))

@@ -4,7 +4,7 @@ import pytest
 
 from meshwright.export.spec import FP16
 from meshwright.runtime import Pack
-from meshwright.runtime.backends.build_axes import ranges_of
+from meshwright.runtime.backends.pack_engines import ranges_of
 from meshwright.runtime.cli import main as cli
 from tests.engines.platforms import TENSORRT_RTX
 

@@ -13,7 +13,7 @@ import pytest
 
 from meshwright.engines.machine.packages import PACKAGES, Found, Trial
 from meshwright.runtime import Pipeline
-from meshwright.runtime.cli import doctor, doctor_packs
+from meshwright.runtime.cli import doctor
 from tests.runtime.tiny_pack import build
 
 Cli = Callable[..., subprocess.CompletedProcess]
@@ -62,7 +62,7 @@ def main(tiny: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
 @pytest.fixture(scope="session")
 def tried() -> dict[str, Found]:
     """What the trials of the packages find on this machine, tried once."""
-    return {trial.package.name: trial.end() for trial in [Trial(package, doctor_packs.smallest_model()) for package in PACKAGES]}
+    return {trial.package.name: trial.end() for trial in [Trial(package, doctor.smallest_model()) for package in PACKAGES]}
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from meshwright.engines.onnxruntime.weights import ModelWeights
 from meshwright.engines.tensorrt import loader as engine_loader
 from meshwright.engines.tensorrt.network import Range
 from meshwright.runtime.backends import selector as backends
-from meshwright.runtime.backends.build_axes import RANGES
+from meshwright.runtime.backends.pack_engines import RANGES
 from tests.engines.pretend_driver import Card, PretendDriver, PretendNvml
 from tests.engines.simulated_cuda import SimulatedCuda
 from tests.engines.simulated_tensorrt import SimulatedTensorRT, write_plan

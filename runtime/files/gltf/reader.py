@@ -16,8 +16,7 @@ from ..scene.notices import Notices, quoted
 from ..scene.surfaces import Part, Scene, check_corners
 from .accessors import Accessors
 from .document import Document
-from .draco import decompressed
-from .extensions import check_extensions
+from .extensions import check_extensions, decompressed
 from .materials import BaseColor, Materials
 from .nodes import Nodes, instance_matrices
 from .primitives import FAN, STRIP, TRIANGLES, Primitive, read_primitive

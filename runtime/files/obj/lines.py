@@ -11,8 +11,8 @@ import numpy as np
 from ....engines.errors import InputError
 from ..scene.notices import Notices, quoted
 from ..scene.surfaces import MAX_FACES, check_corners
-from ..scene.text import counted, decoded, statement
 from .numbers import IS_SPACE, NEWLINE, Lines, chosen, corners, floats, table
+from .text import counted, decoded, statement
 
 # Bytes that are read together: bounds the memory, and is the time between two calls of `progress`.
 BLOCK = 1 << 19

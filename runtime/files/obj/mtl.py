@@ -11,7 +11,7 @@ import numpy as np
 from ...geometry.shading import to_linear
 from ..scene.notices import Notices, quoted
 from ..scene.surfaces import WHITE, Material
-from ..scene.text import LONGEST_NAME, decoded, plain_text, statement, without_comment
+from .text import LONGEST_NAME, decoded, plain_text, statement, without_comment
 
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 # The options of a picture, with as many arguments as each takes; those of -o, -s and -t may lack their last ones.

@@ -11,12 +11,12 @@ import numpy as np
 from ...geometry.shading import to_linear
 from ..scene.notices import Notices, quoted
 from ..scene.surfaces import GENERATOR, Part, Scene
-from ..scene.text import counted, plain_text
 from .lines import ObjLines, read_lines
 from .materials import ObjMaterials
 from .mtl import ObjMaterial
 from .numbers import NOWHERE
 from .polygons import Triangles, triangulated
+from .text import counted, plain_text
 
 # Of the work, what reading the lines is.
 READING = 0.8

@@ -12,7 +12,7 @@ import pytest
 from meshwright.engines.machine import hardware
 from meshwright.engines.machine.packages import PACKAGES, Found
 from meshwright.runtime import OutputError, PackNotFound
-from meshwright.runtime.cli import doctor, doctor_packs
+from meshwright.runtime.cli import doctor
 from meshwright.runtime.cli.doctor import examine
 from meshwright.runtime.cli.doctor_page import WIDTH, gigabytes, page
 from meshwright.runtime.pack.pack import BUNDLED, Pack
@@ -147,7 +147,7 @@ def test_folders_that_are_not_there_are_noted(again, tmp_path, monkeypatch):
 
 def test_without_the_bundled_pack(again, monkeypatch, tmp_path):
     monkeypatch.setattr(doctor, "candidates", list)
-    monkeypatch.setattr(doctor_packs, "BUNDLED", tmp_path / "none")
+    monkeypatch.setattr(doctor, "BUNDLED", tmp_path / "none")
     told = examine()
     assert told["packs"] == [] and any(problem.startswith("the bundled pack is missing from") for problem in told["problems"])
     assert "none found" in page(told)

@@ -14,7 +14,7 @@ from meshwright.engines.tensorrt.loader import make_key
 from meshwright.runtime.backends.candidates import Machine
 from meshwright.runtime.backends.pack_engines import PackEngines, engine_name, files_of
 from meshwright.runtime.backends.selector import BackendSelector
-from meshwright.runtime.cli import doctor, doctor_packs
+from meshwright.runtime.cli import doctor
 from meshwright.runtime.cli.doctor import examine
 from meshwright.runtime.cli.doctor_page import page
 from meshwright.runtime.pack.pack import Pack
@@ -118,7 +118,7 @@ def row():
 
     def of(onnxruntime, **changes):
         component = replace(next(iter(pack.manifest.components.values())), **changes)
-        return doctor_packs.component_row(pack.manifest, component, onnxruntime, BackendSelector(pack, machine=machine))
+        return doctor.component_row(pack.manifest, component, onnxruntime, BackendSelector(pack, machine=machine))
 
     return of
 

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from meshwright.engines.errors import InputError
-from meshwright.runtime.cli.standard_input import with_standard_input
+from meshwright.runtime.cli.commands import with_standard_input
 from meshwright.runtime.images.pictures import read_picture
 
 
@@ -43,7 +43,7 @@ def test_a_view(png, monkeypatch):
 @pytest.mark.parametrize(("stream", "message"), [
     (stdin(b"no picture"), "standard input is no picture that can be read; received 10 bytes"),
     (stdin(b""), "standard input is no picture that can be read; received 0 bytes"),
-    (None, "the picture standard input cannot be read; received it is closed")])
+    (None, "the picture on standard input cannot be read; received it is closed")])
 def test_what_is_no_picture(monkeypatch, stream, message):
     monkeypatch.setattr("sys.stdin", stream)
     with pytest.raises(InputError, match=message):

@@ -14,8 +14,8 @@ from PIL import Image
 
 from meshwright.runtime import OutputError
 from meshwright.runtime.cli.targets import Targets
-from meshwright.runtime.files.formats import save
-from meshwright.runtime.files.stage_files import earlier_stages, is_stage_name
+from meshwright.runtime.files.overwriting import earlier_stages, is_stage_name
+from meshwright.runtime.files.writer import save
 from tests.runtime.recipes.test_routes import BLOCK
 from tests.runtime.tiny_pictures import build_both
 

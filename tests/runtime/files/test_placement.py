@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 import trimesh
 
-from meshwright.runtime.files.formats import save
-from meshwright.runtime.files.placement import Placement
-from meshwright.runtime.files.reader import RADIUS, read_mesh
+from meshwright.runtime.files.reader import RADIUS, Placement, read_mesh
+from meshwright.runtime.files.writer import save
 from meshwright.runtime.geometry.mesh import Mesh
 from tests.runtime.files.gltf_files import triangle
 

@@ -11,14 +11,14 @@ import trimesh
 from PIL import Image
 
 from meshwright.engines.errors import InputError
-from meshwright.runtime.files.formats import save
 from meshwright.runtime.files.gltf.reader import read_glb
 from meshwright.runtime.files.obj import materials as obj_materials
-from meshwright.runtime.files.obj.pictures import map_pixels
+from meshwright.runtime.files.obj.materials import map_pixels
 from meshwright.runtime.files.reader import RADIUS, read_mesh
-from meshwright.runtime.files.scene import tiles
+from meshwright.runtime.files.scene import join
 from meshwright.runtime.files.scene.join import joined
 from meshwright.runtime.files.scene.surfaces import Material, Part
+from meshwright.runtime.files.writer import save
 from meshwright.runtime.geometry.cameras import orbit
 from meshwright.runtime.geometry.mesh import Mesh
 from meshwright.runtime.geometry.render import render_views
@@ -151,7 +151,7 @@ def test_many_pictures_get_smaller_tiles():
     uvs = np.array([[0, 0], [1, 0], [0, 1]], np.float32)
     pictures = [Material(np.ones(3, np.float32), np.full((256, 256, 3), level, np.uint8)) for level in range(200)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tiles, "MAX_TEXELS", 1 << 16)
+        patch.setattr(join, "MAX_TEXELS", 1 << 16)
         mesh = joined(panels(pictures, uvs))
     assert mesh.texture.shape == (18, 200 * 18, 3)  # 200 * 18**2 = 64,800 of 65,536
     assert [int(mesh.texture[9, 9 + 18 * i, 0]) for i in (0, 77, 199)] == [0, 77, 199]

@@ -8,7 +8,7 @@ import pytest
 
 from meshwright.engines.errors import InputError, ModelFileError
 from meshwright.runtime.images import Matting, check_matte, cropped
-from meshwright.runtime.images import matting_network as network
+from meshwright.runtime.images import matting as network
 from meshwright.runtime.images.matting import MAX_SIDE
 from meshwright.runtime.images.pictures import Picture
 

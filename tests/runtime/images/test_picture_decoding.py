@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from meshwright.runtime.images.orientation import orientation
+from meshwright.runtime.images.picture_metadata import orientation
 from meshwright.runtime.images.pictures import read_picture
 from tests.runtime.images.test_pictures import LEFT_IS_RED
 

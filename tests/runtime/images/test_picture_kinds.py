@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from meshwright.engines.errors import InputError
-from meshwright.runtime.images.picture_kinds import kind_of, refused_kind
+from meshwright.runtime.images.picture_decoding import kind_of, refused_kind
 from meshwright.runtime.images.pictures import read_picture
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from meshwright.runtime.images.regions import regions
+from meshwright.runtime.images.clean_matte import regions
 
 
 def flooded(mask):

@@ -7,12 +7,11 @@ import pytest
 import trimesh
 
 from meshwright.runtime import InputError, MeshFile, Notice, OutputError, Pipeline, read_mesh
-from meshwright.runtime.files.formats import save
+from meshwright.runtime.files.writer import save
 from meshwright.runtime.geometry.cameras import orbit
 from meshwright.runtime.geometry.render import render_views
-from meshwright.runtime.origin import mesh_hash
-from meshwright.runtime.recipes.loop_options import guidance_of, steps_of
-from meshwright.runtime.request import Request
+from meshwright.runtime.recipes.routes import guidance_of, steps_of
+from meshwright.runtime.request import Request, mesh_hash
 from tests.runtime.cli.test_bad_input import refused
 from tests.runtime.files.gltf_files import base, painted
 from tests.runtime.pack.test_pack import edit

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from meshwright.engines.errors import InputError
-from meshwright.runtime.files.gltf import draco as gltf_draco
+from meshwright.runtime.files.gltf import extensions as gltf_draco
 from meshwright.runtime.files.reader import read_mesh
 from tests.runtime.files.gltf_files import CORNERS, Gltf
 

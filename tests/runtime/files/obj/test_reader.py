@@ -9,8 +9,8 @@ import pytest
 from meshwright.engines.errors import InputError
 from meshwright.runtime.files.obj import lines as obj_lines
 from meshwright.runtime.files.obj.reader import read_obj
+from meshwright.runtime.files.obj.text import plain_text
 from meshwright.runtime.files.reader import read_mesh
-from meshwright.runtime.files.scene.text import plain_text
 from meshwright.runtime.geometry.mesh import area_vectors
 from meshwright.runtime.geometry.shading import to_linear
 

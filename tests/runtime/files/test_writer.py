@@ -6,7 +6,7 @@ import trimesh
 from PIL import Image
 
 from meshwright.engines.errors import OutputError
-from meshwright.runtime.files.formats import check_output, save
+from meshwright.runtime.files.writer import check_output, save
 from meshwright.runtime.geometry.creases import split_at_creases
 from meshwright.runtime.texture.atlas import make_atlas
 from meshwright.runtime.texture.bake import bake_field

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from meshwright.runtime import read_mesh
-from meshwright.runtime.cli import streams
+from meshwright.runtime.cli import process
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")]
 QUICK = ("--pack", "tiny", "--texture", "64", "--faces", "300", "--threads", "1")
@@ -43,7 +43,7 @@ def shell(tiny, tmp_path):
         process = subprocess.Popen([sys.executable, "-m", "meshwright.runtime.cli.main", *map(str, arguments)],
                               preexec_fn=close, cwd=tmp_path,
                                    env={**os.environ, "MESHWRIGHT_PACKS": str(tiny), **environment}, **streams)
-        for writer in streams.values():
+        for writer in process.values():
             os.close(writer)
         texts = [_text(said[name]) if name in said else "" for name in ("stdout", "stderr")]
         return process.wait(60), *texts
@@ -133,9 +133,9 @@ def test_a_console_of_windows_is_told_to_heed_escape_codes(monkeypatch, tmp_path
         return known
 
     kernel = SimpleNamespace(GetConsoleMode=get_mode, SetConsoleMode=lambda handle, mode: told.append((handle.value, mode)) or accepted)
-    monkeypatch.setattr(streams.sys, "platform", "win32")
+    monkeypatch.setattr(process.sys, "platform", "win32")
     monkeypatch.setitem(sys.modules, "msvcrt", SimpleNamespace(get_osfhandle=lambda number: 1000 + number))
     monkeypatch.setattr(ctypes, "windll", SimpleNamespace(kernel32=kernel), raising=False)
     with open(tmp_path / "out", "w") as file:
-        assert streams.erases_lines(file) is live
+        assert process.erases_lines(file) is live
         assert told == ([(1000 + file.fileno(), 0x3 | 0x5)] if known else [])

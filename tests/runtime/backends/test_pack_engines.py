@@ -5,7 +5,7 @@ import pytest
 from meshwright.engines import EngineSpec, TensorSpec
 from meshwright.engines.errors import PackError
 from meshwright.runtime import Pack
-from meshwright.runtime.backends.build_axes import ranges_of
+from meshwright.runtime.backends.pack_engines import ranges_of
 
 
 def test_ranges_of_the_bundled_pack():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from meshwright.runtime.files.scene import tiles
+from meshwright.runtime.files.scene import join
 from meshwright.runtime.files.scene.join import joined
 from meshwright.runtime.files.scene.surfaces import Material, Part
 from meshwright.runtime.geometry.render import sample_texture
@@ -93,7 +93,7 @@ def test_crisp_pixels_keep_their_edges():
 
 def test_the_common_texture_is_bounded(monkeypatch):
     """Many windows of one picture share what there is."""
-    monkeypatch.setattr(tiles, "MAX_TEXELS", 1 << 14)
+    monkeypatch.setattr(join, "MAX_TEXELS", 1 << 14)
     big = np.full((256, 256, 3), 9, np.uint8)
     mesh = joined([part([[0, 0], [n, 0], [0, n]], picture=big) for n in (1, 2, 4, 8, 16)])
     assert mesh.texture.shape[0] * mesh.texture.shape[1] <= 1 << 14

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image, ImageFile, PngImagePlugin
 
 from meshwright.engines.errors import InputError
+from meshwright.runtime.images.picture_metadata import parse_png
 from meshwright.runtime.images.pictures import read_picture
-from meshwright.runtime.images.png_chunks import take_apart
 from tests.runtime.images.test_pictures import LEFT_IS_RED, chunk
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -106,7 +106,7 @@ def test_what_only_describes_a_picture_does_not_matter(plain, text, last):
 
 def test_a_picture_without_texts_is_not_copied(plain):
     data = plain.read_bytes()
-    assert take_apart(data).data is data
+    assert parse_png(data).data is data
 
 
 def test_the_end_may_be_followed_by_anything(plain):

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from meshwright.runtime import Cancelled, Step
-from meshwright.runtime.recipes.stepping import stepwise
+from meshwright.runtime.recipes.stages import stepwise
 
 
 def drain(generator):

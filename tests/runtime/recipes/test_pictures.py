@@ -7,8 +7,8 @@ from meshwright.runtime import InputError, Picture, Pipeline, Step
 from meshwright.runtime.diffusion.noise import normal
 from meshwright.runtime.diffusion.schedules import make_table
 from meshwright.runtime.pack.manifest import Views
-from meshwright.runtime.recipes.known_views import KnownViews, as_view, grid_of_known, known_views, tile_mask
-from meshwright.runtime.recipes.stages import denoise
+from meshwright.runtime.recipes.pictures import as_view, grid_of_known, known_views, tile_mask
+from meshwright.runtime.recipes.stages import KnownViews, denoise
 from meshwright.runtime.request import Request
 from tests.runtime.pack.test_pack import edit
 from tests.runtime.recipes.test_routes import BLOCK, BLUE, FAST, RED, cut

@@ -1,9 +1,11 @@
-"""Files that a run reads are never written over, by whatever name or link they are reached."""
+"""Which files a run may write over: never those that it reads, and of early results those that an earlier run marked as such."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+import re
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,12 @@ from ...engines.errors import OutputError
 # A file that is read: its path, or the descriptor that it is open as.
 Source = Path | int
 ELSEWHERE = "choose another folder or name"
+STAGE_NAME = re.compile(r"(matte|crop)(_[\d.e-]+)?\.png|(coarse_)?view_\d+\.png|coarse\.glb|surface\.ply")
+# In a text chunk of a PNG, in `asset.extras` of a GLB, in a comment of a PLY file; near the beginning of each.
+MARK = "Meshwright stage"
+HEAD = 1 << 16
+# The signature and the header chunk of a PNG, which is always the first.
+PNG_START = 33
 
 
 def check_not_read(targets: Iterable[Path], sources: Iterable[Source]) -> None:
@@ -44,3 +52,34 @@ def _absolute(path: Path) -> Path:
 
 def _name(source: Source) -> str:
     return "the file on standard input" if isinstance(source, int) else str(source)
+
+
+def is_stage_name(name: str) -> bool:
+    """Whether an early result may be written under that name."""
+    return STAGE_NAME.fullmatch(name) is not None
+
+
+def marked(files: Mapping[Path, bytes]) -> dict[Path, bytes]:
+    """The same PNG and PLY files with the mark; a GLB has it in its extras."""
+    return {path: _marked(path, data) for path, data in files.items()}
+
+
+def earlier_stages(folder: Path) -> Iterator[Path]:
+    """Files in `folder` that an earlier run kept there. One that somebody has put there, or drawn over, is not among them."""
+    if not os.path.isdir(folder):
+        return
+    for path in sorted(folder.iterdir()):
+        if is_stage_name(path.name) and os.path.isfile(path):
+            with suppress(OSError), path.open("rb") as file:
+                if MARK.encode() in file.read(HEAD):
+                    yield path
+
+
+def _marked(path: Path, data: bytes) -> bytes:
+    if path.suffix == ".ply":
+        return data.replace(b"\ncomment Meshwright\n", f"\ncomment {MARK}\n".encode(), 1)
+    if path.suffix != ".png":
+        return data
+    body = b"tEXtSoftware\0" + MARK.encode()
+    chunk = (len(body) - 4).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")
+    return data[:PNG_START] + chunk + data[PNG_START:]

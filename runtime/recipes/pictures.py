@@ -1,47 +1,86 @@
-"""Views that the user knows: they stay as they are while a loop draws the others around them.
+"""The pictures of a request: the object is cut out of each, and those beside the first are views that are known.
 
-The latents of a known view take the place of the loop's before every step, with as much noise as that step expects, so
-that the network sees them beside the views that it draws (as RePaint does, arXiv 2201.09865, without its repetitions).
+Known views stay as they are while a loop draws the others around them: their latents take the place of the loop's before every step,
+with as much noise as that step expects, so that the network sees them beside the views that it draws (as RePaint does, arXiv
+2201.09865, without its repetitions).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
+from ...engines.engine import on_host
 from ...engines.errors import InputError
+from ..backends.models import Models
+from ..events import Notice
 from ..geometry.render import grid
-from ..images.crop import bounds
-from ..images.foreground import SOLID
+from ..images import Foreground, cropped
+from ..images.foreground import SOLID, bounds
 from ..images.pictures import Picture, prepared
 from ..pack.manifest import Manifest, Resize, Views, needed
 from ..request import Request
+from ..results import Cutout
+from .stages import KnownViews, Stage, encode_image
 
 TOLERANCE = 10.0  # degrees between a picture's azimuth and that of the view it stands for
 BARE = 0.02  # a pixel this close to the background shows nothing
 
 
-@dataclass(frozen=True, eq=False)
-class KnownViews:
-    """Known views in the latents of a loop.
+def cut_out(models: Models, request: Request) -> Stage[list[Picture]]:
+    """The object of each picture as a square with alpha, the first picture first.
 
-    latent : (1, c, h, w) float32, of the whole grid; where `mask` is False it has no meaning
-    mask : (1, 1, h, w) bool, True where a view is known
+    Errors: InputError for a picture without an object; where there are several, it says which.
     """
+    for message in known_as(request, models.pack.manifest.views):
+        yield Notice(message)
+    assert request.image is not None  # or there would be another route
+    pictures = [(0.0, request.image), *request.views]
+    crops = []
+    for azimuth, picture in pictures:
+        for notice in picture.notices:
+            yield Notice(notice)
+        found = _found(models, request, azimuth, picture)
+        crop = cropped(found, needed(models.pack.manifest.picture).ratio)
+        yield Cutout(azimuth, found.matte, crop.pixels, found.source, found.seconds)
+        crops.append(crop)
+    return crops
 
-    latent: np.ndarray
-    mask: np.ndarray
 
-    def into(self, carry: Mapping[str, np.ndarray], level: np.ndarray, noise: np.ndarray) -> dict[str, np.ndarray]:
-        """The carry of a step that takes latents level[0] * x0 + level[1] * noise, the known views in their places."""
-        known = (np.float32(level[0]) * self.latent + np.float32(level[1]) * noise).astype(np.float32)
-        return {"latent": np.where(self.mask, known, carry["latent"]), "previous": np.where(self.mask, self.latent, carry["previous"])}
+def _found(models: Models, request: Request, azimuth: float, picture: Picture) -> Foreground:
+    try:
+        return models.matting.foreground(picture, request.matte_picture or request.matte)
+    except InputError as error:
+        if not request.views:
+            raise
+        which = f"at {azimuth:g} degrees" if azimuth else "first picture"
+        raise InputError(f"{which}: {error.subject}", received=error.received, expected=error.expected,
+                         remedy="give a picture with alpha") from error
 
-    def finished(self, latent: np.ndarray) -> np.ndarray:
-        """The latents (1, c, h, w) that a loop ended with, the known views without any noise."""
-        return np.where(self.mask, self.latent, latent)
+
+def views_of(models: Models, request: Request, crops: list[Picture], guide: np.ndarray | None = None) -> dict[int, np.ndarray]:
+    """The known views (size, size, 3) float32 in [0, 1] by their number. crops : of `request.views`.
+
+    guide : (n, size, size, 3), views of the coarse shape, where there are any: they say how large the object is in each, but
+        for pictures that are taken as they are
+    """
+    if request.matte == "none":
+        guide = None
+    views = models.pack.manifest.views
+    numbers = known_views(request, views)
+    return {number: as_view(crop, views, None if guide is None else guide[number])
+            for number, crop in zip(numbers, crops, strict=True)}
+
+
+def kept(models: Models, known: Mapping[int, np.ndarray], seed: int) -> KnownViews | None:
+    """The known views (size, size, 3) as latents for the loop that draws the others; None if there are none."""
+    if not known:
+        return None
+    views = models.pack.manifest.views
+    image = np.ascontiguousarray(grid_of_known(known, views).transpose(2, 0, 1)[None], np.float32)
+    latent = encode_image(models, "vae_encoder", image, seed=seed, stream="kept-views")["latent"]
+    return KnownViews(on_host(latent), tile_mask(known, views, latent.shape))
 
 
 def check_kept(request: Request, pack: Manifest, route: str) -> None:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from meshwright.engines.errors import PackFormat
-from meshwright.runtime.pack import golden_archive
-from meshwright.runtime.pack.golden_archive import GoldenArchive
+from meshwright.runtime.pack import golden
+from meshwright.runtime.pack.golden import GoldenArchive
 
 
 def archive(path, members):
@@ -54,7 +54,7 @@ def test_arrays_that_lie(tmp_path, data):
 
 
 def test_a_small_archive_that_unpacks_to_a_lot(tmp_path, monkeypatch):
-    monkeypatch.setattr(golden_archive, "MAX_BYTES", 1 << 20)
+    monkeypatch.setattr(golden, "MAX_BYTES", 1 << 20)
     found = archive(tmp_path / "g.npz", {f"{i}.npy": npy(np.zeros(100_000, np.float32)) for i in range(3)})
     assert (tmp_path / "g.npz").stat().st_size < 5000
     assert found.read(["0", "1"])["1"].shape == (100_000,)
@@ -63,7 +63,7 @@ def test_a_small_archive_that_unpacks_to_a_lot(tmp_path, monkeypatch):
 
 
 def test_too_many_arrays(tmp_path, monkeypatch):
-    monkeypatch.setattr(golden_archive, "MAX_ARRAYS", 2)
+    monkeypatch.setattr(golden, "MAX_ARRAYS", 2)
     with pytest.raises(PackFormat, match="too many arrays"):
         archive(tmp_path / "g.npz", {f"{i}.npy": b"" for i in range(3)})
 
