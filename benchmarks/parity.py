@@ -21,8 +21,7 @@ from torch import nn
 from meshwright.export.components.field_decoder import field_decoder
 from meshwright.export.components.image_encoder import image_encoder
 from meshwright.export.components.reconstructor import reconstructor
-from meshwright.export.components.reference_encoder import reference_encoder
-from meshwright.export.components.vae import FACTOR, ZERO123PLUS, vae_decoder, vae_encoder
+from meshwright.export.components.vae import FACTOR, ZERO123PLUS, reference_encoder, vae_decoder, vae_encoder
 from meshwright.export.components.views_step import views_step
 from meshwright.export.models.reconstructor import Reconstructor
 from meshwright.export.onnx.onnx_file import write_onnx

@@ -13,14 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from ..components.field_decoder import field_decoder
-from ..components.int8_embedding import with_int8_embedding
 from ..components.reconstructor import reconstructor
-from ..components.reference_encoder import reference_encoder
 from ..components.refiner import refiner
 from ..components.shap_e_decoder import shap_e_decoder
 from ..components.shap_e_prior import shap_e_prior
-from ..components.text_encoder import TokenStates, text_encoder
-from ..components.vae import Scaling, vae_decoder, vae_encoder
+from ..components.text_encoder import TokenStates, text_encoder, with_int8_embedding
+from ..components.vae import Scaling, reference_encoder, vae_decoder, vae_encoder
 from ..components.views_step import views_step
 from ..inputs import PICTURES
 from ..models.shap_e import ShapEDecoder
@@ -28,7 +26,7 @@ from ..pack.progress import Lines
 from ..pack.writer import write_pack
 from ..spec import FP16_STORED, INT8, ComponentSpec, Input, uniform
 from .sizes import CLAMP, GRID, LATENT_GRID, PLANES, REFERENCE, STATES
-from .training import language, picture_prior, prior, shap_e, vae
+from .training import language, picture_prior, shap_e, vae
 from .training import refiner as refiner_training
 from .training.loop import averaged, averaged_part
 from .training.reconstructor import CONFIG, Reconstructor
@@ -71,7 +69,7 @@ def components(checkpoints: Path) -> list[ComponentSpec]:
     rebuilt = trained_reconstructor(checkpoints)
     return [
         encoder,
-        shap_e_prior(averaged(prior.build(), checkpoints / "prior.pt"), STATES, CLAMP),
+        shap_e_prior(averaged(shap_e.build_prior(), checkpoints / "prior.pt"), STATES, CLAMP),
         *shap_e_decoder(averaged_part(ShapEDecoder(shap_e.CONFIG), checkpoints / "shap_e.pt", "decoder.")),
         vae_encoder(autoencoder, *GRID, scaling), vae_decoder(autoencoder, *GRID, scaling),
         refiner(averaged(refiner_training.build(), checkpoints / "refiner.pt"), LATENT_GRID, STATES),

@@ -38,7 +38,7 @@ from ..pack import parity
 from ..spec import FP32, NOISE, ComponentSpec
 from . import sizes
 from .pack import steering_component, views_components
-from .training import picture_prior, prior, shap_e, vae
+from .training import picture_prior, shap_e, vae
 from .training import refiner as refiner_training
 from .training.reconstructor import CONFIG
 from .training.views import ViewsModel
@@ -178,7 +178,7 @@ def write(pack: Path, out: Path, *, pictures: bool = True) -> None:
     if not (pack / "pack.json").is_file():
         raise ExportError(f"{pack} is no pack", expected="a folder with pack.json")
     out.mkdir(parents=True, exist_ok=True)
-    text, refined = prior.build(), refiner_training.build()
+    text, refined = shap_e.build_prior(), refiner_training.build()
     coder, shape, planes = vae.build(), ShapEDecoder(shap_e.CONFIG), Reconstructor(CONFIG)
     parts = {
         "prior": (text, lambda scaling: (shap_e_prior(text, sizes.STATES, sizes.CLAMP),)),

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from . import pack, restore
-from .training import pairs, picture_prior, prior, reconstructor, refiner, shap_e, surface, vae, views
+from .training import pairs, picture_prior, reconstructor, refiner, shap_e, surface, vae, views
 from .training.loop import Schedule
 from .training.run import Run, explicit_attention
 from .world import dataset
@@ -37,7 +37,7 @@ class Stage:
 # Each reads what the earlier ones left in the folder of checkpoints.
 BEFORE_PAIRS = (Stage("shap_e", 6, shap_e.train, shap_e.SCHEDULE), Stage("vae", 6, vae.train, vae.SCHEDULE))
 # Trained while other processes write pairs: it needs none.
-WHILE_PAIRS = (Stage("prior", 20, prior.train, prior.SCHEDULE),)
+WHILE_PAIRS = (Stage("prior", 20, shap_e.train_prior, shap_e.PRIOR_SCHEDULE),)
 AFTER_PAIRS = (Stage("refiner", 20, refiner.train, refiner.SCHEDULE), Stage("views", 20, views.train, views.SCHEDULE),
                Stage("reconstructor", 24, reconstructor.train, reconstructor.SCHEDULE),
                Stage("surface", 4, surface.train, surface.SCHEDULE),

@@ -20,9 +20,8 @@ from ...engines.errors import CheckpointError, ExportError
 from ..models.reconstructor import Kind, Reconstructor, ReconstructorConfig
 from ..models.reconstructor_config import VIEW_SIZE, reconstructor_config
 from ..models.shap_e import GENERATED, ShapEDecoder, ShapEDecoderConfig
-from .checkpoint import files_of, read_tensors
+from .checkpoint import check_strict, files_of, load_strict, read_tensors
 from .json_file import read_object
-from .strict import check_strict, load_strict
 
 StrPath = str | os.PathLike[str]
 # In the order in which they are preferred: whole before sharded, safetensors before pickles, full before half precision.

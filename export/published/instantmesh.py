@@ -12,19 +12,28 @@ from torch import Tensor
 
 from ...engines.errors import CheckpointError
 from ..components.image_encoder import image_encoder
-from ..components.reference_encoder import reference_encoder
-from ..components.vae import FACTOR, ZERO123PLUS, vae_encoder
+from ..components.vae import FACTOR, ZERO123PLUS, reference_encoder, vae_encoder
 from ..components.views_step import views_step
 from ..models.reconstructor import Kind
 from ..spec import ComponentSpec, Precision
-from . import folders, licences
+from . import folders, sources
 from .choices import BACKGROUNDS, ELEVATIONS, ELEVATIONS_1_1, InstantMeshChoices
 from .model_index import ImageProcessor, check_zero123plus, image_processor, ramping_coefficients
 from .plan import Plan, Source
-from .reconstruction import FIELDS, field_entries, views_to_field
 from .schedules import Sampling
 from .tokenizer import empty_prompt, tokenizer_document
-from .zero123plus import CHANNELS, autoencoder_precision, grid_of, latents_of, length_of, unet_sampling, views_entry
+from .views import (
+    CHANNELS,
+    FIELDS,
+    autoencoder_precision,
+    field_entries,
+    grid_of,
+    latents_of,
+    length_of,
+    unet_sampling,
+    views_entry,
+    views_to_field,
+)
 
 # The mean and deviation that the reference encoder's graph has: rgb in [0, 1] becomes (rgb - 0.5) / 0.8.
 REFERENCE_SCALE = ((0.5, 0.5, 0.5), (0.8, 0.8, 0.8))
@@ -83,11 +92,11 @@ class _Parts:
     def sources(self) -> list[Source]:
         """With the licence of each."""
         zero123plus = {"text encoder": self.text, "vision encoder": self.vision, "autoencoder": self.vae}
-        unet = (Source("InstantMesh white-background UNet", self.unet, licences.WHITE_UNET) if self.white
-                else Source("Zero123++ UNet", self.unet, licences.ZERO123PLUS))
-        control = [Source("Zero123++ ControlNet", self.controlnet, licences.CONTROLNET)] if self.controlnet else []
-        return [*(Source(f"Zero123++ {name}", network, licences.ZERO123PLUS) for name, network in zero123plus.items()),
-                unet, *control, Source("InstantMesh reconstructor", self.reconstructor, licences.INSTANT_MESH)]
+        unet = (Source("InstantMesh white-background UNet", self.unet, sources.WHITE_UNET) if self.white
+                else Source("Zero123++ UNet", self.unet, sources.ZERO123PLUS))
+        control = [Source("Zero123++ ControlNet", self.controlnet, sources.CONTROLNET)] if self.controlnet else []
+        return [*(Source(f"Zero123++ {name}", network, sources.ZERO123PLUS) for name, network in zero123plus.items()),
+                unet, *control, Source("InstantMesh reconstructor", self.reconstructor, sources.INSTANT_MESH)]
 
     def empty_states(self) -> Tensor:
         """(1, T, D) float32: the text encoder's states of the empty prompt, which both halves of guidance are made of."""

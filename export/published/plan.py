@@ -13,8 +13,7 @@ from typing import Any
 from ..pack.writer import OnComponent, write_pack
 from ..spec import ComponentSpec
 from .folders import Network
-from .licences import Licence, combine
-from .sources import describe
+from .sources import Licence, combine, describe
 
 VERSION = "1"
 

@@ -16,14 +16,26 @@ from ..components.text_encoder import pooled_text_encoder, text_encoder
 from ..components.vae import ZERO123PLUS, ZERO123PLUS_RAW, vae_encoder
 from ..models.reconstructor import Kind
 from ..spec import ComponentSpec, Precision
-from . import folders, licences
+from . import folders, sources
 from .choices import SharpItChoices
 from .model_index import check_zero123plus, image_processor, kind_of_shap_e
 from .plan import Plan, Source
-from .reconstruction import FIELDS, field_entries, views_to_field
 from .schedules import shap_e_sampling
 from .tokenizer import tokenizer_document
-from .zero123plus import CHANNELS, FOV, RADIUS, autoencoder_precision, grid_of, latents_of, length_of, unet_sampling, views_entry
+from .views import (
+    CHANNELS,
+    FIELDS,
+    FOV,
+    RADIUS,
+    autoencoder_precision,
+    field_entries,
+    grid_of,
+    latents_of,
+    length_of,
+    unet_sampling,
+    views_entry,
+    views_to_field,
+)
 
 PRIOR_GUIDANCE = {"text": 15.0, "image": 3.0}
 SCALINGS = {"target": ZERO123PLUS, "raw": ZERO123PLUS_RAW}
@@ -86,10 +98,10 @@ class _Parts:
         """With the licence of each."""
         shap_e = {"encoder": self.condition, "prior": self.prior, "decoder": self.decoder}
         zero123plus = {"text encoder": self.text, "autoencoder": self.vae}
-        return [Source("Sharp-It refiner", self.refiner, licences.SHARP_IT),
-                *(Source(f"Zero123++ {name}", network, licences.ZERO123PLUS) for name, network in zero123plus.items()),
-                *(Source(f"Shap-E {name}", network, licences.SHAP_E) for name, network in shap_e.items()),
-                Source("InstantMesh reconstructor", self.reconstructor, licences.INSTANT_MESH)]
+        return [Source("Sharp-It refiner", self.refiner, sources.SHARP_IT),
+                *(Source(f"Zero123++ {name}", network, sources.ZERO123PLUS) for name, network in zero123plus.items()),
+                *(Source(f"Shap-E {name}", network, sources.SHAP_E) for name, network in shap_e.items()),
+                Source("InstantMesh reconstructor", self.reconstructor, sources.INSTANT_MESH)]
 
     @property
     def states(self) -> tuple[int, int]:

@@ -16,9 +16,8 @@ from ..world.world import make_prop
 from . import language
 from .loop import Schedule, averaged, fit
 from .pairs import Pairs
-from .picture_encoder import PictureEncoder
 from .run import Run
-from .views import ViewsModel
+from .views import PictureEncoder, ViewsModel
 
 SCHEDULE = Schedule(steps=1500, batch=256, lr=2e-3, warmup=50, ema=0.99)
 FAMILY_NAMES = tuple(FAMILIES)

@@ -1,4 +1,5 @@
-"""The Shap-E-shaped autoencoder: coloured surface points -> latent rows -> generated MLP -> distance and colour.
+"""The Shap-E-shaped autoencoder, coloured surface points -> latent rows -> generated MLP -> distance and colour; and its prior, latent
+rows from the token states of a text, by v-prediction.
 
 A pack holds the decoder alone. From there on, the encoder learns anew and the decoder stays as it is, so that what was trained on its
 latents is still of use.
@@ -7,17 +8,22 @@ latents is still of use.
 from pathlib import Path
 
 import torch
+from diffusers import PriorTransformer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...models.shap_e import ShapEDecoder, ShapEDecoderConfig, encode_position
 from ..world.dataset import POINTS, SURFACE
-from .loop import Schedule, fit, weights_of
+from .diffusion import STEPS, alphas_cumprod, noised
+from .language import Captions
+from .loop import Schedule, averaged, fit, weights_of
 from .run import Run
 
 CONFIG = ShapEDecoderConfig(latent_width=32, hidden=48, frequencies=6, direction_width=0, layers=6, outputs=6)
 TRUNCATION = 0.12
 SCHEDULE = Schedule(steps=2300, batch=32, lr=1e-3, matrix_lr=1e-3, warmup=200)
+PRIOR_SCHEDULE = Schedule(steps=2350, batch=32, lr=1e-3, matrix_lr=2e-3, warmup=150, ema=0.997)
+DROP_TEXT, CAPTIONS = 0.1, 20_000
 
 
 class _Block(nn.Module):
@@ -108,3 +114,31 @@ def decoder_alone(checkpoint: Path) -> dict[str, Tensor] | None:
     if not weights or any(not name.startswith("decoder.") for name in weights):
         return None
     return {name.removeprefix("decoder."): value for name, value in weights.items()}
+
+
+def build_prior() -> PriorTransformer:
+    """Shap-E's prior at small size; the condition is a row of token states, as in its image-conditioned form."""
+    return PriorTransformer(num_attention_heads=6, attention_head_dim=32, num_layers=6, embedding_dim=CONFIG.latent_width,
+                            num_embeddings=CONFIG.rows, additional_embeddings=0, time_embed_act_fn="gelu", norm_in_type="layer",
+                            embedding_proj_norm_type="layer", encoder_hid_proj_type=None, added_emb_type=None, time_embed_dim=768,
+                            embedding_proj_dim=384, clip_embed_dim=CONFIG.latent_width)
+
+
+def train_prior(run: Run, schedule: Schedule = PRIOR_SCHEDULE) -> PriorTransformer:
+    """prior.pt; needs shap_e.pt. Every step draws a caption, a shape of its family in its colours, and encodes that."""
+    captions = Captions.drawn(CAPTIONS, run.out / "captions.pt", run.device)
+    encoder = averaged(Autoencoder(), run.out / "shap_e.pt").encoder.to(run.device)
+    model, table = build_prior().to(run.device), alphas_cumprod().to(run.device)
+
+    def loss(rng):
+        looks, states = captions.draw(rng, schedule.batch, DROP_TEXT)
+        surface = run.data.batch(rng, looks).surface(run.columns(rng, (0, SURFACE, 512)))
+        timestep = run.tensor(rng.integers(STEPS, size=schedule.batch))
+        with run.half():
+            with torch.no_grad():
+                latents = encoder(surface).float()
+            x, target = noised(latents, timestep, table)
+            guess = model(x, timestep, proj_embedding=states).predicted_image_embedding
+        return {"loss": F.mse_loss(guess.float(), target)}
+
+    return fit(model, loss, schedule, run.out / "prior.pt")

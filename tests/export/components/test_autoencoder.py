@@ -5,8 +5,7 @@ import torch
 from diffusers import AutoencoderKL
 
 from meshwright.engines.errors import ExportError
-from meshwright.export.components.reference_encoder import reference_encoder
-from meshwright.export.components.vae import ZERO123PLUS, vae_encoder
+from meshwright.export.components.vae import ZERO123PLUS, reference_encoder, vae_encoder
 from meshwright.export.spec import FP16, FP32
 from tests.export.small import exported_error
 

@@ -10,9 +10,8 @@ from torch.nn import functional as F
 
 from meshwright.engines.errors import ExportError
 from meshwright.export.props import train
-from meshwright.export.props.training import pairs, prior, reconstructor, shap_e, surface
+from meshwright.export.props.training import pairs, reconstructor, shap_e, surface
 from meshwright.export.props.training.loop import weights_of
-from meshwright.export.props.training.met_views import MetViews
 from meshwright.export.props.training.run import Run, explicit_attention
 from meshwright.export.props.world import dataset
 
@@ -33,14 +32,14 @@ def trained(run):
     train.BEFORE_PAIRS, train.WHILE_PAIRS, train.AFTER_PAIRS = (
         tuple(dataclasses.replace(stage, schedule=dataclasses.replace(stage.schedule, steps=1, batch=2)) for stage in stages)
         for stages in kept)
-    captions, resolution = prior.CAPTIONS, surface.RESOLUTION
-    prior.CAPTIONS, surface.RESOLUTION = 20, 16
+    captions, resolution = shap_e.CAPTIONS, surface.RESOLUTION
+    shap_e.CAPTIONS, surface.RESOLUTION = 20, 16
     try:
         train.train(run, None, pair_count=2)
         yield run
     finally:
         train.BEFORE_PAIRS, train.WHILE_PAIRS, train.AFTER_PAIRS = kept
-        prior.CAPTIONS, surface.RESOLUTION = captions, resolution
+        shap_e.CAPTIONS, surface.RESOLUTION = captions, resolution
 
 
 def test_every_stage_leaves_its_checkpoint(trained):
@@ -61,7 +60,7 @@ def test_what_is_finished_is_not_trained_again(trained, monkeypatch):
 
 
 def test_met_views_are_drawn_by_the_refiner_or_from_pictures(trained):
-    met, rng = MetViews(trained), np.random.default_rng(0)
+    met, rng = reconstructor.MetViews(trained), np.random.default_rng(0)
     rows, views = met.batch(rng, 2)
     assert views.shape == (2, 6, 3, 128, 128) and 0 <= float(views.min()) and float(views.max()) <= 1
     assert len(met.kept) == 2 and met.kept[0][1].dtype == torch.uint8

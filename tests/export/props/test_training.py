@@ -7,8 +7,7 @@ import torch
 from torch import nn
 
 from meshwright.export.props.training.diffusion import alphas_cumprod, noised
-from meshwright.export.props.training.loop import Schedule, averaged, fit, optimizers
-from meshwright.export.props.training.muon import Muon
+from meshwright.export.props.training.loop import Muon, Schedule, averaged, fit, optimizers
 
 SCHEDULE = Schedule(steps=12, batch=2, lr=0.05, matrix_lr=0.02, warmup=3, ema=0.9, seed=4)
 

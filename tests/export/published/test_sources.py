@@ -7,8 +7,7 @@ import sys
 import pytest
 
 from meshwright.engines.errors import CheckpointError
-from meshwright.export.published.licences import SHAP_E
-from meshwright.export.published.sources import describe, resolve
+from meshwright.export.published.sources import SHAP_E, describe, resolve
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 RESOLVE = """

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from meshwright.engines.errors import CheckpointError
-from meshwright.export.published.strict import check_strict, load_strict
+from meshwright.export.published.checkpoint import check_strict, load_strict
 
 
 class Net(nn.Module):
