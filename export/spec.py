@@ -84,6 +84,7 @@ class ComponentSpec:
     reference : the module that the graph is compared with, where that is not `module` (one left in FP32)
     tolerance : overrides that of the precision
     in_halves : parts of the names of weights that 8 bits are too few for
+    axes_of_cases : lengths of open axes that are cases of their own, by name: they are compared, and become golden inputs, as well
     """
 
     kind: str
@@ -95,6 +96,7 @@ class ComponentSpec:
     reference: nn.Module | None = None
     tolerance: float | None = None
     in_halves: tuple[str, ...] = ()
+    axes_of_cases: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def limit(self) -> float:
@@ -112,8 +114,12 @@ class ComponentSpec:
         return [{name: lengths[min(i, len(lengths) - 1)] for name, lengths in axes.items()} for i in range(rounds)]
 
     def named_cases(self) -> list[str]:
-        """The cases that any input knows besides noise."""
-        return list(dict.fromkeys(name for tensor in self.inputs for name in tensor.cases))
+        """The cases besides noise: those that any input knows, and those that are lengths of open axes."""
+        return list(dict.fromkeys([*(name for tensor in self.inputs for name in tensor.cases), *self.axes_of_cases]))
+
+    def axes_of(self, case: str) -> dict[str, int]:
+        """The lengths of the open axes in a named case."""
+        return {**self.sizes()[-1], **self.axes_of_cases.get(case, {})}
 
     def sample(self, rng: np.random.Generator, axes: Mapping[str, int], case: str = NOISE) -> dict[str, np.ndarray]:
         """Fresh values of every input."""

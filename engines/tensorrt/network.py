@@ -17,6 +17,8 @@ from ..errors import BackendError, EngineError, ModelFileError
 MAX_PROBLEMS = 5
 # The input of an attention layer that its keys are; 0 are the queries and 2 the values.
 KEYS = 1
+# The axis of its keys that its heads are; and the input of a slice that says its lengths where they are not known beforehand.
+HEADS, SLICE_LENGTHS = 1, 2
 
 
 @dataclass(frozen=True)
@@ -96,13 +98,13 @@ def separate_keys(trt: ModuleType, definition: Any, layers: Sequence[Any]) -> in
     lengths share their keys, as both passes of a UNet with reference attention do over its text. Equal layers it merges
     by itself, identities too, so the copies are parts of one joined tensor: some kilobytes a step.
 
-    layers : of `definition`, as the parser left them. Keys with an open axis stay as they are.
+    layers : of `definition`, as the parser left them. Keys with an open axis other than the batch stay as they are.
     """
     made_by = {layer.get_output(i).name: layer for layer in layers for i in range(layer.num_outputs)}
     readers: dict[tuple, list[Any]] = {}
     for layer in filter(partial(_is_attention, trt), layers):
         keys = layer.get_input(KEYS)
-        if -1 not in tuple(keys.shape):
+        if -1 not in tuple(keys.shape)[1:]:
             readers.setdefault((_unscaled(trt, made_by, keys), tuple(keys.shape)), []).append(layer)
     shared = [attentions for attentions in readers.values() if len(attentions) > 1]
     for attentions in shared:
@@ -117,12 +119,17 @@ def _unscaled(trt: ModuleType, made_by: Mapping[str, Any], keys: Any) -> str:
 
 
 def _separate(definition: Any, attentions: Sequence[Any]) -> None:
-    """What each of them calls its keys, joined along the batch, and its own part of that for each."""
-    joined = definition.add_concatenation([layer.get_input(KEYS) for layer in attentions])
-    joined.axis = 0
-    shape = tuple(attentions[0].get_input(KEYS).shape)
+    """What each of them calls its keys, joined along the heads, and its own part of that for each."""
+    keys = [layer.get_input(KEYS) for layer in attentions]
+    joined = definition.add_concatenation(keys)
+    joined.axis = HEADS
+    shape = tuple(keys[0].shape)
+    lengths = definition.add_shape(keys[0]).get_output(0) if -1 in shape else None
     for i, layer in enumerate(attentions):
-        part = definition.add_slice(joined.get_output(0), (i * shape[0], 0, 0, 0), shape, (1, 1, 1, 1))
+        part = definition.add_slice(joined.get_output(0), (0, i * shape[HEADS], 0, 0), shape if lengths is None else (1,) * len(shape),
+                                    (1, 1, 1, 1))
+        if lengths is not None:
+            part.set_input(SLICE_LENGTHS, lengths)
         layer.set_input(KEYS, part.get_output(0))
 
 

@@ -9,6 +9,11 @@ from ..inputs import STEP_LATENTS
 from ..onnx.precision import InHalf, half_copy
 from ..spec import Input, Precision
 
+# The open axis of a step graph: both halves of guidance, the unconditional one first, or the conditional one alone.
+HALVES = "halves"
+STEP_AXES = {HALVES: (2,)}
+STEP_CASES = {"one half": {HALVES: 1}}
+
 
 def in_half(network: nn.Module, precision: Precision) -> nn.Module:
     """`network` itself, or its FP16 copy behind FP32 tensors if the precision asks for that."""
@@ -35,4 +40,4 @@ def step_inputs(latent: tuple[int, ...], states: tuple[int, int], *, picture: bo
     """
     cases = STEP_LATENTS if picture else {}
     carry = (Input("latent", latent, cases=cases), Input("previous", latent, cases=cases))
-    return (*carry, Input("row", (9,), step_row), Input("noise", latent), Input("states", (2, *states)))
+    return (*carry, Input("row", (9,), step_row), Input("noise", latent), Input("states", (HALVES, *states)))

@@ -7,15 +7,15 @@ from torch import nn
 from ..inputs import STEP_LATENTS
 from ..onnx.step_model import OUTPUTS, Clamp, StepModel
 from ..spec import FP16_STORED, ComponentSpec, Input, Precision
-from .parts import step_inputs, step_network
+from .parts import HALVES, STEP_AXES, STEP_CASES, step_inputs, step_network
 
 
 def refiner(unet: nn.Module, latent: tuple[int, int], states: tuple[int, int], clamp: Clamp | None = None, *,
-            coarse_halves: int = 1, scale_coarse: bool = False, precision: Precision = FP16_STORED) -> ComponentSpec:
+            coarse_for_each: bool = False, scale_coarse: bool = False, precision: Precision = FP16_STORED) -> ComponentSpec:
     """`unet` : diffusers' UNet2DConditionModel with the coarse latents on the second half of its input channels.
 
     latent : height and width of the latent picture; states : tokens and width of the text
-    coarse_halves : 1 if both halves of guidance see the same coarse latents, 2 if each gets its own
+    coarse_for_each : whether each half of guidance gets coarse latents of its own
     scale_coarse : see `StepModel`
     """
     shape = (1, unet.config.out_channels, *latent)
@@ -23,6 +23,6 @@ def refiner(unet: nn.Module, latent: tuple[int, int], states: tuple[int, int], c
     def step(net: nn.Module) -> StepModel:
         return StepModel(net, "cross-attention", clamp, scale_coarse=scale_coarse)
 
-    inputs = (*step_inputs(shape, states, picture=True), Input("coarse", (coarse_halves, *shape[1:]), cases=STEP_LATENTS))
-    return ComponentSpec("refiner_step", step(step_network(unet, precision)), inputs, OUTPUTS, precision=precision,
-                         reference=step(unet))
+    coarse = Input("coarse", (HALVES if coarse_for_each else 1, *shape[1:]), cases=STEP_LATENTS)
+    return ComponentSpec("refiner_step", step(step_network(unet, precision)), (*step_inputs(shape, states, picture=True), coarse), OUTPUTS,
+                         STEP_AXES, precision, step(unet), axes_of_cases=STEP_CASES)

@@ -6,7 +6,7 @@ from torch import nn
 
 from ..onnx.step_model import OUTPUTS, Clamp, StepModel
 from ..spec import FP16_STORED, ComponentSpec, Precision, halves
-from .parts import step_inputs, step_network
+from .parts import STEP_AXES, STEP_CASES, step_inputs, step_network
 
 
 def shap_e_prior(prior: nn.Module, states: tuple[int, int], clamp: Clamp | None = None, *,
@@ -19,5 +19,5 @@ def shap_e_prior(prior: nn.Module, states: tuple[int, int], clamp: Clamp | None 
     latent = (1, prior.config.num_embeddings, prior.config.embedding_dim)
     precision = halves(precision)
     module = StepModel(step_network(prior, precision), "prefix", clamp)
-    return ComponentSpec("prior_step", module, step_inputs(latent, states), OUTPUTS, precision=precision,
-                         reference=StepModel(prior, "prefix", clamp))
+    return ComponentSpec("prior_step", module, step_inputs(latent, states), OUTPUTS, STEP_AXES, precision,
+                         StepModel(prior, "prefix", clamp), axes_of_cases=STEP_CASES)

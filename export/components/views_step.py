@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 from ..inputs import STEP_LATENTS
 from ..models.reference_attention import ReferenceUNet
-from ..onnx.step_model import OUTPUTS, advance, both
+from ..onnx.step_model import OUTPUTS, advance, for_halves
 from ..spec import FP16_STORED, ComponentSpec, Input, Precision, uniform
-from .parts import step_inputs, step_network
+from .parts import HALVES, STEP_AXES, STEP_CASES, step_inputs, step_network
 from .vae import FACTOR
 
 
@@ -25,7 +25,7 @@ class ViewsStep(nn.Module):
 
     def forward(self, latent: Tensor, previous: Tensor, row: Tensor, noise: Tensor, states: Tensor, reference: Tensor,
                 *others: Tensor) -> tuple[Tensor, Tensor]:
-        """The first five as in `StepModel`. reference : (2, 4, h', w'), unconditional first.
+        """The first five as in `StepModel`. reference : (halves, 4, h', w').
 
         others : first reference_noise, like the reference, unless that is looked at as it is; then nothing, or the
             control picture (1, 3, 8 h, 8 w) in [-1, 1] and its scale ()
@@ -37,8 +37,8 @@ class ViewsStep(nn.Module):
             signal, reference_noise, others = signal_rate(scale_in, from_x), others[0], others[1:]
             reference = signal * reference + (1 - signal**2).sqrt() * reference_noise
         dtype = next(self.net.parameters()).dtype
-        seen, reference, states, *control = (t.to(dtype) for t in (both(scale_in * latent), reference, states, *others))
-        halves = self.net(seen, reference, timestep.expand(2), states, *control).float()
+        seen, reference, states, *control = (t.to(dtype) for t in (for_halves(scale_in * latent, states), reference, states, *others))
+        halves = self.net(seen, reference, timestep.expand(states.shape[0]), states, *control).float()
         return advance(columns, latent, previous, noise, halves)
 
 
@@ -64,7 +64,7 @@ def views_step(unet: nn.Module, latent: tuple[int, int], reference: tuple[int, i
         control_size : height and width in pixels; None for those of the picture that is drawn
     """
     channels = unet.config.in_channels
-    looked_at = (2, channels, *reference)
+    looked_at = (HALVES, channels, *reference)
     inputs = (*step_inputs((1, channels, *latent), states, picture=True), Input("reference", looked_at, cases=STEP_LATENTS))
     if noisy_reference:
         inputs += (Input("reference_noise", looked_at),)
@@ -73,4 +73,4 @@ def views_step(unet: nn.Module, latent: tuple[int, int], reference: tuple[int, i
         inputs += (Input("control", (1, 3, height, width), uniform(-1.0, 1.0)), Input("control_scale", (), uniform(0.5, 1.0)))
     net = ReferenceUNet(unet, controlnet)
     return ComponentSpec("views_step", ViewsStep(step_network(net, precision), noisy_reference), inputs, OUTPUTS,
-                         precision=precision, reference=ViewsStep(net, noisy_reference))
+                         STEP_AXES, precision, ViewsStep(net, noisy_reference), axes_of_cases=STEP_CASES)

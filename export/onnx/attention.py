@@ -8,13 +8,15 @@ import onnx_ir as ir
 # Bytes of scores that one node may hold. Pieces of this size ran as fast as the whole.
 LARGEST_SCORES = 1 << 28
 QUERY_AXIS = 2
+# What an open batch is counted as: both halves of guidance.
+OPEN_BATCH = 2
 
 
 def split_attention(model: ir.Model, largest: int = LARGEST_SCORES) -> int:
     """Replace each `Attention` whose FP32 scores exceed `largest` bytes by several over parts of its queries.
 
     A query does not see the others, so the result is the same. Nodes with a mask, a cache, the causal option or an
-    open axis stay whole. Returns how many were split.
+    open axis other than the batch stay whole. Returns how many were split.
     """
     large = [node for node in model.graph if node.op_type == "Attention" and node.domain == "" and _scores(node) > largest]
     for node in large:
@@ -28,17 +30,21 @@ def _scores(node: ir.Node) -> int:
     plain = not any(node.inputs[3:]) and len(node.outputs) == 1 and not node.attributes.get_int("is_causal", 0)
     if not plain or query is None or key is None or query.shape is None or key.shape is None:
         return 0
-    shape = [axis for axis in (*query.shape, key.shape[-2]) if isinstance(axis, int)]
-    if len(shape) != 5 or len(query.shape) != 4:
+    if len(query.shape) != 4:
         return 0
-    batch, heads, queries, _, keys = shape
-    return 4 * batch * heads * queries * keys
+    batch, *others = query.shape
+    shape = [axis for axis in (*others, key.shape[-2]) if isinstance(axis, int)]
+    if len(shape) != 4:
+        return 0
+    heads, queries, _, keys = shape
+    return 4 * (batch if isinstance(batch, int) else OPEN_BATCH) * heads * queries * keys
 
 
 def _split(graph: ir.Graph, node: ir.Node, pieces: int) -> None:
     query, *others = node.inputs
     assert query is not None and query.shape is not None  # as `_scores` asks
-    length = query.shape.numpy()[QUERY_AXIS]
+    length = query.shape[QUERY_AXIS]
+    assert isinstance(length, int)
     size = -(-length // pieces)
     sizes = np.array([min(size, length - start) for start in range(0, length, size)], np.int64)
     name = node.outputs[0].name

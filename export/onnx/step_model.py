@@ -21,7 +21,8 @@ Clamp = tuple[str, float, float]
 class StepModel(nn.Module):
     """Wraps a denoising network, which it leaves as it is, into a graph that `Engine.scan` runs as a loop.
 
-    The network answers once for both halves, the unconditional one first; `advance` does the rest. A network whose
+    The network answers once for all halves of guidance; `advance` does the rest. There are two, the unconditional one first,
+    or the conditional one alone: as many as the states have rows. A network whose
     last axis comes out twice as wide as the latent's has predicted a variance too, as Shap-E's does: that second
     half is dropped. A network in FP16 gets its inputs in FP16, but for the timestep, which may be a fraction beyond
     its precision; everything else is calculated in FP32.
@@ -40,23 +41,23 @@ class StepModel(nn.Module):
 
     def forward(self, latent: Tensor, previous: Tensor, row: Tensor, noise: Tensor, states: Tensor,
                 coarse: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """latent, previous, noise : (1, ...) alike. row : (9,). states : (2, T, D), the unconditional ones first.
+        """latent, previous, noise : (1, ...) alike. row : (9,). states : (halves, T, D).
 
-        coarse : (1 or 2, 4, h, w), latents of the coarse views, one for both halves or one for each; the network
+        coarse : (1 or halves, 4, h, w), latents of the coarse views, one for all halves or one for each; the network
             gets them on further channels
         Returns latent_next and previous_next. All float32.
         """
         columns = row.unbind()
         timestep, scale_in = columns[:2]
-        seen = both(scale_in * latent)
+        seen = for_halves(scale_in * latent, states)
         if coarse is not None:
             coarse = scale_in * coarse if self.scale_coarse else coarse
-            seen = torch.cat([seen, coarse.expand(2, -1, -1, -1)], dim=1)
+            seen = torch.cat([seen, for_halves(coarse, states)], dim=1)
         halves = self._predict(seen, timestep, states, latent.shape[-1])
         return advance(columns, latent, previous, noise, halves, self.clamp)
 
     def _predict(self, seen: Tensor, timestep: Tensor, states: Tensor, width: int) -> Tensor:
-        """The network's output for both halves, (2, ..., width) float32."""
+        """The network's output for all halves, (halves, ..., width) float32."""
         dtype = next(self.net.parameters()).dtype
         seen, states = seen.to(dtype), states.to(dtype)
         if self.conditioning == "prefix":
@@ -64,13 +65,13 @@ class StepModel(nn.Module):
             text = {"proj_embedding": states[:, 0] if states.shape[1] == 1 else states}
         else:
             text = {"encoder_hidden_states": states}
-        output = self.net(seen, timestep=timestep.expand(2), **text, return_dict=False)[0].float()
+        output = self.net(seen, timestep=timestep.expand(states.shape[0]), **text, return_dict=False)[0].float()
         return output[..., :width] if output.shape[-1] == 2 * width else output
 
 
-def both(tensor: Tensor) -> Tensor:
-    """(1, ...) -> (2, ...): the same for the unconditional and the conditional half."""
-    return torch.cat([tensor, tensor])
+def for_halves(tensor: Tensor, states: Tensor) -> Tensor:
+    """(1 or halves, ...) -> (halves, ...), as many as there are of the states."""
+    return tensor.expand(states.shape[0], *tensor.shape[1:])
 
 
 def advance(columns: Sequence[Tensor], latent: Tensor, previous: Tensor, noise: Tensor, halves: Tensor,
@@ -78,13 +79,14 @@ def advance(columns: Sequence[Tensor], latent: Tensor, previous: Tensor, noise: 
     """Guidance and the sampler's update, which the row's columns say: latent_next and the prediction x0.
 
     columns : timestep, scale_in, x0_from_x, x0_from_output, a, b, c, k, w; scalars
-    halves : (2, ...), what the network made of scale_in * latent, the unconditional half m_u before the conditional m_c
+    halves : (1 or 2, ...), what the network made of scale_in * latent: the unconditional half m_u before the conditional m_c, or m_c
+        alone, which then stands for both
 
         x0     = x0_from_x x + x0_from_output (m_u + w (m_c - m_u)), clamped
         x_next = a x + b x0 + c previous + k noise
     """
     _, _, from_x, from_output, a, b, c, k, w = columns
-    uncond, cond = halves.chunk(2)
+    uncond, cond = halves[:1], halves[-1:]
     if clamp is not None and clamp[0] == "before":
         uncond, cond = ((from_x * latent + from_output * half).clamp(*clamp[1:]) for half in (uncond, cond))
         x0 = uncond + w * (cond - uncond)

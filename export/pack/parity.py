@@ -84,7 +84,7 @@ class Comparison:
 
 
 def trials(spec: ComponentSpec, rng: np.random.Generator) -> Trials:
-    """Fresh inputs and what the reference makes of them: noise for each size that the spec names, what users give for the last."""
+    """Fresh inputs and what the reference makes of them: noise for each size that the spec names, and the named cases."""
     drawn = [(NOISE, spec.sample(rng, axes)) for axes in spec.sizes()] + [(case, _given(spec, rng, case)) for case in spec.named_cases()]
     return Trials(spec.kind, spec.limit, tuple((case, inputs, reference(spec, inputs)) for case, inputs in drawn))
 
@@ -140,7 +140,7 @@ def golden(spec: ComponentSpec, rng: np.random.Generator, tried: Trials | None =
 
 def _given(spec: ComponentSpec, rng: np.random.Generator, case: str) -> Tensors:
     """Inputs of a named case; noise beside them is made coarse."""
-    drawn = [(tensor, tensor.sample(rng, spec.sizes()[-1], case)) for tensor in spec.inputs]
+    drawn = [(tensor, tensor.sample(rng, spec.axes_of(case), case)) for tensor in spec.inputs]
     return {tensor.name: array if case in tensor.cases else _coarse(array) for tensor, array in drawn}
 
 

@@ -130,7 +130,7 @@ def _components(parts: _Parts, choices: SharpItChoices, precision: Precision) ->
     yield vae_encoder(parts.vae.load(), *grid_of(choices.view_size), SCALINGS[choices.coarse_encoding],
                       posterior=choices.coarse_posterior, precision=autoencoder_precision(parts.vae, precision))
     yield refiner(parts.refiner.load(), latents_of(choices.view_size), parts.states, parts.sampling.clamp,
-                  coarse_halves=1 if choices.uncond_coarse == "same" else 2, scale_coarse=choices.scale_coarse, precision=precision)
+                  coarse_for_each=choices.uncond_coarse != "same", scale_coarse=choices.scale_coarse, precision=precision)
     yield from views_to_field(parts.vae, parts.reconstructor, precision)
 
 

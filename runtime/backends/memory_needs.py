@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 
-from ..pack.manifest import Component, Manifest
+from ..pack.manifest import HALVES, Component, Manifest
 from .models import LARGE
 
 HELD = {"fp32": 2, "fp16": 2, "int8": 4}
@@ -48,8 +48,8 @@ def activations(component: Component) -> int:
     pictures = [tensor.shape[-2:] for tensor in tensors if len(tensor.shape) >= 4]
     pixels = max((height * width for height, width in pictures if isinstance(height, int) and isinstance(width, int)), default=0)
     # Both halves of guidance go through a step at once, which its token states or pictures show.
-    halves = max((tensor.shape[0] for tensor in tensors if tensor.shape and isinstance(tensor.shape[0], int)
-                  and len(tensor.shape) >= 3), default=1)
+    first = [2 if tensor.shape[0] == HALVES else tensor.shape[0] for tensor in tensors if len(tensor.shape) >= 3]
+    halves = max((length for length in first if isinstance(length, int)), default=1)
     return round(ACTIVATIONS * halves * pixels * math.sqrt(component.parameters))
 
 

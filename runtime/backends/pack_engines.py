@@ -25,7 +25,7 @@ from ...engines.tensorrt.build import BuildRequest, capabilities_for, workspace_
 from ...engines.tensorrt.loader import BuildCallbacks, EngineLoader
 from ...engines.tensorrt.network import Range
 from ..pack.golden import FILE, Golden
-from ..pack.manifest import Component
+from ..pack.manifest import HALVES, Component
 from ..pack.pack import Pack
 
 # Engines of one component, a LoRA and a scale each. Each is as large as the component.
@@ -35,7 +35,7 @@ OnBuild = Callable[[str, float], None]
 # Points in one query of a field, and cubes in one of its weights, as `isosurface.extract` asks for them. Whoever has more
 # asks several times.
 CHUNK = 1 << 16
-RANGES = {"batch": Range(1, 1, 2), "points": Range(1, CHUNK, CHUNK), "cubes": Range(1, CHUNK // 8, CHUNK // 8)}
+RANGES = {"batch": Range(1, 1, 2), HALVES: Range(1, 2, 2), "points": Range(1, CHUNK, CHUNK), "cubes": Range(1, CHUNK // 8, CHUNK // 8)}
 
 
 class PackEngines:

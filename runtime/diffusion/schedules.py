@@ -14,7 +14,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -123,9 +123,11 @@ SAMPLERS: dict[str, Callable[..., Table]] = {
 }
 
 
-def make_table(schedule: Mapping[str, object], steps: int, guidance: float) -> Table:
+def make_table(schedule: Mapping[str, object], steps: int, guidance: float, interval: tuple[float, float] | None = None) -> Table:
     """The table of a pack's schedule: "kind" names the sampler, other keys are the options of it and of NoiseLevels.
 
+    interval : the lowest and the highest noise over signal at which there is guidance, elsewhere w is 1 (arXiv 2404.07724, equation
+        6); None for all
     Raises ValueError for an unknown kind, key or value.
     """
     options = dict(schedule)
@@ -140,9 +142,19 @@ def make_table(schedule: Mapping[str, object], steps: int, guidance: float) -> T
     if unknown:
         raise ValueError(f"{kind} has no option {', '.join(map(repr, unknown))}")
     try:
-        return SAMPLERS[kind](NoiseLevels(**process), steps, guidance, **options)
+        return _guided_within(SAMPLERS[kind](NoiseLevels(**process), steps, guidance, **options), interval)
     except TypeError as error:  # a text where a number belongs, say
         raise ValueError(f"an option of {kind} has the wrong type: {error}") from error
+
+
+def _guided_within(table: Table, interval: tuple[float, float] | None) -> Table:
+    if interval is None:
+        return table
+    signal, noise = table.levels.T
+    outside = (noise < interval[0] * signal) | (noise > interval[1] * signal)
+    rows = table.rows.copy()
+    rows[outside, COLUMNS.index("w")] = 1.0
+    return replace(table, rows=rows)
 
 
 def _rows(times: np.ndarray, guidance: float, **columns: np.ndarray | float) -> np.ndarray:

@@ -30,7 +30,7 @@ def read_loop(entry: Entry) -> Diffusion:
     edit = Edit(*_strength(entry["edit"])) if "edit" in entry else None
     steps, guidance = _strength(entry)
     loop = Diffusion(shape, _schedule(entry["schedule"]), steps, guidance, entry.str("unconditional", UNCONDITIONAL), coarse, image,
-                     latents, edit)
+                     latents, edit, _interval(entry["guidance_interval"]) if "guidance_interval" in entry else None)
     for count, scale in [(steps, guidance), *([(edit.steps, edit.guidance)] if edit else [])]:
         _check_table(entry, loop.schedule, count, scale)
     return loop
@@ -39,6 +39,14 @@ def read_loop(entry: Entry) -> Diffusion:
 def _strength(entry: Entry) -> tuple[int, float]:
     """Steps and guidance."""
     return entry.int("steps", 1, MAX_STEPS), entry.float("guidance", 0.0, MAX_GUIDANCE)
+
+
+def _interval(entry: Entry) -> tuple[float, float]:
+    """The lowest and the highest noise over signal."""
+    ends = tuple(end.number(0.0) for end in entry.list())
+    if len(ends) != 2 or not ends[0] < ends[1]:
+        raise PackFormat(f"{entry.where} is no interval", received=str(list(ends)), expected="two numbers, the lower one first")
+    return ends
 
 
 def _schedule(entry: Entry) -> dict[str, Any]:

@@ -26,6 +26,10 @@ MAX_COMPONENTS, MAX_NOTES = 64, 256
 DTYPES = ("float32", "float16", "float64", "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 Section = TypeVar("Section")
 
+# The open axis of a step model: both halves of guidance, the unconditional one first, or the conditional one alone. Models of older
+# exporters take both at every step.
+HALVES = "halves"
+
 COMMERCIAL_USE = ("yes", "no", "unknown")
 TEXTURE_SOURCES = ("views", "field", "blend")
 
@@ -84,9 +88,12 @@ class Component:
         return self.spec.input(tensor) is not None
 
     def shape(self, tensor: str) -> tuple[int, ...]:
-        """The shape of an input without open axes; PackError if there is no such input."""
+        """The shape of an input without open axes but for the halves of guidance, which are then both there.
+
+        PackError if there is no such input.
+        """
         found = self.spec.input(tensor)
-        shape = found.resolve({}) if found else None
+        shape = found.resolve({HALVES: 2}) if found else None
         if shape is None:
             raise PackError(f"component {self.name} lacks an input of a fixed shape", expected=tensor)
         return shape
@@ -120,6 +127,7 @@ class Diffusion:
         whose prior follows one thing alone, a prompt or a picture
     coarse_latents : of a refiner, "target" if the coarse views are encoded as the latents that it draws, else "raw"
     edit : of a refiner; None where `steps` and `guidance` serve for that too
+    guidance_interval : the lowest and the highest noise over signal at which there is guidance (arXiv 2404.07724); None for all
     """
 
     latent_shape: tuple[int, ...]
@@ -131,6 +139,7 @@ class Diffusion:
     unconditional_image: str | None = None
     coarse_latents: str = "target"
     edit: Edit | None = None
+    guidance_interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)

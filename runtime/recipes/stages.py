@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ...engines import Engine
-from ...engines.engine import Array
+from ...engines.engine import Array, OnStep, ignore, on_host
 from ...engines.errors import Cancelled, InputError
 from ...engines.machine.memory import peak_bytes, reset_peak
 from ..backends.models import Models
@@ -20,10 +20,10 @@ from ..diffusion.noise import normal
 from ..diffusion.schedules import Table, make_table
 from ..events import Event, Notice, StageDone, StageStarted, Step
 from ..pack.manifest import Diffusion
+from .guidance import scan_guided
 
 T = TypeVar("T")
 Stage = Generator[Event, None, T]
-OnStep = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +78,7 @@ def encode_image(models: Models, kind: str, image: np.ndarray, *, seed: int, str
 def denoise(models: Models, kind: str, loop: Diffusion, *, stage: str, stream: str, seed: int, steps: int | None,
             guidance: float | None, constants: Mapping[str, Array],
             noises: Mapping[str, str] | None = None, kept: KnownViews | None = None) -> Stage[Array]:
-    """Draw a latent with the step model `kind`: one scan over the rows of the schedule's table.
+    """Draw a latent with the step model `kind`: a scan over the rows of the schedule's table.
 
     stream : names the noise, so that no two loops of one seed share any
     noises : other inputs that are fresh noise at each step, where the model takes them, and the streams they come from
@@ -87,7 +87,7 @@ def denoise(models: Models, kind: str, loop: Diffusion, *, stage: str, stream: s
     """
     try:
         table = make_table(dict(loop.schedule), loop.steps if steps is None else steps,
-                           loop.guidance if guidance is None else float(guidance))
+                           loop.guidance if guidance is None else float(guidance), loop.guidance_interval)
     except ValueError as error:
         raise InputError(f"the {stage} has no schedule for that", received=str(error)) from error
     shape = loop.latent_shape
@@ -100,20 +100,21 @@ def denoise(models: Models, kind: str, loop: Diffusion, *, stage: str, stream: s
                  if component.takes(name)}
     carry = {"latent": first, "previous": np.zeros(shape, np.float32)}
     if kept is None:
-        last = yield from stepwise(stage, lambda on_step: engine.scan(carry, per_step, constants, keep=True, on_step=on_step))
+        last = yield from stepwise(stage, lambda on_step: scan_guided(engine, carry, per_step, constants, keep=True, on_step=on_step))
         return last["latent"]
     last = yield from stepwise(stage, lambda on_step: _scan_around(kept, engine, table, noise, carry, per_step, constants, on_step))
     return kept.finished(last["latent"])
 
 
 def _scan_around(kept: KnownViews, engine: Engine, table: Table, noise: np.ndarray, carry: Mapping[str, np.ndarray],
-                 per_step: Mapping[str, np.ndarray], constants: Mapping[str, Array], on_step: OnStep) -> Mapping[str, np.ndarray]:
+                 per_step: Mapping[str, np.ndarray], constants: Mapping[str, Array], on_step: OnStep) -> dict[str, np.ndarray]:
     """The scan in steps of one, between which the known views take their places. noise : what the loop starts from."""
     for i, level in enumerate(table.levels):
         slices = {name: value[i:i + 1] for name, value in per_step.items()}
-        carry = engine.scan(kept.into(carry, level, noise), slices, constants)
+        made = scan_guided(engine, kept.into(carry, level, noise), slices, constants, on_step=ignore)
+        carry = {name: on_host(value) for name, value in made.items()}
         on_step(i + 1, len(table.levels))
-    return carry
+    return dict(carry)
 
 
 def _step_noise(rows: np.ndarray, seed: int, stream: str, shape: tuple[int, ...]) -> np.ndarray:

@@ -99,7 +99,7 @@ class Sketch(nn.Module):
 
     def forward(self, states: Tensor) -> Tensor:
         """states (b, 65, 384) -> (b, 4, 48, 32)."""
-        x = torch.cat([self.states(states), self.patch_embed.expand(len(states), -1, -1)], dim=1)
+        x = torch.cat([self.states(states), self.patch_embed.expand(states.shape[0], -1, -1)], dim=1)
         for block in self.blocks:
             x = block(x)
         return F.pixel_shuffle(self.head(self.norm(x[:, SEEN[0]:])).mT.unflatten(2, (self.rows, self.columns)), self.patch)

@@ -12,12 +12,12 @@ from tests.engines.platforms import TENSORRT_RTX
 pytestmark = TENSORRT_RTX
 
 
-def two_attentions(path, second_keys, length=3):
+def two_attentions(path, second_keys, length=3, batch=2):
     """y0 from 5 queries and y1 from 2, of width 8; length : of the keys and values."""
     nodes = [helper.make_node("Attention", ["q0", "k", "v"], ["y0"]), helper.make_node("Attention", ["q1", second_keys, "v"], ["y1"])]
-    keys = [models.tensor(name, [2, 1, length, 8]) for name in dict.fromkeys(["k", second_keys, "v"])]
-    queries = [models.tensor(name, [2, 1, count, 8]) for name, count in (("q0", 5), ("q1", 2))]
-    return models.save(path, nodes, [*queries, *keys], [models.tensor("y0", [2, 1, 5, 8]), models.tensor("y1", [2, 1, 2, 8])])
+    keys = [models.tensor(name, [batch, 1, length, 8]) for name in dict.fromkeys(["k", second_keys, "v"])]
+    queries = [models.tensor(name, [batch, 1, count, 8]) for name, count in (("q0", 5), ("q1", 2))]
+    return models.save(path, nodes, [*queries, *keys], [models.tensor("y0", [batch, 1, 5, 8]), models.tensor("y1", [batch, 1, 2, 8])])
 
 
 @pytest.fixture
@@ -35,15 +35,17 @@ def parsed():
     return parse
 
 
-def test_attentions_that_share_keys_get_their_own(parsed, tmp_path):
+@pytest.mark.parametrize("axis, batch", [(2, 2), ("halves", -1)])
+def test_attentions_that_share_keys_get_their_own(parsed, tmp_path, axis, batch):
     """Together they crash TensorRT-RTX 1.7.1: the step of Zero123++ did, whose two passes read the same text."""
-    layers, attentions = parsed(two_attentions(tmp_path / "shared.onnx", "k"))
+    layers, attentions = parsed(two_attentions(tmp_path / "shared.onnx", "k", batch=axis))
     parts = {layer.get_output(0).name: layer for layer in layers if layer.num_outputs}
     slices = [parts[attention.get_input(KEYS).name] for attention in attentions]
     for i, part in enumerate(slices):
         part.__class__ = choose("tensorrt-rtx").load().ISliceLayer
-        assert tuple(part.start) == (2 * i, 0, 0, 0) and tuple(part.shape) == (2, 1, 3, 8) and tuple(part.stride) == (1, 1, 1, 1)
-    assert tuple(slices[0].get_input(0).shape) == (4, 1, 3, 8)
+        assert tuple(part.start) == (0, i, 0, 0) and tuple(part.get_output(0).shape) == (batch, 1, 3, 8)
+        assert tuple(part.stride) == (1, 1, 1, 1)
+    assert tuple(slices[0].get_input(0).shape) == (batch, 2, 3, 8)
     assert slices[0].get_input(0).name == slices[1].get_input(0).name
 
 

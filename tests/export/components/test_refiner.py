@@ -30,8 +30,8 @@ def tensors(halves):
 @pytest.mark.parametrize("scale_coarse, factor", [(False, 1.0), (True, 0.25)])
 @pytest.mark.parametrize("halves", [1, 2])
 def test_noisy_channels_come_first_and_coarse_ones_scaled_if_asked(unet, halves, scale_coarse, factor):
-    spec = refiner(unet, (6, 4), (3, 8), coarse_halves=halves, scale_coarse=scale_coarse, precision=FP32)
-    assert spec.inputs[-1].name == "coarse" and spec.inputs[-1].shape == (halves, 4, 6, 4)
+    spec = refiner(unet, (6, 4), (3, 8), coarse_for_each=halves == 2, scale_coarse=scale_coarse, precision=FP32)
+    assert spec.inputs[-1].name == "coarse" and spec.inputs[-1].shape == ("halves" if halves == 2 else 1, 4, 6, 4)
     latent, previous, row, noise, states, coarse = given = tensors(halves)
     seen = [unet(torch.cat([0.25 * latent, factor * coarse[half:half + 1]], dim=1), 499, states[i:i + 1]).sample
             for i, half in enumerate((0, halves - 1))]
@@ -50,5 +50,5 @@ def test_one_coarse_picture_is_the_same_twice(unet):
 
 @pytest.mark.slow
 def test_two_coarse_pictures_export(unet, tmp_path):
-    spec = refiner(unet, (6, 4), (3, 8), coarse_halves=2, scale_coarse=True, precision=FP32)
+    spec = refiner(unet, (6, 4), (3, 8), coarse_for_each=True, scale_coarse=True, precision=FP32)
     assert exported_error(spec, tmp_path) < 1e-4

@@ -105,8 +105,8 @@ def test_inputs_are_those_that_the_runtime_gives():
     unet, controlnet = networks()
     shapes = {tensor.name: tensor.shape for tensor in views_step(unet, *SIZES, controlnet=controlnet).inputs}
     assert shapes == {
-        "latent": (1, 4, 8, 4), "previous": (1, 4, 8, 4), "row": (9,), "noise": (1, 4, 8, 4), "states": (2, 5, 12),
-        "reference": (2, 4, 6, 6), "reference_noise": (2, 4, 6, 6), "control": (1, 3, 64, 32), "control_scale": ()}
+        "latent": (1, 4, 8, 4), "previous": (1, 4, 8, 4), "row": (9,), "noise": (1, 4, 8, 4), "states": ("halves", 5, 12),
+        "reference": ("halves", 4, 6, 6), "reference_noise": ("halves", 4, 6, 6), "control": (1, 3, 64, 32), "control_scale": ()}
     assert list(shapes)[:-2] == [tensor.name for tensor in views_step(unet, *SIZES).inputs]
 
 

@@ -83,6 +83,24 @@ def test_the_values_stay(whole, pieces):
     np.testing.assert_allclose(results[1], results[0], atol=1e-6)
 
 
+def test_an_open_batch_is_counted_as_both_halves_of_guidance(whole, tmp_path):
+    inputs = tuple(Input(tensor.name, ("halves", *tensor.shape[1:])) for tensor in component().inputs)
+    onnx_file.write_onnx(ComponentSpec("attend", Attend(), inputs, ("out",), {"halves": (2,)}), tmp_path / "open.onnx")
+    model = ir.load(tmp_path / "open.onnx")
+    assert split_attention(model, 4_000_000) == 1
+    ir.save(model, tmp_path / "open.onnx")
+    # 1500 queries by 1100 keys, 4 heads, twice: 52.8 MB
+    sizes = next(value.const_value.numpy() for name, value in model.graph.initializers.items() if name.endswith(".sizes"))
+    assert sizes.tolist() == [108] * 13 + [96]
+    given = component().sample(np.random.default_rng(0), {})
+    with open_engine(whole, threads=1) as engine:
+        expected = engine.run(given)["out"]
+    with open_engine(tmp_path / "open.onnx", threads=1) as engine:
+        for halves in (1, 2):
+            received = engine.run({name: np.repeat(value, halves, axis=0) for name, value in given.items()})["out"]
+            np.testing.assert_allclose(received, np.repeat(expected, halves, axis=0), atol=1e-6)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems keep one mark for the whole process")
 def test_the_memory_is_bounded(whole, pieces):
     def peak(path):

@@ -162,3 +162,14 @@ def test_golden_cases_are_those_that_were_tried():
     assert len(seen) == 3 + 1  # every case once, and the golden noise
     for case, inputs, _ in tried.cases[1:]:
         np.testing.assert_array_equal(tensors[f"add/{case}/in/latent"], inputs["latent"])
+
+
+def test_lengths_of_an_open_axis_can_be_a_case(tmp_path):
+    component = ComponentSpec("twice", Twice(), (Input("image", ("halves", 3, 8, 8)),), ("out",), {"halves": (2,)},
+                              axes_of_cases={"one half": {"halves": 1}})
+    write_onnx(component, tmp_path / "twice.onnx")
+    drawn = parity.trials(component, rng())
+    assert [(case, inputs["image"].shape[0]) for case, inputs, _ in drawn.cases] == [("noise", 2), ("one half", 1)]
+    assert list(drawn.compare(tmp_path / "twice.onnx").errors) == ["noise", "one half"]
+    tensors = parity.golden(component, rng(), drawn)
+    assert tensors["twice/in/image"].shape == (2, 3, 8, 8) and tensors["twice/one half/in/image"].shape == (1, 3, 8, 8)
