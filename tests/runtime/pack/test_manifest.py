@@ -104,6 +104,8 @@ SHADING = {"ambient": 0.3, "diffuse": 0.7, "direction": [0, 0, 1], "two_sided": 
     ("sharp-it", {"prior__unconditional": "empty"}, "no empty prompt"),
     ("sharp-it", {"refiner__unconditional": "encoder"}, "unconditional half of refiner_step cannot come from its encoder"),
     ("sharp-it", {"refiner__unconditional_coarse": "grey"}, "unknown value"),
+    ("sharp-it", {"refiner__guidance_interval": [0.5]}, "guidance_interval is no interval; received \\[0.5\\]"),
+    ("sharp-it", {"refiner__guidance_interval": [5.0, 0.5]}, "is no interval; .*expected two numbers, the lower one first"),
     ("sharp-it", {"picture": {}}, "lacks an entry"),
     ("sharp-it", {"coarse__shrink": float("inf")}, "finite"),
     ("sharp-it", {"views__shading": SHADING | {"direction": [0, 0, 0]}}, "direction is not a vector"),
@@ -134,8 +136,10 @@ def test_sections_of_a_pack_for_prompts_and_pictures(tmp_path):
     manifest = Pack.open(folder).manifest
     assert (manifest.prior.unconditional, manifest.prior.unconditional_image) == ("empty", "empty")
     assert manifest.refiner.unconditional_image is None and manifest.picture.ratio == 0.85
-    edit(folder, picture__ratio=0.5)
-    assert Pack.open(folder).manifest.picture.ratio == 0.5
+    assert manifest.prior.guidance_interval is None
+    edit(folder, picture__ratio=0.5, prior__guidance_interval=[0, 12.5])
+    manifest = Pack.open(folder).manifest
+    assert manifest.picture.ratio == 0.5 and manifest.prior.guidance_interval == (0.0, 12.5)
 
 
 @pytest.mark.parametrize(("change", "message"), [
