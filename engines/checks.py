@@ -58,7 +58,7 @@ def check_names(given: Iterable[str], wanted: Sequence[str]) -> None:
                               expected=", ".join(wanted) or "no tensor")
 
 
-def check_kept(keep: Iterable[str], spec: EngineSpec) -> None:
+def check_outputs(keep: Iterable[str], spec: EngineSpec) -> None:
     """Raise TensorError unless all of `keep` are outputs."""
     unknown = [name for name in keep if spec.output(name) is None]
     if unknown:

@@ -10,7 +10,7 @@ from typing import Literal, Self, overload
 import numpy as np
 
 from .cache.record import GraphChoice
-from .checks import AxisLengths, check_kept, check_names, steps_of
+from .checks import AxisLengths, check_names, check_outputs, steps_of
 from .cuda.memory import DeviceArray, DeviceMemory
 from .errors import EngineError, TensorError
 from .spec import Axes, EngineSpec, TensorSpec
@@ -52,7 +52,7 @@ class Engine(ABC):
         """
         self._check_open()
         check_names(inputs, [tensor.name for tensor in self.spec.inputs])
-        check_kept(keep, self.spec)
+        check_outputs(keep, self.spec)
         axes = AxisLengths()
         checked = {tensor.name: self._placed(axes.check(tensor, inputs[tensor.name])) for tensor in self.spec.inputs}
         return self._run(checked, axes.lengths, frozenset(keep))

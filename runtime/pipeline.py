@@ -16,14 +16,14 @@ from .events import CoarseMesh, CoarseViews, EngineBuild, Event, Notice, Result,
 from .files.reader import MeshFile
 from .geometry.mesh import Mesh
 from .lora import Loras
-from .pack.manifest import needed
+from .pack.manifest import required
 from .pack.pack import Pack
 from .recipes import instantmesh, sharp_it
-from .recipes.routes import choose_route, default_route, drawing_loop, guidance_of, steps_of
-from .request import Request, given
-from .request_options import DrawingOptions, File, RequestOptions, load_options
+from .recipes.routes import choose_route, default_route, guidance_of, steps_of, view_loop
+from .request import Request, describe_inputs
+from .request_options import File, GenerationOptions, RequestOptions, load_options
 from .results import Cutout, Generation, Stages
-from .turns import Turns
+from .run_lock import RunLock
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Pipeline:
 
     def __init__(self, models: Models) -> None:
         self.models, self.loras = models, Loras(models)
-        self._turns = Turns()
+        self._run_lock = RunLock()
 
     @classmethod
     def open(cls, name_or_path: str | os.PathLike[str] = "props", *, backend: str = "auto",
@@ -72,7 +72,7 @@ class Pipeline:
         """
         pack = Pack.open(name_or_path)
         if trust:
-            pack = replace(pack, vouched=True)
+            pack = replace(pack, trusted_by_caller=True)
         pack.require_trust()
         return cls(Models(pack, backend=backend, providers=providers, threads=threads, memory=memory, measure_memory=measure_memory))
 
@@ -105,7 +105,7 @@ class Pipeline:
         raise AssertionError("a run ends with its result")
 
     def refine(self, mesh: Mesh | MeshFile | File, prompt: str, *, on_event: Callable[[Event], None] | None = None,
-               **options: Unpack[DrawingOptions]) -> Generation:
+               **options: Unpack[GenerationOptions]) -> Generation:
         """Redraw a mesh as the prompt says: `generate` with a mesh in place of the coarse shape.
 
         mesh : in world axes and within a sphere of radius 1 or so; or a GLB, glTF or OBJ file, or what `read_mesh` gives, in
@@ -122,7 +122,7 @@ class Pipeline:
         generator cancels the run: at the latest when the step that is being computed is done.
         """
         request = make_request(prompt, options)
-        return self._turns.steps(self._run(request, choose_route(request, self.pack.manifest)))
+        return self._run_lock.stream(self._run(request, choose_route(request, self.pack.manifest)))
 
     def prewarm(self, components: Iterable[str] | None = None) -> None:
         """Open the model files now, all or those named, instead of in the first run."""
@@ -149,14 +149,14 @@ class Pipeline:
 
             self.loras.load(Path(file), scale, component, on_build)
 
-        self._turns.alone(load)
+        self._run_lock.call(load)
 
     def unload_lora(self) -> None:
         """Take all LoRAs off: every weight is that of the pack's files again. Without any, does nothing.
 
         Errors: BackendError if a component does not give its golden outputs afterwards.
         """
-        self._turns.alone(lambda check: self.loras.unload())
+        self._run_lock.call(lambda check: self.loras.unload())
 
     def close(self) -> None:
         """Give the model files back; a later run opens them again.
@@ -164,7 +164,7 @@ class Pipeline:
         May be called from any thread. A run that is under way ends first, when the step that is being computed is done: whoever
         asks it for a further event gets Cancelled. InputError from within `load_lora`'s `on_event`.
         """
-        self._turns.end(self.models.close)
+        self._run_lock.close(self.models.close)
 
     def __enter__(self) -> Pipeline:
         return self
@@ -173,23 +173,23 @@ class Pipeline:
         self.close()
 
     def _run(self, request: Request, route: str) -> Generator[Event, None, None]:
-        started, past = time.perf_counter(), _Past()
+        started, log = time.perf_counter(), _RunLog()
         try:
-            mesh = yield from past.watch(RECIPES[route].run(self.models, request))
+            mesh = yield from log.record(RECIPES[route].run(self.models, request))
         except BackendError:
             # What a backend that failed still holds may be of no use: the next run opens everything anew.
             self.models.close()
             raise
-        timings = past.timings | {"loading": past.loading, "total": time.perf_counter() - started}
-        yield Result(Generation(mesh, past.stages(), timings, tuple(past.notices), self._provenance(request, route),
-                                self.pack.manifest.metres_per_unit, past.peak_memory, past.device_memory,
+        timings = log.timings | {"loading": log.loading, "total": time.perf_counter() - started}
+        yield Result(Generation(mesh, log.stages(), timings, tuple(log.notices), self._provenance(request, route),
+                                self.pack.manifest.metres_per_unit, log.peak_memory, log.device_memory,
                                 None if request.mesh is None else request.mesh.placement, request.sources))
 
     def _provenance(self, request: Request, route: str) -> dict[str, Any]:
         manifest = self.pack.manifest
         precisions = sorted({component.precision for component in manifest.components.values()})
         return {
-            "prompt": request.prompt, "route": route, **given(request), "seed": request.seed,
+            "prompt": request.prompt, "route": route, **describe_inputs(request), "seed": request.seed,
             "options": self._options(request, route),
             "pack": {"name": manifest.name, "version": manifest.version, "sha256": self.pack.hash},
             "precision": precisions, **self.models.provenance(),
@@ -201,10 +201,10 @@ class Pipeline:
     def _options(self, request: Request, route: str) -> dict[str, Any]:
         """What was used: the request's options, and the pack's where it has none."""
         manifest = self.pack.manifest
-        drawing = drawing_loop(route, manifest)
+        drawing = view_loop(route, manifest)
         own: dict[str, Any] = {"steps": steps_of(request, drawing), "guidance": guidance_of(request, drawing)}
         if route in ("text", "coarse"):
-            prior = needed(manifest.prior)
+            prior = required(manifest.prior)
             own |= {"prior_steps": prior.steps, "prior_guidance": prior.guidance}
         own |= {"faces": manifest.finish.faces, "texture": manifest.finish.texture, "texture_from": manifest.texture_from}
         if request.control is not None:
@@ -212,7 +212,7 @@ class Pipeline:
         return {name: value if getattr(request, name) is None else getattr(request, name) for name, value in own.items()}
 
 
-class _Past:
+class _RunLog:
     """What the events of a run have told so far."""
 
     def __init__(self) -> None:
@@ -224,7 +224,7 @@ class _Past:
         self._early: dict[type, Any] = {}
         self._cutouts: list[Cutout] = []
 
-    def watch(self, recipe: Generator[Event, None, Mesh]) -> Generator[Event, None, Mesh]:
+    def record(self, recipe: Generator[Event, None, Mesh]) -> Generator[Event, None, Mesh]:
         """Pass the events of `recipe` on, and note them; return what it returns."""
         with closing(recipe):
             while True:
@@ -233,7 +233,7 @@ class _Past:
                 except StopIteration as end:
                     mesh: Mesh = end.value
                     return mesh
-                self._note(event)
+                self._add(event)
                 yield event
 
     def stages(self) -> Stages:
@@ -242,7 +242,7 @@ class _Past:
                       early[CoarseViews].images if CoarseViews in early else None,
                       early[Views].images, early[Surface].mesh, tuple(self._cutouts))
 
-    def _note(self, event: Event) -> None:
+    def _add(self, event: Event) -> None:
         if isinstance(event, StageDone):
             self.timings[event.stage] = event.seconds
             self.loading += event.loading

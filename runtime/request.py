@@ -94,7 +94,7 @@ class Request:
         return (*read, *(() if self.mesh is None else self.mesh.sources))
 
     def __post_init__(self) -> None:
-        self._settle_numbers()
+        self._normalize_numbers()
         if self.texture_from is not None and self.texture_from not in TEXTURE_SOURCES:
             raise InputError("texture_from is unknown", received=repr(self.texture_from),
                              expected=", ".join(TEXTURE_SOURCES))
@@ -105,37 +105,37 @@ class Request:
                 _check_picture(name, getattr(self, name))
         self._check_matte()
         self._check_mesh()
-        self._settle_views()
+        self._normalize_views()
         self._check_prompt()
         self._check_source()
 
-    def _settle(self, **values: object) -> None:
+    def _replace(self, **values: object) -> None:
         """Replace what was given by what is kept."""
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
-    def _settle_numbers(self) -> None:
+    def _normalize_numbers(self) -> None:
         """Every number in its range, and one of Python's own: a result says them in JSON."""
-        self._settle(seed=_whole("seed", self.seed, 0, 2**64 - 1))
+        self._replace(seed=_integer("seed", self.seed, 0, 2**64 - 1))
         for name, least, most in (("steps", 1, MAX_STEPS), ("prior_steps", 1, MAX_STEPS), ("faces", 4, MAX_FACES)):
             if getattr(self, name) is not None:
-                self._settle(**{name: _whole(name, getattr(self, name), least, most)})
+                self._replace(**{name: _integer(name, getattr(self, name), least, most)})
         for name, high in (("guidance", MAX_GUIDANCE), ("prior_guidance", MAX_GUIDANCE), ("control_scale", MAX_CONTROL)):
             if getattr(self, name) is not None:
-                self._settle(**{name: _real(name, getattr(self, name), 0.0, high)})
+                self._replace(**{name: _number(name, getattr(self, name), 0.0, high)})
         if self.texture is not None:
             if not isinstance(self.texture, Integral) or self.texture not in TEXTURES:
                 raise InputError("texture is out of range", received=repr(self.texture), expected="a power of two from 64 to 8192")
-            self._settle(texture=int(self.texture))
+            self._replace(texture=int(self.texture))
 
-    def _settle_views(self) -> None:
+    def _normalize_views(self) -> None:
         """The first picture is `image`; the others are `views`, with azimuths from it."""
         given = pairs_of(self.views)
         check_count(given, self.image)
         pairs = [_view(azimuth, picture) for azimuth, picture in given]
         if self.image is None and pairs:
             first, image = pairs.pop(0)
-            self._settle(image=image)
+            self._replace(image=image)
             pairs = [(azimuth - first, picture) for azimuth, picture in pairs]
         # Twice, because a little less than zero becomes 360 by rounding.
         turned = tuple((azimuth % 360.0 % 360.0, picture) for azimuth, picture in pairs)
@@ -144,7 +144,7 @@ class Request:
         if twice is not None:
             raise InputError("two pictures have the same azimuth", received=f"{twice:g} degrees from the first picture, twice",
                              expected="one picture for each azimuth")
-        self._settle(views=turned)
+        self._replace(views=turned)
 
     def _check_matte(self) -> None:
         if not isinstance(self.matte, str) or self.matte not in MATTES:
@@ -182,7 +182,7 @@ class Request:
 
 
 def _view(azimuth: object, picture: object) -> tuple[float, Picture]:
-    degrees = _real("the azimuth of a view", azimuth, -360.0, 360.0)
+    degrees = _number("the azimuth of a view", azimuth, -360.0, 360.0)
     if picture is None:
         raise InputError(f"the view at {degrees:g} has no picture")
     return degrees, _check_picture(f"the view at {degrees:g}", picture)
@@ -195,13 +195,13 @@ def _check_picture(name: str, value: object) -> Picture:
     return value
 
 
-def _whole(name: str, value: object, low: int, high: int) -> int:
+def _integer(name: str, value: object, low: int, high: int) -> int:
     if isinstance(value, bool) or not isinstance(value, Integral) or not low <= int(value) <= high:
         raise InputError(f"{name} is out of range", received=repr(value), expected=f"a whole number, {low} to {high}")
     return int(value)
 
 
-def _real(name: str, value: object, low: float, high: float) -> float:
+def _number(name: str, value: object, low: float, high: float) -> float:
     try:
         number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
     except OverflowError:
@@ -212,7 +212,7 @@ def _real(name: str, value: object, low: float, high: float) -> float:
     return number
 
 
-def given(request: Request) -> dict[str, Any]:
+def describe_inputs(request: Request) -> dict[str, Any]:
     """The pictures and the mesh of a request by their hashes: plain JSON, empty for a prompt alone."""
     found: dict[str, Any] = {name: _picture(picture) for name in ("image", "control") if (picture := getattr(request, name))}
     if request.image is not None:

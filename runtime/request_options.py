@@ -16,7 +16,7 @@ MAX_PICTURES = 6
 File = str | os.PathLike[str]
 
 
-class DrawingOptions(TypedDict, total=False):
+class GenerationOptions(TypedDict, total=False):
     """Of every request: `Request` says what they mean."""
 
     seed: int
@@ -31,7 +31,7 @@ class DrawingOptions(TypedDict, total=False):
     control_scale: float | None
 
 
-class RequestOptions(DrawingOptions, total=False):
+class RequestOptions(GenerationOptions, total=False):
     """And what the mesh is made from besides a prompt.
 
     views : {azimuth: picture}, or pairs

@@ -29,7 +29,7 @@ from .record import EngineRecord, read_record
 MAGIC, ENDING, PART = b"meshwright engine 2\n", ".engine", ".part"
 # What a build has under way, and only while it holds the lock.
 BUILDING = ".build-"
-LENGTH, LONGEST_HEADER = 8, 1 << 20
+LENGTH, MAX_HEADER_BYTES = 8, 1 << 20
 LOCK = "lock"
 # What is measured on engines that lie elsewhere, in the folders of packs, which may be closed to writing.
 ELSEWHERE = "of_packs"
@@ -223,7 +223,7 @@ def read_header(path: Path) -> Entry:
             if file.read(len(MAGIC)) != MAGIC:
                 raise DamagedEngine(f"{path.name} is no engine of this release")
             length = int.from_bytes(file.read(LENGTH), "little")
-            if not 0 < length <= LONGEST_HEADER:
+            if not 0 < length <= MAX_HEADER_BYTES:
                 raise DamagedEngine(f"{path.name} is damaged", received=f"a header of {length} bytes")
             return _entry(path, json.loads(file.read(length)), file.tell())
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError, OSError) as error:

@@ -19,7 +19,7 @@ from ..files.regular_file import read_regular
 from .cache import ENDING, DamagedEngine, Entry, copy_engine, file_name, file_start, read_header
 
 FOLDER, LISTING = "engines", "engines.json"
-FORMAT, LONGEST_LISTING = 1, 1 << 20
+FORMAT, MAX_LISTING_BYTES = 1, 1 << 20
 
 
 class ShippedEngines:
@@ -91,7 +91,7 @@ def _stays(path: Path, replaced: set[tuple[str, str, str, str]]) -> bool:
 
 def _read(pack: Path) -> bytes | None:
     with suppress(MeshwrightError, OSError):
-        return read_regular(pack / FOLDER / LISTING, LISTING, DamagedEngine, most=LONGEST_LISTING)
+        return read_regular(pack / FOLDER / LISTING, LISTING, DamagedEngine, most=MAX_LISTING_BYTES)
     return None
 
 

@@ -17,7 +17,7 @@ from ..errors import BackendError, DeviceLost, EngineError
 if TYPE_CHECKING:
     from .device import Cuda
 
-SMALLEST = 512
+MIN_BLOCK = 512
 # Sizes between a power of two and the next: blocks are up to an eighth larger than asked for, and fit again more often.
 STEPS = 8
 
@@ -161,9 +161,9 @@ class DeviceMemory:
 
 def _rounded(nbytes: int) -> int:
     """The next of the sizes that blocks have."""
-    if nbytes <= SMALLEST:
-        return SMALLEST
-    step = max(SMALLEST, (1 << (nbytes - 1).bit_length()) // (2 * STEPS))
+    if nbytes <= MIN_BLOCK:
+        return MIN_BLOCK
+    step = max(MIN_BLOCK, (1 << (nbytes - 1).bit_length()) // (2 * STEPS))
     return -(-nbytes // step) * step
 
 

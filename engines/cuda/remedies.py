@@ -8,7 +8,7 @@ from ..errors import BackendUnavailable
 from .driver import INSTALL
 
 # Of a vendor's words beside what they mean: enough to search for.
-LONGEST = 100
+MAX_LENGTH = 100
 # For a disk that is full while an engine is built.
 MAKE_ROOM = "make room, or set MESHWRIGHT_CACHE to a folder on another disk; the cache is as it was"
 # Looked for in this order in an error's type and message, as the vendors write them.
@@ -43,5 +43,5 @@ def unavailable(subject: str, error: BaseException | str, install: str | None = 
     words = " ".join(str(error).split()) or type(error).__name__
     if known is None:
         return BackendUnavailable(subject, received=words, remedy=install)
-    short = words if len(words) <= LONGEST else f"{words[:LONGEST]}..."
+    short = words if len(words) <= MAX_LENGTH else f"{words[:MAX_LENGTH]}..."
     return BackendUnavailable(f"{subject}: {known[0]}", received=short, remedy=known[1])

@@ -15,7 +15,7 @@ from pathlib import Path
 # Between two tries. A build takes seconds to minutes.
 INTERVAL = 0.2
 # To wait for others that rename files in a folder, in seconds.
-LONGEST_RENAMES, SHORT_INTERVAL = 30.0, 0.01
+MAX_RENAME_SECONDS, SHORT_INTERVAL = 30.0, 0.01
 # On Windows nobody else can read a byte that is locked: one far behind what stands in the file.
 LOCKED_BYTE = 1 << 30
 
@@ -50,7 +50,7 @@ def locked(path: Path, on_wait: Callable[[str], None], meanwhile: Callable[[], N
 def alone_in(folders: Iterable[Path]) -> Iterator[None]:
     """Only one process at a time renames files in these folders; no file is made for that.
 
-    Waits for others for at most `LONGEST_RENAMES` seconds each: whoever holds a folder that long is none of us, and a result that is
+    Waits for others for at most `MAX_RENAME_SECONDS` seconds each: whoever holds a folder that long is none of us, and a result that is
     there must not be lost to them. On Windows and on file systems that lock no folders, nobody waits.
     """
     handles: dict[tuple[int, int], int] = {}
@@ -70,7 +70,7 @@ def alone_in(folders: Iterable[Path]) -> Iterator[None]:
 
 
 def _wait_for(handle: int) -> None:
-    end = time.monotonic() + LONGEST_RENAMES
+    end = time.monotonic() + MAX_RENAME_SECONDS
     with suppress(OSError):  # no locks here
         while not try_lock(handle) and time.monotonic() < end:
             time.sleep(SHORT_INTERVAL)

@@ -15,7 +15,7 @@ from .lock import locked
 from .regular_file import open_regular
 from .side_file import write_whole
 
-LARGEST = 16 << 20
+MAX_BYTES = 16 << 20
 
 
 class _Unreadable(MeshwrightError):
@@ -25,10 +25,10 @@ class _Unreadable(MeshwrightError):
 def read_own(path: Path) -> dict[str, Any]:
     """The object in the file; empty where it is missing, damaged, another user's, or open to others' writing."""
     try:
-        with open_regular(path, str(path), _Unreadable, most=LARGEST) as stream:
+        with open_regular(path, str(path), _Unreadable, most=MAX_BYTES) as stream:
             if not _is_believed(os.fstat(stream.fileno())):
                 return {}
-            document = json.loads(stream.read(LARGEST))
+            document = json.loads(stream.read(MAX_BYTES))
     except (_Unreadable, OSError, ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}

@@ -23,7 +23,7 @@ from .rename import replace
 
 NAME = re.compile(r"\.meshwright-[0-9a-f]{16}\.part")
 LOCK, RECORD = "lock", "set.json"
-LONGEST_RECORD = 4 << 20
+MAX_RECORD_BYTES = 4 << 20
 # Whoever sweeps may delete a new folder before there is a lock in it, and a new parent while that is empty.
 TRIES = 5
 
@@ -93,7 +93,7 @@ class Staging:
         """What is noted in the folder; None if nothing is, or nothing that can be read."""
         try:
             with (self.path / RECORD).open("rb") as file:
-                record = json.loads(file.read(LONGEST_RECORD))
+                record = json.loads(file.read(MAX_RECORD_BYTES))
         except (OSError, ValueError, RecursionError):
             return None
         return record if isinstance(record, dict) else None

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import ModelFileError
-from .onnx_operators import AXES, DOMAINS, HIGHEST_AXIS, LARGEST_NUMBER, MAX_ELEMENTS, NEWEST_OPSET, NOT_NEGATIVE, OPERATORS, SIZES
+from .onnx_operators import AXES, DOMAINS, MAX_AXIS, MAX_ELEMENTS, MAX_NUMBER, MAX_OPSET, NOT_NEGATIVE, OPERATORS, SIZES
 from .onnx_spec import spec_in_file
 from .onnx_wire import fields, text, varint, varints
 
@@ -36,7 +36,7 @@ PACKED = {FLOATS: 4, DOUBLES: 8, INT32S: 1, INT64S: 1, UINT64S: 1}  # fewest byt
 BESIDE_KEYS = {"location", "offset", "length", "checksum"}
 MAX_RANK = 16
 # Small constants are kept while a graph is read, as they may be sizes.
-LARGEST_SIZE_INPUT = 64
+MAX_SIZE_INPUT = 64
 Span = tuple[int, int]
 
 
@@ -79,8 +79,8 @@ class _Reader:
                 domain = text(self._view, *span)
             elif number == OPSET_VERSION:
                 version = varint(self._view, *span)[0]
-        if domain not in DOMAINS or not 1 <= version <= NEWEST_OPSET:
-            raise self._wrong(f"operators of {domain or 'ai.onnx'!r}, version {version}", f"ONNX's own, version 1 to {NEWEST_OPSET}")
+        if domain not in DOMAINS or not 1 <= version <= MAX_OPSET:
+            raise self._wrong(f"operators of {domain or 'ai.onnx'!r}, version {version}", f"ONNX's own, version 1 to {MAX_OPSET}")
 
     def _graph(self, start: int, end: int) -> None:
         nodes = []
@@ -140,7 +140,7 @@ class _Reader:
                 raise self._wrong(f"{ATTRIBUTE_OTHER[number]} in operator {operator}", "numbers, texts and tensors")
         if operator == "Constant":
             return name, numbers, value
-        high = HIGHEST_AXIS if name in AXES else LARGEST_NUMBER
+        high = MAX_AXIS if name in AXES else MAX_NUMBER
         low = 0 if name in NOT_NEGATIVE else -high
         wrong = next((each for each in numbers if not low <= each <= high), None)
         if wrong is not None:
@@ -188,7 +188,7 @@ class _Reader:
                 raise self._wrong(f"{where}, {raw[1] - raw[0]} bytes for {count} values", f"{needed} bytes")
         elif count > sum((span[1] - span[0]) // PACKED[number] for number, span in typed):
             raise self._wrong(f"{where}, too few values for its shape {shape}", f"{count} values")
-        return self._small(name, kind, count, raw, typed, attribute) if not outside and count <= LARGEST_SIZE_INPUT else None
+        return self._small(name, kind, count, raw, typed, attribute) if not outside and count <= MAX_SIZE_INPUT else None
 
     def _small(self, name: str, kind: int, count: int, raw: Span | None, typed: list[tuple[int, Span]],
                attribute: bool) -> np.ndarray | None:

@@ -7,7 +7,7 @@ values, and whatever lies in other domains. Those on the list do work that is bo
 from __future__ import annotations
 
 DOMAINS = ("", "ai.onnx")
-NEWEST_OPSET = 30
+MAX_OPSET = 30
 
 _ELEMENTWISE = """Abs Acos Acosh Add And Asin Asinh Atan Atanh BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor Cast CastLike Ceil
 Celu Clip Cos Cosh Div Elu Equal Erf Exp Floor Gelu Greater GreaterOrEqual HardSigmoid HardSwish Identity IsInf IsNaN LeakyRelu Less
@@ -32,4 +32,4 @@ MAX_ELEMENTS = 1 << 27  # of a tensor whose size a model spells out: a gigabyte 
 AXES = frozenset({"axis", "axes", "batch_dims", "perm", "start", "end", "batch_axis", "time_axis", "scan_input_axes"})
 NOT_NEGATIVE = frozenset({"batch_dims", "perm", "strides", "dilations", "kernel_shape", "group", "num_outputs", "blocksize",
                           "num_groups", "q_num_heads", "kv_num_heads", "output_padding", "output_shape", "block_size"})
-HIGHEST_AXIS, LARGEST_NUMBER = 16, 1 << 16
+MAX_AXIS, MAX_NUMBER = 16, 1 << 16

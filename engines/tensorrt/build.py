@@ -33,7 +33,7 @@ RESERVE = 512 << 20
 # For a build on a machine without a GPU, whose engine will run elsewhere.
 ELSEWHERE = 8 << 30
 # The compute capability from which on TensorRT-RTX builds engines without being asked: Turing would make them slower.
-OLDEST_BY_DEFAULT = 8.0
+MIN_DEFAULT_CAPABILITY = 8.0
 # Seconds between two calls of `on_progress`, whether or not the process that builds has said anything.
 INTERVAL = 0.5
 
@@ -66,7 +66,7 @@ class BuildRequest:
 def capabilities_for(product: Product, hardware: Hardware) -> tuple[str, ...]:
     """What a portable engine has to be built for so that it runs on this machine's GPU; see `BuildRequest.capabilities`."""
     found = hardware.gpus[0].compute_capability if product.is_portable and hardware.gpus else None
-    return (found,) if found in product.capabilities and float(found) < OLDEST_BY_DEFAULT else ()
+    return (found,) if found in product.capabilities and float(found) < MIN_DEFAULT_CAPABILITY else ()
 
 
 def workspace_limit(hardware: Hardware) -> int | None:

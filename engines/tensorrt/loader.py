@@ -13,10 +13,10 @@ from ..cache.key import ANY, NONE, Key
 from ..cache.shipped import ShippedEngines
 from ..machine.hardware import Hardware
 from ..onnxruntime.weights import file_bytes
-from .build import OLDEST_BY_DEFAULT, BuildRequest, build_to
+from .build import MIN_DEFAULT_CAPABILITY, BuildRequest, build_to
 
 # What TensorRT-RTX builds engines for unless it is told otherwise.
-BY_DEFAULT = f"{OLDEST_BY_DEFAULT} and later"
+BY_DEFAULT = f"{MIN_DEFAULT_CAPABILITY} and later"
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class EngineLoader:
     def __init__(self, cache: EngineCache, hardware: Hardware, shipped: ShippedEngines | None = None) -> None:
         self.cache, self.hardware, self.shipped = cache, hardware, shipped
 
-    def load(self, name: str, order: BuildRequest, files: Mapping[str, str], tell: BuildCallbacks,
+    def load(self, name: str, request: BuildRequest, files: Mapping[str, str], tell: BuildCallbacks,
              most: int | None = None, shipped: bool = True) -> tuple[Entry, bool]:
         """The engine, and whether it was built just now.
 
@@ -49,7 +49,7 @@ class EngineLoader:
         What `tell.progress` raises ends the build, or the waiting for another one.
         Raises as `build_to` and `EngineCache.store`; the cache is then as it was.
         """
-        key = make_key(order, files, self.hardware)
+        key = make_key(request, files, self.hardware)
         entry, why = self._built(name, key, shipped)
         if entry is not None:
             return entry, False
@@ -61,35 +61,35 @@ class EngineLoader:
             self.cache.sweep()
             if why is not None:
                 tell.note(f"{name}: {why}; it is built again")
-            tell.start(self.estimate(order))
-            entry = self.cache.store(name, key, order.model, lambda out: _timed(order, out, tell, lock))
+            tell.start(self.estimate(request))
+            entry = self.cache.store(name, key, request.model, lambda out: _timed(request, out, tell, lock))
             if most is not None:
                 self.cache.thin_out(name, most)
             return entry, True
 
-    def find(self, name: str, order: BuildRequest, files: Mapping[str, str],
+    def find(self, name: str, request: BuildRequest, files: Mapping[str, str],
              check: Callable[[Entry], bool] = lambda entry: True) -> tuple[list[Entry], str | None]:
         """The engines that may serve, best first: those that the pack ships before those of the cache, and of each those of the very
         key before portable ones that were built for other compute capabilities. With them why others do not.
 
-        name, order, files : as `load`
+        name, request, files : as `load`
         check : whether an engine's bytes are to be compared with its hash, which takes long for a large one
         Whether a portable engine is valid here, the product says when it is loaded.
         """
-        return self._find(name, make_key(order, files, self.hardware), check, True)
+        return self._find(name, make_key(request, files, self.hardware), check, True)
 
-    def estimate(self, order: BuildRequest) -> float | None:
+    def estimate(self, request: BuildRequest) -> float | None:
         """Seconds that a build will take, by those of this product that are in the cache; None if there are none.
 
         The same component of an older pack or version counts alone; others by the size of their engines, which are
         about as large as their models.
         """
-        past = [entry for entry in self.cache.entries() if isinstance(entry, Entry) and entry.key.product == order.product.name]
-        same = [entry.seconds for entry in past if Path(entry.model).name == order.model.name]
+        past = [entry for entry in self.cache.entries() if isinstance(entry, Entry) and entry.key.product == request.product.name]
+        same = [entry.seconds for entry in past if Path(entry.model).name == request.model.name]
         if same:
             return same[-1]
         total = sum(entry.bytes for entry in past)
-        return file_bytes(order.model) * sum(entry.seconds for entry in past) / total if total else None
+        return file_bytes(request.model) * sum(entry.seconds for entry in past) / total if total else None
 
     def _built(self, name: str, key: Key, shipped: bool) -> tuple[Entry | None, str | None]:
         """The engine of that very key; where there is none, why one that is there cannot be used."""
@@ -125,13 +125,13 @@ class EngineLoader:
         return f"the engine in the cache does not fit: {', '.join(fewest)}"
 
 
-def _timed(order: BuildRequest, out: Path, tell: BuildCallbacks, lock: int) -> float:
+def _timed(request: BuildRequest, out: Path, tell: BuildCallbacks, lock: int) -> float:
     started = time.perf_counter()
-    build_to(order, out, tell.progress, lock)
+    build_to(request, out, tell.progress, lock)
     return time.perf_counter() - started
 
 
-def make_key(order: BuildRequest, files: Mapping[str, str], hardware: Hardware) -> Key:
+def make_key(request: BuildRequest, files: Mapping[str, str], hardware: Hardware) -> Key:
     """The key of an engine that is built on this machine, for its first GPU where the product's engines are not portable.
 
     files : as `Key`
@@ -139,7 +139,7 @@ def make_key(order: BuildRequest, files: Mapping[str, str], hardware: Hardware) 
     gpu = hardware.gpus[0] if hardware.gpus else None
     device, capability = gpu and gpu.name or NONE, gpu and gpu.compute_capability or NONE
     system = f"{platform.system()} {platform.machine()}"
-    if order.product.is_portable:
-        device, capability, system = ANY, " ".join(sorted(order.capabilities, key=float)) or BY_DEFAULT, ANY
-    return Key(dict(files), order.product.name, order.product.version(), device, capability, system,
-               {name: str(each) for name, each in sorted(order.axes.items())}, order.flags)
+    if request.product.is_portable:
+        device, capability, system = ANY, " ".join(sorted(request.capabilities, key=float)) or BY_DEFAULT, ANY
+    return Key(dict(files), request.product.name, request.product.version(), device, capability, system,
+               {name: str(each) for name, each in sorted(request.axes.items())}, request.flags)

@@ -6,13 +6,13 @@ import numpy as np
 import onnx_ir as ir
 
 # Bytes of scores that one node may hold. Pieces of this size ran as fast as the whole.
-LARGEST_SCORES = 1 << 28
+MAX_SCORES = 1 << 28
 QUERY_AXIS = 2
 # What an open batch is counted as: both halves of guidance.
 OPEN_BATCH = 2
 
 
-def split_attention(model: ir.Model, largest: int = LARGEST_SCORES) -> int:
+def split_attention(model: ir.Model, largest: int = MAX_SCORES) -> int:
     """Replace each `Attention` whose FP32 scores exceed `largest` bytes by several over parts of its queries.
 
     A query does not see the others, so the result is the same. Nodes with a mask, a cache, the causal option or an

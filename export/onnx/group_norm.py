@@ -13,7 +13,7 @@ import numpy as np
 import onnx_ir as ir
 
 # A longer axis is cut in two where it can be, so that no sum has more terms than this by much.
-LONGEST_SUM = 1024
+MAX_SUM_LENGTH = 1024
 CHANNEL_AXIS = 1
 
 
@@ -107,10 +107,10 @@ class _Norm:
 
 def _cut(pixels: list) -> list[int] | None:
     """The pixels' axes, each that is too long cut into two of about the same length; None where none is, or one is open."""
-    if not all(isinstance(axis, int) for axis in pixels) or all(axis <= LONGEST_SUM for axis in pixels):
+    if not all(isinstance(axis, int) for axis in pixels) or all(axis <= MAX_SUM_LENGTH for axis in pixels):
         return None
     lengths: list[int] = []
     for axis in pixels:
-        short = next(n for n in range(math.isqrt(axis), 0, -1) if axis % n == 0) if axis > LONGEST_SUM else 1
+        short = next(n for n in range(math.isqrt(axis), 0, -1) if axis % n == 0) if axis > MAX_SUM_LENGTH else 1
         lengths += [axis] if short == 1 else [axis // short, short]
     return None if lengths == pixels else lengths

@@ -26,15 +26,15 @@ from .weight_names import name_transposed, transposed_weights
 OPSET = 23
 RANDOM = frozenset({"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"})
 # Smaller tensors are norms, biases, constants and the layers of small fields: few bytes, and they matter most.
-SMALLEST_HALF = 8192
+MIN_HALF = 8192
 # Weights of more bytes than this lie beside the graph: they are written one by one, and mapped from disk when they are
 # read. A protobuf file could not pass 2 GiB anyway.
-LARGEST_FILE = 256_000_000
+MAX_FILE_BYTES = 256_000_000
 # Where they start, so that a system can map each of them; smaller ones stay in the graph.
 PAGE = 4096
 
 
-def write_onnx(spec: ComponentSpec, path: Path, *, largest_file: int = LARGEST_FILE) -> None:
+def write_onnx(spec: ComponentSpec, path: Path, *, largest_file: int = MAX_FILE_BYTES) -> None:
     """Export `spec` to `path`; weights of more than `largest_file` bytes go to `PATH.data` beside it.
 
     Errors: ExportError if PyTorch cannot export the module, or if the graph holds an operator that it must not.
@@ -48,7 +48,7 @@ def write_onnx(spec: ComponentSpec, path: Path, *, largest_file: int = LARGEST_F
             split_attention(model)
             split_group_norms(model)
         if spec.precision.weights == "int8":
-            store_int8(model, SMALLEST_HALF, spec.in_halves)
+            store_int8(model, MIN_HALF, spec.in_halves)
         if spec.precision.weights in ("fp16", "int8"):
             store_half(model, spec.kind)
         size = sum(value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value is not None)
@@ -157,7 +157,7 @@ def store_half(model: ir.Model, kind: str) -> None:
     graph = model.graph
     for name, value in list(graph.initializers.items()):
         weight = value.const_value
-        if value.dtype != ir.DataType.FLOAT or weight is None or weight.size < SMALLEST_HALF or name.endswith(SCALE):
+        if value.dtype != ir.DataType.FLOAT or weight is None or weight.size < MIN_HALF or name.endswith(SCALE):
             continue
         _check_half(weight, f"weight {name} of {kind}")
         half = ir.LazyTensor(partial(_half, weight), ir.DataType.FLOAT16, ir.Shape(weight.shape.numpy()), name=f"{name}.half")

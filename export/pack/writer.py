@@ -30,7 +30,7 @@ from ...engines.errors import ExportError, ModelFileError
 from ...engines.files.trust import EXPORTED, trust
 from ...engines.machine.memory import peak_bytes, reset_peak
 from ...engines.onnxruntime.onnx_check import check_model
-from ..onnx.onnx_file import LARGEST_FILE, write_onnx
+from ..onnx.onnx_file import MAX_FILE_BYTES, write_onnx
 from ..onnx.release import release
 from ..spec import ComponentSpec, Precision
 from . import parity
@@ -47,7 +47,7 @@ OnComponent = Callable[[Event], None]
 
 def write_pack(path: str | os.PathLike[str], components: Iterable[ComponentSpec], manifest: Mapping[str, Any],
                files: Mapping[str, str | os.PathLike[str]], *, seed: int = 0, check_parity: bool = True,
-               on_component: OnComponent | None = None, largest_file: int = LARGEST_FILE) -> dict[str, Any]:
+               on_component: OnComponent | None = None, largest_file: int = MAX_FILE_BYTES) -> dict[str, Any]:
     """Write the folder `path`, replacing a pack that is there; nothing is left behind on failure. This user then trusts the pack.
 
     files : name in the pack -> file to copy, such as {"tokenizer.json": ".../tokenizer.json"}

@@ -82,16 +82,16 @@ def components(checkpoints: Path) -> list[ComponentSpec]:
 
 def views_components(model: ViewsModel) -> tuple[ComponentSpec, ...]:
     """What draws the views of a picture."""
-    return (_looks("image_encoder", BesideNothing(model.encoder)),
+    return (_image_encoder_spec("image_encoder", BesideNothing(model.encoder)),
             views_step(model.unet, LATENT_GRID, REFERENCE, SEEN, noisy_reference=False))
 
 
 def steering_component(encoder: nn.Module) -> ComponentSpec:
     """What turns a picture into states for the prior."""
-    return _looks("prior_image_encoder", encoder)
+    return _image_encoder_spec("prior_image_encoder", encoder)
 
 
-def _looks(kind: str, module: nn.Module) -> ComponentSpec:
+def _image_encoder_spec(kind: str, module: nn.Module) -> ComponentSpec:
     return ComponentSpec(kind, module, (Input("image", PICTURE, uniform(0.0, 1.0), PICTURES),), ("states",), precision=FP16_STORED)
 
 

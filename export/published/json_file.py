@@ -11,7 +11,7 @@ from typing import Any
 from ...engines.errors import CheckpointError
 from ...engines.files.regular_file import read_regular
 
-LARGEST = 16 << 20  # bytes; the index of a network of thousands of tensors takes a megabyte
+MAX_BYTES = 16 << 20  # bytes; the index of a network of thousands of tensors takes a megabyte
 
 # A whole text, so that a comma inside one is never touched, or a comma with nothing after it but a bracket.
 _TEXT_OR_COMMA = re.compile(r'"(?:[^"\\]|\\.)*"|,(?=\s*[}\]])')
@@ -52,7 +52,7 @@ def read_text(path: Path) -> str:
         raise CheckpointError(f"{path} does not exist", expected="the file of a published checkpoint",
                               remedy="give the folder as it was published")
     try:
-        text = read_regular(path, str(path), CheckpointError, most=LARGEST).decode("utf-8-sig")
+        text = read_regular(path, str(path), CheckpointError, most=MAX_BYTES).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise CheckpointError(f"{path} cannot be read", received=str(error)) from error
     if text.startswith(LFS_POINTER):

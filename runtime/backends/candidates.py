@@ -35,7 +35,7 @@ class Candidate:
 class Rejected:
     """A backend that a component cannot run on.
 
-    cause : "machine" (it runs nothing here), "unbuilt" (it has no engine that fits) or "off" (its engine is out of tolerance)
+    cause : "unavailable" (it runs nothing here), "not built" (it has no engine that fits) or "inaccurate" (its engine is out of tolerance)
     """
 
     backend: str

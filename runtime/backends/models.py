@@ -13,7 +13,7 @@ from ...engines import DeviceArray, Engine
 from ...engines.errors import InputError, MeshwrightError
 from ..images import Matting
 from ..pack.golden import Check, Golden
-from ..pack.manifest import needed
+from ..pack.manifest import required
 from ..pack.pack import Pack
 from ..text.prompt import Tokenizer, Tokens, load_tokenizer
 from .selector import BackendSelector
@@ -115,7 +115,7 @@ class Models:
         """What the user should know of the backends and has not been told yet."""
         for kind, engine in list(self._engines.items()):  # `prewarm` may be adding some on another thread
             if engine.graph_choice is not None and engine.graph_choice.why_not is not None:
-                self.backends.say(f"{kind} is launched step by step, without a CUDA graph: {engine.graph_choice.why_not}")
+                self.backends.notify(f"{kind} is launched step by step, without a CUDA graph: {engine.graph_choice.why_not}")
         return self.backends.notices()
 
     def reset_device_peak(self) -> None:
@@ -157,21 +157,21 @@ class Models:
         """The tokenizer that goes with "text_encoder" or "prior_text_encoder"."""
         if encoder not in self._tokenizers:
             manifest = self.pack.manifest
-            text = (manifest.prior_text if encoder == "prior_text_encoder" else None) or needed(manifest.text)
+            text = (manifest.prior_text if encoder == "prior_text_encoder" else None) or required(manifest.text)
             self._tokenizers[encoder] = load_tokenizer(self.pack.path(text.tokenizer), text.length)
         return self._tokenizers[encoder]
 
-    def states(self, encoder: str, tokens: Tokens) -> np.ndarray:
+    def embeddings(self, encoder: str, tokens: Tokens) -> np.ndarray:
         """(1, T, D) float32: the text encoder's token states, zero where there is no token."""
-        states: np.ndarray = self.run(encoder, input_ids=tokens.input_ids, attention_mask=tokens.attention_mask)["states"]
-        return states
+        embeddings: np.ndarray = self.run(encoder, input_ids=tokens.input_ids, attention_mask=tokens.attention_mask)["states"]
+        return embeddings
 
     def unconditional(self, encoder: str, kind: str, like: np.ndarray) -> np.ndarray:
         """(1, T, D) float32: the states of the empty prompt, computed once, or zeros like `like`."""
         if kind == "zeros":
             return np.zeros_like(like)
         if encoder not in self._unconditional:
-            self._unconditional[encoder] = self.states(encoder, self.tokenizer(encoder).encode(""))
+            self._unconditional[encoder] = self.embeddings(encoder, self.tokenizer(encoder).encode(""))
         return self._unconditional[encoder]
 
 

@@ -22,8 +22,8 @@ Weights = Mapping[str, np.ndarray]
 
 
 def open_with(candidate: Candidate, pack: Pack, component: Component, weights: Weights, memory: DeviceMemory, engines: PackEngines,
-              say: Callable[[str], None], on_build: OnBuild) -> tuple[Engine, Entry]:
-    """TensorRT's engine with these weights: refitted where it was built for that, else built anew, which `say` is told. With it,
+              notify: Callable[[str], None], on_build: OnBuild) -> tuple[Engine, Entry]:
+    """TensorRT's engine with these weights: refitted where it was built for that, else built anew, which `notify` is told. With it,
     what it is in the cache.
 
     A refitted engine may calculate wrongly (TensorRT's documentation warns of it), so it is checked before it counts.
@@ -46,8 +46,8 @@ def open_with(candidate: Candidate, pack: Pack, component: Component, weights: W
         engine.close()
         raise
     engine.close()
-    say(f"the engine of {component.name} on {candidate.backend} {why}; one with the new weights is built, or taken from the cache")
-    entry = engines.with_weights(candidate.backend, component, weights, say, on_build)
+    notify(f"the engine of {component.name} on {candidate.backend} {why}; one with the new weights is built, or taken from the cache")
+    entry = engines.with_weights(candidate.backend, component, weights, notify, on_build)
     return checked(engines.open(entry, component, memory), pack, component, weights), entry
 
 

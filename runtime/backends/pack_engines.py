@@ -2,7 +2,7 @@
 
     find            which engines fit: those in the pack's own folder first, then those of the cache
     open            the product itself says whether one is valid here
-    golden_result   whether it has passed the golden inputs on this card; `judge` replays them
+    golden_result   whether it has passed the golden inputs on this card; `check_golden` replays them
 """
 
 from __future__ import annotations
@@ -53,17 +53,17 @@ class PackEngines:
         check : whether an engine's bytes are to be compared with its hash, which takes long for a large one
         Raises OutputError for a cache that cannot be read, PackError for a component that cannot be built.
         """
-        order, name, files = self.order(component, product), engine_name(self.pack, component), files_of(self.pack, component)
-        plain, why = self.loader.find(name, order, files, check)
-        return plain + self.loader.find(name, replace(order, refittable=True), files, check)[0], why
+        request, name, files = self.request(component, product), engine_name(self.pack, component), files_of(self.pack, component)
+        plain, why = self.loader.find(name, request, files, check)
+        return plain + self.loader.find(name, replace(request, refittable=True), files, check)[0], why
 
     def refittable(self, backend: str, component: Component) -> Entry | None:
         """The component's engine that can be given other weights, if there is one that fits. Raises as `find`."""
-        order = replace(self.order(component, choose(backend)), refittable=True)
-        found, _ = self.loader.find(engine_name(self.pack, component), order, files_of(self.pack, component))
+        request = replace(self.request(component, choose(backend)), refittable=True)
+        found, _ = self.loader.find(engine_name(self.pack, component), request, files_of(self.pack, component))
         return found[0] if found else None
 
-    def order(self, component: Component, product: Product) -> BuildRequest:
+    def request(self, component: Component, product: Product) -> BuildRequest:
         """What is to be built for a component on this machine. PackError for an axis that no recipe knows."""
         return BuildRequest(product, self.pack.path(component.file).absolute(), ranges_of(component.spec), workspace_limit(self.hardware),
                             capabilities=capabilities_for(product, self.hardware))
@@ -77,7 +77,7 @@ class PackEngines:
         """What the golden inputs said of an engine; None where they have not been replayed on it."""
         return self.record(entry).golden_result(golden_hash(self.pack), component.tolerance)
 
-    def judge(self, entry: Entry, engine: Engine, component: Component) -> GoldenResult:
+    def check_golden(self, entry: Entry, engine: Engine, component: Component) -> GoldenResult:
         """Replay the golden inputs on an engine and keep what they say, where the cache can be written.
 
         Raises what the engine raises, and then keeps nothing: a GPU that fails says nothing of the engine.
@@ -99,18 +99,18 @@ class PackEngines:
             record.forget_golden_result()
             raise
 
-    def with_weights(self, backend: str, component: Component, weights: Mapping[str, np.ndarray], say: Callable[[str], None],
+    def with_weights(self, backend: str, component: Component, weights: Mapping[str, np.ndarray], notify: Callable[[str], None],
                      on_build: OnBuild) -> Entry:
         """An engine with other weights than the component's file has, from the cache or built now: it has a key of its own. Of
         those of one component, the last few are kept.
 
-        say : told what the user should know. Raises as `EngineLoader.load`.
+        notify : told what the user should know. Raises as `EngineLoader.load`.
         """
-        order = self.order(component, choose(backend))
+        request = self.request(component, choose(backend))
         files = files_of(self.pack, component) | {"other weights": weights_hash(weights)}
-        tell = BuildCallbacks(say, lambda seconds: None, lambda share: on_build(component.name, share))
-        entry, _ = self.loader.load(f"{engine_name(self.pack, component)} with other weights", replace(order, weights=weights), files, tell,
-                                    most=MAX_WITH_OTHER_WEIGHTS)
+        tell = BuildCallbacks(notify, lambda seconds: None, lambda share: on_build(component.name, share))
+        entry, _ = self.loader.load(f"{engine_name(self.pack, component)} with other weights", replace(request, weights=weights), files,
+                                    tell, most=MAX_WITH_OTHER_WEIGHTS)
         self.loader.cache.use(entry)
         return entry
 

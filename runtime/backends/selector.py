@@ -13,7 +13,7 @@ from ...engines import DeviceMemory, Engine, open_engine
 from ...engines.cuda.driver import Driver
 from ...engines.errors import BackendError, BackendUnavailable, DeviceLost, EngineError, InputError, MeshwrightError, OutputError
 from ..pack.manifest import Component
-from ..pack.pack import Pack, find
+from ..pack.pack import Pack, find_pack
 from .candidates import CPU, CUDA, Candidate, Machine, Rejected, failure_message
 from .other_weights import checked, open_with
 
@@ -52,9 +52,9 @@ class BackendSelector:
         self._machine = machine
         self._memory: DeviceMemory | None = None
         self._hashed: set[str] = set()
-        self._given_up: set[tuple[str, str]] = set()  # candidates, and components: "" for all
-        self._said: dict[str, bool] = {}
-        self._told_of: set[str] = set()
+        self._failed: set[tuple[str, str]] = set()  # candidates, and components: "" for all
+        self._notices: dict[str, bool] = {}
+        self._reported: set[str] = set()
 
     def open(self, component: Component, *, threads: int | None = None, map_weights: bool = False, keep_scratch: bool = False,
              weights: Weights | None = None, on_build: OnBuild = lambda name, share: None) -> Engine:
@@ -72,7 +72,7 @@ class BackendSelector:
             try:
                 return self._open(candidate, component, weights, options, on_build)
             except (EngineError, OutputError) as error:  # the latter of a cache that cannot be written
-                self._give_up(candidate, component, error)
+                self._set_aside(candidate, component, error)
         self.used[component.name] = last
         try:
             return self._open(last, component, weights, options, on_build)
@@ -99,10 +99,10 @@ class BackendSelector:
         if self.machine.cuda is None:
             found.append(Candidate("onnxruntime", (CUDA, CPU)))
         else:
-            rejected.append(Rejected("onnxruntime", "machine", self.machine.cuda))
+            rejected.append(Rejected("onnxruntime", "unavailable", self.machine.cuda))
         return [*found, Candidate("onnxruntime", (CPU,))], rejected
 
-    def how_to_build(self, backend: str) -> str:
+    def build_command_for(self, backend: str) -> str:
         """The command that builds what is missing."""
         name = _name(self.pack)
         quoted = f'"{name}"' if " " in name else name
@@ -124,14 +124,14 @@ class BackendSelector:
 
         return PackEngines(self.pack, self.machine.hardware)
 
-    def say(self, message: str) -> None:
+    def notify(self, message: str) -> None:
         """Let the user know, once."""
-        self._said.setdefault(message, False)
+        self._notices.setdefault(message, False)
 
     def notices(self) -> list[str]:
         """What the user should know and has not been told yet."""
-        new = [message for message, told in self._said.items() if not told]
-        self._said |= dict.fromkeys(new, True)
+        new = [message for message, told in self._notices.items() if not told]
+        self._notices |= dict.fromkeys(new, True)
         return new
 
     @property
@@ -141,7 +141,7 @@ class BackendSelector:
 
     def retry(self, component: Component) -> None:
         """Try again what could not be used for a component, whose weights have changed."""
-        self._given_up = {(candidate, name) for candidate, name in self._given_up if name != component.name}
+        self._failed = {(candidate, name) for candidate, name in self._failed if name != component.name}
 
     def trim(self) -> None:
         """Give the GPU's memory back that no engine and no array uses now."""
@@ -152,7 +152,7 @@ class BackendSelector:
         """Give the GPU's memory back, once the engines are closed. What could not be used is tried again afterwards."""
         memory, self._memory, self._machine = self._memory, None, None
         self.__dict__.pop("engines", None)
-        self._given_up.clear()
+        self._failed.clear()
         if memory is not None:
             memory.close()
 
@@ -167,9 +167,9 @@ class BackendSelector:
         found, rejected = self.candidates(component, lambda entry: entry.sha256 not in self._hashed)
         if not found:
             self._refuse(component, rejected)
-        self._tell(component, found, rejected)
+        self._notify_of(component, found, rejected)
         *better, last = found
-        return [each for each in better if not {(str(each), ""), (_identity(each), component.name)} & self._given_up] + [last]
+        return [each for each in better if not {(str(each), ""), (_identity(each), component.name)} & self._failed] + [last]
 
     def _add_engines(self, product: Product, component: Component, check: Callable[[Entry], bool], found: list[Candidate],
                      rejected: list[Rejected]) -> None:
@@ -178,20 +178,20 @@ class BackendSelector:
         if why is None and self.wanted == "auto":  # a card that it does not list is tried where the product is asked for by name
             why = product.not_listed(self.machine.hardware)
         if why is not None:
-            rejected.append(Rejected(product.name, "machine", why))
+            rejected.append(Rejected(product.name, "unavailable", why))
             return
         try:
             entries, why = self.engines.find(product, component, check)
         except MeshwrightError as error:  # a cache that cannot be read, an axis without a range
             entries, why = [], str(error)
         if not entries:
-            rejected.append(Rejected(product.name, "unbuilt", why or "no engine is built for it"))
+            rejected.append(Rejected(product.name, "not built", why or "no engine is built for it"))
         for entry in entries:
             golden_result = self.engines.golden_result(entry, component)
             if golden_result is None or golden_result.passed:
                 found.append(Candidate(product.name, entry=entry, golden_result=golden_result))
             else:
-                rejected.append(Rejected(product.name, "off", failure_message(golden_result)))
+                rejected.append(Rejected(product.name, "inaccurate", failure_message(golden_result)))
 
     def _open(self, candidate: Candidate, component: Component, weights: Weights | None, options: dict[str, Any],
               on_build: OnBuild) -> Engine:
@@ -203,12 +203,12 @@ class BackendSelector:
             return checked(engine, self.pack, component, weights) if weights and _is_elsewhere(candidate) else engine
         self._hashed.add(candidate.entry.sha256)
         if weights:
-            engine, entry = open_with(candidate, self.pack, component, weights, self._device_memory(), self.engines, self.say, on_build)
+            engine, entry = open_with(candidate, self.pack, component, weights, self._device_memory(), self.engines, self.notify, on_build)
             self.used[component.name] = replace(candidate, entry=entry)
             return engine
         engine = self.engines.open(candidate.entry, component, self._device_memory())
         try:
-            if candidate.golden_result is None and not (result := self.engines.judge(candidate.entry, engine, component)).passed:
+            if candidate.golden_result is None and not (result := self.engines.check_golden(candidate.entry, engine, component)).passed:
                 raise BackendError(failure_message(result))
         except BaseException:
             engine.close()
@@ -222,30 +222,30 @@ class BackendSelector:
             self._memory = DeviceMemory(Cuda())
         return self._memory
 
-    def _give_up(self, candidate: Candidate, component: Component, error: MeshwrightError) -> None:
+    def _set_aside(self, candidate: Candidate, component: Component, error: MeshwrightError) -> None:
         """Do not try it again for this component; for any, where the backend itself is what fails."""
         everywhere = isinstance(error, BackendUnavailable | DeviceLost)
-        self._given_up.add((str(candidate), "") if everywhere else (_identity(candidate), component.name))
+        self._failed.add((str(candidate), "") if everywhere else (_identity(candidate), component.name))
         subject = f"{candidate} does not work here" if everywhere else f"{component.name} does not run on {candidate}"
-        self.say(f"{subject}: {error}")
+        self.notify(f"{subject}: {error}")
 
     def _refuse(self, component: Component, rejected: list[Rejected]) -> NoReturn:
-        build = any(each.cause == "unbuilt" for each in rejected)
+        build = any(each.cause == "not built" for each in rejected)
         raise BackendUnavailable(f"{component.name} does not run on {self.wanted}: {'; '.join(each.why for each in rejected)}",
-                                 remedy=f"{self.how_to_build(self.wanted)}, or {USE_AUTO}" if build else USE_AUTO)
+                                 remedy=f"{self.build_command_for(self.wanted)}, or {USE_AUTO}" if build else USE_AUTO)
 
-    def _tell(self, component: Component, found: list[Candidate], rejected: list[Rejected]) -> None:
+    def _notify_of(self, component: Component, found: list[Candidate], rejected: list[Rejected]) -> None:
         """What the user can do something about: an engine that is off, one to be built."""
         for each in rejected:
-            if each.cause == "off":
-                self.say(f"{component.name} does not run on {each.backend}: {each.why}")
+            if each.cause == "inaccurate":
+                self.notify(f"{component.name} does not run on {each.backend}: {each.why}")
         if any(candidate.entry is not None for candidate in found):
             return
         for each in rejected:
-            if each.cause == "unbuilt" and each.backend not in self._told_of:  # it is the same for most components
-                self._told_of.add(each.backend)
-                self.say(f"{component.name} does not run on {each.backend}: {each.why}; for this and others like it: "
-                         f"{self.how_to_build(each.backend)}")
+            if each.cause == "not built" and each.backend not in self._reported:  # it is the same for most components
+                self._reported.add(each.backend)
+                self.notify(f"{component.name} does not run on {each.backend}: {each.why}; for this and others like it: "
+                         f"{self.build_command_for(each.backend)}")
 
 
 def _identity(candidate: Candidate) -> str:
@@ -269,6 +269,6 @@ def _has_gpu() -> bool:
 def _name(pack: Pack) -> str:
     """What finds this pack again: its name, or its folder."""
     try:
-        return pack.folder.name if find(pack.folder.name).samefile(pack.folder) else str(pack.folder)
+        return pack.folder.name if find_pack(pack.folder.name).samefile(pack.folder) else str(pack.folder)
     except (MeshwrightError, OSError):
         return str(pack.folder)

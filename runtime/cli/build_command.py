@@ -107,13 +107,13 @@ class _Build:
     def run(self, components: list[Component]) -> None:
         """Build those that are missing, and say which failed. OutputError for a cache that cannot be written, BackendUnavailable
         for a product that builds nothing here: both end it."""
-        started, say = time.perf_counter(), Progress(sys.stderr, [c.name for c in components], quiet=self.quiet)
+        started, progress = time.perf_counter(), Progress(sys.stderr, [c.name for c in components], quiet=self.quiet)
         try:
             for component in components:
-                say.begin(component.name)
-                self._one(component, say)
+                progress.begin(component.name)
+                self._one(component, progress)
         finally:
-            say.clear()
+            progress.clear()
             if self._memory is not None:
                 self._memory.close()
             for message in self.failed:
@@ -123,42 +123,43 @@ class _Build:
                         f"{self.product.version()} in {time.perf_counter() - started:.1f} s, {there} were there, "
                         f"{len(self.failed)} failed; {self.engines.loader.cache.folder}")
 
-    def _one(self, component: Component, say: Progress) -> None:
+    def _one(self, component: Component, progress: Progress) -> None:
         """Build and check one; one that cannot be built keeps no other from it, and what is there stays."""
         try:
-            entry, new = self._built_or_found(component, say)
+            entry, new = self._built_or_found(component, progress)
             try:
-                golden_result = self._checked(component, entry, say)
+                golden_result = self._checked(component, entry, progress)
             except ModelFileError as error:
                 if new:
                     raise
-                say.note(f"{component.name}: {error}")  # which says that it is built again
+                progress.note(f"{component.name}: {error}")  # which says that it is built again
                 if entry.path.parent == self.engines.loader.cache.folder:  # not one that the pack ships
                     self.engines.loader.cache.remove(entry.path)
-                entry, new = self._built_or_found(component, say, shipped=False)
-                golden_result = self._checked(component, entry, say)
+                entry, new = self._built_or_found(component, progress, shipped=False)
+                golden_result = self._checked(component, entry, progress)
         except BackendUnavailable:  # as it would be for every other one
             raise
         except (EngineError, PackError) as error:
             self.failed.append(str(error))
-            say.done("failed")
+            progress.done("failed")
             return
         if golden_result is not None and not golden_result.passed:
             self.failed.append(f"{component.name} is not used on {self.product.name}: {failure_message(golden_result)}")
-            say.done("failed")
+            progress.done("failed")
             return
         self._built += new
         self.usable.append(entry)
         done = f"{entry.seconds:6.1f} s  {entry.bytes / 1e6:8.1f} MB" if new else "is there"
-        say.done(f"{done}  {golden_result}" if golden_result is not None else done)
+        progress.done(f"{done}  {golden_result}" if golden_result is not None else done)
 
-    def _built_or_found(self, component: Component, say: Progress, *, shipped: bool = True) -> tuple[Entry, bool]:
-        order = self.engines.order(component, self.product)
-        order = replace(order, refittable=self.refit and component.kind in UNETS, capabilities=self.capabilities or order.capabilities)
-        return self.engines.loader.load(engine_name(self.pack, component), order, files_of(self.pack, component),
-                                        BuildCallbacks(say.note, say.build_started, say.building), shipped=shipped)
+    def _built_or_found(self, component: Component, progress: Progress, *, shipped: bool = True) -> tuple[Entry, bool]:
+        request = self.engines.request(component, self.product)
+        request = replace(request, refittable=self.refit and component.kind in UNETS,
+                          capabilities=self.capabilities or request.capabilities)
+        return self.engines.loader.load(engine_name(self.pack, component), request, files_of(self.pack, component),
+                                        BuildCallbacks(progress.note, progress.build_started, progress.building), shipped=shipped)
 
-    def _checked(self, component: Component, entry: Entry, say: Progress) -> GoldenResult | None:
+    def _checked(self, component: Component, entry: Entry, progress: Progress) -> GoldenResult | None:
         """What the golden inputs say of the engine; None where it cannot run, so that whoever uses it first has to ask."""
         golden_result = self.engines.golden_result(entry, component)
         if golden_result is not None or self._unchecked is not None:
@@ -170,11 +171,11 @@ class _Build:
                 self._memory = DeviceMemory(Cuda())
         except BackendUnavailable as error:
             self._unchecked = str(error)
-            say.note(f"the engines are checked when they are first used: {error}")
+            progress.note(f"the engines are checked when they are first used: {error}")
             return None
         try:
             with self.engines.open(entry, component, self._memory) as engine:
-                return self.engines.judge(entry, engine, component)
+                return self.engines.check_golden(entry, engine, component)
         except DeviceLost as error:  # the engines of the others can still be built
             self._unchecked = str(error)
             raise

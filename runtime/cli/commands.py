@@ -17,7 +17,7 @@ from ..files.reader import read_mesh
 from ..geometry.topology import is_watertight
 from ..images import MATTES
 from ..images.pictures import MAX_BYTES, Picture, picture_of
-from ..pack.pack import MANIFEST, Pack, candidates
+from ..pack.pack import MANIFEST, Pack, installed_packs
 from ..pipeline import Pipeline
 from ..recipes.routes import choose_route
 from ..request import Request
@@ -58,7 +58,7 @@ def generate(options: Namespace) -> int:
 def verify(options: Namespace) -> int:
     """Print the error of each component; 1 if one is out of its tolerance."""
     passed = True
-    Pack.open(options.pack, remembered=False)  # every byte, whatever is remembered of the files
+    Pack.open(options.pack, rehash=True)  # every byte, whatever is remembered of the files
     with _open(options, options.pack) as pipe:
         print(f"{pipe.pack.manifest.name} {pipe.pack.manifest.version}  {pipe.pack.folder}  every hash fits")
         for check in verify_pack(pipe.models):
@@ -83,7 +83,7 @@ def packs(options: Namespace) -> int:
         return _trust(options)
     if options.folder is not None:
         raise InputError("packs takes no folder without what to do with it", expected="meshwright packs trust FOLDER")
-    rows = [_describe(folder) for folder in candidates()]
+    rows = [_describe(folder) for folder in installed_packs()]
     if options.json:
         print(json.dumps({"packs": rows}, indent=2))
         return 0
@@ -125,7 +125,7 @@ def _trust(options: Namespace) -> int:
         print(f"{printable(str(pack.folder))} was {'' if distrust(pack.hash) else 'not '}trusted by name"
               + (f", and is trusted still: {printable(pack.trusted)}" if pack.trusted else ", and is not trusted now"))
         return 0
-    pack = Pack.open(options.folder, remembered=False)
+    pack = Pack.open(options.folder, rehash=True)
     engines = listing_hash(pack.folder)
     if not all(trust(pack.folder, digest, NAMED) for digest in (pack.hash, engines) if digest is not None):
         raise OutputError("what is trusted cannot be written down", remedy="set MESHWRIGHT_CONFIG to a folder that only you can write")

@@ -24,7 +24,7 @@ from ..backends.candidates import CPU, CUDA, Candidate, Machine
 from ..backends.memory_needs import advice, is_large, largest_file, needs
 from ..backends.selector import BackendSelector
 from ..pack.manifest import Component, Manifest
-from ..pack.pack import BUNDLED, VARIABLE, Pack, candidates, find, is_bundled
+from ..pack.pack import BUNDLED, VARIABLE, Pack, find_pack, installed_packs, is_bundled
 
 CUDA_INSTALL = "pip uninstall -y onnxruntime && pip install 'onnxruntime-gpu[cuda,cudnn]' cuda-core cuda-bindings"
 # Of larger packs the hashes are left to `meshwright verify`: reading gigabytes would take longer than all the rest.
@@ -36,7 +36,7 @@ def examine(packs: Sequence[str] = ()) -> dict[str, Any]:
 
     Errors: PackNotFound for a name that there is no pack of. Whatever else is wrong is in the result, in `problems`.
     """
-    folders = [find(name) for name in packs]
+    folders = [find_pack(name) for name in packs]
     trials = [Trial(package, smallest_model() if package.name == "onnxruntime" else None) for package in PACKAGES]
     try:
         hardware = detect_hardware()
@@ -63,7 +63,7 @@ def examine(packs: Sequence[str] = ()) -> dict[str, Any]:
 
 def _add_candidates(folders: list[Path]) -> str | None:
     try:
-        folders += candidates()
+        folders += installed_packs()
     except OSError as error:
         return f"the folders of packs cannot be read: {error}"
     return None
@@ -194,7 +194,7 @@ def choice(component: Component, onnxruntime: Found, selector: BackendSelector) 
         return candidate, f"an engine is built for it, which {checked}"
     why = [f"{each.backend}: {each.why}" for each in rejected] if selector.machine.hardware.gpus else ["there is no GPU"]
     # The same command builds for each of the components.
-    why += [selector.how_to_build(each.backend) for each in rejected if each.cause == "unbuilt"][:1]
+    why += [selector.build_command_for(each.backend) for each in rejected if each.cause == "not built"][:1]
     if component.compute == "fp16" and candidate.providers[:1] == (CPU,):
         why.append("it calculates in half precision, which is slow on a CPU: export with --precision fp16 for one")
     return candidate, "; ".join(why) or "it is the best of what is installed"

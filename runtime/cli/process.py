@@ -18,7 +18,7 @@ from typing import Any, TextIO
 # ENABLE_PROCESSED_OUTPUT and ENABLE_VIRTUAL_TERMINAL_PROCESSING of SetConsoleMode.
 ESCAPE_CODES = 0x1 | 0x4
 # What asks a process to end. Windows knows no SIGHUP, and sends SIGBREAK when a console is closed or Ctrl-Break pressed.
-STOPPING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 # Seconds after which it is looked whether the work is still going on.
 AGAIN = 0.25
 
@@ -63,7 +63,7 @@ class Stream:
             return getattr(self._stream, method)(*arguments)
         except (OSError, ValueError) as error:  # ValueError: of a closed file
             self.failure = getattr(error, "strerror", None) or str(error)
-            _turn_away(self._stream)
+            _discard_buffer(self._stream)
             return None
 
 
@@ -106,7 +106,7 @@ def _fill_descriptors() -> None:
             os.open(os.devnull, os.O_RDWR)  # the lowest free number
 
 
-def _turn_away(stream: TextIO) -> None:
+def _discard_buffer(stream: TextIO) -> None:
     """Let what is still in its buffer go nowhere: Python tries once more when the process ends, and complains."""
     with suppress(OSError, ValueError, AttributeError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -129,7 +129,7 @@ class StopSignals:
     def __enter__(self) -> StopSignals:
         self.came: int | None = None
         self._before: dict[int, Any] = {}
-        for name in STOPPING:
+        for name in STOP_SIGNALS:
             number = getattr(signal, name, None)
             if number is not None and signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
                 self._set(number, self._stop)

@@ -12,7 +12,7 @@ from ..events import EngineBuild, Event, Notice, StageDone, StageStarted, Step
 
 ERASE = "\r\x1b[K"
 # A file that takes less to read gets no line of its own, in seconds.
-NOT_WORTH_A_LINE = 1.0
+MIN_SECONDS_SHOWN = 1.0
 # Before this share of a build a guess from the time so far would be wild.
 EARLIEST = 0.2
 
@@ -79,7 +79,7 @@ class Progress:
             seconds = time.monotonic() - started
             if done < 1:
                 self._show(printable(f"reading {path.name}  {100 * done:.0f} %"))
-            elif seconds > NOT_WORTH_A_LINE:
+            elif seconds > MIN_SECONDS_SHOWN:
                 self._line(printable(f"reading {path.name}  {seconds:6.2f} s"))
 
         return show

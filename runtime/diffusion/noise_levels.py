@@ -11,7 +11,7 @@ import numpy as np
 
 BETAS = ("linear", "scaled-linear", "cosine", "exp")
 SPACINGS = ("trailing", "leading", "linspace")
-LARGEST_BETA = 0.999
+MAX_BETA = 0.999
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def karras_sigmas(steps: int, largest: float, smallest: float, rho: float = 7.0)
 
 def _betas_of(alpha_bar: Callable[[float], float], steps: int) -> np.ndarray:
     levels = np.array([alpha_bar(i / steps) for i in range(steps + 1)])
-    return np.minimum(1 - levels[1:] / levels[:-1], LARGEST_BETA)
+    return np.minimum(1 - levels[1:] / levels[:-1], MAX_BETA)
 
 
 def _cosine(t: float) -> float:

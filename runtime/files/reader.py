@@ -27,7 +27,7 @@ RADIUS = 0.97
 # A file of ours is left where it is if the views show all of it.
 SEEN = 1.035
 # Lengths, in the file's units, with whose products float32 can still calculate.
-SMALLEST, LARGEST = 1e-12, 1e12
+MIN_LENGTH, MAX_LENGTH = 1e-12, 1e12
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,9 +131,9 @@ def _face_fault(faces: np.ndarray, vertices: int) -> str | None:
 
 def _fault(corners: np.ndarray) -> str | None:
     """What keeps faces with these corners (n, 3) from being seen."""
-    if not np.isfinite(corners).all() or np.abs(corners).max() > LARGEST:
-        return f"positions that are not finite, or beyond {LARGEST:g}"
-    if float(np.ptp(corners, axis=0).max()) < SMALLEST:
+    if not np.isfinite(corners).all() or np.abs(corners).max() > MAX_LENGTH:
+        return f"positions that are not finite, or beyond {MAX_LENGTH:g}"
+    if float(np.ptp(corners, axis=0).max()) < MIN_LENGTH:
         return "a point"
     return None if area_vectors(corners.astype(np.float64), np.arange(len(corners)).reshape(-1, 3)).any() else "faces without area"
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from ...engines.errors import InputError
 from .mesh import Mesh
-from .topology import is_watertight, split_crowded_edges
+from .topology import is_watertight, split_non_manifold_edges
 
-SMALLEST_BUDGET = 4  # a tetrahedron: nothing smaller encloses space
+MIN_FACES = 4  # a tetrahedron: nothing smaller encloses space
 # (fraction of the budget, aggressiveness): tried in this order until a closed mesh stays closed.
 # Where thin parts fold onto one another, edges end up with four faces: those are split. A gentler collapse or a
 # slightly smaller target takes another path.
@@ -28,21 +28,21 @@ def decimate(mesh: Mesh, faces: int) -> Mesh:
 
     faces : int >= 4, else InputError
     """
-    if faces < SMALLEST_BUDGET:
-        raise InputError(subject="faces", received=str(faces), expected=f"a whole number from {SMALLEST_BUDGET}",
+    if faces < MIN_FACES:
+        raise InputError(subject="faces", received=str(faces), expected=f"a whole number from {MIN_FACES}",
                          remedy="ask for more faces")
     if len(mesh.faces) <= faces:
         return mesh
     closed = is_watertight(mesh)
     first = None
     for fraction, aggressiveness in ATTEMPTS:
-        target = max(SMALLEST_BUDGET, int(faces * fraction))
+        target = max(MIN_FACES, int(faces * fraction))
         candidate = _collapse(mesh, target, aggressiveness)
         if len(candidate.faces) > faces:
             continue
         if not closed:
             return candidate
-        for closing in (candidate, split_crowded_edges(candidate)):
+        for closing in (candidate, split_non_manifold_edges(candidate)):
             if len(closing.faces) <= faces and is_watertight(closing):
                 return closing
         first = first or candidate

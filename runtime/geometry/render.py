@@ -13,7 +13,7 @@ from .cameras import Cameras, orbit, rays
 from .mesh import Mesh, normalized
 from .raycast import Hits, Scene
 from .shading import Shading, product, to_linear, to_srgb
-from .shading import shaded as in_light
+from .shading import shaded as apply_shading
 
 LIGHT = np.array([0.35, 0.5, 0.8], np.float32) / np.float32(np.linalg.norm([0.35, 0.5, 0.8]))
 AMBIENT, DIFFUSE = np.float32(0.55), np.float32(0.45)
@@ -127,7 +127,7 @@ def _surface_colors(mesh: Mesh, hits: Hits, shaded: bool, shading: Shading | Non
         return colors
     assert mesh.normals is not None
     normals = normalized(_interpolate(mesh.normals, corners, weights))
-    return colors * brightness(normals)[:, None] if shading is None else in_light(colors, normals, shading)
+    return colors * brightness(normals)[:, None] if shading is None else apply_shading(colors, normals, shading)
 
 
 def _vertex_colors(colors: np.ndarray, corners: np.ndarray, weights: np.ndarray, linear: bool) -> np.ndarray:

@@ -25,13 +25,13 @@ class Shading:
 
 def shaded(colors: np.ndarray, normals: np.ndarray, shading: Shading) -> np.ndarray:
     """(n, 3) float32 sRGB in [0, 1]: surfaces of sRGB colours (n, 3) and unit normals (n, 3) in that light."""
-    light = light_on(normals, shading)[:, None]
+    light = light_intensity(normals, shading)[:, None]
     if shading.linear:
         return to_srgb(np.minimum(to_linear(colors) * light, 1))
     return np.minimum(colors * light, 1)
 
 
-def light_on(normals: np.ndarray, shading: Shading) -> np.ndarray:
+def light_intensity(normals: np.ndarray, shading: Shading) -> np.ndarray:
     """(...,) float32, for unit normals (..., 3): how bright a white surface is, ambient + diffuse * (n . l)."""
     cosine = normals @ np.asarray(shading.direction, np.float32)
     facing = np.abs(cosine) if shading.two_sided else np.maximum(cosine, 0)

@@ -16,21 +16,21 @@ class EdgeReport:
 
     edges : how many there are
     boundary : used by one face
-    crowded : used by more than two faces
+    non_manifold : used by more than two faces
     misoriented : used by two faces in the same direction
     degenerate : faces that use a vertex twice
     """
 
     edges: int
     boundary: int
-    crowded: int
+    non_manifold: int
     misoriented: int
     degenerate: int
 
     @property
     def watertight(self) -> bool:
         """Every edge is used by exactly two faces, once each way, and there is at least one."""
-        faults = self.boundary + self.crowded + self.misoriented + self.degenerate
+        faults = self.boundary + self.non_manifold + self.misoriented + self.degenerate
         return self.edges > 0 and faults == 0
 
 
@@ -41,7 +41,7 @@ def edge_report(mesh: Mesh) -> EdgeReport:
     _, inverse, uses = np.unique(key, return_inverse=True, return_counts=True)
     forwards = np.bincount(inverse, start < end, len(uses))
     return EdgeReport(
-        edges=len(uses), boundary=int((uses == 1).sum()), crowded=int((uses > 2).sum()),
+        edges=len(uses), boundary=int((uses == 1).sum()), non_manifold=int((uses > 2).sum()),
         misoriented=int(((uses == 2) & (forwards != 1)).sum()),
         degenerate=int(_repeats_vertex(mesh.faces).sum()))
 
@@ -74,7 +74,7 @@ def weld(vertices: np.ndarray) -> np.ndarray:
     return np.unique(first.astype(np.uint64) << np.uint64(32) | x, return_inverse=True)[1]
 
 
-def split_crowded_edges(mesh: Mesh) -> Mesh:
+def split_non_manifold_edges(mesh: Mesh) -> Mesh:
     """The mesh with every edge that 2 k faces share, k each way, turned into k edges of two faces.
 
     The faces are taken in pairs of opposite direction; all pairs but the first get a vertex of

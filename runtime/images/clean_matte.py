@@ -15,20 +15,20 @@ LOW, HIGH = 0.3, 0.7
 
 def cleaned(saliency: np.ndarray) -> np.ndarray:
     """(h, w) uint8, the matte of a saliency (h, w) float32 in [0, 1]; all zero where nothing is sure."""
-    kept = without_specks(saliency >= SURE)
-    filled = without_pinholes(kept)
+    kept = remove_specks(saliency >= SURE)
+    filled = fill_pinholes(kept)
     near = _grown(filled)
     matte = np.where(near, np.clip((saliency - LOW) / (HIGH - LOW), 0, 1), 0)
     return np.rint(255 * np.where(filled & ~kept, 1, matte)).astype(np.uint8)
 
 
-def without_specks(mask: np.ndarray) -> np.ndarray:
+def remove_specks(mask: np.ndarray) -> np.ndarray:
     """(h, w) bool: the regions of a mask but for those that are small next to the largest."""
     labels, sizes = regions(mask)
     return (sizes >= max(SPECK * sizes.max(), 1))[labels]
 
 
-def without_pinholes(mask: np.ndarray) -> np.ndarray:
+def fill_pinholes(mask: np.ndarray) -> np.ndarray:
     """(h, w) bool: a mask with its smallest holes filled; larger ones, as in a chair's back, stay."""
     labels, sizes = regions(~mask)
     return mask | ((sizes < PINHOLE * mask.sum()) & (sizes > 0))[labels]

@@ -28,7 +28,7 @@ from ...engines.errors import InputError
 from ...engines.files.regular_file import read_regular
 from .safetensors import parse
 
-LARGEST_FILE = 4 << 30
+MAX_FILE_BYTES = 4 << 30
 UNDERSCORED = "lora_unet_"
 OLD = ((".processor.", "."), (".to_out_lora.", ".to_out.0.lora."), (".to_q_lora.", ".to_q.lora."),
        (".to_k_lora.", ".to_k.lora."), (".to_v_lora.", ".to_v.lora."))
@@ -37,7 +37,7 @@ MATRIX = re.compile(r"(?P<layer>.+?)\.(?:lora_(?P<peft>[AB])(?:\.default)?|(?:lo
 ALPHA = re.compile(r"(?P<layer>.+?)(?:\.lora)?\.alpha\Z")
 NOTES = "lora_adapter_metadata"  # where diffusers keeps the settings of PEFT's adapter
 MAX_LISTED = 5
-LARGEST_FLOAT = sys.float_info.max
+MAX_FLOAT = sys.float_info.max
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +77,7 @@ class Lora:
 def read_lora(path: str | Path) -> Lora:
     """Read a .safetensors file. InputError for one that is missing, damaged, or holds anything else than such matrices."""
     path = Path(path)
-    data = read_regular(path, f"the LoRA {path}", InputError, most=LARGEST_FILE)
+    data = read_regular(path, f"the LoRA {path}", InputError, most=MAX_FILE_BYTES)
     tensors, notes = parse(data, f"the LoRA {path}")
     parts, alphas, others = _sorted(tensors)
     layers = _layers(path, parts, alphas, _settings(notes), others)
@@ -141,7 +141,7 @@ def _factor(name: str, rank: int, alphas: Mapping[str, float], settings: Mapping
     pattern = next((value for key, value in settings.get("alpha_pattern", {}).items() if f".{name}".endswith(f".{key}")), None)
     alpha = alphas.get(name, settings.get("lora_alpha", rank) if pattern is None else pattern)
     # Compared before it is calculated with: a whole number of JSON may be beyond every float.
-    if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not -LARGEST_FLOAT <= alpha <= LARGEST_FLOAT:
+    if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not -MAX_FLOAT <= alpha <= MAX_FLOAT:
         raise InputError(f"the alpha of layer {name} is no number", received=repr(alpha) if isinstance(alpha, float) else
                          type(alpha).__name__, expected="a finite one")
     return alpha / (math.sqrt(rank) if settings.get("use_rslora") else rank)

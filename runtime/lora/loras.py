@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 # The UNets, in the order in which one is taken where the caller names none.
 COMPONENTS = ("refiner_step", "views_step")
-LARGEST_SCALE = 100.0
+MAX_SCALE = 100.0
 
 
 @dataclass(frozen=True, eq=False)
-class Applied:
+class AppliedLora:
     """A LoRA that is on. component : of the pack, such as "refiner_step"."""
 
     lora: Lora
@@ -41,16 +41,16 @@ class Loras:
 
     def __init__(self, models: Models) -> None:
         self._models = models
-        self.applied: tuple[Applied, ...] = ()
+        self.applied: tuple[AppliedLora, ...] = ()
 
     def load(self, file: str | Path, scale: float = 1.0, component: str | None = None,
              on_build: OnBuild = lambda name, share: None) -> None:
         """Put one more on. Errors: InputError, BackendError, and what `on_build` raises; what was on before is then on as it was."""
-        if isinstance(scale, bool) or not isinstance(scale, Real) or not abs(float(scale)) <= LARGEST_SCALE:
+        if isinstance(scale, bool) or not isinstance(scale, Real) or not abs(float(scale)) <= MAX_SCALE:
             raise InputError("the LoRA's scale is out of range", received=repr(scale),
-                             expected=f"a number, {-LARGEST_SCALE:g} to {LARGEST_SCALE:g}")
+                             expected=f"a number, {-MAX_SCALE:g} to {MAX_SCALE:g}")
         kind, before = self._component(component), self.applied
-        self._use(kind, (*before, Applied(read_lora(file), float(scale), kind)))
+        self._use(kind, (*before, AppliedLora(read_lora(file), float(scale), kind)))
         try:
             self._check_finite(kind, on_build)
         except BaseException:
@@ -74,12 +74,12 @@ class Loras:
                              expected=" or ".join(there) or "a pack with one")
         return named
 
-    def _use(self, kind: str, applied: tuple[Applied, ...]) -> None:
+    def _use(self, kind: str, applied: tuple[AppliedLora, ...]) -> None:
         """Nothing has changed if this raises."""
         self._models.set_weights(kind, self._merged(kind, applied))
         self.applied = applied
 
-    def _merged(self, kind: str, applied: tuple[Applied, ...]) -> dict[str, np.ndarray]:
+    def _merged(self, kind: str, applied: tuple[AppliedLora, ...]) -> dict[str, np.ndarray]:
         mine = [(each.lora, each.scale) for each in applied if each.component == kind]
         pack = self._models.pack
         return NetworkWeights(pack.path(pack.component(kind).file)).merged(mine) if mine else {}

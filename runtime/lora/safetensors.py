@@ -15,7 +15,7 @@ import numpy as np
 from ...engines.errors import InputError
 
 LENGTH = 8
-LONGEST_HEADER = 8 << 20
+MAX_HEADER_BYTES = 8 << 20
 MAX_RANK = 16
 DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
@@ -33,7 +33,7 @@ def parse(data: bytes, subject: str) -> tuple[dict[str, np.ndarray], dict[str, s
 
 def _header(data: bytes) -> tuple[dict[str, Any], int]:
     length = int.from_bytes(data[:LENGTH], "little")
-    if not 2 <= length <= min(LONGEST_HEADER, len(data) - LENGTH):
+    if not 2 <= length <= min(MAX_HEADER_BYTES, len(data) - LENGTH):
         raise ValueError(f"a header of {length} bytes")
     header = json.loads(data[LENGTH:LENGTH + length].decode("utf-8"))
     if not isinstance(header, dict):

@@ -10,8 +10,8 @@ from typing import Any
 from ...engines.errors import PackFormat, printable
 
 # Of texts that people write, such as notes on a licence, and of what stands in lists.
-LONGEST_TEXT, LONGEST_LIST = 4000, 4096
-LARGEST_NUMBER = 1e9  # unless an entry has a range of its own
+MAX_TEXT_LENGTH, MAX_LIST_LENGTH = 4000, 4096
+MAX_NUMBER = 1e9  # unless an entry has a range of its own
 
 
 class Entry:
@@ -38,13 +38,13 @@ class Entry:
         return self._of(dict, "an object")
 
     def items(self) -> builtins.list[tuple[builtins.str, Entry]]:
-        if len(self.dict()) > LONGEST_LIST:
-            raise PackFormat(f"{self.where} has too many entries", received=str(len(self.value)), expected=f"at most {LONGEST_LIST}")
+        if len(self.dict()) > MAX_LIST_LENGTH:
+            raise PackFormat(f"{self.where} has too many entries", received=str(len(self.value)), expected=f"at most {MAX_LIST_LENGTH}")
         for key in self.value:
             _check_text(f"{self.where}: a name", key)
         return [(key, self[key]) for key in self.value]
 
-    def list(self, most: builtins.int = LONGEST_LIST) -> builtins.list[Entry]:
+    def list(self, most: builtins.int = MAX_LIST_LENGTH) -> builtins.list[Entry]:
         values = self._of(list, "a list")
         if len(values) > most:
             raise PackFormat(f"{self.where} is too long", received=f"{len(values)} entries", expected=f"at most {most}")
@@ -75,10 +75,10 @@ class Entry:
     def bool(self, key: builtins.str) -> builtins.bool:
         return self[key]._of(bool, "true or false")
 
-    def float(self, key: builtins.str, low: builtins.float = -LARGEST_NUMBER, high: builtins.float = LARGEST_NUMBER) -> builtins.float:
+    def float(self, key: builtins.str, low: builtins.float = -MAX_NUMBER, high: builtins.float = MAX_NUMBER) -> builtins.float:
         return self[key].number(low, high)
 
-    def number(self, low: builtins.float = -LARGEST_NUMBER, high: builtins.float = LARGEST_NUMBER) -> builtins.float:
+    def number(self, low: builtins.float = -MAX_NUMBER, high: builtins.float = MAX_NUMBER) -> builtins.float:
         value = self._of((int, float), "a number")
         if isinstance(value, bool) or isinstance(value, float) and not math.isfinite(value):
             raise PackFormat(f"{self.where} is not a finite number", received=_shown(value))
@@ -86,8 +86,8 @@ class Entry:
             raise PackFormat(f"{self.where} is out of range", received=_shown(value), expected=f"{low:g} to {high:g}")
         return float(value)
 
-    def numbers(self, key: builtins.str, low: builtins.float = -LARGEST_NUMBER,
-                high: builtins.float = LARGEST_NUMBER) -> tuple[builtins.float, ...]:
+    def numbers(self, key: builtins.str, low: builtins.float = -MAX_NUMBER,
+                high: builtins.float = MAX_NUMBER) -> tuple[builtins.float, ...]:
         return tuple(entry.number(low, high) for entry in self[key].list())
 
     def _of(self, types: Any, expected: builtins.str) -> Any:
@@ -98,9 +98,9 @@ class Entry:
 
 
 def _check_text(where: str, text: str) -> None:
-    if len(text) > LONGEST_TEXT or printable(text) != text or "\n" in text or "\t" in text:
+    if len(text) > MAX_TEXT_LENGTH or printable(text) != text or "\n" in text or "\t" in text:
         raise PackFormat(f"{where} is no text to be shown", received=_shown(text),
-                         expected=f"at most {LONGEST_TEXT} characters, none of them a control character")
+                         expected=f"at most {MAX_TEXT_LENGTH} characters, none of them a control character")
 
 
 def _shown(value: Any) -> str:

@@ -25,7 +25,7 @@ from .pack import Pack
 
 Tensors = Mapping[str, np.ndarray]
 FILE = "golden.npz"
-LARGEST_FILE = 1 << 30
+MAX_FILE_BYTES = 1 << 30
 MAX_ARRAYS, MAX_BYTES = 4096, 512 << 20  # of all arrays that are unpacked at a time
 MAX_RANK, ENDING = 16, ".npy"
 HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
@@ -141,7 +141,7 @@ class GoldenArchive:
     @contextmanager
     def _opened(self) -> Iterator[zipfile.ZipFile]:
         try:
-            with open_regular(self._path, FILE, PackFormat, most=LARGEST_FILE) as stream, zipfile.ZipFile(stream) as archive:
+            with open_regular(self._path, FILE, PackFormat, most=MAX_FILE_BYTES) as stream, zipfile.ZipFile(stream) as archive:
                 yield archive
         # What zipfile and NumPy raise for damaged archives is not one class: RuntimeError where one is encrypted, for instance.
         except (ValueError, OSError, EOFError, LookupError, RuntimeError, SyntaxError, TypeError, OverflowError, MemoryError,

@@ -18,7 +18,7 @@ MAX_TOKENS = 4096
 MAX_VIEW, MAX_VIEWS = 4096, 64  # pixels along a view, and how many of them
 RESOLUTION, STRIDE = (2, 512), (1, 64)
 LENGTH = (1e-4, 1e4)  # in world units, or a factor between units
-ANGLE, HIGHEST_ELEVATION, FOV = (-360.0, 360.0), 89.9, (1.0, 170.0)  # degrees; straight down, a camera has no up
+ANGLE, MAX_ELEVATION, FOV = (-360.0, 360.0), 89.9, (1.0, 170.0)  # degrees; straight down, a camera has no up
 MAX_RANK = 8
 MAX_LATENTS = 1 << 24  # values of one set of latents
 MAX_TENSORS, MAX_TENSOR = 256, 1 << 31  # inputs or outputs of a model, and values of one
@@ -270,7 +270,7 @@ class Manifest:
         return sum(self.files[name].bytes for name in names if name in self.files)
 
 
-def needed(section: Section | None) -> Section:
+def required(section: Section | None) -> Section:
     """A section that this recipe has: `pack.json` is refused without those of its recipes, and a request by its route."""
     if section is None:
         raise PackError("the recipe lacks a section of pack.json")

@@ -22,8 +22,8 @@ BUNDLED = Path(__file__).parents[1] / "packs"
 VARIABLE = "MESHWRIGHT_PACKS"
 MANIFEST = "pack.json"
 # A manifest is some kilobytes; a file of this name that is larger is something else.
-LONGEST_MANIFEST = 1 << 20
-BUNDLED_REASON, VOUCHED_REASON = "bundled with meshwright", "by the program that opened it"
+MAX_MANIFEST_BYTES = 1 << 20
+BUNDLED_REASON, CALLER_REASON = "bundled with meshwright", "by the program that opened it"
 
 
 @dataclass(frozen=True)
@@ -31,26 +31,26 @@ class Pack:
     """A pack on this machine.
 
     hash : SHA-256 of `pack.json`, which holds the hashes of all files that it lists; engines in the folder have a list of their own
-    vouched : the program that opened it answers for it
+    trusted_by_caller : the program that opened it answers for it
     """
 
     folder: Path
     manifest: Manifest
     hash: str
-    vouched: bool = False
+    trusted_by_caller: bool = False
 
     @classmethod
-    def open(cls, name_or_path: str | os.PathLike[str], *, verify: bool = True, remembered: bool = True) -> Pack:
+    def open(cls, name_or_path: str | os.PathLike[str], *, verify: bool = True, rehash: bool = False) -> Pack:
         """Find a pack and check each of its files against its hash, and each of its models. None of them is run or loaded.
 
         verify : False skips hashes and models (only sizes and paths are checked), for a listing.
-        remembered : False hashes every file again, though it has not changed since it was last found whole (see `FileHashes`).
+        rehash : hash every file again, even one that has not changed since it last passed (see `FileHashes`).
         Errors: PackNotFound, PackFormat, and PackCorrupt, which names the file and both hashes.
         """
-        folder = find(name_or_path)
+        folder = find_pack(name_or_path)
         data = _read_manifest(folder)
         pack = cls(folder, parse_manifest(data), hashlib.sha256(data).hexdigest())
-        hashes = FileHashes(fresh=not remembered) if verify else None
+        hashes = FileHashes(fresh=rehash) if verify else None
         for name, entry in pack.manifest.files.items():
             pack._check(name, entry, hashes)
         if hashes is not None:
@@ -65,7 +65,7 @@ class Pack:
         """Why the pack's models may be run, in words; None where nobody has said so."""
         if is_bundled(self.folder):
             return BUNDLED_REASON
-        return VOUCHED_REASON if self.vouched else trusted(self.folder, self.hash)
+        return CALLER_REASON if self.trusted_by_caller else trusted(self.folder, self.hash)
 
     def require_trust(self) -> None:
         """Raise PackUntrusted unless the pack is trusted."""
@@ -80,7 +80,7 @@ class Pack:
     def engines_untrusted(self) -> str | None:
         """Why built engines that lie in the pack's folder are not run; None where they are trusted, or there are none."""
         listing = listing_hash(self.folder)
-        if listing is None or self.vouched or is_bundled(self.folder) or trusted(self.folder, listing):
+        if listing is None or self.trusted_by_caller or is_bundled(self.folder) or trusted(self.folder, listing):
             return None
         return (f"the engines in the pack's folder are programs of someone else: if you know who built them, "
                 f"meshwright packs trust {_quoted(self.folder)}")
@@ -147,25 +147,25 @@ def is_bundled(folder: Path) -> bool:
     return folder.resolve().is_relative_to(BUNDLED.resolve())
 
 
-def find(name_or_path: str | os.PathLike[str]) -> Path:
+def find_pack(name_or_path: str | os.PathLike[str]) -> Path:
     """The folder of a pack. A plain name is looked up in $MESHWRIGHT_PACKS, then among the bundled packs,
     then as a folder here; anything with a separator is a path."""
     text = os.fspath(name_or_path)
     if not text or "\0" in text:
         raise PackNotFound("that is no name of a pack", received=repr(text))
     if not isinstance(name_or_path, Path) and Path(text).name == text:
-        for folder in candidates():
+        for folder in installed_packs():
             if folder.name == text:
                 return folder
     folder = Path(text)
     if _is_pack(folder):
         return folder
-    known = ", ".join(sorted({folder.name for folder in candidates()})) or "none"
+    known = ", ".join(sorted({folder.name for folder in installed_packs()})) or "none"
     raise PackNotFound("there is no such pack", received=text, expected=f"a folder with {MANIFEST}, or one of: {known}",
                        remedy=f"give its path, or set {VARIABLE} to the folder that holds it")
 
 
-def candidates() -> list[Path]:
+def installed_packs() -> list[Path]:
     """Every folder with a `pack.json`, but for those closed to the user: of $MESHWRIGHT_PACKS (packs, or folders of packs),
     then the bundled."""
     named = [Path(part) for part in os.environ.get(VARIABLE, "").split(os.pathsep) if part]
@@ -193,7 +193,7 @@ def _read_manifest(folder: Path) -> bytes:
         _check_inside(path, folder)
     except (OSError, RuntimeError) as error:  # links in a ring
         raise PackFormat(f"{path} cannot be read", received=str(error)) from error
-    return read_regular(path, str(path), PackFormat, most=LONGEST_MANIFEST)
+    return read_regular(path, str(path), PackFormat, most=MAX_MANIFEST_BYTES)
 
 
 def _quoted(folder: Path) -> str:

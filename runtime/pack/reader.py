@@ -24,9 +24,9 @@ from .manifest import (
     COMMERCIAL_USE,
     DTYPES,
     FOV,
-    HIGHEST_ELEVATION,
     LENGTH,
     MAX_COMPONENTS,
+    MAX_ELEVATION,
     MAX_FACES,
     MAX_NOTES,
     MAX_RANK,
@@ -98,7 +98,7 @@ def _manifest(root: Entry) -> Manifest:
         text=_if_there(root, "text", _text), prior_text=_if_there(root, "prior_text", _text), picture=_if_there(root, "picture", _picture),
         prior=_if_there(root, "prior", read_loop), refiner=_if_there(root, "refiner", read_loop),
         multiview=_if_there(root, "multiview", read_loop), coarse=_if_there(root, "coarse", _coarse),
-        views=_views(root["views"], drawn_lit="choices" not in root),
+        views=_views(root["views"], generated_lit="choices" not in root),
         reconstructor_view_size=root["reconstructor"].int("view_size", 1, MAX_VIEW),
         grid=_grid(root["grid"]), finish=_finish(root.get("finish", {})),
         texture_from=root.str("texture_from", TEXTURE_SOURCES), metres_per_unit=root.get("metres_per_unit", 1.0).number(*LENGTH))
@@ -211,7 +211,7 @@ def _deviation(entry: Entry) -> Deviation:
     return Deviation(entry.float("truncation", *LENGTH), entry.float("most", *LENGTH))
 
 
-def _views(entry: Entry, drawn_lit: bool) -> Views:
+def _views(entry: Entry, generated_lit: bool) -> Views:
     """drawn_lit : for packs of older exporters, which do not say whether drawn views carry our light. Those of published
     checkpoints, whose networks draw light of their own, are told by the exporter's choices in them.
     """
@@ -221,14 +221,14 @@ def _views(entry: Entry, drawn_lit: bool) -> Views:
     views = Views(entry.int("size", 8, MAX_VIEW), rows, columns, entry.numbers("azimuths", *ANGLE), entry.numbers("elevations", -90, 90),
                   entry.float("fov", *FOV), entry.float("radius", *LENGTH), _fraction(entry, "background"),
                   _shading(entry["shading"]) if "shading" in entry else None,
-                  entry.bool("lit") if "lit" in entry else drawn_lit)
+                  entry.bool("lit") if "lit" in entry else generated_lit)
     if not len(views.azimuths) == len(views.elevations) == views.rows * views.columns:
         raise PackFormat(f"{entry.where}: the number of angles is not rows times columns",
                          received=f"{len(views.azimuths)} azimuths, {len(views.elevations)} elevations",
                          expected=str(views.rows * views.columns))
-    if max(map(abs, views.elevations)) > HIGHEST_ELEVATION:
+    if max(map(abs, views.elevations)) > MAX_ELEVATION:
         raise PackFormat(f"{entry.where}: elevations are out of range", received=str(views.elevations),
-                         expected=f"up to {HIGHEST_ELEVATION}")
+                         expected=f"up to {MAX_ELEVATION}")
     return views
 
 

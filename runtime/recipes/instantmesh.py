@@ -14,7 +14,7 @@ from ..backends.models import Models
 from ..geometry.cameras import orbit
 from ..geometry.mesh import Mesh
 from ..images.pictures import Picture, control_planes, prepared
-from ..pack.manifest import needed
+from ..pack.manifest import required
 from ..request import Request
 from . import pictures, rebuild
 from .routes import guidance_of, steps_of
@@ -32,16 +32,16 @@ def instantmesh(models: Models, request: Request) -> Stage[Mesh]:
     views = models.pack.manifest.views
     cameras = orbit(views.azimuths, views.elevations, views.radius, views.fov)
 
-    condition, known = yield from run_stage(models, "picture", look_at(models, request))
-    drawn = yield from run_stage(models, "views", draw_views(models, condition, known, request))
+    condition, known = yield from run_stage(models, "picture", encode_inputs(models, request))
+    drawn = yield from run_stage(models, "views", generate_views(models, condition, known, request))
     return (yield from rebuild.rebuild(models, drawn, cameras, request))
 
 
-def look_at(models: Models, request: Request) -> Stage[tuple[dict[str, Array], dict[int, np.ndarray]]]:
+def encode_inputs(models: Models, request: Request) -> Stage[tuple[dict[str, Array], dict[int, np.ndarray]]]:
     """What every step looks at, and the views that are known already, by their number."""
-    control = control_of(models, request)
+    control = control_inputs(models, request)
     crop, *others = yield from pictures.cut_out(models, request)
-    return encode_picture(models, crop, request.seed) | control, pictures.views_of(models, request, others)
+    return encode_picture(models, crop, request.seed) | control, pictures.known_view_images(models, request, others)
 
 
 def encode_picture(models: Models, crop: Picture, seed: int) -> dict[str, Array]:
@@ -50,13 +50,13 @@ def encode_picture(models: Models, crop: Picture, seed: int) -> dict[str, Array]
     states : (2, T, D) float32, what the picture shows
     reference : (2, 4, h, w) float32, its details as latents
     """
-    picture = needed(models.pack.manifest.picture)
-    states = models.run("image_encoder", keep=("states",), image=prepared(crop, picture.background, picture.encoder))["states"]
-    image = prepared(crop, picture.background, needed(picture.reference))
-    return {"states": states, **encode_image(models, "reference_encoder", image, seed=seed, stream="reference", keep=("reference",))}
+    picture = required(models.pack.manifest.picture)
+    embeddings = models.run("image_encoder", keep=("states",), image=prepared(crop, picture.background, picture.encoder))["states"]
+    image = prepared(crop, picture.background, required(picture.reference))
+    return {"states": embeddings, **encode_image(models, "reference_encoder", image, seed=seed, stream="reference", keep=("reference",))}
 
 
-def control_of(models: Models, request: Request) -> dict[str, np.ndarray]:
+def control_inputs(models: Models, request: Request) -> dict[str, np.ndarray]:
     """control (1, 3, H, W) and control_scale (), in packs with a ControlNet; a scale of 0 leaves it without effect."""
     pack, step = models.pack.manifest, models.pack.component("views_step")
     if not step.takes("control"):
@@ -65,18 +65,19 @@ def control_of(models: Models, request: Request) -> dict[str, np.ndarray]:
     if request.control is None:
         return {"control": np.zeros(shape, np.float32), "control_scale": np.zeros((), np.float32)}
     scale = 1.0 if request.control_scale is None else request.control_scale
-    return {"control": control_planes(request.control, needed(pack.picture).background, *shape[2:]),
+    return {"control": control_planes(request.control, required(pack.picture).background, *shape[2:]),
             "control_scale": np.array(scale, np.float32)}
 
 
-def draw_views(models: Models, condition: Mapping[str, Array], known: Mapping[int, np.ndarray],
+def generate_views(models: Models, condition: Mapping[str, Array], known: Mapping[int, np.ndarray],
                request: Request) -> Stage[np.ndarray]:
     """The six views (n, size, size, 3) float32 in [0, 1], the known ones among them.
 
     Each step looks at the reference through fresh noise.
     """
-    loop = needed(models.pack.manifest.multiview)
+    loop = required(models.pack.manifest.multiview)
     latent = yield from denoise(models, "views_step", loop, stage="views", stream="views", seed=request.seed,
                                 steps=steps_of(request, loop), guidance=guidance_of(request, loop), constants=condition,
-                                noises={"reference_noise": "reference/step"}, kept=pictures.kept(models, known, request.seed))
-    return pictures.put_back(rebuild.decode_views(models, latent), known)
+                                noises={"reference_noise": "reference/step"},
+                                known=pictures.encode_known_views(models, known, request.seed))
+    return pictures.with_known(rebuild.decode_views(models, latent), known)

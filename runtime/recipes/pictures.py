@@ -19,7 +19,7 @@ from ..geometry.render import grid
 from ..images import Foreground, cropped
 from ..images.foreground import SOLID, bounds
 from ..images.pictures import Picture, prepared
-from ..pack.manifest import Manifest, Resize, Views, needed
+from ..pack.manifest import Manifest, Resize, Views, required
 from ..request import Request
 from ..results import Cutout
 from .stages import KnownViews, Stage, encode_image
@@ -33,7 +33,7 @@ def cut_out(models: Models, request: Request) -> Stage[list[Picture]]:
 
     Errors: InputError for a picture without an object; where there are several, it says which.
     """
-    for message in known_as(request, models.pack.manifest.views):
+    for message in known_view_notices(request, models.pack.manifest.views):
         yield Notice(message)
     assert request.image is not None  # or there would be another route
     pictures = [(0.0, request.image), *request.views]
@@ -42,7 +42,7 @@ def cut_out(models: Models, request: Request) -> Stage[list[Picture]]:
         for notice in picture.notices:
             yield Notice(notice)
         found = _found(models, request, azimuth, picture)
-        crop = cropped(found, needed(models.pack.manifest.picture).ratio)
+        crop = cropped(found, required(models.pack.manifest.picture).ratio)
         yield Cutout(azimuth, found.matte, crop.pixels, found.source, found.seconds)
         crops.append(crop)
     return crops
@@ -59,7 +59,7 @@ def _found(models: Models, request: Request, azimuth: float, picture: Picture) -
                          remedy="give a picture with alpha") from error
 
 
-def views_of(models: Models, request: Request, crops: list[Picture], guide: np.ndarray | None = None) -> dict[int, np.ndarray]:
+def known_view_images(models: Models, request: Request, crops: list[Picture], guide: np.ndarray | None = None) -> dict[int, np.ndarray]:
     """The known views (size, size, 3) float32 in [0, 1] by their number. crops : of `request.views`.
 
     guide : (n, size, size, 3), views of the coarse shape, where there are any: they say how large the object is in each, but
@@ -69,28 +69,28 @@ def views_of(models: Models, request: Request, crops: list[Picture], guide: np.n
         guide = None
     views = models.pack.manifest.views
     numbers = known_views(request, views)
-    return {number: as_view(crop, views, None if guide is None else guide[number])
+    return {number: fit_to_view(crop, views, None if guide is None else guide[number])
             for number, crop in zip(numbers, crops, strict=True)}
 
 
-def kept(models: Models, known: Mapping[int, np.ndarray], seed: int) -> KnownViews | None:
+def encode_known_views(models: Models, known: Mapping[int, np.ndarray], seed: int) -> KnownViews | None:
     """The known views (size, size, 3) as latents for the loop that draws the others; None if there are none."""
     if not known:
         return None
     views = models.pack.manifest.views
-    image = np.ascontiguousarray(grid_of_known(known, views).transpose(2, 0, 1)[None], np.float32)
+    image = np.ascontiguousarray(known_grid(known, views).transpose(2, 0, 1)[None], np.float32)
     latent = encode_image(models, "vae_encoder", image, seed=seed, stream="kept-views")["latent"]
-    return KnownViews(on_host(latent), tile_mask(known, views, latent.shape))
+    return KnownViews(on_host(latent), known_mask(known, views, latent.shape))
 
 
-def check_kept(request: Request, pack: Manifest, route: str) -> None:
+def check_known_views(request: Request, pack: Manifest, route: str) -> None:
     """InputError unless the pack can keep each of the request's views."""
     if not request.views:
         return
     if pack.find("vae_encoder") is None:
         raise InputError(f"pack {pack.name} keeps no views: it holds no encoder of them", received=f"{len(request.views) + 1} pictures",
                          expected="one picture")
-    if route == "coarse" and needed(pack.refiner).coarse_latents != "target":
+    if route == "coarse" and required(pack.refiner).coarse_latents != "target":
         raise InputError(f"pack {pack.name} keeps no views: it encodes them in another way than it draws them",
                          received=f"{len(request.views) + 1} pictures", expected="one picture")
     known_views(request, pack.views)
@@ -112,14 +112,14 @@ def known_views(request: Request, views: Views) -> dict[int, Picture]:
     return known
 
 
-def known_as(request: Request, views: Views) -> list[str]:
+def known_view_notices(request: Request, views: Views) -> list[str]:
     """For each picture that is kept, where the view that it stands for is seen from: the user may have stood elsewhere."""
     return [f"the picture at {azimuth:g} degrees is kept as the view at {views.azimuths[number]:g} degrees, "
             f"{abs(views.elevations[number]):g} {'above' if views.elevations[number] >= 0 else 'below'} the horizon"
             for (azimuth, _), number in zip(request.views, known_views(request, views), strict=True)]
 
 
-def as_view(crop: Picture, views: Views, guide: np.ndarray | None = None) -> np.ndarray:
+def fit_to_view(crop: Picture, views: Views, guide: np.ndarray | None = None) -> np.ndarray:
     """(size, size, 3) float32 in [0, 1]: an object, cut out and in the middle of a square with alpha, as a view shows it.
 
     guide : (size, size, 3), the coarse shape in that view; the object is laid over it, and else fills the view as it fills `crop`
@@ -133,7 +133,7 @@ def as_view(crop: Picture, views: Views, guide: np.ndarray | None = None) -> np.
     return _laid(crop, scale, corner, views)
 
 
-def put_back(views: np.ndarray, known: Mapping[int, np.ndarray]) -> np.ndarray:
+def with_known(views: np.ndarray, known: Mapping[int, np.ndarray]) -> np.ndarray:
     """The views (n, size, size, 3) that were drawn, the known ones exactly as they are known."""
     if not known:
         return views
@@ -143,13 +143,13 @@ def put_back(views: np.ndarray, known: Mapping[int, np.ndarray]) -> np.ndarray:
     return whole
 
 
-def grid_of_known(known: Mapping[int, np.ndarray], views: Views) -> np.ndarray:
+def known_grid(known: Mapping[int, np.ndarray], views: Views) -> np.ndarray:
     """(rows * size, columns * size, 3) float32: the known views in their places, and nothing between."""
     nothing = np.full((views.rows * views.columns, views.size, views.size, 3), views.background, np.float32)
-    return grid(put_back(nothing, known), views.rows, views.columns)
+    return grid(with_known(nothing, known), views.rows, views.columns)
 
 
-def tile_mask(known: Mapping[int, np.ndarray], views: Views, latent: tuple[int, ...]) -> np.ndarray:
+def known_mask(known: Mapping[int, np.ndarray], views: Views, latent: tuple[int, ...]) -> np.ndarray:
     """(1, 1, h, w) bool over latents of shape (1, c, h, w): where the known views lie."""
     flags = np.array([index in known for index in range(views.rows * views.columns)]).reshape(views.rows, views.columns)
     high, wide = latent[2] // views.rows, latent[3] // views.columns

@@ -18,7 +18,7 @@ from ..geometry.cameras import Cameras, camera_vectors
 from ..geometry.isosurface import extract
 from ..geometry.mesh import Mesh
 from ..geometry.render import split_grid
-from ..geometry.topology import keep_components, split_crowded_edges
+from ..geometry.topology import keep_components, split_non_manifold_edges
 from ..pack.manifest import Manifest
 from ..request import Request
 from .stages import Stage, run_stage
@@ -115,7 +115,7 @@ def extract_surface(pack: Manifest, field: Field) -> Mesh:
                        negative_inside=False, stride=grid.stride, decimals=None)
     else:
         mesh = extract(field.geometry, field.weights, grid.resolution, grid.extent, stride=grid.stride)
-    mesh = split_crowded_edges(keep_components(mesh, SPECK))
+    mesh = split_non_manifold_edges(keep_components(mesh, SPECK))
     check_not_empty(mesh, "reconstruction")
     return mesh
 

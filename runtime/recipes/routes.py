@@ -9,13 +9,13 @@
 from __future__ import annotations
 
 from ...engines.errors import InputError
-from ..pack.manifest import Diffusion, Manifest, needed
+from ..pack.manifest import Diffusion, Manifest, required
 from ..request import Request
 from ..text.prompt import shorten
-from .pictures import check_kept
+from .pictures import check_known_views
 
 # Fewer steps leave the views that are drawn too little time to follow known ones: in a single step they see noise alone.
-STEPS_AROUND_KEPT = 8
+MIN_STEPS_WITH_KNOWN_VIEWS = 8
 
 
 def choose_route(request: Request, pack: Manifest) -> str:
@@ -28,7 +28,7 @@ def choose_route(request: Request, pack: Manifest) -> str:
     if route in ("views", "refine") and (request.prior_steps, request.prior_guidance) != (None, None):
         whose = f"pack {pack.name}" if pack.prior is None else f"the route {route} of pack {pack.name}"
         raise InputError(f"{whose} draws no coarse shape", received="prior_steps or prior_guidance", expected="neither")
-    check_kept(request, pack, route)
+    check_known_views(request, pack, route)
     return route
 
 
@@ -39,7 +39,7 @@ def default_route(pack: Manifest) -> str:
 
 def follows_prompts(pack: Manifest) -> bool:
     """Whether a prompt alone is enough."""
-    steered_by_pictures_alone = pack.find("prior_image_encoder") and not needed(pack.prior).unconditional_image
+    steered_by_pictures_alone = pack.find("prior_image_encoder") and not required(pack.prior).unconditional_image
     return pack.prior is not None and not steered_by_pictures_alone
 
 
@@ -49,9 +49,9 @@ def picture_routes(pack: Manifest) -> tuple[str, ...]:
     return tuple(route for route, kind in ways if pack.find(kind))
 
 
-def drawing_loop(route: str, pack: Manifest) -> Diffusion:
+def view_loop(route: str, pack: Manifest) -> Diffusion:
     """The loop that draws the views."""
-    return needed(pack.multiview if route == "views" else pack.refiner)
+    return required(pack.multiview if route == "views" else pack.refiner)
 
 
 def _route(request: Request, pack: Manifest) -> str:
@@ -95,7 +95,7 @@ def steps_of(request: Request, loop: Diffusion) -> int:
     if request.steps is not None:
         return request.steps
     steps = loop.edit.steps if loop.edit is not None and is_edit(request) else loop.steps
-    return max(steps, STEPS_AROUND_KEPT) if request.views else steps
+    return max(steps, MIN_STEPS_WITH_KNOWN_VIEWS) if request.views else steps
 
 
 def guidance_of(request: Request, loop: Diffusion) -> float:

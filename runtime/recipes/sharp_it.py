@@ -18,16 +18,16 @@ from ..geometry.isosurface import extract
 from ..geometry.mesh import Mesh
 from ..geometry.render import grid, render_views
 from ..images.pictures import Picture, prepared
-from ..pack.manifest import Coarse, Diffusion, Manifest, needed
+from ..pack.manifest import Coarse, Diffusion, Manifest, required
 from ..request import Request
 from . import pictures, rebuild
 from .routes import guidance_of, steps_of
 from .stages import Stage, denoise, encode_image, run_stage
 
-REDRAWN = ("coarse views", "refined views", *rebuild.STAGES)
-STAGES = ("text", "coarse shape", "coarse mesh", *REDRAWN)
+REFINEMENT_STAGES = ("coarse views", "refined views", *rebuild.STAGES)
+STAGES = ("text", "coarse shape", "coarse mesh", *REFINEMENT_STAGES)
 PICTURE_STAGES = ("picture", *STAGES)
-MESH_STAGES = ("text", *REDRAWN)
+MESH_STAGES = ("text", *REFINEMENT_STAGES)
 GREY = np.float32(0.5)  # the picture of "zero-image": zero once it is scaled to [-1, 1]
 
 
@@ -36,9 +36,9 @@ def from_text(models: Models, request: Request) -> Stage[Mesh]:
 
     Errors: InputError for a prompt that the encoder cannot read; EmptyShape if a field has no surface.
     """
-    prior, states = yield from run_stage(models, "text", encode_text(models, request.prompt))
-    coarse, bounds = yield from imagine(models, prior, request)
-    return (yield from redraw(models, coarse, states, [], request, bounds))
+    prior, embeddings = yield from run_stage(models, "text", encode_text(models, request.prompt))
+    coarse, bounds = yield from generate_coarse_shape(models, prior, request)
+    return (yield from refine(models, coarse, embeddings, [], request, bounds))
 
 
 def from_picture(models: Models, request: Request) -> Stage[Mesh]:
@@ -47,9 +47,9 @@ def from_picture(models: Models, request: Request) -> Stage[Mesh]:
     Errors: InputError for a picture without an object, too.
     """
     crop, *others = yield from run_stage(models, "picture", pictures.cut_out(models, request))
-    prior, states = yield from run_stage(models, "text", encode_conditions(models, crop, request.prompt))
-    coarse, bounds = yield from imagine(models, prior, request)
-    return (yield from redraw(models, coarse, states, others, request, bounds))
+    prior, embeddings = yield from run_stage(models, "text", encode_conditions(models, crop, request.prompt))
+    coarse, bounds = yield from generate_coarse_shape(models, prior, request)
+    return (yield from refine(models, coarse, embeddings, others, request, bounds))
 
 
 def from_mesh(models: Models, request: Request) -> Stage[Mesh]:
@@ -58,34 +58,34 @@ def from_mesh(models: Models, request: Request) -> Stage[Mesh]:
     assert given is not None  # or there would be another route
     for message in given.notices:
         yield Notice(message)
-    loop = needed(models.pack.manifest.refiner)
-    (states,) = yield from run_stage(models, "text", both_halves(models, "text_encoder", request.prompt, loop))
+    loop = required(models.pack.manifest.refiner)
+    (embeddings,) = yield from run_stage(models, "text", prompt_embeddings(models, "text_encoder", request.prompt, loop))
     yield CoarseMesh(given.mesh)
-    return (yield from redraw(models, given.mesh, states, [], request))
+    return (yield from refine(models, given.mesh, embeddings, [], request))
 
 
-def imagine(models: Models, states: np.ndarray, request: Request) -> Stage[tuple[Mesh, rebuild.Bounds | None]]:
+def generate_coarse_shape(models: Models, embeddings: np.ndarray, request: Request) -> Stage[tuple[Mesh, rebuild.Bounds | None]]:
     """The stages that make the coarse shape, and what it allows of the finished one. states : (2, T, D) float32, what the prior follows"""
-    latent = yield from run_stage(models, "coarse shape", draw_coarse_latent(models, states, request))
+    latent = yield from run_stage(models, "coarse shape", sample_coarse_latent(models, embeddings, request))
     coarse = yield from run_stage(models, "coarse mesh", lambda: decode_coarse_mesh(models, latent))
     yield CoarseMesh(coarse)
     return coarse, coarse_bounds(models, latent)
 
 
-def redraw(models: Models, coarse: Mesh, states: np.ndarray, crops: list[Picture], request: Request,
+def refine(models: Models, coarse: Mesh, embeddings: np.ndarray, crops: list[Picture], request: Request,
            bounds: rebuild.Bounds | None = None) -> Stage[Mesh]:
     """The stages from a coarse mesh to the finished one.
 
-    states : (2, T, D) float32, what the refiner follows; crops : of the pictures whose views are known; bounds : as in `rebuild.Field`
+    embeddings : (2, T, D) float32, what the refiner follows; crops : of the pictures whose views are known; bounds : as in `rebuild.Field`
     """
     pack = models.pack.manifest
     cameras = orbit(pack.views.azimuths, pack.views.elevations, pack.views.radius, pack.views.fov)
     guide = yield from run_stage(models, "coarse views", lambda: coarse_views(pack, coarse, cameras))
     # The refiner sees the known views in place of the coarse ones as well.
-    known = pictures.views_of(models, request, crops, guide)
-    guide = pictures.put_back(guide, known)
+    known = pictures.known_view_images(models, request, crops, guide)
+    guide = pictures.with_known(guide, known)
     yield CoarseViews(guide)
-    views = yield from run_stage(models, "refined views", refine_views(models, guide, states, known, request))
+    views = yield from run_stage(models, "refined views", refine_views(models, guide, embeddings, known, request))
     return (yield from rebuild.rebuild(models, views, cameras, request, bounds))
 
 
@@ -95,45 +95,45 @@ def encode_conditions(models: Models, crop: Picture, prompt: str) -> Stage[tuple
     Each is (2, T, D) float32. crop : the object in a square; the prompt may be empty
     """
     pack = models.pack.manifest
-    picture, prior, refiner = needed(pack.picture), needed(pack.prior), needed(pack.refiner)
+    picture, prior, refiner = required(pack.picture), required(pack.prior), required(pack.refiner)
     image = prepared(crop, picture.background, picture.encoder)
     seen = models.run("prior_image_encoder", image=image)["states"]
     nothing = models.unconditional("text_encoder", prior.unconditional_image or "zeros", seen)
-    (states,) = yield from both_halves(models, "text_encoder", prompt, refiner)
-    return np.concatenate([nothing, seen]), states
+    (embeddings,) = yield from prompt_embeddings(models, "text_encoder", prompt, refiner)
+    return np.concatenate([nothing, seen]), embeddings
 
 
 def encode_text(models: Models, prompt: str) -> Stage[tuple[np.ndarray, np.ndarray]]:
     """The prompt's states for the prior and for the refiner. A pack with one text encoder serves both with it."""
-    loops = needed(models.pack.manifest.prior), needed(models.pack.manifest.refiner)
+    loops = required(models.pack.manifest.prior), required(models.pack.manifest.refiner)
     if models.has("prior_text_encoder"):
-        (prior,) = yield from both_halves(models, "prior_text_encoder", prompt, loops[0])
-        (refiner,) = yield from both_halves(models, "text_encoder", prompt, loops[1])
+        (prior,) = yield from prompt_embeddings(models, "prior_text_encoder", prompt, loops[0])
+        (refiner,) = yield from prompt_embeddings(models, "text_encoder", prompt, loops[1])
     else:
-        prior, refiner = yield from both_halves(models, "text_encoder", prompt, *loops)
+        prior, refiner = yield from prompt_embeddings(models, "text_encoder", prompt, *loops)
     return prior, refiner
 
 
-def both_halves(models: Models, encoder: str, prompt: str, *loops: Diffusion) -> Stage[list[np.ndarray]]:
+def prompt_embeddings(models: Models, encoder: str, prompt: str, *loops: Diffusion) -> Stage[list[np.ndarray]]:
     """For each loop the states (2, T, D) of its unconditional half and of the prompt."""
     tokenizer = models.tokenizer(encoder)
     tokens = tokenizer.encode_prompt(prompt) if prompt else tokenizer.encode("")
     for notice in tokens.notices:
         yield Notice(notice)
-    states = models.states(encoder, tokens)
-    return [np.concatenate([models.unconditional(encoder, loop.unconditional, states), states]) for loop in loops]
+    embeddings = models.embeddings(encoder, tokens)
+    return [np.concatenate([models.unconditional(encoder, loop.unconditional, embeddings), embeddings]) for loop in loops]
 
 
-def draw_coarse_latent(models: Models, states: np.ndarray, request: Request) -> Stage[Array]:
+def sample_coarse_latent(models: Models, embeddings: np.ndarray, request: Request) -> Stage[Array]:
     """Shap-E's latent (1, rows, channels) float32, drawn by diffusion."""
-    return denoise(models, "prior_step", needed(models.pack.manifest.prior), stage="coarse shape", stream="prior",
+    return denoise(models, "prior_step", required(models.pack.manifest.prior), stage="coarse shape", stream="prior",
                    seed=request.seed, steps=request.prior_steps, guidance=request.prior_guidance,
-                   constants={"states": states})
+                   constants={"states": embeddings})
 
 
 def decode_coarse_mesh(models: Models, latent: Array) -> Mesh:
     """The surface of the implicit field that the latent stands for, with vertex colours."""
-    coarse, field = needed(models.pack.manifest.coarse), coarse_field(models, latent)
+    coarse, field = required(models.pack.manifest.coarse), coarse_field(models, latent)
 
     def sdf(points: np.ndarray) -> dict[str, np.ndarray]:
         return {"sdf": field(points)["sdf"][0, :, 0]}
@@ -157,7 +157,7 @@ def coarse_bounds(models: Models, latent: Array) -> rebuild.Bounds | None:
 
     What the views leave open, the reconstructor fills with loose bits and holes; the coarse shape has neither.
     """
-    coarse = needed(models.pack.manifest.coarse)
+    coarse = required(models.pack.manifest.coarse)
     deviation = coarse.deviation
     if deviation is None:
         return None
@@ -182,7 +182,7 @@ def coarse_views(pack: Manifest, mesh: Mesh, cameras: Cameras) -> np.ndarray:
     return render_views(mesh, cameras, pack.views.size, background=pack.views.background, shading=pack.views.shading)
 
 
-def refine_views(models: Models, guide: np.ndarray, states: np.ndarray, known: Mapping[int, np.ndarray],
+def refine_views(models: Models, guide: np.ndarray, embeddings: np.ndarray, known: Mapping[int, np.ndarray],
                  request: Request) -> Stage[np.ndarray]:
     """The views redrawn by the refiner, which sees the coarse ones and the prompt. Shapes as `coarse_views`.
 
@@ -190,11 +190,12 @@ def refine_views(models: Models, guide: np.ndarray, states: np.ndarray, known: M
     """
     pack = models.pack.manifest
     coarse = encode_coarse(models, grid(guide, pack.views.rows, pack.views.columns), request.seed)
-    loop = needed(pack.refiner)
+    loop = required(pack.refiner)
     latent = yield from denoise(models, "refiner_step", loop, stage="refined views", stream="refiner", seed=request.seed,
                                 steps=steps_of(request, loop), guidance=guidance_of(request, loop),
-                                constants={"states": states, "coarse": coarse}, kept=pictures.kept(models, known, request.seed))
-    return pictures.put_back(rebuild.decode_views(models, latent), known)
+                                constants={"states": embeddings, "coarse": coarse},
+                                known=pictures.encode_known_views(models, known, request.seed))
+    return pictures.with_known(rebuild.decode_views(models, latent), known)
 
 
 def encode_coarse(models: Models, picture: np.ndarray, seed: int) -> Array:
@@ -207,7 +208,7 @@ def encode_coarse(models: Models, picture: np.ndarray, seed: int) -> Array:
     coarse = encode_image(models, "vae_encoder", image, seed=seed, stream="coarse-encoder", keep=("latent",) if alone else ())["latent"]
     if alone:
         return coarse
-    kind, other = needed(models.pack.manifest.refiner).unconditional_coarse, coarse
+    kind, other = required(models.pack.manifest.refiner).unconditional_coarse, coarse
     if kind == "zeros":
         other = np.zeros_like(coarse)
     elif kind == "zero-image":

@@ -37,12 +37,12 @@ class KnownViews:
     latent: np.ndarray
     mask: np.ndarray
 
-    def into(self, carry: Mapping[str, np.ndarray], level: np.ndarray, noise: np.ndarray) -> dict[str, np.ndarray]:
+    def with_known(self, carry: Mapping[str, np.ndarray], level: np.ndarray, noise: np.ndarray) -> dict[str, np.ndarray]:
         """The carry of a step that takes latents level[0] * x0 + level[1] * noise, the known views in their places."""
         known = (np.float32(level[0]) * self.latent + np.float32(level[1]) * noise).astype(np.float32)
         return {"latent": np.where(self.mask, known, carry["latent"]), "previous": np.where(self.mask, self.latent, carry["previous"])}
 
-    def finished(self, latent: np.ndarray) -> np.ndarray:
+    def finish(self, latent: np.ndarray) -> np.ndarray:
         """The latents (1, c, h, w) that a loop ended with, the known views without any noise."""
         return np.where(self.mask, self.latent, latent)
 
@@ -77,12 +77,12 @@ def encode_image(models: Models, kind: str, image: np.ndarray, *, seed: int, str
 
 def denoise(models: Models, kind: str, loop: Diffusion, *, stage: str, stream: str, seed: int, steps: int | None,
             guidance: float | None, constants: Mapping[str, Array],
-            noises: Mapping[str, str] | None = None, kept: KnownViews | None = None) -> Stage[Array]:
+            noises: Mapping[str, str] | None = None, known: KnownViews | None = None) -> Stage[Array]:
     """Draw a latent with the step model `kind`: a scan over the rows of the schedule's table.
 
     stream : names the noise, so that no two loops of one seed share any
     noises : other inputs that are fresh noise at each step, where the model takes them, and the streams they come from
-    kept : views that stay as they are; they are put back before each step, so that each is a scan of its own
+    known : views that stay as they are; they are put back before each step, so that each is a scan of its own
     Returns the latent, float32 of the loop's shape, batch axis included; where the engine has it, for the next one.
     """
     try:
@@ -99,19 +99,20 @@ def denoise(models: Models, kind: str, loop: Diffusion, *, stage: str, stream: s
     per_step |= {name: normal(seed, other, (len(rows), *component.shape(name))) for name, other in (noises or {}).items()
                  if component.takes(name)}
     carry = {"latent": first, "previous": np.zeros(shape, np.float32)}
-    if kept is None:
-        last = yield from stepwise(stage, lambda on_step: scan_guided(engine, carry, per_step, constants, keep=True, on_step=on_step))
+    if known is None:
+        last = yield from iterate_steps(stage, lambda on_step: scan_guided(engine, carry, per_step, constants, keep=True, on_step=on_step))
         return last["latent"]
-    last = yield from stepwise(stage, lambda on_step: _scan_around(kept, engine, table, noise, carry, per_step, constants, on_step))
-    return kept.finished(last["latent"])
+    last = yield from iterate_steps(stage, lambda on_step: _scan_with_known_views(
+        known, engine, table, noise, carry, per_step, constants, on_step))
+    return known.finish(last["latent"])
 
 
-def _scan_around(kept: KnownViews, engine: Engine, table: Table, noise: np.ndarray, carry: Mapping[str, np.ndarray],
-                 per_step: Mapping[str, np.ndarray], constants: Mapping[str, Array], on_step: OnStep) -> dict[str, np.ndarray]:
+def _scan_with_known_views(known: KnownViews, engine: Engine, table: Table, noise: np.ndarray, carry: Mapping[str, np.ndarray],
+                           per_step: Mapping[str, np.ndarray], constants: Mapping[str, Array], on_step: OnStep) -> dict[str, np.ndarray]:
     """The scan in steps of one, between which the known views take their places. noise : what the loop starts from."""
     for i, level in enumerate(table.levels):
         slices = {name: value[i:i + 1] for name, value in per_step.items()}
-        made = scan_guided(engine, kept.into(carry, level, noise), slices, constants, on_step=ignore)
+        made = scan_guided(engine, known.with_known(carry, level, noise), slices, constants, on_step=ignore)
         carry = {name: on_host(value) for name, value in made.items()}
         on_step(i + 1, len(table.levels))
     return dict(carry)
@@ -125,7 +126,7 @@ def _step_noise(rows: np.ndarray, seed: int, stream: str, shape: tuple[int, ...]
     return normal(seed, f"{stream}/step", whole)
 
 
-def stepwise(stage: str, work: Callable[[OnStep], Any]) -> Generator[Step, None, Any]:
+def iterate_steps(stage: str, work: Callable[[OnStep], Any]) -> Generator[Step, None, Any]:
     """Run `work(on_step)`; yield a Step for each call of `on_step(index from 1, total)`; return what `work` returns.
 
     The work stays one call, so a backend may record all of its steps at once. It runs on a thread of its

@@ -22,13 +22,13 @@ __all__ = ["BytePairs", "Tokenizer", "Tokens", "WordPiece", "check_prompt", "loa
 
 
 # Published ones take some megabytes, and have some hundred thousand pieces.
-LARGEST_FILE, HIGHEST_ID, LONGEST_WORD = 32 << 20, (1 << 31) - 1, 10_000
+MAX_FILE_BYTES, MAX_ID, MAX_WORD_LENGTH = 32 << 20, (1 << 31) - 1, 10_000
 
 
 def load_tokenizer(path: Path, length: int) -> Tokenizer:
     """Read a `tokenizer.json` in the form of Hugging Face; PackFormat for a kind that no pack has."""
     try:
-        document = json.loads(read_regular(path, path.name, PackFormat, most=LARGEST_FILE).decode("utf-8"))
+        document = json.loads(read_regular(path, path.name, PackFormat, most=MAX_FILE_BYTES).decode("utf-8"))
         kind = document["model"]["type"]
         if kind not in READERS:
             raise PackFormat(f"{path.name} holds another kind of tokenizer", received=str(kind),
@@ -41,7 +41,7 @@ def load_tokenizer(path: Path, length: int) -> Tokenizer:
 def _vocabulary(model: Mapping[str, Any]) -> dict[str, int]:
     """Pieces and their ids, which a text encoder can be given."""
     vocabulary = dict(model["vocab"])
-    wrong = next((piece for piece, number in vocabulary.items() if type(number) is not int or not 0 <= number <= HIGHEST_ID), None)
+    wrong = next((piece for piece, number in vocabulary.items() if type(number) is not int or not 0 <= number <= MAX_ID), None)
     if wrong is not None:
         raise ValueError(f"vocab: {wrong[:40]!r} has an id out of range")
     return vocabulary
@@ -66,7 +66,7 @@ def _word_piece(document: Mapping[str, Any], length: int) -> WordPiece:
     return WordPiece(
         _vocabulary(model), length, unknown=_string(model, "unk_token"),
         prefix=_string(model, "continuing_subword_prefix", "##"),
-        longest_word=_number(model, "max_input_chars_per_word", LONGEST_WORD, 100),
+        longest_word=_number(model, "max_input_chars_per_word", MAX_WORD_LENGTH, 100),
         lowercase=bool(normalizer.get("lowercase", True)))
 
 
@@ -77,9 +77,9 @@ def _byte_pairs(document: Mapping[str, Any], length: int) -> BytePairs:
         raise PackFormat("the tokenizer is no CLIP tokenizer", received=f"words that end with {model.get('end_of_word_suffix')!r}",
                          expected=repr(WORD_END))
     merges: list[Any] = [tuple(pair.split(" ")) if isinstance(pair, str) else tuple(pair) for pair in model["merges"]]
-    added = [AddedToken(_string(token, "content"), _number(token, "id", HIGHEST_ID), bool(token.get("normalized", False)))
+    added = [AddedToken(_string(token, "content"), _number(token, "id", MAX_ID), bool(token.get("normalized", False)))
              for token in document.get("added_tokens") or ()]
-    return BytePairs(_vocabulary(model), merges, length, padding=_number(padding, "pad_id", HIGHEST_ID) if padding else None,
+    return BytePairs(_vocabulary(model), merges, length, padding=_number(padding, "pad_id", MAX_ID) if padding else None,
                      unknown=_string(model, "unk_token"), added=added)
 
 

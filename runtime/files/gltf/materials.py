@@ -21,8 +21,8 @@ OTHER_FORMATS = ("EXT_texture_webp", "EXT_texture_avif", "KHR_texture_basisu", "
 UNREAD = {b"\xabKTX": "KTX", b"DDS ": "DDS"}
 NEAREST = 9728
 WRAPS = {10497: "repeat", 33648: "mirror", 33071: "clamp"}
-GLOSSY = "KHR_materials_pbrSpecularGlossiness"
-GLASS = {"KHR_materials_transmission": "transmissionFactor", "KHR_materials_diffuse_transmission": "diffuseTransmissionFactor"}
+SPECULAR_GLOSSINESS = "KHR_materials_pbrSpecularGlossiness"
+TRANSMISSION = {"KHR_materials_transmission": "transmissionFactor", "KHR_materials_diffuse_transmission": "diffuseTransmissionFactor"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,14 +31,14 @@ class Texture:
 
     pixels : (h, w, 3) uint8 sRGB
     alpha : its least and its most, 0 to 1
-    wrap, crisp : as in `Material`
+    wrap, nearest : as in `Material`
     texcoord : the number of the TEXCOORD attribute; transform : (2, 3) float64, applied to those coordinates
     """
 
     pixels: np.ndarray
     alpha: tuple[float, float]
     wrap: tuple[str, str]
-    crisp: bool
+    nearest: bool
     texcoord: int
     transform: np.ndarray
 
@@ -119,7 +119,7 @@ class BaseColor:
     material : its colour and picture
     texcoord : the number of the TEXCOORD attribute for the picture; transform : (2, 3) float64, applied to those coordinates
     takes_vertex_colors : whether vertex colours multiply it
-    least_alpha : vertex colours with less alpha than this make something transparent
+    min_alpha : vertex colours with less alpha than this make something transparent
     visible : False for a material that is wholly transparent
     """
 
@@ -127,7 +127,7 @@ class BaseColor:
     texcoord: int = 0
     transform: np.ndarray = field(default_factory=lambda: np.eye(2, 3))
     takes_vertex_colors: bool = True
-    least_alpha: float = 0.0
+    min_alpha: float = 0.0
     visible: bool = True
 
 
@@ -156,9 +156,9 @@ class Materials:
     def _base_color(self, entry: dict[str, Any], name: str) -> BaseColor:
         extensions = entry.get("extensions", {})
         source, names = entry.get("pbrMetallicRoughness", {}), ("baseColorFactor", "baseColorTexture")
-        if GLOSSY in extensions:
-            source, names = extensions[GLOSSY], ("diffuseFactor", "diffuseTexture")
-            self.notices.add(f"only the diffuse colour of {GLOSSY} is read", name)
+        if SPECULAR_GLOSSINESS in extensions:
+            source, names = extensions[SPECULAR_GLOSSINESS], ("diffuseFactor", "diffuseTexture")
+            self.notices.add(f"only the diffuse colour of {SPECULAR_GLOSSINESS} is read", name)
         factor = np.array(source.get(names[0], (1, 1, 1, 1)), np.float32).reshape(4).clip(0, 1)
         texture = self._textures.texture(source.get(names[1]), name)
         base = self._with_emission(_textured(factor[:3], texture), entry, name)
@@ -185,7 +185,7 @@ class Materials:
 
     def _with_alpha(self, base: BaseColor, entry: dict[str, Any], alpha: float, texture: Texture | None, name: str) -> BaseColor:
         """Judges how much of a material, whose factor and texture have that alpha, is transparent."""
-        for extension, factor in GLASS.items():
+        for extension, factor in TRANSMISSION.items():
             if float(entry.get("extensions", {}).get(extension, {}).get(factor, 0)) > 0:
                 self.notices.add("a transmissive material is shown opaque", name)
         mode = entry.get("alphaMode", "OPAQUE")
@@ -197,13 +197,13 @@ class Materials:
             return replace(base, visible=False)
         if least < cutoff:
             self.notices.add("a transparent material is shown opaque", name)
-        return replace(base, least_alpha=min(1.0, cutoff / max(least, 1e-6)))
+        return replace(base, min_alpha=min(1.0, cutoff / max(least, 1e-6)))
 
 
 def _textured(color: np.ndarray, texture: Texture | None) -> BaseColor:
     if texture is None:
         return BaseColor(Material(color))
-    return BaseColor(Material(color, texture.pixels, texture.wrap, texture.crisp), texture.texcoord, texture.transform)
+    return BaseColor(Material(color, texture.pixels, texture.wrap, texture.nearest), texture.texcoord, texture.transform)
 
 
 def _lined_up(first: BaseColor, second: BaseColor) -> bool:

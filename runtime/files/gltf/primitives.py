@@ -97,10 +97,10 @@ def read_primitive(accessors: Accessors, entry: dict[str, Any], weights: Sequenc
     positions = read("POSITION", (3,))
     assert positions is not None  # their number is known
     return Primitive(positions, faces, read("NORMAL", (3,)), uvs, read("COLOR_0", (3, 4)),
-                     *_influences(accessors, attributes, count, rows))
+                     *_skin_weights(accessors, attributes, count, rows))
 
 
-def _influences(accessors: Accessors, attributes: dict[str, Any], count: int, rows: Rows) -> tuple[np.ndarray, np.ndarray] | tuple[()]:
+def _skin_weights(accessors: Accessors, attributes: dict[str, Any], count: int, rows: Rows) -> tuple[np.ndarray, np.ndarray] | tuple[()]:
     """The joints of each vertex and their weights, (n, 4) for each set of them."""
     joints: list[np.ndarray] = []
     weights: list[np.ndarray] = []

@@ -99,7 +99,7 @@ class _Reader:
             return None
         if pictured and primitive.uvs is None:
             self.notices.add(f"a texture is left out: {mesh} has no texture coordinates for it", self.materials.name(material))
-        if primitive.colors is not None and primitive.colors[:, 3:].min(initial=1) < base.least_alpha:
+        if primitive.colors is not None and primitive.colors[:, 3:].min(initial=1) < base.min_alpha:
             self.notices.add("a transparent material is shown opaque", self.materials.name(material))
         self._kept += primitive.faces.size
         check_corners(self._kept)

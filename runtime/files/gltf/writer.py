@@ -26,7 +26,7 @@ FLOAT, USHORT, UINT = 5126, 5123, 5125  # component types
 VERTICES, INDICES = 34962, 34963  # buffer view targets
 LINEAR, MIPMAPS, CLAMP = 9729, 9987, 33071  # sampler settings
 FAR = 1e3  # sizes of the mesh
-LARGEST_SHORT_INDEX = 65534  # 65535 restarts a primitive
+MAX_SHORT_INDEX = 65534  # 65535 restarts a primitive
 
 
 def glb_bytes(
@@ -115,7 +115,7 @@ class _Builder:
 
     def indices(self) -> int:
         """The accessor of the faces, with short indices where they suffice."""
-        short = len(self.mesh.vertices) - 1 <= LARGEST_SHORT_INDEX
+        short = len(self.mesh.vertices) - 1 <= MAX_SHORT_INDEX
         flat = self.mesh.faces.ravel()
         return self.accessor(flat, USHORT if short else UINT, "SCALAR", target=INDICES)
 

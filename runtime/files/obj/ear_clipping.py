@@ -17,7 +17,7 @@ OFTEN = 2000
 
 
 @dataclass
-class Effort:
+class WorkBudget:
     """What is left to spend on the polygons of a file: ear clipping is quadratic at its worst.
 
     left : looks at corners and cells; when there are none, what is left of a polygon becomes a fan
@@ -28,7 +28,7 @@ class Effort:
     tick: Callable[[], None] = lambda: None
 
 
-def clipped(points: Sequence[Point], effort: Effort) -> tuple[list[tuple[int, int, int]], bool]:
+def clipped(points: Sequence[Point], budget: WorkBudget) -> tuple[list[tuple[int, int, int]], bool]:
     """(n - 2) triangles of a polygon of n corners, counter-clockwise, and whether they cover just the polygon.
 
     A bridge to a hole, gone both ways, is no crossing, and neither is a corner that touches an edge. A polygon that crosses itself,
@@ -36,14 +36,14 @@ def clipped(points: Sequence[Point], effort: Effort) -> tuple[list[tuple[int, in
 
     points : counter-clockwise, about 1 in size
     """
-    effort.tick()
-    return _Clipping(points, effort).run()
+    budget.tick()
+    return _Clipping(points, budget).run()
 
 
 @dataclass
 class _Clipping:
     points: Sequence[Point]
-    effort: Effort
+    budget: WorkBudget
     before: list[int] = field(init=False)
     after: list[int] = field(init=False)
     reflex: set[int] = field(init=False)
@@ -59,9 +59,9 @@ class _Clipping:
     def run(self) -> tuple[list[tuple[int, int, int]], bool]:
         """A corner is tried again when a neighbour is gone, and when a whole round has found nothing."""
         count, exact = len(self.points), self._turns_once()
-        least = 0 if exact else max(0, self.effort.left - CROSSED * count)
+        least = 0 if exact else max(0, self.budget.left - CROSSED * count)
         waiting, strict, found, tried = deque([*range(0, count, 2), *range(1, count, 2)]), True, False, 0
-        while len(self.triangles) < count - 3 and self.effort.left > least:
+        while len(self.triangles) < count - 3 and self.budget.left > least:
             if not waiting:
                 waiting.extend(i for i in range(count) if self.there[i])
                 if not found and strict:
@@ -76,7 +76,7 @@ class _Clipping:
                 found = strict = True
             tried += 1
             if tried % OFTEN == 0:
-                self.effort.tick()
+                self.budget.tick()
         left = self.there.index(True)
         exact = exact and len(self.triangles) == count - 3 and self._turn(left) > -ROUNDING
         while len(self.triangles) < count - 2:
@@ -121,7 +121,7 @@ class _Clipping:
 
     def _least_wrong(self, corners: Collection[int]) -> int:
         """Of a polygon without an ear, the corner that turns the right way with the smallest area; any if none does."""
-        self.effort.left -= len(corners)
+        self.budget.left -= len(corners)
         return min(corners, key=lambda i: self._turn(i) if self._turn(i) > 0 else math.inf)
 
     def _turns_once(self) -> bool:
@@ -153,11 +153,11 @@ class _Clipping:
         right, top = self._cell(max(a[0], b[0], c[0]), max(a[1], b[1], c[1]))
         cells = (right - left + 1) * (top - bottom + 1)
         if cells >= len(self.reflex):
-            self.effort.left -= 1 + len(self.reflex)
+            self.budget.left -= 1 + len(self.reflex)
             return self.reflex
         near = [j for x in range(left, right + 1) for y in range(bottom, top + 1) for j in self.cells.get((x, y), ())
                 if j in self.reflex]
-        self.effort.left -= cells + len(near)
+        self.budget.left -= cells + len(near)
         return near
 
 

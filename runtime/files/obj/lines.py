@@ -16,7 +16,7 @@ from .text import counted, decoded, statement
 
 # Bytes that are read together: bounds the memory, and is the time between two calls of `progress`.
 BLOCK = 1 << 19
-LONGEST_LINE = 16 << 20
+MAX_LINE_BYTES = 16 << 20
 # Vertices, uvs or normals: as many as the corners of the triangles that are read.
 MAX_ROWS = 3 * MAX_FACES
 # Different first words that are remembered for messages.
@@ -35,7 +35,8 @@ class ObjLines:
     """What a file holds. Corners, uvs and normals are not checked against each other.
 
     positions : (n, 3) float64
-    tints : (n, 3) float64, the colours behind the positions as they stand in the file, nan where there are none; None if nowhere
+    vertex_colors : (n, 3) float64, the colours behind the positions as they stand in the file, nan where there
+        are none; None if nowhere
     uvs : (n, 2) float32, origin at the bottom left; normals : (n, 3) float32
     corners : (k, 3) int32 of position, uv, normal, from 1; 0 is not given; counts : (m,) int64, of the corners of each face
     materials : (m,) int64, of each face, into `names`; lines : (m,) int64, where each face stands
@@ -44,7 +45,7 @@ class ObjLines:
     """
 
     positions: np.ndarray
-    tints: np.ndarray | None
+    vertex_colors: np.ndarray | None
     uvs: np.ndarray
     normals: np.ndarray
     corners: np.ndarray
@@ -64,8 +65,8 @@ def read_lines(text: bytes, notices: Notices, progress: Callable[[float], None])
     reading, at = _Reading(), 0
     while at < len(text):
         end = text.rfind(b"\n", at, at + BLOCK) + 1 or (text.find(b"\n", at + BLOCK) + 1 or len(text))
-        if end - at > LONGEST_LINE:
-            raise ValueError(f"line {reading.line} is longer than {LONGEST_LINE >> 20} MiB")
+        if end - at > MAX_LINE_BYTES:
+            raise ValueError(f"line {reading.line} is longer than {MAX_LINE_BYTES >> 20} MiB")
         reading.add(text[at:end])
         at = end
         progress(at / len(text))
@@ -80,7 +81,7 @@ class _Reading:
     rows: np.ndarray = field(default_factory=lambda: np.zeros(3, np.int64))
     triangles: int = 0
     positions: list[np.ndarray] = field(default_factory=list)
-    tints: list[np.ndarray | int] = field(default_factory=list)
+    vertex_colors: list[np.ndarray | int] = field(default_factory=list)
     uvs: list[np.ndarray] = field(default_factory=list)
     normals: list[np.ndarray] = field(default_factory=list)
     faces: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = field(default_factory=list)
@@ -125,17 +126,17 @@ class _Reading:
         corners, counts, materials, lines = (np.concatenate(arrays) for arrays in zip(*self.faces or [(np.empty(0),) * 4], strict=True))
         if not len(counts):
             raise ValueError("; ".join(["it has no faces", *notices.messages()]))
-        tints = None
-        if any(not isinstance(each, int) for each in self.tints):
-            tints = np.concatenate([np.full((each, 3), np.nan) if isinstance(each, int) else each for each in self.tints])
-        return ObjLines(_joined(self.positions, 3), tints, _joined(self.uvs, 2), _joined(self.normals, 3), corners, counts, materials,
-                        lines, list(self.names), list(self.libraries))
+        vertex_colors = None
+        if any(not isinstance(each, int) for each in self.vertex_colors):
+            vertex_colors = np.concatenate([np.full((each, 3), np.nan) if isinstance(each, int) else each for each in self.vertex_colors])
+        return ObjLines(_joined(self.positions, 3), vertex_colors, _joined(self.uvs, 2), _joined(self.normals, 3), corners, counts,
+                        materials, lines, list(self.names), list(self.libraries))
 
     def _positions(self, lines: Lines) -> None:
         values, counts = floats(lines, 3)
         self.positions.append(table(values, counts, 3).copy())
         colored = (counts == 6) | (counts == 7)
-        self.tints.append(np.where(colored[:, None], table(values, counts, 6)[:, 3:], np.nan) if colored.any() else len(counts))
+        self.vertex_colors.append(np.where(colored[:, None], table(values, counts, 6)[:, 3:], np.nan) if colored.any() else len(counts))
         if (counts == 4).any():
             self._count("weights of vertices (w) are left out", lines.numbers[(counts == 4) & (table(values, counts, 4)[:, 3] != 1)])
 

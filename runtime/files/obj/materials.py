@@ -16,7 +16,7 @@ from ..scene.notices import Notices, quoted
 from ..scene.surfaces import MAX_TILE, small
 from .mtl import MtlStatements, ObjMaterial, material_of, read_statements
 from .nearby_files import NearbyFiles
-from .text import LONGEST_NAME, without_comment
+from .text import MAX_NAME_LENGTH, without_comment
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -28,7 +28,7 @@ MAX_LIBRARIES = 1000
 # Of the formats that `picture_of` does not read: 8192 by 8192.
 MAX_PIXELS = 1 << 26
 # Those that `picture_of` reads, or refuses for a reason; and one that Pillow hands to another program.
-_NOT_HERE = frozenset({"PNG", "JPEG", "MPO", "WEBP", "BMP", "GIF", "EPS"})
+_EXCLUDED_FORMATS = frozenset({"PNG", "JPEG", "MPO", "WEBP", "BMP", "GIF", "EPS"})
 
 
 class ObjMaterials:
@@ -71,7 +71,7 @@ class ObjMaterials:
                 return [path]
         found = []
         # Names end with .mtl, or else at a space.
-        pattern = r'"[^"]+"|\S.*?\.mtl(?=\s|$)|\S+' if len(line) <= LONGEST_NAME else r"\S+"
+        pattern = r'"[^"]+"|\S.*?\.mtl(?=\s|$)|\S+' if len(line) <= MAX_NAME_LENGTH else r"\S+"
         for name in list(dict.fromkeys(re.findall(pattern, without_comment(line), re.IGNORECASE)))[:MAX_LIBRARIES]:
             path = self._files.find(name, self._folder)
             several = [path] if path is not None else [self._files.find(word, self._folder) for word in name.split()[1:]]
@@ -148,7 +148,7 @@ def _other_format(data: bytes, name: str) -> np.ndarray | None:
     from PIL import Image
 
     Image.init()
-    for kind in sorted(set(Image.ID) - _NOT_HERE):
+    for kind in sorted(set(Image.ID) - _EXCLUDED_FORMATS):
         opener, accepts = Image.OPEN[kind]
         try:
             if accepts is not None and accepts(data[:16]) is not True:

@@ -11,7 +11,7 @@ import numpy as np
 from ...geometry.shading import to_linear
 from ..scene.notices import Notices, quoted
 from ..scene.surfaces import WHITE, Material
-from .text import LONGEST_NAME, decoded, plain_text, statement, without_comment
+from .text import MAX_NAME_LENGTH, decoded, plain_text, statement, without_comment
 
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 # The options of a picture, with as many arguments as each takes; those of -o, -s and -t may lack their last ones.
@@ -78,7 +78,7 @@ def parsed_map(text: str) -> Map:
     """What follows `map_Kd`: options, which some programs put behind the name, and the name, which may hold spaces."""
     scale, offset, clamp, ignored = (1.0, 1.0), (0.0, 0.0), False, []
     text = text.strip()
-    if len(text) > LONGEST_NAME:
+    if len(text) > MAX_NAME_LENGTH:
         return Map(text)
     while option := _LEADING.match(text) or _TRAILING.search(text):
         text = (text[:option.start()] + text[option.end():]).strip()

@@ -8,7 +8,7 @@ import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .text import LONGEST_NAME, decoded
+from .text import MAX_NAME_LENGTH, decoded
 
 # Names of folders and files that are looked for below one folder; longer paths are no paths.
 MAX_PARTS = 64
@@ -37,7 +37,7 @@ class NearbyFiles:
         whole : the path as it stands only
         """
         named = name.strip().strip('"').replace("\\", "/")
-        if not 0 < len(named) <= LONGEST_NAME or "\0" in named:
+        if not 0 < len(named) <= MAX_NAME_LENGTH or "\0" in named:
             return None
         # Without a drive, a server's slashes, or file: before the path.
         parts = [part for part in re.sub(r"^(file:)?/*([A-Za-z]:)?/*", "", named).split("/") if part not in ("", ".")]

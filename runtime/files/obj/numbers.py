@@ -13,9 +13,9 @@ IS_SPACE[list(b" \t\n\r\v\f")] = True
 IN_FACES = IS_SPACE.copy()
 IN_FACES[list(b"0123456789-/")] = True
 # What a corner asks for where it says 0: no file has so many. Numbers that do not fit are one less.
-NOWHERE = np.iinfo(np.int32).max
+INVALID_INDEX = np.iinfo(np.int32).max
 # What programs print for a number that is none, and Python does not know.
-_NO_NUMBER = re.compile(rb"(?<!\S)[+-]?(?:1\.?[0-9]*#[a-z0-9]+|nan\([a-z0-9]*\))(?!\S)", re.IGNORECASE)
+_NAN = re.compile(rb"(?<!\S)[+-]?(?:1\.?[0-9]*#[a-z0-9]+|nan\([a-z0-9]*\))(?!\S)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +73,7 @@ def floats(lines: Lines, least: int) -> tuple[np.ndarray, np.ndarray]:
     counts = np.add.reduceat(begins.view(np.uint8), lines.starts, dtype=np.int64)
     text = lines.text.tobytes()
     if b"#" in text or b"(" in text:
-        text = _NO_NUMBER.sub(b"nan", text)
+        text = _NAN.sub(b"nan", text)
     if counts.min() >= least and b"_" not in text:
         words = text.split()
         try:
@@ -98,7 +98,7 @@ def table(values: np.ndarray, counts: np.ndarray, width: int) -> np.ndarray:
 def corners(lines: Lines, before: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(k, 3) int32, position, uv and normal of the corners of faces, and (n,) how many each has.
 
-    Numbers count from 1; 0 is one that is not given, and what cannot be in any file is negative, or `NOWHERE` for 0.
+    Numbers count from 1; 0 is one that is not given, and what cannot be in any file is negative, or `INVALID_INDEX` for 0.
 
     before : (n, 3) int64, how many positions, uvs and normals stand before each line, which negative numbers count back from
     """
@@ -172,7 +172,7 @@ def _check(lines: Lines, begin: np.ndarray, ahead: np.ndarray, kinds: tuple[np.n
 
 
 def _whole_numbers(text: np.ndarray, end: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """(n,) int32: the numbers of so many digits, at most nine, the last of them at `end`; 0 as `NOWHERE`."""
+    """(n,) int32: the numbers of so many digits, at most nine, the last of them at `end`; 0 as `INVALID_INDEX`."""
     values = np.empty(len(end), np.int32)
     for length in np.flatnonzero(np.bincount(lengths)).tolist():
         which = np.flatnonzero(lengths == length)
@@ -182,7 +182,7 @@ def _whole_numbers(text: np.ndarray, end: np.ndarray, lengths: np.ndarray) -> np
             value = 10 * value + (text[at] - ZERO)
             at += 1
         values[which] = value
-    values[values == 0] = NOWHERE
+    values[values == 0] = INVALID_INDEX
     return values
 
 
@@ -207,7 +207,7 @@ def _corner(word: bytes, before: list[int], line: int) -> tuple[int, int, int]:
             raise ValueError(f"line {line}: {word.decode('latin-1')[:40]!r} is no corner of a face") from None
         if value is not None and value < 0 < count + 1 + value:
             value += count + 1
-        found.append(0 if value is None else min(max(value, -NOWHERE), NOWHERE - 1) or NOWHERE)
+        found.append(0 if value is None else min(max(value, -INVALID_INDEX), INVALID_INDEX - 1) or INVALID_INDEX)
     return found[0], found[1], found[2]
 
 
@@ -228,7 +228,7 @@ def _float(word: bytes, line: int) -> float:
             raise ValueError
         value = float(word)
     except ValueError:
-        if not _NO_NUMBER.fullmatch(word):
+        if not _NAN.fullmatch(word):
             raise ValueError(f"line {line}: {word.decode('latin-1')[:40]!r} is no number") from None
         value = np.nan
     return value if abs(value) != np.inf else np.nan
@@ -238,6 +238,6 @@ def _before_comment(words: list[bytes]) -> list[bytes]:
     """The words up to one that begins with #, or the part of one before it; the # of "1.#IND" begins no comment."""
     for i, word in enumerate(words):
         at = word.find(b"#")
-        if at >= 0 and not _NO_NUMBER.fullmatch(word):
+        if at >= 0 and not _NAN.fullmatch(word):
             return words[:i] + [word[:at]] * (at > 0)
     return words

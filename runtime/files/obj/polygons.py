@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .ear_clipping import ROUNDING, Effort, clipped
+from .ear_clipping import ROUNDING, WorkBudget, clipped
 
 # Corners of polygons that are looked at together: bounds the memory.
 BLOCK = 1 << 17
@@ -42,7 +42,7 @@ def triangulated(places: np.ndarray, corners: np.ndarray, counts: np.ndarray,
     first, start = np.cumsum(counts) - counts, np.cumsum(counts - 2) - (counts - 2)
     made = np.empty((int((counts - 2).sum()), 3), np.int64)
     wrong: list[int] = []
-    done, effort = 0, Effort(tick=lambda: progress(done / len(corners)))
+    done, budget = 0, WorkBudget(tick=lambda: progress(done / len(corners)))
     for count in np.unique(counts).tolist():
         same, step = np.flatnonzero(counts == count), max(1, BLOCK // count)
         for begin in range(0, len(same), step):
@@ -51,10 +51,10 @@ def triangulated(places: np.ndarray, corners: np.ndarray, counts: np.ndarray,
             if count > 3:
                 polygons = places[corners[first[block, None] + np.arange(count)]].astype(np.float64)
                 local, unfit = _fans(polygons)
-                wrong += block[_clip(polygons, unfit, local, effort)].tolist() if len(unfit) else []
+                wrong += block[_clip(polygons, unfit, local, budget)].tolist() if len(unfit) else []
             made[start[block, None] + np.arange(count - 2)] = first[block, None, None] + local
             done += count * len(block)
-            effort.tick()
+            budget.tick()
     return Triangles(made, np.repeat(np.arange(len(counts)), counts - 2), sorted(wrong))
 
 
@@ -90,7 +90,7 @@ def _quality(polygons: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     return np.where(total > 1e-9 * gross, quality, np.where(gross == 0, 0, -1))
 
 
-def _clip(polygons: np.ndarray, which: np.ndarray, made: np.ndarray, effort: Effort) -> np.ndarray:
+def _clip(polygons: np.ndarray, which: np.ndarray, made: np.ndarray, budget: WorkBudget) -> np.ndarray:
     """Writes the triangles of the polygons `which` of (m, n, 3) into `made` (m, n - 2, 3); those that could not be done right.
 
     Polygons that are far from flat have no right triangles, and a quad has no more than the two fans that were tried.
@@ -99,7 +99,7 @@ def _clip(polygons: np.ndarray, which: np.ndarray, made: np.ndarray, effort: Eff
     exact = heights > FLAT
     if polygons.shape[1] > 4:
         for k in np.flatnonzero(usable).tolist():
-            made[which[k]], right = clipped(list(map(tuple, flat[k].tolist())), effort)
+            made[which[k]], right = clipped(list(map(tuple, flat[k].tolist())), budget)
             exact[k] |= right
     return which[~exact]
 

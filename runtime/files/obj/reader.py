@@ -14,7 +14,7 @@ from ..scene.surfaces import GENERATOR, Part, Scene
 from .lines import ObjLines, read_lines
 from .materials import ObjMaterials
 from .mtl import ObjMaterial
-from .numbers import NOWHERE
+from .numbers import INVALID_INDEX
 from .polygons import Triangles, triangulated
 from .text import counted, plain_text
 
@@ -76,7 +76,7 @@ def _checked(lines: ObjLines, notices: Notices) -> np.ndarray:
     missing = np.flatnonzero(~there[:, 0])
     if len(missing):
         asked = int(corners[missing[0], 0])
-        number = 0 if asked == NOWHERE else asked
+        number = 0 if asked == INVALID_INDEX else asked
         received = f"a face asks for number {number} of {len(lines.positions)}" if asked else "a corner without a position"
         raise ValueError(f"line {_line_of(missing[0], lines)}: {received}")
     for column, what in ((1, "texture coordinates"), (2, "normals")):
@@ -110,7 +110,7 @@ def _as_fine_as_needed(positions: np.ndarray, corners: np.ndarray) -> np.ndarray
 def _parts(lines: ObjLines, corners: np.ndarray, made: Triangles, materials: ObjMaterials, notices: Notices,
            tick: Callable[[], None]) -> list[Part]:
     """One for each material, or two where some of its faces have texture coordinates and some have not."""
-    tints = _tints(lines.tints)
+    vertex_colors = _vertex_colors_of(lines.vertex_colors)
     with_uvs = (corners[made.corners, 1] >= 0).all(axis=1)
     key = 2 * lines.materials[made.polygons] + with_uvs
     order = np.argsort(key, kind="stable")
@@ -125,11 +125,12 @@ def _parts(lines: ObjLines, corners: np.ndarray, made: Triangles, materials: Obj
         if not has_uvs and looks[number].material.picture is not None:
             notices.add("faces without texture coordinates show nothing of their material's picture", quoted(lines.names[number]))
         tick()
-        parts.append(_part(lines, positions, corners[made.corners[triangles].ravel()], tints, bool(has_uvs), looks[number]))
+        parts.append(_part(lines, positions, corners[made.corners[triangles].ravel()], vertex_colors, bool(has_uvs), looks[number]))
     return parts
 
 
-def _part(lines: ObjLines, positions: np.ndarray, corners: np.ndarray, tints: np.ndarray | None, has_uvs: bool, look: ObjMaterial) -> Part:
+def _part(lines: ObjLines, positions: np.ndarray, corners: np.ndarray, vertex_colors: np.ndarray | None, has_uvs: bool,
+          look: ObjMaterial) -> Part:
     """corners : (3 m, 3), of m triangles"""
     normals = uvs = None
     if (corners[:, 2] >= 0).any():  # a normal of zeros is none
@@ -139,10 +140,10 @@ def _part(lines: ObjLines, positions: np.ndarray, corners: np.ndarray, tints: np
         uvs[:, 1] = 1 - uvs[:, 1]
     faces = np.arange(len(corners), dtype=np.int32).reshape(-1, 3)
     return Part(positions[corners[:, 0]], faces, look.material, normals, uvs,
-                None if tints is None else tints[corners[:, 0]])
+                None if vertex_colors is None else vertex_colors[corners[:, 0]])
 
 
-def _tints(given: np.ndarray | None) -> np.ndarray | None:
+def _vertex_colors_of(given: np.ndarray | None) -> np.ndarray | None:
     """(n, 3) float32, linear: the colours behind the positions; white where there is none."""
     if given is None:
         return None

@@ -9,7 +9,7 @@ import re
 _MARKS = ((codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"), (codecs.BOM_UTF16_LE, "utf-16-le"),
           (codecs.BOM_UTF16_BE, "utf-16-be"))
 # Letters of a file's path, or of a line of options: beyond, it names nothing.
-LONGEST_NAME = 4096
+MAX_NAME_LENGTH = 4096
 # Bytes that are looked at where no mark says what the encoding is.
 _LOOK = 4096
 # A comment never goes on: some end with a Windows folder, and what follows is a line of its own.

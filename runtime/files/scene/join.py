@@ -65,7 +65,7 @@ def _vertex_colors(part: Part, color: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class _Look:
+class _TileContent:
     """What a tile shows; parts that look the same share one.
 
     color : (red, green, blue), linear light, of the whole tile, or of what multiplies the picture
@@ -76,7 +76,7 @@ class _Look:
     color: tuple[float, ...]
     picture: int | None = None
     wrap: tuple[str, str] = ("repeat", "repeat")
-    crisp: bool = False
+    nearest: bool = False
     window: tuple[int, int, int, int] = (0, 1, 0, 1)
     pixels: np.ndarray | None = field(default=None, compare=False, repr=False)
 
@@ -86,7 +86,7 @@ def common_texture(parts: Sequence[Part]) -> tuple[np.ndarray, np.ndarray]:
 
     parts : three vertices a face, none of them shared
     """
-    placed = [each for group in _groups(parts) for each in _looks(*group)]
+    placed = [each for group in _groups(parts) for each in _tile_contents(*group)]
     different = dict.fromkeys(look for look, _, _ in placed)
     most = min(MAX_TILE, math.isqrt(MAX_TEXELS // len(different)))
     tiles = {look: _tile(look, most) for look in different}
@@ -118,22 +118,22 @@ def _groups(parts: Sequence[Part]) -> Iterator[tuple[Material, np.ndarray, np.nd
         yield group[0][0].material, np.concatenate([rows for _, rows in group]), uvs
 
 
-def _looks(material: Material, rows: np.ndarray, given: np.ndarray | None) -> Iterator[tuple[_Look, np.ndarray, np.ndarray]]:
+def _tile_contents(material: Material, rows: np.ndarray, given: np.ndarray | None) -> Iterator[tuple[_TileContent, np.ndarray, np.ndarray]]:
     """What the faces of one material show: each look, the rows of the vertices that show it, and where in it, (k, 2) in [0, 1]."""
     middle, color = np.array([0.5, 0.5]), tuple(material.color.tolist())
     if given is None:
-        yield _Look(color), rows, middle
+        yield _TileContent(color), rows, middle
         return
     uvs, windows, usable = _windows(given, material.wrap)
     for code in np.flatnonzero(np.bincount(windows[usable])):
         mine = np.repeat(usable & (windows == code), 3)
         left, right, top, bottom = window = _window(int(code))
-        yield (_Look(color, id(material.picture), material.wrap, material.crisp, window, material.picture), rows[mine],
+        yield (_TileContent(color, id(material.picture), material.wrap, material.nearest, window, material.picture), rows[mine],
                (uvs[mine] - [left, top]) / [right - left, bottom - top])
     if not usable.all():
         assert material.picture is not None  # or nothing would be given
         mean = to_linear(material.picture.reshape(-1, 3).mean(axis=0) / 255) * material.color
-        yield _Look(tuple(mean.tolist())), rows[np.repeat(~usable, 3)], middle
+        yield _TileContent(tuple(mean.tolist())), rows[np.repeat(~usable, 3)], middle
 
 
 def _windows(uvs: np.ndarray, wrap: tuple[str, str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -173,14 +173,14 @@ def _window(code: int) -> tuple[int, int, int, int]:
     return -left, right, -top, bottom
 
 
-def _tile(look: _Look, most: int) -> np.ndarray:
+def _tile(look: _TileContent, most: int) -> np.ndarray:
     """(h, w, 3) uint8: the picture of it, each side at most `most` pixels, but for one that repeats more often than that."""
     if look.pixels is None:
         return np.broadcast_to(srgb_bytes(np.array(look.color, np.float32)), (PLAIN_TILE, PLAIN_TILE, 3))
     left, right, top, bottom = look.window
     most = max(1, most // max(right - left, bottom - top))
     once = tinted(small(look.pixels, most), np.array(look.color, np.float32))
-    if look.crisp:  # the mesh is shown with its texture's pixels blended: of several alike only the outermost are
+    if look.nearest:  # the mesh is shown with its texture's pixels blended: of several alike only the outermost are
         times = min(MAX_COPIES, max(1, most // max(once.shape[:2])))
         once = once.repeat(times, axis=0).repeat(times, axis=1)
     columns = _shown(look.wrap[0], left, right, once.shape[1])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 MAX_NAMED = 3
-LONGEST_NAME = 80
+MAX_NAME_LENGTH = 80
 
 
 class Notices:
@@ -26,7 +26,7 @@ class Notices:
 def quoted(name: object) -> str:
     """A name from a file, in quotes and on one line: it may hold anything, and messages go to terminals."""
     text = str(name)
-    return repr(text if len(text) <= LONGEST_NAME else text[:LONGEST_NAME] + "...")
+    return repr(text if len(text) <= MAX_NAME_LENGTH else text[:MAX_NAME_LENGTH] + "...")
 
 
 def _names(names: list[str]) -> str:

@@ -28,13 +28,13 @@ class Material:
     color : (3,) float32, linear light, multiplied into everything else; what the product has above 1 is cut
     picture : (h, w, 3) uint8 sRGB, row 0 at the top, or None
     wrap : what the picture shows outside of [0, 1], across and down: "repeat", "mirror" or "clamp"
-    crisp : whether its pixels are squares with edges, as in pixel art, and not blended into each other
+    nearest : whether its pixels are squares with edges, as in pixel art, and not blended into each other
     """
 
     color: np.ndarray
     picture: np.ndarray | None = None
     wrap: tuple[str, str] = ("repeat", "repeat")
-    crisp: bool = False
+    nearest: bool = False
 
 
 WHITE = Material(np.ones(3, np.float32))
@@ -94,7 +94,7 @@ def summed(first: Material, second: Material) -> Material:
     size = max((m.picture.shape[1::-1] for m in (first, second) if m.picture is not None), key=math.prod)
     light = _light(first, size) + _light(second, size)
     shown = first if first.picture is not None else second
-    return Material(np.ones(3, np.float32), srgb_bytes(light), shown.wrap, shown.crisp)
+    return Material(np.ones(3, np.float32), srgb_bytes(light), shown.wrap, shown.nearest)
 
 
 def srgb_bytes(linear: np.ndarray) -> np.ndarray:

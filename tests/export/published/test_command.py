@@ -110,7 +110,7 @@ def test_agreement_with_pytorch_is_on_record(from_text, from_picture):
 @pytest.mark.slow
 def test_layers_in_8_bits(small, tmp_path, monkeypatch, capsys):
     """But for the prior, what makes weights, and fields. Of smaller layers too few errors would cancel."""
-    monkeypatch.setattr(onnx_file, "SMALLEST_HALF", 1024)
+    monkeypatch.setattr(onnx_file, "MIN_HALF", 1024)
     pack = tmp_path / "small"
     asked = ("--precision", "int8", "--coarse-points", "48", "--grid-resolution", "32", "--quiet")
     assert command.main(sharp_it(small, *asked, "-o", pack)) == 0

@@ -298,10 +298,10 @@ def test_engines_that_a_pack_ships_are_used_where_they_are_trusted(shipping, tmp
 def test_a_build_leaves_engines_of_the_pack_alone_and_builds_those_that_do_not_load(shipping, monkeypatch):
     pack, gpu = shipping
     files = {path: path.read_bytes() for path in pack.rglob("*") if path.is_file()}
-    vouched = replace(Pack.open(pack), vouched=True)
+    trusted_by_caller = replace(Pack.open(pack), trusted_by_caller=True)
     with monkeypatch.context() as patch:
         patch.setattr("tests.engines.simulated_tensorrt.MAGIC", b"another plan")
-        build_missing(vouched, "auto", quiet=True)
+        build_missing(trusted_by_caller, "auto", quiet=True)
     assert gpu.built == list(tiny_pack.GRAPHS)
     assert {path: path.read_bytes() for path in pack.rglob("*") if path.is_file()} == files
 
@@ -494,7 +494,7 @@ def test_a_cache_that_cannot_be_written_keeps_no_mesh_from_being_made(main, gpu,
 
 def test_a_pack_in_a_folder_whose_name_has_a_space(tiny, tmp_path):
     folder = shutil.copytree(tiny, tmp_path / "my packs")
-    assert BackendSelector(Pack.open(folder)).how_to_build("tensorrt") == f'meshwright build "{folder}" --backend tensorrt'
+    assert BackendSelector(Pack.open(folder)).build_command_for("tensorrt") == f'meshwright build "{folder}" --backend tensorrt'
 
 
 def test_build_where_nothing_can_be_built(main, tmp_path):

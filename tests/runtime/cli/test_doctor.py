@@ -146,7 +146,7 @@ def test_folders_that_are_not_there_are_noted(again, tmp_path, monkeypatch):
 
 
 def test_without_the_bundled_pack(again, monkeypatch, tmp_path):
-    monkeypatch.setattr(doctor, "candidates", list)
+    monkeypatch.setattr(doctor, "installed_packs", list)
     monkeypatch.setattr(doctor, "BUNDLED", tmp_path / "none")
     told = examine()
     assert told["packs"] == [] and any(problem.startswith("the bundled pack is missing from") for problem in told["problems"])

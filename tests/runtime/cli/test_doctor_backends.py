@@ -74,7 +74,7 @@ def test_engines_of_the_cache_are_matched_to_components(with_cards, again, tmp_p
     engines.loader.cache.folder.mkdir()
     for name in ("refiner_step", "field_color", "vae_decoder"):
         component = pack.manifest.components[name]
-        key = make_key(engines.order(component, product), files_of(pack, component), engines.hardware)
+        key = make_key(engines.request(component, product), files_of(pack, component), engines.hardware)
         kept[name] = engines.loader.cache.store(engine_name(pack, component), key, pack.path(component.file),
                                                 lambda out: out.write_bytes(b"a"))
     for name, relative in (("refiner_step", 0.001), ("field_color", 0.9)):

@@ -34,7 +34,7 @@ def test_a_terminal_sees_how_much_is_read():
 
 def test_elsewhere_a_line_tells_of_a_file_that_took_long(monkeypatch):
     stream = io.StringIO()
-    monkeypatch.setattr(module, "NOT_WORTH_A_LINE", -1.0)
+    monkeypatch.setattr(module, "MIN_SECONDS_SHOWN", -1.0)
     show = Progress(stream).reading(Path("a.obj"))
     show(0.5)
     show(1.0)

@@ -8,7 +8,7 @@ from meshwright.runtime.geometry.topology import (
     edge_report,
     is_watertight,
     keep_components,
-    split_crowded_edges,
+    split_non_manifold_edges,
     welded,
 )
 
@@ -65,8 +65,8 @@ def test_welding_takes_both_zeros_as_one_and_nothing_else():
 
 
 def test_crowded_edge_is_split_and_stays_split_when_welded(touching):
-    assert edge_report(touching).crowded == 1
-    whole = split_crowded_edges(touching.replace(colors=np.arange(24, dtype=np.uint8).reshape(8, 3)))
+    assert edge_report(touching).non_manifold == 1
+    whole = split_non_manifold_edges(touching.replace(colors=np.arange(24, dtype=np.uint8).reshape(8, 3)))
     assert edge_report(whole).watertight and is_watertight(whole)
     assert len(whole.vertices) == len(touching.vertices) + 2
     assert whole.colors.shape == whole.vertices.shape
@@ -76,9 +76,9 @@ def test_crowded_edge_is_split_and_stays_split_when_welded(touching):
 
 def test_many_crowded_edges_at_once(touching):
     """Two thousand of them, each as if it were alone; the time grows with the mesh, not with its square."""
-    many, one = joined(*[touching] * 2000), split_crowded_edges(touching)
-    whole = split_crowded_edges(many)
-    assert edge_report(many).crowded == 2000 and edge_report(whole).watertight
+    many, one = joined(*[touching] * 2000), split_non_manifold_edges(touching)
+    whole = split_non_manifold_edges(many)
+    assert edge_report(many).non_manifold == 2000 and edge_report(whole).watertight
     assert len(whole.faces) == 2000 * len(one.faces) and len(whole.vertices) == 2000 * len(one.vertices)
 
 
@@ -88,17 +88,17 @@ def test_faces_back_to_back_are_taken_out_first():
     fin = Mesh(
         np.concatenate([mesh.vertices, [[2, 2, 2]]]).astype(np.float32),
         np.concatenate([mesh.faces, [[0, 1, 4], [4, 1, 0]]]).astype(np.int32))
-    assert edge_report(fin).crowded == 1
-    whole = split_crowded_edges(fin)
+    assert edge_report(fin).non_manifold == 1
+    whole = split_non_manifold_edges(fin)
     np.testing.assert_array_equal(whole.faces, mesh.faces)
     assert len(whole.vertices) == 4
 
 
 def test_splitting_leaves_whole_and_unbalanced_edges_alone(touching):
     mesh = tetrahedron()
-    assert split_crowded_edges(mesh) is mesh
+    assert split_non_manifold_edges(mesh) is mesh
     odd = touching.replace(faces=touching.faces[1:])
-    assert split_crowded_edges(odd) is odd
+    assert split_non_manifold_edges(odd) is odd
 
 
 def test_connected_finds_the_lowest_node_of_long_chains():
@@ -131,4 +131,4 @@ def test_cavities_are_removed_unless_asked_for():
 def test_empty_mesh():
     empty = Mesh(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int32))
     assert keep_components(empty) is empty and not is_watertight(empty)
-    assert split_crowded_edges(empty) is empty
+    assert split_non_manifold_edges(empty) is empty

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from meshwright.runtime.images.clean_matte import cleaned, without_pinholes, without_specks
+from meshwright.runtime.images.clean_matte import cleaned, fill_pinholes, remove_specks
 
 
 def block(top, bottom, left, right, size=100):
@@ -13,13 +13,13 @@ def block(top, bottom, left, right, size=100):
 
 def test_specks_go_and_parts_stay():
     object_, part, speck = block(20, 60, 20, 60), block(70, 90, 20, 60), block(0, 5, 90, 95)
-    np.testing.assert_array_equal(without_specks(object_ | part | speck), object_ | part)
-    assert not without_specks(np.zeros((5, 5), bool)).any()
+    np.testing.assert_array_equal(remove_specks(object_ | part | speck), object_ | part)
+    assert not remove_specks(np.zeros((5, 5), bool)).any()
 
 
 def test_pinholes_are_filled_and_holes_stay():
     object_, pinhole, hole = block(20, 80, 20, 80), block(30, 31, 30, 32), block(40, 60, 40, 60)
-    np.testing.assert_array_equal(without_pinholes(object_ & ~pinhole & ~hole), object_ & ~hole)
+    np.testing.assert_array_equal(fill_pinholes(object_ & ~pinhole & ~hole), object_ & ~hole)
 
 
 def test_a_soft_edge_becomes_steeper_and_haze_goes():

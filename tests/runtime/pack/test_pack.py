@@ -9,7 +9,7 @@ import pytest
 
 from meshwright.engines import TensorSpec
 from meshwright.runtime import Pack, PackCorrupt, PackError, PackFormat, PackNotFound
-from meshwright.runtime.pack.pack import candidates
+from meshwright.runtime.pack.pack import installed_packs
 from tests.without_rights import without_rights
 
 
@@ -53,7 +53,7 @@ def test_is_found_by_name_and_by_path(tiny, tmp_path, monkeypatch):
     for value in (tiny, tiny.parent, os.pathsep.join(["nowhere", str(tiny)])):
         monkeypatch.setenv("MESHWRIGHT_PACKS", str(value))
         assert Pack.open("tiny").folder == tiny
-        assert tiny in candidates()
+        assert tiny in installed_packs()
 
 
 def test_folders_of_packs_that_are_closed_to_the_user_hold_none(tmp_path, monkeypatch):
@@ -62,7 +62,7 @@ def test_folders_of_packs_that_are_closed_to_the_user_hold_none(tmp_path, monkey
     closed.chmod(0)
     monkeypatch.setenv("MESHWRIGHT_PACKS", os.pathsep.join(map(str, [closed, closed / "inner"])))
     with without_rights(closed):
-        assert [folder.name for folder in candidates()] == ["props"]
+        assert [folder.name for folder in installed_packs()] == ["props"]
         with pytest.raises(PackNotFound):
             Pack.open("closed")
     closed.chmod(0o700)

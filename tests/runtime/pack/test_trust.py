@@ -117,7 +117,7 @@ def test_a_model_that_passed_is_not_looked_at_again_and_one_that_changed_is(stra
     count = len(looked)
     Pack.open(stranger)
     assert count == len(Pack.open(stranger).manifest.components) == len(looked)
-    Pack.open(stranger, remembered=False)
+    Pack.open(stranger, rehash=True)
     assert len(looked) == 2 * count
     model = onnx.load(stranger / "vae_encoder.onnx")
     model.doc_string = "changed"

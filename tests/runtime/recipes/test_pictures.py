@@ -7,7 +7,7 @@ from meshwright.runtime import InputError, Picture, Pipeline, Step
 from meshwright.runtime.diffusion.noise import normal
 from meshwright.runtime.diffusion.schedules import make_table
 from meshwright.runtime.pack.manifest import Views
-from meshwright.runtime.recipes.pictures import as_view, grid_of_known, known_views, tile_mask
+from meshwright.runtime.recipes.pictures import fit_to_view, known_grid, known_mask, known_views
 from meshwright.runtime.recipes.stages import KnownViews, denoise
 from meshwright.runtime.request import Request
 from tests.runtime.pack.test_pack import edit
@@ -85,33 +85,33 @@ def test_packs_whose_coarse_latents_are_not_those_they_draw_refuse(both, tmp_pat
 
 def test_tiles_of_a_grid():
     image = np.full((32, 32, 3), 0.25, np.float32)
-    whole = grid_of_known({1: image}, SIX)
+    whole = known_grid({1: image}, SIX)
     assert whole.shape == (96, 64, 3) and (whole[:32, 32:] == 0.25).all() and (whole[32:] == 1).all() and (whole[:, :32] == 1).all()
-    mask = tile_mask({1: image, 4: image}, SIX, (1, 4, 12, 8))
+    mask = known_mask({1: image, 4: image}, SIX, (1, 4, 12, 8))
     assert mask.shape == (1, 1, 12, 8) and mask.sum() == 32 and mask[0, 0, :4, 4:].all() and mask[0, 0, 8:, :4].all()
 
 
 def test_known_latents_have_the_noise_of_their_step():
     rng = np.random.default_rng(0)
     latent, drawn, noise, previous = (rng.random((1, 4, 12, 8), np.float32) for _ in range(4))
-    mask = tile_mask({0: latent}, SIX, latent.shape)
-    kept = KnownViews(latent, mask)
-    carry = kept.into({"latent": drawn, "previous": previous}, np.array([0.5, 2.0]), noise)
+    mask = known_mask({0: latent}, SIX, latent.shape)
+    known = KnownViews(latent, mask)
+    carry = known.with_known({"latent": drawn, "previous": previous}, np.array([0.5, 2.0]), noise)
     np.testing.assert_allclose(carry["latent"][..., :4, :4], (0.5 * latent + 2 * noise)[..., :4, :4], rtol=1e-6)
     np.testing.assert_array_equal(carry["latent"][..., 4:, :], drawn[..., 4:, :])
     np.testing.assert_array_equal(carry["previous"][..., :4, :4], latent[..., :4, :4])
     np.testing.assert_array_equal(carry["previous"][..., 4:], previous[..., 4:])
-    np.testing.assert_array_equal(kept.finished(drawn)[..., :4, :4], latent[..., :4, :4])
+    np.testing.assert_array_equal(known.finish(drawn)[..., :4, :4], latent[..., :4, :4])
 
 
 def test_the_object_lies_over_the_coarse_one():
     guide = np.ones((32, 32, 3), np.float32)
     guide[4:20, 8:14] = 0.2
-    view = as_view(cut((0, 0, 0), 60), SIX, guide)
+    view = fit_to_view(cut((0, 0, 0), 60), SIX, guide)
     dark = view.mean(axis=-1) < 0.5
     rows, columns = np.flatnonzero(dark.any(axis=1)), np.flatnonzero(dark.any(axis=0))
     assert abs(rows[0] - 4) <= 1 and abs(rows[-1] - 19) <= 1 and abs((columns[0] + columns[-1]) / 2 - 10.5) <= 1
-    plain = as_view(cut((0, 0, 0), 60), SIX)
+    plain = fit_to_view(cut((0, 0, 0), 60), SIX)
     assert 20 <= np.flatnonzero((plain.mean(axis=-1) < 0.5).any(axis=1)).size <= 23
 
 
@@ -151,13 +151,13 @@ def test_steps_around_known_views_that_are_none_are_the_loop_of_one_scan(both, k
     shapes = {each.name: [side if isinstance(side, int) else 4 for side in each.shape] for each in component.spec.inputs}
     constants = {name: np.ones(shape, np.float32) for name, shape in shapes.items() if name not in {"latent", "previous", "row", "noise"}}
 
-    def drawn(kept):
+    def drawn(known):
         return drained(denoise(both.models, kind, loop, stage="views", stream="a", seed=0, steps=3, guidance=2.0, constants=constants,
-                               kept=kept))
+                               known=known))
 
-    nothing = tile_mask({}, SIX, loop.latent_shape)
+    nothing = known_mask({}, SIX, loop.latent_shape)
     plain, none = drawn(None), drawn(KnownViews(latent, nothing))
-    some = drawn(KnownViews(latent, tile_mask({0: latent}, SIX, loop.latent_shape)))
+    some = drawn(KnownViews(latent, known_mask({0: latent}, SIX, loop.latent_shape)))
     np.testing.assert_allclose(none, plain, rtol=1e-6, atol=1e-6)
     assert (some[..., :4, :4] == 0.5).all() and np.abs(plain[..., :4, :4] - 0.5).max() > 0.01
 
@@ -166,7 +166,7 @@ def test_the_first_step_takes_known_views_at_the_loops_noise(both):
     loop = both.pack.manifest.multiview
     table, noise = make_table(dict(loop.schedule), 3, 2.0), normal(0, "a", loop.latent_shape)
     known = KnownViews(np.zeros(loop.latent_shape, np.float32), np.ones((1, 1, *loop.latent_shape[2:]), bool))
-    first = known.into({"latent": noise, "previous": noise}, table.levels[0], noise)["latent"]
+    first = known.with_known({"latent": noise, "previous": noise}, table.levels[0], noise)["latent"]
     np.testing.assert_allclose(first, table.initial_scale * noise, rtol=1e-6)
 
 

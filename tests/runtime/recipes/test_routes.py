@@ -118,7 +118,7 @@ def test_the_prior_knows_the_empty_prompt_for_pictures_too(both):
     """Where the pack says so, and the prompts' states for prompts."""
     models = both.models
     prior, refiner = drained(sharp_it.encode_conditions(models, RED, "a red chair"))
-    empty = models.states("text_encoder", models.tokenizer("text_encoder").encode(""))
+    empty = models.embeddings("text_encoder", models.tokenizer("text_encoder").encode(""))
     np.testing.assert_array_equal(prior[:1], empty)
     np.testing.assert_array_equal(prior[1:], models.run("prior_image_encoder", image=prepared(
         RED, 1.0, both.pack.manifest.picture.encoder))["states"])

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from meshwright.runtime import Cancelled, Step
-from meshwright.runtime.recipes.stages import stepwise
+from meshwright.runtime.recipes.stages import iterate_steps
 
 
 def drain(generator):
@@ -24,7 +24,7 @@ def test_steps_come_out_and_the_result_is_returned():
             on_step(i + 1, 3)
         return "done"
 
-    assert drain(stepwise("loop", work)) == ([Step("loop", 1, 3), Step("loop", 2, 3), Step("loop", 3, 3)], "done")
+    assert drain(iterate_steps("loop", work)) == ([Step("loop", 1, 3), Step("loop", 2, 3), Step("loop", 3, 3)], "done")
 
 
 def test_closing_stops_the_work_at_its_next_step():
@@ -40,7 +40,7 @@ def test_closing_stops_the_work_at_its_next_step():
             ended.append(True)
             raise
 
-    steps = stepwise("loop", work)
+    steps = iterate_steps("loop", work)
     assert next(steps) == Step("loop", 1, 1000)
     threading.Timer(0.05, go_on.set).start()
     steps.close()
@@ -53,7 +53,7 @@ def test_errors_of_the_work_are_raised_where_it_is_waited_for():
         on_step(1, 2)
         raise ZeroDivisionError("of the work")
 
-    steps = stepwise("loop", work)
+    steps = iterate_steps("loop", work)
     next(steps)
     with pytest.raises(ZeroDivisionError, match="of the work"):
         next(steps)

@@ -84,10 +84,10 @@ def test_one_encoder_a_loop(tmp_path):
         prior, refiner = drained(sharp_it.encode_text(pipe.models, "a red chair"))
         tokens = pipe.models.tokenizer("text_encoder").encode_prompt("a red chair")
         empty = pipe.models.tokenizer("text_encoder").encode("")
-        np.testing.assert_array_equal(prior[1:], pipe.models.states("prior_text_encoder", tokens))
+        np.testing.assert_array_equal(prior[1:], pipe.models.embeddings("prior_text_encoder", tokens))
         assert not prior[0].any()
-        np.testing.assert_array_equal(refiner[1:], pipe.models.states("text_encoder", tokens))
-        np.testing.assert_array_equal(refiner[:1], pipe.models.states("text_encoder", empty))
+        np.testing.assert_array_equal(refiner[1:], pipe.models.embeddings("text_encoder", tokens))
+        np.testing.assert_array_equal(refiner[:1], pipe.models.embeddings("text_encoder", empty))
         assert not np.array_equal(prior[1], refiner[1])
 
 

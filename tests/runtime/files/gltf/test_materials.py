@@ -25,7 +25,7 @@ from tests.runtime.files.gltf_files import (
 )
 
 UVS = np.float32([[0, 0], [1, 0], [0, 1]])
-GLOSSY = "KHR_materials_pbrSpecularGlossiness"
+SPECULAR_GLOSSINESS = "KHR_materials_pbrSpecularGlossiness"
 
 
 def moved(uvs=UVS, **transform):
@@ -79,7 +79,7 @@ def test_coordinates_may_be_whole_numbers():
 ])
 def test_samplers(sampler, wrap):
     material = painted(lambda file: base(baseColorTexture={"index": file.texture(quarters(), **sampler)})).scene().parts[0].material
-    assert material.wrap == wrap and material.crisp == (sampler.get("magFilter") == 9728)
+    assert material.wrap == wrap and material.nearest == (sampler.get("magFilter") == 9728)
 
 
 def test_factor_picture_and_vertex_colours_are_multiplied():
@@ -117,11 +117,11 @@ def test_several_materials_each_with_its_own():
 
 def test_specular_glossiness_is_read_as_its_diffuse_colour():
     """Also where a base colour stands beside it, which is for readers that do not know it."""
-    file = painted(lambda file: {"name": "tin", **base(baseColorFactor=[0, 1, 0, 1]), "extensions": {GLOSSY: {
+    file = painted(lambda file: {"name": "tin", **base(baseColorFactor=[0, 1, 0, 1]), "extensions": {SPECULAR_GLOSSINESS: {
         "diffuseFactor": [*linear(188, 188, 188), 1], "diffuseTexture": {"index": file.texture(np.full((4, 4, 3), 188))}}}})
     scene = file.scene()
     np.testing.assert_allclose(shown(scene), [137, 137, 137], atol=1)  # as in test_render: 0.503 squared
-    assert scene.notices == (f"only the diffuse colour of {GLOSSY} is read (material 'tin')",)
+    assert scene.notices == (f"only the diffuse colour of {SPECULAR_GLOSSINESS} is read (material 'tin')",)
 
 
 # Light that a material emits.
@@ -188,10 +188,10 @@ def clear(alpha):
     ({"alphaMode": "MASK"}, 0.8, 255, 0.6, OPAQUE),  # 0.8 times 0.6 is 0.48, below the cutoff of 0.5
 ])
 def test_transparency_is_noticed_where_there_is_any(mode, factor, alpha, tint, notices):
-    tints = np.full((3, 4), 1, np.float32)
-    tints[1, 3] = tint
+    vertex_colors = np.full((3, 4), 1, np.float32)
+    vertex_colors[1, 3] = tint
     file = painted(lambda file: {"name": "leaf", **base(baseColorFactor=[1, 1, 1, factor], baseColorTexture={
-        "index": file.texture(clear(alpha))}), **mode}, COLOR_0=tints)
+        "index": file.texture(clear(alpha))}), **mode}, COLOR_0=vertex_colors)
     assert file.scene().notices == notices
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from meshwright.runtime.files.obj.ear_clipping import Effort, clipped
+from meshwright.runtime.files.obj.ear_clipping import WorkBudget, clipped
 from meshwright.runtime.files.obj.polygons import triangulated
 
 U = [(0, 0), (3, 0), (3, 3), (2, 3), (2, 1), (1, 1), (1, 3), (0, 3)]
@@ -114,10 +114,10 @@ def test_a_gear_of_many_teeth():
 
 def test_the_effort_is_bounded():
     """A crossing polygon of 20,000 corners, and one that uses up what all polygons share: still so many triangles."""
-    effort = Effort()
-    triangles, exact = clipped(list(map(tuple, np.random.default_rng(0).random((20_000, 2)).tolist())), effort)
-    assert not exact and len(triangles) == 19_998 and Effort().left - effort.left < 110 * 20_000
-    triangles, exact = clipped([(x / 3, y / 3) for x, y in U], Effort(left=5))
+    budget = WorkBudget()
+    triangles, exact = clipped(list(map(tuple, np.random.default_rng(0).random((20_000, 2)).tolist())), budget)
+    assert not exact and len(triangles) == 19_998 and WorkBudget().left - budget.left < 110 * 20_000
+    triangles, exact = clipped([(x / 3, y / 3) for x, y in U], WorkBudget(left=5))
     assert not exact and len(triangles) == 6
 
 

@@ -183,7 +183,7 @@ def test_lines_that_cannot_be_meant_are_refused_by_number(tmp_path, text, messag
 
 
 def test_files_of_no_end_are_refused(monkeypatch):
-    monkeypatch.setattr(obj_lines, "LONGEST_LINE", 1000)
+    monkeypatch.setattr(obj_lines, "MAX_LINE_BYTES", 1000)
     with pytest.raises(ValueError, match="line 5 is longer than"):
         monkeypatch.setattr(obj_lines, "BLOCK", 40)
         read(SQUARE + "f" + " 1 2 3" * 1000)

@@ -33,7 +33,7 @@ def at(places, wrap):
 
 def wrong(uvs, wrap, picture=PICTURE):
     """The share of points that show none of the greys around what they should: pixels are blended at their borders."""
-    mesh = joined([part(uvs, wrap, picture, crisp=True)])
+    mesh = joined([part(uvs, wrap, picture, nearest=True)])
     bad = []
     for face in mesh.faces:
         seen = 255 * sample_texture(mesh.texture, (PLACES @ mesh.uvs[face]).astype(np.float32))[:, 0]
@@ -85,9 +85,9 @@ def test_coordinates_that_are_no_numbers_spoil_their_own_face_alone():
 def test_crisp_pixels_keep_their_edges():
     """Close to the border of two pixels each side shows its own colour; where they are blended, both show the middle."""
     uvs = [[0.24, 0.1], [0.26, 0.1], [0.24, 0.2]]
-    crisp, blended = (joined([part(uvs, crisp=crisp)]) for crisp in (True, False))
+    nearest, blended = (joined([part(uvs, nearest=nearest)]) for nearest in (True, False))
     assert (255 * sample_texture(blended.texture, blended.uvs[:2])[:, 0]).round().tolist() == pytest.approx([28, 32], abs=1)
-    sharp = (255 * sample_texture(crisp.texture, crisp.uvs[:2])[:, 0]).round()
+    sharp = (255 * sample_texture(nearest.texture, nearest.uvs[:2])[:, 0]).round()
     assert sharp[0] < 12 and sharp[1] > 30 + 18
 
 

@@ -112,7 +112,7 @@ def test_random_fields_give_closed_orientable_surfaces(density):
 def test_surface_that_leaves_the_grid_stays_open():
     x = np.arange(5.0)[:, None, None] - 1.6 + np.zeros((5, 5, 5))
     report = edge_report(surface(x)[0])
-    assert report.boundary > 0 and report.crowded == report.misoriented == 0
+    assert report.boundary > 0 and report.non_manifold == report.misoriented == 0
 
 
 def test_zero_on_a_vertex_counts_as_outside():

@@ -9,64 +9,64 @@ from typing import Any
 from ..engines.errors import Cancelled, InputError
 
 
-class Turns:
+class RunLock:
     """Hands the models out: to one run, step by step, or to one change in one piece."""
 
     def __init__(self) -> None:
         # Held while the models are in use: not between two events of a run. Taken by plain `with`s alone: Ctrl-C that comes between
         # the lines of a context manager's own code would leave it taken.
-        self._turn = threading.RLock()
-        self._in_turn: int | None = None  # the thread that holds it
+        self._lock = threading.RLock()
+        self._holder: int | None = None  # the thread that holds it
         self._guard = threading.Lock()  # of the next one alone
         self._use: _Use | None = None
 
-    def steps(self, run: Generator[Any, None, None]) -> Generator[Any, None, None]:
-        """The events of `run`, which is closed in the end. InputError while there is another use, Cancelled once `end` was called."""
+    def stream(self, run: Generator[Any, None, None]) -> Generator[Any, None, None]:
+        """The events of `run`, which is closed in the end. InputError while there is another use, Cancelled once `close` was called."""
         use = self._begin(run)
         try:
             while True:
-                with self._turn:
+                with self._lock:
                     self._check(use)
-                    self._in_turn = threading.get_ident()
+                    self._holder = threading.get_ident()
                     try:
                         event = next(run)
                     except StopIteration:
                         return
                     finally:
-                        self._in_turn = None
+                        self._holder = None
                 yield event
         finally:
-            if self._use is use:  # else `end` has closed it
-                with self._turn:
+            if self._use is use:  # else `close` has closed it
+                with self._lock:
                     run.close()
                 self._finish(use)
 
-    def alone(self, change: Callable[[Callable[[], None]], None]) -> None:
-        """Do a change in one piece. It gets what it is to call from time to time: that raises Cancelled once `end` was called.
+    def call(self, change: Callable[[Callable[[], None]], None]) -> None:
+        """Do a change in one piece. It gets what it is to call from time to time: that raises Cancelled once `close` was called.
 
         InputError while there is another use.
         """
         use = self._begin(None)
         try:
-            with self._turn:
-                self._in_turn = threading.get_ident()
+            with self._lock:
+                self._holder = threading.get_ident()
                 try:
                     change(lambda: self._check(use))
                 finally:
-                    self._in_turn = None
+                    self._holder = None
         finally:
             self._finish(use)
 
-    def end(self, then: Callable[[], None]) -> None:
+    def close(self, then: Callable[[], None]) -> None:
         """End what is under way, wait for the step that is being computed, and call `then` before anything else may begin.
 
         InputError where the use itself, in its turn, asks for this.
         """
-        if self._in_turn == threading.get_ident():
+        if self._holder == threading.get_ident():
             raise InputError("the pipeline cannot be closed by what it is doing", remedy="raise Cancelled instead")
         with self._guard:
             use, self._use = self._use, None
-        with self._turn:
+        with self._lock:
             if use is not None and use.run is not None:
                 use.run.close()
             then()

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from meshwright.runtime import Cancelled, InputError, Pipeline, Step
-from meshwright.runtime.turns import Turns
+from meshwright.runtime.run_lock import RunLock
 
 FAST = {"texture": 64, "faces": 500}
 
@@ -38,27 +38,27 @@ def on_another_thread(work, *arguments):
 
 
 def test_a_run_between_two_events_is_ended():
-    turns, work = Turns(), Work()
+    lock, work = RunLock(), Work()
     work.go.set()
-    run = turns.steps(work.run())
+    run = lock.stream(work.run())
     assert next(run) == 1
-    turns.end(work.close)
+    lock.close(work.close)
     assert work.ended and not work.open
     with pytest.raises(Cancelled, match="the pipeline was closed meanwhile"):
         next(run)
-    assert list(turns.steps(work.run())) == [1, 2]
+    assert list(lock.stream(work.run())) == [1, 2]
 
 
 def test_a_step_that_is_being_computed_is_waited_for():
-    turns, work, seen = Turns(), Work(), []
+    lock, work, seen = RunLock(), Work(), []
 
     def use():
         with pytest.raises(Cancelled):
-            seen.extend(turns.steps(work.run()))
+            seen.extend(lock.stream(work.run()))
 
     user = on_another_thread(use)
     assert work.computing.wait(30)
-    closer = on_another_thread(turns.end, work.close)
+    closer = on_another_thread(lock.close, work.close)
     closer.join(0.1)
     assert closer.is_alive() and work.open
     work.go.set()
@@ -68,7 +68,7 @@ def test_a_step_that_is_being_computed_is_waited_for():
 
 
 def test_a_change_hears_of_it_and_is_waited_for():
-    turns, work = Turns(), Work()
+    lock, work = RunLock(), Work()
 
     def change(check):
         work.computing.set()
@@ -77,32 +77,32 @@ def test_a_change_hears_of_it_and_is_waited_for():
 
     def use():
         with pytest.raises(Cancelled):
-            turns.alone(change)
+            lock.call(change)
 
     changer = on_another_thread(use)
     assert work.computing.wait(30)
-    turns.end(work.close)
+    lock.close(work.close)
     changer.join(30)
     assert not changer.is_alive()
-    turns.alone(lambda check: check())
+    lock.call(lambda check: check())
 
 
 def test_what_is_under_way_cannot_close_the_pipeline_itself():
-    turns = Turns()
+    lock = RunLock()
     with pytest.raises(InputError, match="cannot be closed by what it is doing; raise Cancelled instead"):
-        turns.alone(lambda check: turns.end(pytest.fail))
-    turns.end(lambda: None)
+        lock.call(lambda check: lock.close(pytest.fail))
+    lock.close(lambda: None)
 
 
 def test_an_abandoned_run_makes_room_for_the_next():
-    turns, work = Turns(), Work()
+    lock, work = RunLock(), Work()
     work.go.set()
-    run = turns.steps(work.run())
+    run = lock.stream(work.run())
     next(run)
     with pytest.raises(InputError, match="busy with another run"):
-        next(turns.steps(work.run()))
+        next(lock.stream(work.run()))
     del run
-    assert work.ended and list(turns.steps(work.run())) == [1, 2]
+    assert work.ended and list(lock.stream(work.run())) == [1, 2]
 
 
 def test_a_callback_may_close_the_pipeline(tiny):
