@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from meshwright.engines import DeviceMemory, Engine, open_engine
-from meshwright.engines.cache.record import EngineRecord, GraphChoice
+from meshwright.engines import DeviceMemory, Engine, LoopOptions, open_engine
 from meshwright.engines.errors import BackendUnavailable
 from meshwright.engines.machine.products import PRODUCTS, Product, choose
 from meshwright.engines.onnxruntime.package import import_onnxruntime
@@ -64,7 +62,6 @@ class Opened:
 
     ready : makes of an engine what evaluates it once on inputs that lie where it has them
     peak : bytes of the GPU's memory since `reset_peak`, None without a GPU
-    settle : called with an engine after its first scan; see that the later ones are launched as this side's are
     """
 
     make: Callable[[str], Engine]
@@ -72,7 +69,6 @@ class Opened:
     ready: Callable[[Engine], Ready]
     peak: Callable[[], int | None] = lambda: None
     reset_peak: Callable[[], None] = lambda: None
-    settle: Callable[[Engine], None] = lambda engine: None
 
 
 def open_side(task: Task, pack: Pack) -> Opened:
@@ -111,15 +107,8 @@ def _onnxruntime(task: Task, pack: Pack, side: Side) -> Opened:
     if hasattr(onnxruntime, "preload_dlls"):  # finds the CUDA libraries of the nvidia-* wheels
         onnxruntime.preload_dlls()
     memory = _memory()
-    opened = _on_device(memory, lambda kind: open_engine(pack.path(pack.component(kind).file), providers=(CUDA, CPU), memory=memory))
-    return replace(opened, settle=partial(_launch_steps, side.graph))
-
-
-def _launch_steps(graph: bool, engine: Engine) -> None:
-    """The session captures steps in its first scan, and goes on in the faster way: here each way is measured by itself."""
-    for loop in engine._loops:
-        if loop.choice is not None and loop.choice.why_not is None:
-            loop._in_use = loop._captured if graph else loop._plain
+    return _on_device(memory, lambda kind: open_engine(pack.path(pack.component(kind).file), providers=(CUDA, CPU), memory=memory,
+                                                       loop=one_way(side.graph)))
 
 
 def _tensorrt(pack: Pack, product: Product, graph: bool) -> Opened:
@@ -134,25 +123,14 @@ def _tensorrt(pack: Pack, product: Product, graph: bool) -> Opened:
         if not found:
             raise BackendUnavailable(f"{kind} has no engine of {product.name}", received=why or "no engine is built for it")
         return open_engine(pack.path(component.file), backend=product.name, plan=found[0].path, memory=memory,
-                           record=Always(found[0].path, GraphChoice(graph)))
+                           loop=one_way(graph))
 
     return _on_device(memory, make)
 
 
-class Always(EngineRecord):
-    """Stands where an engine keeps which way of launching a loop was faster: here both are measured, each by itself."""
-
-    def __init__(self, path: Path, choice: GraphChoice) -> None:
-        super().__init__(path)
-        self._choice = choice
-
-    def loop(self, name: str) -> GraphChoice:
-        """The same for every loop."""
-        return self._choice
-
-    def keep_loop(self, loop: str, choice: GraphChoice) -> bool:
-        """Nothing is kept."""
-        return False
+def one_way(graph: bool) -> LoopOptions:
+    """An engine keeps to the way of launching a loop that is faster: here both are measured, each by itself."""
+    return LoopOptions(graphs="always" if graph else "never")
 
 
 def _working_product() -> Product:

@@ -77,11 +77,10 @@ class Worker:
 
         def scan() -> None:
             engine.scan(carry, per_step, constants, keep=True)
-            self._opened.settle(engine)
 
         found = [self._opened.clock.milliseconds(scan) for _ in range(repeat)]
-        if SIDES[self._task.side].graph and engine.graph_choice is not None and engine.graph_choice.why_not is not None:
-            raise BackendError("the loop ran without a graph", received=engine.graph_choice.why_not)
+        if SIDES[self._task.side].graph and engine.block_choice is not None and engine.block_choice.why_not is not None:
+            raise BackendError("the loop ran without a graph", received=engine.block_choice.why_not)
         return {"ms": found, "events": self._opened.clock.events}
 
     def run(self, asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,8 +93,6 @@ class Worker:
         self._opened.reset_peak()
         began = time.perf_counter()
         made = self._pipeline.generate(**asked)
-        for engine in self._engines.values():
-            self._opened.settle(engine)
         with tempfile.TemporaryDirectory() as folder:
             made.save(Path(folder) / "made.glb")
         return {"ms": [1000 * (time.perf_counter() - began)], "events": False, "stages": dict(made.timings),

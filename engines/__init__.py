@@ -11,6 +11,7 @@ import numpy as np
 from .cuda.memory import DeviceArray, DeviceMemory
 from .engine import Engine
 from .errors import BackendUnavailable, EngineError, MeshwrightError
+from .loop import NORMAL, LoopOptions
 from .null import NullEngine
 from .spec import EngineSpec, TensorSpec
 
@@ -18,14 +19,15 @@ if TYPE_CHECKING:
     from .cache.record import EngineRecord
     from .onnxruntime.engine import Provider
 
-__all__ = ["DeviceArray", "DeviceMemory", "Engine", "EngineSpec", "MeshwrightError", "NullEngine", "TensorSpec", "open_engine"]
+__all__ = ["DeviceArray", "DeviceMemory", "Engine", "EngineSpec", "LoopOptions", "MeshwrightError", "NullEngine", "TensorSpec",
+           "open_engine"]
 BACKENDS = ("onnxruntime", "tensorrt", "tensorrt-rtx", "null")
 
 
 def open_engine(path: str | Path, *, backend: str = "onnxruntime",
                 providers: Sequence[Provider] = ("CPUExecutionProvider",), threads: int | None = None,
                 map_weights: bool = False, keep_scratch: bool = False, plan: Path | None = None, record: EngineRecord | None = None,
-                memory: DeviceMemory | None = None, weights: Mapping[str, np.ndarray] | None = None) -> Engine:
+                memory: DeviceMemory | None = None, loop: LoopOptions = NORMAL, weights: Mapping[str, np.ndarray] | None = None) -> Engine:
     """Load a model file.
 
     backend   : "onnxruntime"; "tensorrt" or "tensorrt-rtx", which run the engine `plan` that was built from the file; or
@@ -41,6 +43,7 @@ def open_engine(path: str | Path, *, backend: str = "onnxruntime",
     record    : where what is measured on that engine is kept; beside the plan by default
     memory    : of the GPU, shared by the engines of a pipeline; TensorRT needs it. With it ONNX Runtime's CUDA provider
         keeps its tensors there too, on the same stream; without, each run and each step of a scan copies them to the host and back.
+    loop      : how scans are launched on a GPU
     weights   : initializers by name that take the place of the file's own, of the same dtype and shape. ONNX Runtime only.
     Raises ModelFileError, BackendUnavailable (the package or provider is not there), BackendError or DeviceLost.
     """
@@ -53,7 +56,8 @@ def open_engine(path: str | Path, *, backend: str = "onnxruntime",
                                      weights=weights)
         from .onnxruntime.gpu import OnnxRuntimeGpuEngine
 
-        return OnnxRuntimeGpuEngine(path, providers=providers, memory=memory, threads=threads, map_weights=map_weights, weights=weights)
+        return OnnxRuntimeGpuEngine(path, providers=providers, memory=memory, threads=threads, map_weights=map_weights, weights=weights,
+                                    loop=loop)
     if backend == "null":
         return NullEngine(read_spec(path))
     if backend not in BACKENDS:
@@ -64,4 +68,4 @@ def open_engine(path: str | Path, *, backend: str = "onnxruntime",
     from .machine.products import choose
     from .tensorrt.engine import TensorRTEngine
 
-    return TensorRTEngine(plan, path, choose(backend), memory, record)
+    return TensorRTEngine(plan, path, choose(backend), memory, record, loop)

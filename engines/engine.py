@@ -9,7 +9,7 @@ from typing import Literal, Self, overload
 
 import numpy as np
 
-from .cache.record import GraphChoice
+from .cache.record import BlockChoice
 from .checks import AxisLengths, check_names, check_outputs, steps_of
 from .cuda.memory import DeviceArray, DeviceMemory
 from .errors import EngineError, TensorError
@@ -29,12 +29,12 @@ class Engine(ABC):
     arrays that lie in `memory`.
 
     memory : where the engine keeps its tensors: a GPU's, or None for the host's
-    graph_choice : how the last scan was launched on a GPU that knows CUDA graphs, and what was measured; else None
+    block_choice : how the last scan was launched on a GPU, and what was measured; else None
     """
 
     spec: EngineSpec
     memory: DeviceMemory | None = None
-    graph_choice: GraphChoice | None = None
+    block_choice: BlockChoice | None = None
     _closed = False
 
     @overload
@@ -73,8 +73,8 @@ class Engine(ABC):
         per_step  : arrays with a leading axis of N; step i gets slice i
         constants : tensors that every step gets alike
         keep      : the result stays where the engine keeps its tensors, as in `run`
-        on_step   : called on the host as on_step(steps done, N) after each step; what it raises ends the scan. Where all
-                    steps are one launch on a GPU, it is called once, as on_step(N, N) when they are done.
+        on_step   : called on the host as on_step(steps done, N) after each step, or, on a GPU, after each block of steps (`LoopOptions`);
+                    what it raises ends the scan
 
         No array of the caller is written to. With N = 0 the carry comes back as it was. Raises as `run` does.
         """

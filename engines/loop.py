@@ -1,5 +1,5 @@
-"""The loops of an engine on a GPU: a whole scan as one CUDA graph, captured once and launched again and again, where that is faster than
-step by step; and the last few of them, kept with their buffers and graphs.
+"""The loops of an engine on a GPU: steps in blocks, each one CUDA graph that is captured once and serves every loop of the same shapes,
+whatever its number of steps. TensorRT and ONNX Runtime's CUDA provider use it alike: what a step is, they say.
 """
 
 from __future__ import annotations
@@ -7,75 +7,102 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from statistics import median
-from typing import Generic, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 
-from .cache.record import GraphChoice
+from .cache.record import BlockChoice
 from .cuda.device import Cuda, Graph
-from .engine import Array, OnStep, Tensors, ignore, on_host
+from .engine import Array, OnStep, Tensors, on_host
 from .errors import BackendError, DeviceLost
-from .loop_buffers import LoopBuffers
+from .loop_buffers import LoopBuffers, len_of
 
 LOG = logging.getLogger("meshwright.engines")
 LOG.addHandler(logging.NullHandler())  # a library prints nothing by itself
-# A loop that is shorter is timed several times both ways: one run of it says little.
-SHORT_MS, ROUNDS = 200.0, 3
-# Between the results of the two ways, as a share of the largest value: the same kernels ran, at most their sums in another order.
+# Between the results of a block both ways, as a share of the largest value: the same kernels ran, at most their sums in another order.
 TOLERANCE = 0.02
-# Shapes and numbers of steps of which buffers and graphs are kept; who asks for more of them pays for new ones.
+# Shapes of which buffers and graphs are kept; who asks for more of them pays for new ones.
 MAX_LOOPS = 4
+# Steps whose rows are copied to the GPU at once where there is no graph.
+PLAIN_STEPS = 8
 
 
-class GraphLoop:
-    """The scans of one engine that have the same shapes and number of steps: their buffers, and a graph on them.
+@dataclass(frozen=True)
+class LoopOptions:
+    """block_ms : that a block of steps takes at most, and so the time between two calls of `on_step`, where a step itself takes less
 
-    choice : None until the first scan has timed both ways
+    graphs : "measured" uses CUDA graphs where they are faster than steps launched one by one and give the same; "always" wherever they
+        can be captured and give the same; "never" not at all
     """
 
-    def __init__(self, cuda: Cuda, buffers: LoopBuffers, step: Callable[[Mapping[str, int]], None],
-                 capturable: Callable[[], str | None], choice: GraphChoice | None, on_choice: Callable[[GraphChoice], None]) -> None:
-        """step : asks the stream for one step on addresses by name; the first one may allocate, later ones must not
+    block_ms: float = 50.0
+    graphs: Literal["measured", "always", "never"] = "measured"
 
-        capturable : why steps cannot be captured, or None; asked after the first step
+
+NORMAL = LoopOptions()
+
+
+class BlockLoop:
+    """The scans of one engine that have the same shapes: their buffers, and the graph of one block on them.
+
+    A block of K steps reads what differs from step to step in slots of its own, to which it is copied before each launch. K is even: the
+    carry is back in its buffer afterwards, so that one graph serves all blocks. What remains of N steps is launched step by step. Two
+    launches are under way at a time, so that the GPU never waits for the host.
+    choice : None until a scan of two steps or more has measured
+    """
+
+    def __init__(self, cuda: Cuda, buffers: LoopBuffers, step: Callable[[Mapping[str, int]], None], *, options: LoopOptions,
+                 why_not: Callable[[], str | None] = lambda: None, recover: Callable[[], None] = lambda: None,
+                 choice: BlockChoice | None = None, on_choice: Callable[[BlockChoice], None] = lambda choice: None) -> None:
+        """step : asks the stream for one step on addresses by name; the first one may allocate, compile and load, later ones must not
+
+        why_not : why steps cannot be captured, or None; asked after the first steps
+        recover : makes steps possible again after a capture that failed
         choice : that an earlier process made; on_choice : told the one that is made here
         """
-        self._cuda, self._buffers, self._step, self._capturable = cuda, buffers, step, capturable
+        self._cuda, self._buffers, self._step, self._options = cuda, buffers, step, options
+        self._why_not, self._recover, self._on_choice = why_not, recover, on_choice
         self._graph: Graph | None = None
-        self._is_warm = False
-        self.choice, self._on_choice = choice, on_choice
+        fits = choice is not None and options.graphs == "measured" and choice.block_ms == options.block_ms
+        self.choice = BlockChoice(0, options.block_ms) if options.graphs == "never" else choice if fits else None
 
     def scan(self, carry: Tensors, per_step: Tensors, constants: Tensors, on_step: OnStep, keep: bool) -> dict[str, Array]:
-        """As `Engine.scan`, with checked arguments."""
-        self._buffers.fill(carry, per_step, constants)
-        if not self._is_warm:
-            self._warm_up(carry)
-        if self._graph is None or not self._launch_graph(self._graph):
-            self._launch_steps(on_step)
-        result = self._buffers.result(keep)
-        self._cuda.synchronise()
-        if self._graph is not None:
-            on_step(self._buffers.steps, self._buffers.steps)
-        if self.choice is None:
-            self._choose(carry, result)
-        return result
+        """As `Engine.scan`, with checked arguments of at least one step."""
+        steps, done = len_of(per_step), 0
+        self._buffers.fill(carry, constants)
+        if self._graph is None and steps > 1 and (self.choice is None or self.choice.use_graph):
+            done = self._first_use(carry, per_step, on_step)
+        self._launch(per_step, done, steps, on_step)
+        return self._buffers.result(steps, keep)
+
+    def give_graph_up(self, why_not: str) -> None:
+        """Go on step by step: what the graph was captured from is gone."""
+        self._drop_graph()
+        self.choice = BlockChoice(0, self._options.block_ms, why_not=why_not)
 
     def close(self) -> None:
         """Give graph and buffers back."""
         self._drop_graph()
         self._buffers.close()
 
-    def _warm_up(self, carry: Tensors) -> None:
-        """One step outside any capture: the vendors' libraries allocate, compile and load code in the first one."""
-        self._step(self._buffers.addresses(0))
-        self._cuda.synchronise()
-        if self.choice is not None and self.choice.use_graph:
-            why_not = self._capture()
-            if why_not is not None:
-                self.choice = GraphChoice(False, None, None, why_not)
-        self._is_warm = True
-        self._buffers.refill(carry)
+    def _launch(self, per_step: Tensors, done: int, steps: int, on_step: OnStep) -> None:
+        """Run the steps from `done` on: blocks, and the rest one by one."""
+        progress = _Progress(self._cuda, steps, on_step)
+        if not self._buffers.slots:
+            self._buffers.set_slots(PLAIN_STEPS)
+        while done < steps:
+            count = min(self._buffers.slots, steps - done)
+            self._buffers.load(per_step, done, count)
+            if self._graph is not None and count == self._buffers.slots and self._launch_graph(self._graph):
+                done += count
+                progress.launched(done)
+            else:
+                for slot in range(count):
+                    self._step(self._buffers.addresses(slot))
+                    done += 1
+                    progress.launched(done)
+        progress.finish()
 
     def _launch_graph(self, graph: Graph) -> bool:
         """Whether the graph started. One that does not, for want of memory say, has done nothing: the steps take its place."""
@@ -84,85 +111,119 @@ class GraphLoop:
         except DeviceLost:
             raise
         except BackendError as error:
-            LOG.warning("the CUDA graph of a loop of %d steps is not used any more: %s", self._buffers.steps, error)
-            self._drop_graph()
-            self.choice = GraphChoice(False, None, None, str(error))
+            LOG.warning("the CUDA graph of a block of %d steps is not used any more: %s", self._buffers.slots, error)
+            self.give_graph_up(str(error))
             return False
         return True
 
-    def _launch_steps(self, on_step: OnStep) -> None:
-        launch_steps(self._cuda, self._buffers.steps, lambda i: self._step(self._buffers.addresses(i)), on_step)
+    def _first_use(self, carry: Tensors, per_step: Tensors, on_step: OnStep) -> int:
+        """Run the first steps one by one, because the vendors' libraries allocate, compile and load code then, and make the block's graph.
+        Where no earlier process has measured, the first block runs both ways.
 
-    def _enqueue_steps(self) -> None:
-        for i in range(self._buffers.steps):
-            self._step(self._buffers.addresses(i))
+        -> the steps that are done, an even number
+        """
+        known = self.choice
+        step_ms = self._first_steps(per_step, on_step)
+        if known is not None:
+            self._buffers.set_slots(known.steps)
+            self._graph, why_not = self._capture()
+            if self._graph is None:
+                self.choice = BlockChoice(0, self._options.block_ms, why_not=why_not)
+            return 2
+        steps = block_steps(step_ms, self._options.block_ms, len_of(per_step))
+        if steps == 0:
+            self._decide(BlockChoice(0, self._options.block_ms))
+            return 2
+        try:
+            self._compare(carry, per_step, steps, step_ms, on_step)
+        except BaseException:
+            self._drop_graph()  # the next scan must not take it for one that was compared
+            raise
+        return steps
 
-    def _capture(self) -> str | None:
-        """Make the graph of all steps; or why there is none."""
-        why_not = self._capturable()
+    def _first_steps(self, per_step: Tensors, on_step: OnStep) -> float:
+        """Run two steps -> milliseconds of the second."""
+        self._buffers.set_slots(2)
+        self._buffers.load(per_step, 0, 2)
+        self._step(self._buffers.addresses(0))
+        self._cuda.synchronise()
+        on_step(1, len_of(per_step))
+        first = self._cuda.record()
+        self._step(self._buffers.addresses(1))
+        step_ms = self._cuda.milliseconds(first, self._cuda.record())
+        on_step(2, len_of(per_step))
+        return step_ms
+
+    def _compare(self, carry: Tensors, per_step: Tensors, steps: int, step_ms: float, on_step: OnStep) -> None:
+        """Finish the first block step by step, run it once more as a graph, and keep the faster way."""
+        self._buffers.set_slots(steps)
+        self._buffers.load(per_step, 0, steps)
+        plain_ms = 2 * step_ms if steps == 2 else self._time_steps(per_step, steps, on_step) * steps / (steps - 2)
+        expected = self._buffers.carry_after(steps)
+        graph_ms = None
+        self._graph, why_not = self._capture()
+        if self._graph is not None:
+            graph_ms, why_not = self._time_graph(self._graph, carry, expected)
+        faster = graph_ms is not None and (graph_ms <= plain_ms or self._options.graphs == "always")
+        choice = BlockChoice(steps if faster else 0, self._options.block_ms, _rounded(graph_ms), _rounded(plain_ms), why_not)
+        if not choice.use_graph:
+            self._drop_graph()
+            self._buffers.fill(expected, {})
+        self._decide(choice)
+
+    def _time_steps(self, per_step: Tensors, stop: int, on_step: OnStep) -> float:
+        """Run steps 2 to `stop` - 1 of the block -> milliseconds."""
+        progress, first = _Progress(self._cuda, len_of(per_step), on_step), self._cuda.record()
+        for slot in range(2, stop):
+            self._step(self._buffers.addresses(slot))
+            progress.launched(slot + 1)
+        last = self._cuda.record()
+        progress.finish()
+        return self._cuda.milliseconds(first, last)
+
+    def _time_graph(self, graph: Graph, carry: Tensors, expected: Mapping[str, np.ndarray]) -> tuple[float | None, str | None]:
+        """Milliseconds of the first block as a graph; or None, and why it cannot be used."""
+        try:
+            self._buffers.fill(carry, {})
+            first = self._cuda.record()
+            graph.launch()
+            milliseconds = self._cuda.milliseconds(first, self._cuda.record())
+            received = self._buffers.carry_after(self._buffers.slots)
+        except DeviceLost:
+            raise
+        except BackendError as error:
+            LOG.warning("a CUDA graph of %d steps does not run; it is not used: %s", self._buffers.slots, error)
+            return None, str(error)
+        wrong = [name for name, value in expected.items() if not results_match(value, received[name])]
+        if wrong:
+            LOG.warning("a CUDA graph of %d steps gives another %s than the steps; it is not used", self._buffers.slots, ", ".join(wrong))
+            return None, f"its {', '.join(wrong)} differs from that of the steps"
+        return milliseconds, None
+
+    def _capture(self) -> tuple[Graph | None, str | None]:
+        """The graph of a block; or None, and why there is none."""
+        why_not = self._why_not()
         if why_not is None:
             try:
-                self._graph = self._cuda.capture(self._enqueue_steps)
-                return None
+                return self._cuda.capture(self._enqueue_block), None
             except DeviceLost:
                 raise
             except BackendError as error:
                 why_not = str(error)
-        LOG.warning("no CUDA graph for a loop of %d steps, which are launched one by one: %s", self._buffers.steps, why_not)
-        return why_not
+                self._recover()
+        LOG.warning("no CUDA graph for blocks of %d steps, which are launched one by one: %s", self._buffers.slots, why_not)
+        return None, why_not
 
-    def _choose(self, carry: Tensors, result: dict[str, Array]) -> None:
-        """Time both ways on the last scan's arguments, and keep the faster one. result : of that scan, step by step."""
-        try:
-            why_not, times = self._tried(carry, result)
-        except BaseException:
-            self._drop_graph()  # the next scan must not take it for one that was compared
-            raise
-        if times is None:
-            self.choice = GraphChoice(False, None, None, why_not)
-        else:
-            graph_ms, plain_ms = times
-            self.choice = GraphChoice(graph_ms <= plain_ms, round(graph_ms, 3), round(plain_ms, 3))
-            LOG.info("a loop of %d steps: %.3f ms as one CUDA graph, %.3f ms step by step", self._buffers.steps, graph_ms, plain_ms)
-        if not self.choice.use_graph:
-            self._drop_graph()
-        self._on_choice(self.choice)
+    def _enqueue_block(self) -> None:
+        for slot in range(self._buffers.slots):
+            self._step(self._buffers.addresses(slot))
 
-    def _tried(self, carry: Tensors, result: dict[str, Array]) -> tuple[str | None, tuple[float, float] | None]:
-        """Why a graph cannot be used, or the times of both ways. What refuses the graph leaves `result` as good as it was."""
-        why_not, graph = self._capture(), self._graph
-        if graph is None:
-            return why_not, None
-        try:
-            why_not = self._difference(graph, carry, result)
-            return why_not, self._timed(graph, carry) if why_not is None else None
-        except DeviceLost:
-            raise
-        except BackendError as error:
-            LOG.warning("a CUDA graph of %d steps does not run; it is not used: %s", self._buffers.steps, error)
-            return str(error), None
-
-    def _timed(self, graph: Graph, carry: Tensors) -> tuple[float, float]:
-        """Milliseconds of the whole loop as a graph and step by step: medians of interleaved runs."""
-        times: tuple[list[float], list[float]] = ([], [])
-        while len(times[0]) < ROUNDS and (not times[0] or times[1][0] < SHORT_MS):
-            for way, launch in enumerate((graph.launch, lambda: self._launch_steps(ignore))):
-                self._buffers.refill(carry)
-                first = self._cuda.record()
-                launch()
-                times[way].append(self._cuda.milliseconds(first, self._cuda.record()))
-        return median(times[0]), median(times[1])
-
-    def _difference(self, graph: Graph, carry: Tensors, expected: dict[str, Array]) -> str | None:
-        """What is wrong with the graph's result, if it is not that of the steps."""
-        self._buffers.refill(carry)
-        graph.launch()
-        received = self._buffers.carry_after(self._buffers.steps)
-        wrong = [name for name, value in expected.items() if not results_match(on_host(value), received[name])]
-        if not wrong:
-            return None
-        LOG.warning("a CUDA graph of %d steps gives another %s than the steps; it is not used", self._buffers.steps, ", ".join(wrong))
-        return f"its {', '.join(wrong)} differs from that of the steps"
+    def _decide(self, choice: BlockChoice) -> None:
+        self.choice = choice
+        if choice.graph_ms is not None:
+            LOG.info("a block of %d steps: %.3f ms as one CUDA graph, %.3f ms step by step", self._buffers.slots, choice.graph_ms,
+                     choice.plain_ms)
+        self._on_choice(choice)
 
     def _drop_graph(self) -> None:
         if self._graph is not None:
@@ -170,45 +231,60 @@ class GraphLoop:
             self._graph = None
 
 
-def results_match(a: np.ndarray, b: np.ndarray) -> bool:
+class _Progress:
+    """Waits for a launch only when the next one is queued, and says then how many steps are done."""
+
+    def __init__(self, cuda: Cuda, steps: int, on_step: OnStep) -> None:
+        self._cuda, self._steps, self._on_step = cuda, steps, on_step
+        self._under_way: tuple[Any, int] | None = None
+
+    def launched(self, done: int) -> None:
+        """done : steps that are done when what was launched so far is"""
+        before, self._under_way = self._under_way, (self._cuda.record(), done)
+        self._report(before)
+
+    def finish(self) -> None:
+        """Wait for the last launch."""
+        self._report(self._under_way)
+        self._under_way = None
+
+    def _report(self, launch: tuple[Any, int] | None) -> None:
+        if launch is not None:
+            event, done = launch
+            self._cuda.wait(event)
+            self._on_step(done, self._steps)
+
+
+def block_steps(step_ms: float, block_ms: float, steps: int) -> int:
+    """K: how many steps of `step_ms` each go into a block of at most `block_ms`. Even, at most `steps`; 0 where not even two go.
+
+    Of the numbers from half of what goes to all of it, the one that leaves the fewest of `steps` over, the largest of those.
+    """
+    most = min(steps, int(block_ms / step_ms) if step_ms > 0 else steps) // 2 * 2
+    if most < 2:
+        return 0
+    least = max(2, (most // 2 + 1) // 2 * 2)
+    return min(range(least, most + 1, 2), key=lambda count: (steps % count, -count))
+
+
+def results_match(a: Array, b: Array) -> bool:
     """Whether two results may come from the same kernels."""
-    a, b = a.astype(np.float64), b.astype(np.float64)
+    a, b = (on_host(each).astype(np.float64) for each in (a, b))
     scale = np.abs(a[np.isfinite(a)]).max(initial=0.0)
     return np.allclose(a, b, rtol=0.0, atol=TOLERANCE * scale, equal_nan=True)
 
 
-def launch_steps(cuda: Cuda, steps: int, launch: Callable[[int], None], on_step: OnStep) -> None:
-    """Ask for step 0 to `steps` - 1, and wait for each only when the next is queued.
-
-    launch : asks the stream for the step of that number; on_step : as `Engine.scan`
-    """
-    done = None
-    for i in range(steps):
-        launch(i)
-        before, done = done, cuda.record()
-        if before is not None:
-            cuda.wait(before)
-            on_step(i, steps)
-    cuda.wait(done)
-    on_step(steps, steps)
+def _rounded(milliseconds: float | None) -> float | None:
+    return None if milliseconds is None else round(milliseconds, 3)
 
 
-class Closable(Protocol):
-    """What can be given back."""
-
-    def close(self) -> None: ...
-
-
-Loop = TypeVar("Loop", bound=Closable)
-
-
-class KeptLoops(Generic[Loop]):
+class KeptLoops:
     """At most four loops by their keys; which was not asked for longest is closed for a new one."""
 
     def __init__(self) -> None:
-        self._loops: OrderedDict[str, Loop] = OrderedDict()
+        self._loops: OrderedDict[str, BlockLoop] = OrderedDict()
 
-    def get(self, key: str, make: Callable[[], Loop]) -> Loop:
+    def get(self, key: str, make: Callable[[], BlockLoop]) -> BlockLoop:
         """The loop of that key; one that `make` gives, once there is room for it, where there is none."""
         if key not in self._loops:
             while len(self._loops) >= MAX_LOOPS:
@@ -222,5 +298,5 @@ class KeptLoops(Generic[Loop]):
         while self._loops:
             self._loops.popitem()[1].close()
 
-    def __iter__(self) -> Iterator[Loop]:
+    def __iter__(self) -> Iterator[BlockLoop]:
         return iter(self._loops.values())

@@ -54,7 +54,7 @@ class Pipeline:
     @classmethod
     def open(cls, name_or_path: str | os.PathLike[str] = "props", *, backend: str = "auto",
              threads: int | None = None, providers: Sequence[str] | None = None,
-             memory: str = "normal", measure_memory: bool = False, trust: bool = False) -> Pipeline:
+             memory: str = "normal", measure_memory: bool = False, gpu_share: str = "full", trust: bool = False) -> Pipeline:
         """Find a pack, check its hashes, and make it ready.
 
         name_or_path : a bundled pack, one in $MESHWRIGHT_PACKS, or a folder
@@ -65,6 +65,7 @@ class Pipeline:
         memory : "normal" keeps the model files open between runs; "low" holds only the large one that is needed next;
             "lowest" leaves even its weights on disk, see `Models`
         measure_memory : tell each stage's peak of memory, which on Linux resets a mark of the whole process, see `Models`
+        gpu_share : "full", or "background" for a card that a game renders on: work of low priority, in blocks of at most 8 ms
         trust : run the models of a pack from elsewhere, this time. A model is a program: one made for it can crash the process, never
             end, or fill the memory. Bundled packs, those that this user exported, and those named by `meshwright packs trust` need
             no such word. It holds for built engines in the pack's folder too.
@@ -74,7 +75,8 @@ class Pipeline:
         if trust:
             pack = replace(pack, trusted_by_caller=True)
         pack.require_trust()
-        return cls(Models(pack, backend=backend, providers=providers, threads=threads, memory=memory, measure_memory=measure_memory))
+        return cls(Models(pack, backend=backend, providers=providers, threads=threads, memory=memory, measure_memory=measure_memory,
+                          gpu_share=gpu_share))
 
     @property
     def pack(self) -> Pack:

@@ -46,23 +46,30 @@ class GoldenResult:
 
 
 @dataclass(frozen=True)
-class GraphChoice:
-    """Whether a loop is launched as one CUDA graph or step by step.
+class BlockChoice:
+    """How the loops of an engine on tensors of the same shapes are launched.
 
-    use_graph : what is used from now on
-    graph_ms, plain_ms : of the whole loop, both ways; None for a way that was not timed
-    why_not : why no graph could be captured, or why its result was refused; None where there was one
+    steps : of a block that is launched as one CUDA graph; 0 where steps are launched one by one
+    block_ms : that a block was allowed to take
+    graph_ms, plain_ms : of the first block, both ways; None for a way that was not timed
+    why_not : why no graph could be captured, or why its result was refused; None where there was one, or none was tried
     """
 
-    use_graph: bool
+    steps: int
+    block_ms: float
     graph_ms: float | None = None
     plain_ms: float | None = None
     why_not: str | None = None
 
+    @property
+    def use_graph(self) -> bool:
+        """Whether there are blocks."""
+        return self.steps > 0
 
-Measured = TypeVar("Measured", GoldenResult, GraphChoice)
+
+Measured = TypeVar("Measured", GoldenResult, BlockChoice)
 # Which JSON values a field may hold, by its annotation.
-TYPES = {"bool": bool, "str": str, "float": int | float, "float | None": int | float | None, "str | None": str | None}
+TYPES = {"int": int, "str": str, "float": int | float, "float | None": int | float | None, "str | None": str | None}
 
 
 class EngineRecord:
@@ -91,17 +98,17 @@ class EngineRecord:
         if "golden" in self._measured():
             self._change({"golden": None})
 
-    def loops(self) -> dict[str, GraphChoice]:
-        """How each loop runs, by its shapes and number of steps."""
+    def loops(self) -> dict[str, BlockChoice]:
+        """How each loop runs, by its shapes."""
         kept = self._measured().get("loops")
-        found = {loop: _whole(GraphChoice, each) for loop, each in kept.items()} if isinstance(kept, dict) else {}
+        found = {loop: _whole(BlockChoice, each) for loop, each in kept.items()} if isinstance(kept, dict) else {}
         return {loop: choice for loop, choice in found.items() if choice is not None}
 
-    def loop(self, name: str) -> GraphChoice | None:
+    def loop(self, name: str) -> BlockChoice | None:
         """How that one runs, if it was measured."""
         return self.loops().get(name)
 
-    def keep_loop(self, loop: str, choice: GraphChoice) -> bool:
+    def keep_loop(self, loop: str, choice: BlockChoice) -> bool:
         """Write one down; False where that is not possible."""
         return self._change({"loops": {name: asdict(each) for name, each in {**self.loops(), loop: choice}.items()}})
 

@@ -6,6 +6,7 @@ TensorRT and ONNX Runtime get addresses and the stream from here and launch thei
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -42,6 +43,20 @@ class Graph:
             self._graph.close()
 
 
+class HostBuffer:
+    """Page-locked memory of the host. array : (n,) uint8, of no use once it is closed"""
+
+    def __init__(self, address: int, nbytes: int, release: Callable[[int], None]) -> None:
+        self.address, self._release = address, release
+        self.array = np.ctypeslib.as_array((ctypes.c_uint8 * nbytes).from_address(address))
+
+    def close(self) -> None:
+        """Give it back. Closing twice does nothing."""
+        if self.array.size:
+            self.array = np.empty(0, np.uint8)
+            self._release(self.address)
+
+
 class Cuda:
     """One GPU and one stream on it, for the engines of one pipeline: their work is done in the order it was asked for.
 
@@ -50,19 +65,24 @@ class Cuda:
     stream : its address, as the vendors' libraries take it; lost : why the GPU stopped answering, or None
     """
 
-    def __init__(self, device: int = 0) -> None:
-        """device : its number, as CUDA_VISIBLE_DEVICES leaves it. BackendUnavailable without driver, package or GPU."""
+    def __init__(self, device: int = 0, *, low_priority: bool = False) -> None:
+        """device : its number, as CUDA_VISIBLE_DEVICES leaves it. BackendUnavailable without driver, package or GPU.
+
+        low_priority : other streams of this process, and of those that share the GPU by NVIDIA's MPS, come first, at each kernel
+        """
         core, self._driver = _load()
         self.device = device
         self.lost: str | None = None
         try:
             self._device = core.Device(device)
             self._device.set_current()
-            self.core_stream = self._device.create_stream()
+            priority = self._checked(self._driver.cuCtxGetStreamPriorityRange()) if low_priority else None
+            self.core_stream = self._device.create_stream(options=core.StreamOptions(priority=priority))
         except Exception as error:  # DynamicLibNotFoundError, CUDAError, ValueError: they share no base class
             raise unavailable("the GPU cannot be used", error, INSTALL) from error
         self.stream = int(self.core_stream.handle)
-        self._event_options = core.EventOptions(timing_enabled=True)
+        # Whoever waits for an event sleeps: a host that spins through every block would take a core from the program around it.
+        self._event_options = core.EventOptions(timing_enabled=True, blocking_sync=True)
 
     def allocate(self, nbytes: int) -> int:
         """The address of new memory, aligned to 256 bytes at least."""
@@ -91,6 +111,21 @@ class Cuda:
                 self._checked(self._driver.cuMemcpyDtoHAsync(target.ctypes.data, address, target.nbytes, self.stream))
             self.core_stream.sync()
 
+    def allocate_host(self, nbytes: int) -> HostBuffer:
+        """Memory of the host that the GPU reads by itself, page-locked."""
+        with self.translate_errors(f"no {nbytes:,} bytes of page-locked memory could be had"):
+            return HostBuffer(int(self._checked(self._driver.cuMemHostAlloc(nbytes, 0))), nbytes, self._free_host)
+
+    def _free_host(self, address: int) -> None:
+        """Give such memory back, once nothing reads it any more. Never raises."""
+        with suppress(BackendError), self.translate_errors("memory could not be given back"):
+            self._checked(self._driver.cuMemFreeHost(address))
+
+    def copy_from_host(self, buffer: HostBuffer, target: int, nbytes: int) -> None:
+        """Copy the first bytes of a buffer to the GPU, without waiting: it must stay as it is until an event recorded now has happened."""
+        with self.translate_errors("an array could not be copied to the GPU"):
+            self._checked(self._driver.cuMemcpyHtoDAsync(target, buffer.address, nbytes, self.stream))
+
     def copy(self, source: int, target: int, nbytes: int) -> None:
         """Copy within the GPU. The two must not overlap."""
         with self.translate_errors("an array could not be copied on the GPU"):
@@ -112,21 +147,15 @@ class Cuda:
             try:
                 builder.begin_building("thread_local")  # other threads may use the GPU meanwhile
                 work()
-                return Graph(self, builder.end_building().complete())
+                graph = builder.end_building().complete()
+                graph.upload(self.core_stream)  # else its first launch would wait for that
+                return Graph(self, graph)
             except BaseException:
                 with suppress(Exception):  # it raises what is known already, and has then ended the capture
                     builder.close()
                 # A builder that an exception's traceback keeps would end a later capture of the stream when it goes.
                 del builder
                 raise
-
-    def end_capture(self) -> None:
-        """End a capture that a vendor's library began on the stream, on this thread, and left open when it failed."""
-        with self.translate_errors("a CUDA graph could not be given up"):
-            if int(self._checked(self._driver.cuStreamIsCapturing(self.stream))):
-                _, graph = self._driver.cuStreamEndCapture(self.stream)  # its status is that of the failure
-                if graph is not None and int(graph):
-                    self._checked(self._driver.cuGraphDestroy(graph))
 
     def record(self) -> Any:
         """An event that happens when the work asked for so far is done."""

@@ -1,32 +1,38 @@
-"""ONNX Runtime's CUDA provider on a pipeline's device memory: on its stream, and with its CUDA graphs for the steps of a scan.
+"""ONNX Runtime's CUDA provider on a pipeline's device memory: on its stream, its runs captured by the loop where they can be.
 
-One graph holds one step, not the loop: what a run asks of CUDA besides kernels (callbacks that free memory of the host) must
-not be captured by somebody else, and ONNX Runtime captures its own runs without it.
+The session is opened as one that captures graphs by itself (`enable_cuda_graph`), and told in each run not to. Such a session refuses
+a model of which parts run on the CPU, and it never hands a callback that frees memory of the host to the stream: in a graph of ours that
+would free it at every launch. Where a kernel has such memory to free, the session waits for the stream instead, which ends a capture
+with an error, and the loop goes on step by step.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent import futures
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 
 from ..cuda.memory import DeviceArray, DeviceMemory
 from ..engine import NEXT, Array, OnStep, Tensors
-from ..errors import BackendError, BackendUnavailable, DeviceLost
-from ..loop import KeptLoops
-from ..loop_buffers import key_of
+from ..errors import BackendError, BackendUnavailable, Cancelled, DeviceLost
+from ..loop import NORMAL, BlockLoop, KeptLoops, LoopOptions
+from ..loop_buffers import LoopBuffers, key_of
 from ..spec import Axes
 from .engine import OnnxRuntimeEngine, Provider, run_options, split_provider
-from .loop import NO_GRAPH, StepLoop
 from .onnx_spec import spec_in_file
 from .weights import file_bytes
 
 LOG = logging.getLogger("meshwright.engines")
+# The number of a graph that stands for none.
+NO_GRAPH = "-1"
 
 
 class OnnxRuntimeGpuEngine(OnnxRuntimeEngine):
@@ -35,14 +41,15 @@ class OnnxRuntimeGpuEngine(OnnxRuntimeEngine):
     memory: DeviceMemory
 
     def __init__(self, path: str | Path, *, providers: Sequence[Provider], memory: DeviceMemory, threads: int | None = None,
-                 map_weights: bool = False, weights: Mapping[str, np.ndarray] | None = None) -> None:
-        """providers : the first is CUDAExecutionProvider. The rest, and what is raised, as `OnnxRuntimeEngine`."""
+                 map_weights: bool = False, weights: Mapping[str, np.ndarray] | None = None, loop: LoopOptions = NORMAL) -> None:
+        """providers : the first is CUDAExecutionProvider; loop : how scans are launched. The rest, and what is raised, as
+        `OnnxRuntimeEngine`."""
         self.memory = memory
-        self._loops: KeptLoops[StepLoop] = KeptLoops()
-        self._graphs_made = 0
+        self._loops, self._loop_options = KeptLoops(), loop
+        self._steps: WeakSet[_Step] = WeakSet()
         self._held, self._counted_for = 0, set[str]()
         self._no_graph: str | None = "the model is no step of a loop"
-        # ONNX Runtime keeps graphs by the thread that ran them: all that this engine does, it does on one.
+        # ONNX Runtime keeps handles of CUDA's libraries by the thread that first ran a session: all that this engine does, it does on one.
         self._thread = ThreadPoolExecutor(1, "meshwright-onnxruntime")
         self._open_options: dict[str, Any] = {"threads": threads, "map_weights": map_weights, "weights": weights}
         self._path, self._providers = Path(path), tuple(providers)
@@ -55,7 +62,8 @@ class OnnxRuntimeGpuEngine(OnnxRuntimeEngine):
 
     def _open_session(self) -> None:
         spec = spec_in_file(self._path)
-        if spec is not None and any(tensor.name.endswith(NEXT) for tensor in spec.outputs):
+        is_step = spec is not None and any(tensor.name.endswith(NEXT) for tensor in spec.outputs)
+        if is_step and self._loop_options.graphs != "never":
             try:
                 self._open_with(enable_cuda_graph="1")
                 self._no_graph = None
@@ -90,14 +98,27 @@ class OnnxRuntimeGpuEngine(OnnxRuntimeEngine):
                      if (shape := tensor.resolve(axes)) is not None}
             for name in names:
                 self._bind_output_of(binding, name, known.get(name))
-            self._session.run_with_iobinding(binding, self._options(NO_GRAPH, wait=True))
+            self._session.run_with_iobinding(binding, self._options(wait=True))
             made = dict(zip(names, binding.get_outputs(), strict=True))
             found = {name: known[name] if name in known else made[name].numpy() for name in names}
             return {name: self._placed_as_asked(value, name in keep) for name, value in found.items()}
 
     def _scan(self, carry: Tensors, per_step: Tensors, constants: Tensors, axes: Axes, steps: int,
               on_step: OnStep, keep: bool) -> dict[str, Array]:
-        return self._thread.submit(self._scan_here, carry, per_step, constants, axes, on_step, keep).result()
+        interrupted = Event()
+
+        def report(done: int, of: int) -> None:
+            if interrupted.is_set():
+                raise Cancelled("the scan was interrupted")
+            on_step(done, of)
+
+        scan = self._thread.submit(self._scan_here, carry, per_step, constants, axes, report, keep)
+        try:
+            return scan.result()
+        except BaseException:  # of this thread too: the user stops the program, and the other one would go on
+            interrupted.set()
+            futures.wait([scan])
+            raise
 
     def _scan_here(self, carry: Tensors, per_step: Tensors, constants: Tensors, axes: Axes,
                    on_step: OnStep, keep: bool) -> dict[str, Array]:
@@ -106,38 +127,48 @@ class OnnxRuntimeGpuEngine(OnnxRuntimeEngine):
             try:
                 return loop.scan(carry, per_step, constants, on_step, keep)
             finally:
-                self.graph_choice = loop.choice
-                if loop.is_broken:
-                    self._reopen()
+                self.block_choice = loop.choice
 
-    def _loop(self, carry: Tensors, per_step: Tensors, constants: Tensors, axes: Axes) -> StepLoop:
+    def _loop(self, carry: Tensors, per_step: Tensors, constants: Tensors, axes: Axes) -> BlockLoop:
         return self._loops.get(key_of(carry, per_step, constants), lambda: self._new_loop(carry, per_step, constants, axes))
 
-    def _new_loop(self, carry: Tensors, per_step: Tensors, constants: Tensors, axes: Axes) -> StepLoop:
-        carried = {name + NEXT for name in carry}
-        others = [tensor for tensor in self.spec.outputs if tensor.name not in carried]
-        shapes = {tensor: tensor.resolve(axes) for tensor in others}
-        unknown = [tensor.name for tensor, shape in shapes.items() if shape is None]
-        no_graph = f"the shape of {', '.join(unknown)} is known after a run only" if unknown else self._no_graph
-        graphs = (self._graphs_made + 1, self._graphs_made + 2)
-        self._graphs_made += 2  # a number is never used for other addresses
+    def _new_loop(self, carry: Tensors, per_step: Tensors, constants: Tensors, axes: Axes) -> BlockLoop:
         with self.memory.cuda.translate_errors("the scan did not start"):
-            empty = {tensor.name: None if shape is None else self.memory.empty(shape, tensor.dtype) for tensor, shape in shapes.items()}
-            return StepLoop(self._session, self.memory, self._options, (carry, per_step, constants), empty, graphs, no_graph)
+            carried = {name + NEXT for name in carry}
+            shapes = {tensor: tensor.resolve(axes) for tensor in self.spec.outputs if tensor.name not in carried}
+            others = {tensor.name: self.memory.empty(shape, tensor.dtype) for tensor, shape in shapes.items() if shape is not None}
+            unknown = [tensor.name for tensor, shape in shapes.items() if shape is None]
+            no_graph = f"the shape of {', '.join(unknown)} is known after a run only" if unknown else None
+            buffers = LoopBuffers(self.memory, carry, per_step, constants, others)
+            step = _Step(self, buffers.shapes(), unknown)
+            self._steps.add(step)
+            return BlockLoop(self.memory.cuda, buffers, step, options=self._loop_options, why_not=lambda: no_graph or self._no_graph,
+                             recover=self._reopen)
 
     def _reopen(self) -> None:
         """After a capture that failed ONNX Runtime goes on with a session that knows no graphs."""
-        self._loops.clear()
+        for loop in self._loops:
+            loop.give_graph_up("a capture failed")
+        for step in self._steps:
+            step.unbind()
         self._counted_for.clear()
         self._give_back()
         self._session = None
         self._no_graph = "a capture failed"
         self._open_with()
 
-    def _options(self, graph: int, *, wait: bool) -> Any:
-        """Run options. graph : its number, or NO_GRAPH; wait : until the GPU is done."""
-        entries = {"gpu_graph_id": str(graph)} if self._no_graph is None else {}
+    def _options(self, *, wait: bool) -> Any:
+        """Run options. wait : until the GPU is done"""
+        entries = {"gpu_graph_id": NO_GRAPH} if self._no_graph is None else {}
         return run_options(entries if wait else {**entries, "disable_synchronize_execution_providers": "1"})
+
+    def new_binding(self) -> Any:
+        """Of the session as it is now."""
+        return self._session.io_binding()
+
+    def launch(self, binding: Any) -> None:
+        """Ask the stream for a run, without waiting for it."""
+        self._session.run_with_iobinding(binding, self._options(wait=False))
 
     def _bind_output_of(self, binding: Any, name: str, array: DeviceArray | None) -> None:
         if array is None:
@@ -180,3 +211,34 @@ class OnnxRuntimeGpuEngine(OnnxRuntimeEngine):
         self._thread.shutdown()
         super()._close()
         self._give_back()
+
+
+class _Step:
+    """Runs a model on addresses by name, without waiting. Bindings are kept: to bind takes longer than to launch a small step."""
+
+    def __init__(self, engine: OnnxRuntimeGpuEngine, shapes: Mapping[str, tuple[int, ...]], unknown: Sequence[str]) -> None:
+        """shapes : of every input, and of the outputs that have an address; unknown : outputs that ONNX Runtime finds a place for"""
+        self._engine, self._shapes, self._unknown = engine, shapes, unknown
+        self._kinds = {tensor.name: np.dtype(tensor.dtype) for tensor in (*engine.spec.inputs, *engine.spec.outputs)}
+        self._inputs = {tensor.name for tensor in engine.spec.inputs}
+        self._bindings: dict[tuple[int, ...], Any] = {}
+
+    def __call__(self, addresses: Mapping[str, int]) -> None:
+        with self._engine.memory.cuda.translate_errors("a step did not run"):
+            key = tuple(addresses.values())
+            if key not in self._bindings:
+                self._bindings[key] = self._bind(addresses)
+            self._engine.launch(self._bindings[key])
+
+    def unbind(self) -> None:
+        """The session goes."""
+        self._bindings.clear()
+
+    def _bind(self, addresses: Mapping[str, int]) -> Any:
+        binding, device = self._engine.new_binding(), self._engine.memory.cuda.device
+        for name, address in addresses.items():
+            bind = binding.bind_input if name in self._inputs else binding.bind_output
+            bind(name, "cuda", device, self._kinds[name], self._shapes[name], address)
+        for name in self._unknown:
+            binding.bind_output(name, "cpu")
+        return binding

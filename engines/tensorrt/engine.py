@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ..cache.record import EngineRecord, GraphChoice
+from ..cache.record import BlockChoice, EngineRecord
 from ..cuda.memory import DeviceArray, DeviceMemory
 from ..engine import NEXT, Array, Engine, OnStep, Tensors, on_host
 from ..errors import BackendError, TensorError
-from ..loop import GraphLoop, KeptLoops
+from ..loop import NORMAL, BlockLoop, KeptLoops, LoopOptions
 from ..loop_buffers import LoopBuffers, key_of, shapes_of
 from ..machine.products import Product
 from ..onnxruntime.engine import read_spec
@@ -32,9 +32,10 @@ class TensorRTEngine(Engine):
 
     memory: DeviceMemory
 
-    def __init__(self, plan: Path, model: str | Path, product: Product, memory: DeviceMemory, record: EngineRecord | None = None) -> None:
+    def __init__(self, plan: Path, model: str | Path, product: Product, memory: DeviceMemory, record: EngineRecord | None = None,
+                 loop: LoopOptions = NORMAL) -> None:
         """plan : of the engine cache, or an engine by itself; model : that it was built from; record : where loop timings and compiled
-            kernels are kept, beside the plan by default
+            kernels are kept, beside the plan by default; loop : how scans are launched
 
         Raises BackendUnavailable, ModelFileError (an engine that does not fit this machine or the model), BackendError
         (too little memory) or DeviceLost.
@@ -42,7 +43,7 @@ class TensorRTEngine(Engine):
         plan = self._plan = Path(plan)
         trt = self._trt = product.load()
         self.spec, self.memory = spec_in_file(Path(model)) or read_spec(model), memory
-        self._loops: KeptLoops[GraphLoop] = KeptLoops()
+        self._loops, self._loop_options = KeptLoops(), loop
         self._main: Context | None = None
         self._record = record or EngineRecord(plan)
         memory.trim()  # TensorRT takes the weights' memory from the driver
@@ -99,24 +100,25 @@ class TensorRTEngine(Engine):
         try:
             return loop.scan(carry, per_step, constants, on_step, keep)
         finally:
-            self.graph_choice = loop.choice
+            self.block_choice = loop.choice
 
-    def _loop(self, carry: Tensors, per_step: Tensors, constants: Tensors, axes: Axes) -> GraphLoop:
+    def _loop(self, carry: Tensors, per_step: Tensors, constants: Tensors, axes: Axes) -> BlockLoop:
         """The loop of those shapes, made where there is none."""
         key = key_of(carry, per_step, constants)
         return self._loops.get(key, lambda: self._new_loop(key, carry, per_step, constants, axes))
 
-    def _new_loop(self, key: str, carry: Tensors, per_step: Tensors, constants: Tensors, axes: Axes) -> GraphLoop:
+    def _new_loop(self, key: str, carry: Tensors, per_step: Tensors, constants: Tensors, axes: Axes) -> BlockLoop:
         context = self._contexts.make()
         context.shape(shapes_of(carry, per_step, constants))
         outputs = self._empty_outputs(context, axes, frozenset(name + NEXT for name in carry))
         buffers = LoopBuffers(self.memory, carry, per_step, constants, outputs)
         # Its address is in the graph: it stays the loop's.
         scratch = self.memory.empty((context.scratch_bytes,), np.uint8)
-        return GraphLoop(self.memory.cuda, buffers, lambda addresses: context.launch(addresses, scratch), context.why_not_capturable,
-                         self._record.loop(key), lambda choice: self._made(key, choice))
+        return BlockLoop(self.memory.cuda, buffers, lambda addresses: context.launch(addresses, scratch), options=self._loop_options,
+                         why_not=context.why_not_capturable, choice=self._record.loop(key),
+                         on_choice=lambda choice: self._made(key, choice))
 
-    def _made(self, key: str, choice: GraphChoice) -> None:
+    def _made(self, key: str, choice: BlockChoice) -> None:
         self._contexts.save()
         if choice.why_not is None:  # a failed capture is tried again by the next process
             self._record.keep_loop(key, choice)

@@ -29,7 +29,7 @@ LARGE = 64 << 20
 class Models:
     """Engines and tokenizers of a pack. Use it from one run at a time.
 
-    backend, providers : see `BackendSelector`
+    backend, providers, gpu_share : see `BackendSelector`
     memory : "normal" keeps all model files open. "low" holds one large one at a time, and none when a stage is done,
         which takes the time to open them in each run; the results are the same. "lowest" leaves their weights on the
         disk as well (`open_engine`'s map_weights): a little slower, and the results differ by rounding.
@@ -39,8 +39,8 @@ class Models:
     """
 
     def __init__(self, pack: Pack, *, backend: str = "auto", providers: Sequence[str] | None = None, threads: int | None = None,
-                 memory: str = "normal", measure_memory: bool = False) -> None:
-        self.backends = BackendSelector(pack, backend, None if providers is None else tuple(providers))
+                 memory: str = "normal", measure_memory: bool = False, gpu_share: str = "full") -> None:
+        self.backends = BackendSelector(pack, backend, None if providers is None else tuple(providers), gpu_share=gpu_share)
         if threads is not None and not 1 <= threads <= 1024:
             raise InputError("threads is out of range", received=str(threads), expected="1 to 1024")
         if memory not in MEMORY:
@@ -114,8 +114,8 @@ class Models:
     def notices(self) -> list[str]:
         """What the user should know of the backends and has not been told yet."""
         for kind, engine in list(self._engines.items()):  # `prewarm` may be adding some on another thread
-            if engine.graph_choice is not None and engine.graph_choice.why_not is not None:
-                self.backends.notify(f"{kind} is launched step by step, without a CUDA graph: {engine.graph_choice.why_not}")
+            if engine.block_choice is not None and engine.block_choice.why_not is not None:
+                self.backends.notify(f"{kind} is launched step by step, without a CUDA graph: {engine.block_choice.why_not}")
         return self.backends.notices()
 
     def reset_device_peak(self) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...engines import DeviceMemory, Engine, open_engine
+from ...engines import DeviceMemory, Engine, LoopOptions, open_engine
 from ...engines.errors import BackendError, DeviceLost
 from ..pack.golden import Golden, compared
 from ..pack.manifest import Component
@@ -22,7 +22,7 @@ Weights = Mapping[str, np.ndarray]
 
 
 def open_with(candidate: Candidate, pack: Pack, component: Component, weights: Weights, memory: DeviceMemory, engines: PackEngines,
-              notify: Callable[[str], None], on_build: OnBuild) -> tuple[Engine, Entry]:
+              notify: Callable[[str], None], on_build: OnBuild, loop: LoopOptions) -> tuple[Engine, Entry]:
     """TensorRT's engine with these weights: refitted where it was built for that, else built anew, which `notify` is told. With it,
     what it is in the cache.
 
@@ -32,7 +32,7 @@ def open_with(candidate: Candidate, pack: Pack, component: Component, weights: W
     why = "cannot be refitted"
     entry = engines.refittable(candidate.backend, component) or candidate.entry
     assert entry is not None  # as this candidate is a product of TensorRT
-    engine = engines.open(entry, component, memory)
+    engine = engines.open(entry, component, memory, loop)
     try:
         if engine.refit(weights):
             check_against_cpu(engine, pack, component, weights)
@@ -48,7 +48,7 @@ def open_with(candidate: Candidate, pack: Pack, component: Component, weights: W
     engine.close()
     notify(f"the engine of {component.name} on {candidate.backend} {why}; one with the new weights is built, or taken from the cache")
     entry = engines.with_weights(candidate.backend, component, weights, notify, on_build)
-    return checked(engines.open(entry, component, memory), pack, component, weights), entry
+    return checked(engines.open(entry, component, memory, loop), pack, component, weights), entry
 
 
 def checked(engine: Engine, pack: Pack, component: Component, weights: Weights) -> Engine:

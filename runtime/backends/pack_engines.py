@@ -13,11 +13,12 @@ from functools import cached_property
 
 import numpy as np
 
-from ...engines import DeviceMemory, Engine, EngineSpec, open_engine
+from ...engines import DeviceMemory, Engine, EngineSpec, LoopOptions, open_engine
 from ...engines.cache.cache import EngineCache, Entry
 from ...engines.cache.record import EngineRecord, GoldenResult
 from ...engines.cache.shipped import ShippedEngines
 from ...engines.errors import ModelFileError, PackError
+from ...engines.loop import NORMAL
 from ...engines.machine.hardware import Hardware
 from ...engines.machine.products import Product, choose
 from ...engines.onnxruntime.weights import weights_hash
@@ -87,14 +88,15 @@ class PackEngines:
         self.record(entry).keep_golden_result(golden_result)
         return golden_result
 
-    def open(self, entry: Entry, component: Component, memory: DeviceMemory) -> Engine:
+    def open(self, entry: Entry, component: Component, memory: DeviceMemory, loop: LoopOptions = NORMAL) -> Engine:
         """A built engine, ready to run. Raises as `open_engine`.
 
         What the golden inputs said of one that does not load is forgotten, so that `meshwright build` tries it, and builds it anew.
         """
         record = self.record(entry)
         try:
-            return open_engine(self.pack.path(component.file), backend=entry.key.product, plan=entry.path, record=record, memory=memory)
+            return open_engine(self.pack.path(component.file), backend=entry.key.product, plan=entry.path, record=record, memory=memory,
+                               loop=loop)
         except ModelFileError:
             record.forget_golden_result()
             raise

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from ...engines import DeviceMemory, Engine, open_engine
+from ...engines import DeviceMemory, Engine, LoopOptions, open_engine
 from ...engines.cuda.driver import Driver
 from ...engines.errors import BackendError, BackendUnavailable, DeviceLost, EngineError, InputError, MeshwrightError, OutputError
 from ..pack.manifest import Component
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Weights = Mapping[str, np.ndarray]
 BACKENDS = ("auto", "onnxruntime", "tensorrt", "tensorrt-rtx", "null")
 TENSORRT = ("tensorrt", "tensorrt-rtx")
+GPU_SHARES = {"full": LoopOptions(), "background": LoopOptions(block_ms=8.0)}
 # What to do where a backend that was named cannot run a component.
 USE_AUTO = "use backend auto, which takes the best that works"
 
@@ -39,15 +40,20 @@ class BackendSelector:
     providers : of ONNX Runtime, which then runs everything, with these alone: one that does not start is an error. Within such a list
         ONNX Runtime gives each operator to the first provider that has it, and those that none has to the CPU.
     machine : what runs models here, where the caller knows it already
+    gpu_share : one of GPU_SHARES. "background" leaves the GPU to others as far as that can be asked for: work of low priority, in blocks
+        of 8 ms at most
     used : the way in which each component was opened, by name
     """
 
-    def __init__(self, pack: Pack, wanted: str = "auto", providers: tuple[str, ...] | None = None, machine: Machine | None = None) -> None:
+    def __init__(self, pack: Pack, wanted: str = "auto", providers: tuple[str, ...] | None = None, machine: Machine | None = None,
+                 gpu_share: str = "full") -> None:
         if wanted not in BACKENDS:
             raise InputError("the backend is unknown", received=repr(wanted), expected=", ".join(BACKENDS))
         if providers is not None and wanted not in ("auto", "onnxruntime"):
             raise InputError("providers are ONNX Runtime's", received=f"backend {wanted}", expected="backend onnxruntime or auto")
-        self.pack, self.wanted, self.providers = pack, wanted, providers
+        if gpu_share not in GPU_SHARES:
+            raise InputError("the share of the GPU is unknown", received=repr(gpu_share), expected=", ".join(GPU_SHARES))
+        self.pack, self.wanted, self.providers, self.gpu_share = pack, wanted, providers, gpu_share
         self.used: dict[str, Candidate] = {}
         self._machine = machine
         self._memory: DeviceMemory | None = None
@@ -199,14 +205,15 @@ class BackendSelector:
         if candidate.entry is None:
             memory = self._device_memory() if candidate.providers[:1] == (CUDA,) else None
             engine = open_engine(self.pack.path(component.file), backend=candidate.backend, providers=candidate.providers,
-                                 memory=memory, weights=weights, **options)
+                                 memory=memory, loop=self._loop, weights=weights, **options)
             return checked(engine, self.pack, component, weights) if weights and _is_elsewhere(candidate) else engine
         self._hashed.add(candidate.entry.sha256)
         if weights:
-            engine, entry = open_with(candidate, self.pack, component, weights, self._device_memory(), self.engines, self.notify, on_build)
+            engine, entry = open_with(candidate, self.pack, component, weights, self._device_memory(), self.engines, self.notify, on_build,
+                                      self._loop)
             self.used[component.name] = replace(candidate, entry=entry)
             return engine
-        engine = self.engines.open(candidate.entry, component, self._device_memory())
+        engine = self.engines.open(candidate.entry, component, self._device_memory(), self._loop)
         try:
             if candidate.golden_result is None and not (result := self.engines.check_golden(candidate.entry, engine, component)).passed:
                 raise BackendError(failure_message(result))
@@ -219,10 +226,14 @@ class BackendSelector:
         if self._memory is None:
             from ...engines.cuda.device import Cuda
 
-            self._memory = DeviceMemory(Cuda())
+            self._memory = DeviceMemory(Cuda(low_priority=self.gpu_share == "background"))
         return self._memory
 
-    def _set_aside(self, candidate: Candidate, component: Component, error: MeshwrightError) -> None:
+    @property
+    def _loop(self) -> LoopOptions:
+        return GPU_SHARES[self.gpu_share]
+
+    def _give_up(self, candidate: Candidate, component: Component, error: MeshwrightError) -> None:
         """Do not try it again for this component; for any, where the backend itself is what fails."""
         everywhere = isinstance(error, BackendUnavailable | DeviceLost)
         self._failed.add((str(candidate), "") if everywhere else (_identity(candidate), component.name))

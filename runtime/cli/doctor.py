@@ -201,7 +201,7 @@ def choice(component: Component, onnxruntime: Found, selector: BackendSelector) 
 
 
 def engine_row(candidate: Candidate, selector: BackendSelector) -> dict[str, Any]:
-    """A built engine, what the golden inputs said of it, and which of its loops run as one CUDA graph."""
+    """A built engine, what the golden inputs said of it, and how its loops run."""
     entry, golden_result = candidate.entry, candidate.golden_result
     assert entry is not None  # it is a built one
     return {"file": entry.path.name, "version": entry.key.version, "bytes": entry.bytes, "build_seconds": entry.seconds,

@@ -94,12 +94,12 @@ def _packs(report: dict[str, Any]) -> Iterator[str]:
 
 
 def _loops(components: list[dict[str, Any]]) -> Iterator[str]:
-    """The loops that were timed as one CUDA graph and step by step."""
+    """The loops of which a block was timed as one CUDA graph and step by step."""
     for component in components:
         for loop, found in (component["engine"] or {"loops": {}})["loops"].items():
             timed = ", ".join(f"{name} {found[key]:.1f} ms" for name, key in (("graph", "graph_ms"), ("plain", "plain_ms"))
                               if found[key] is not None)
-            candidate = "one CUDA graph" if found["use_graph"] else "plain launches"
+            candidate = f"{found['steps']} steps a CUDA graph" if found["steps"] else "plain launches"
             reason = f"; {found['why_not']}" if found["why_not"] else ""
             yield _line("  loop", f"{component['name']}, {loop}: {candidate}{f' ({timed})' if timed else ''}{reason}")
 

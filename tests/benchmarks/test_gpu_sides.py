@@ -3,9 +3,8 @@
 import pytest
 
 from benchmarks import gpu_peaks, gpu_sides, gpu_worker
-from benchmarks.gpu_sides import Always, Task
+from benchmarks.gpu_sides import Task, one_way
 from benchmarks.gpu_worker import Worker, answer
-from meshwright.engines.cache.record import GraphChoice
 from meshwright.engines.cuda.memory import DeviceMemory
 from meshwright.engines.tensorrt.engine import TensorRTEngine
 from meshwright.runtime.pack.pack import Pack
@@ -35,7 +34,7 @@ def tensorrt(pack, tmp_path):
             model = pack.path(pack.component(kind).file)
             axes = {axis: (1, 4, 1 << 16) for tensor in pack.component(kind).spec.inputs for axis in tensor.shape if isinstance(axis, str)}
             plan = write_plan(model, path=tmp_path / f"{kind}.engine", **axes)
-            return TensorRTEngine(plan, model, trt.product, memory, Always(plan, GraphChoice(graph)))
+            return TensorRTEngine(plan, model, trt.product, memory, loop=one_way(graph))
 
         return Worker(Task("trt-graph" if graph else "trt", str(pack.folder)), gpu_sides._on_device(memory, make)), cuda
     return worker
@@ -101,7 +100,6 @@ def test_onnx_runtimes_steps_are_launched_one_way_only(pack, monkeypatch, graph)
     worker = gpu_worker.Worker(Task("ort-graph" if graph else "ort", str(pack.folder)))
     request = {"kind": "refiner_step", "steps": STEPS, "repeat": 1}
     worker.loop(**request)
-    provider.runs.clear()
+    launches(cuda)
     worker.loop(**request)
-    used = {number for number, _ in provider.runs}
-    assert len(provider.runs) == STEPS and (-1 in used) is not graph
+    assert launches(cuda) == ((1, 0) if graph else (0, STEPS))

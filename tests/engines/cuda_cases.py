@@ -85,7 +85,7 @@ def a_capture_is_done_at_its_launch(pretend):
     cuda = Cuda()
     a, b = filled(cuda, VALUES), filled(cuda, VALUES * 0)
     graph = cuda.capture(lambda: cuda.copy(a, b, 40))
-    assert not read(cuda, b, VALUES).any()
+    assert not read(cuda, b, VALUES).any() and pretend.count("cuGraphUpload") == 1
     for scale in (1, 2):
         cuda.upload(VALUES * scale, a)
         graph.launch()
@@ -129,21 +129,25 @@ def a_capture_that_fails_leaves_the_stream_as_it_was(pretend):
     cuda.capture(work).launch()
 
 
-def a_capture_that_somebody_else_left_open(pretend):
-    from cuda.bindings import driver
-
+def memory_of_the_host_that_the_gpu_reads(pretend):
     cuda = Cuda()
-    a, b = filled(cuda, VALUES), filled(cuda, VALUES * 0)
-    cuda.end_capture()  # nothing to end
-    for invalid in (False, True):
-        status, = driver.cuStreamBeginCapture(cuda.stream, driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL)
-        assert int(status) == 0
-        if invalid:
-            with pytest.raises(BackendError):
-                cuda.synchronise()
-        cuda.end_capture()
-        cuda.capture(lambda: cuda.copy(a, b, 40)).launch()
-        np.testing.assert_array_equal(read(cuda, b, VALUES), VALUES)
+    buffer, there = cuda.allocate_host(VALUES.nbytes), cuda.allocate(VALUES.nbytes)
+    buffer.array[:] = VALUES.view(np.uint8)
+    copied = pretend.count("cuStreamSynchronize")
+    cuda.copy_from_host(buffer, there, VALUES.nbytes)
+    assert pretend.count("cuStreamSynchronize") == copied
+    np.testing.assert_array_equal(read(cuda, there, VALUES), VALUES)
+    buffer.close()
+    buffer.close()
+    assert pretend.count("cuMemFreeHost") == 1
+    pretend.fail("cuMemHostAlloc", 2)
+    with pytest.raises(BackendError, match="no 40 bytes of page-locked memory"):
+        cuda.allocate_host(40)
+    pretend.fail("cuMemHostAlloc", 0)
+
+
+def a_stream_of_low_priority(pretend):
+    assert Cuda(low_priority=True).core_stream.priority == 2  # the least that this driver knows
 
 
 def events(pretend):
@@ -216,7 +220,8 @@ def a_gpu_that_cannot_be_used(pretend):
 
 # The last one leaves a GPU that does not answer.
 CASES = (a_gpu_that_cannot_be_used, memory_and_copies, the_pool, a_capture_is_done_at_its_launch,
-         a_capture_that_fails_leaves_the_stream_as_it_was, a_capture_that_somebody_else_left_open, events, other_threads,
+         a_capture_that_fails_leaves_the_stream_as_it_was,
+         memory_of_the_host_that_the_gpu_reads, a_stream_of_low_priority, events, other_threads,
          an_error_that_passes, a_gpu_that_stops_answering)
 
 

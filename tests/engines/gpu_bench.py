@@ -3,14 +3,14 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
 
-from meshwright.engines import DeviceArray
+from meshwright.engines import DeviceArray, open_engine
 from meshwright.engines.cuda.memory import DeviceMemory
-from meshwright.engines.errors import Cancelled
+from meshwright.engines.loop import NORMAL
 from meshwright.engines.onnxruntime.engine import OnnxRuntimeEngine
 from meshwright.engines.tensorrt.engine import TensorRTEngine
 from tests.engines.simulated_cuda import SimulatedCuda
+from tests.engines.simulated_onnxruntime import SimulatedProvider
 from tests.engines.simulated_tensorrt import SimulatedTensorRT, write_plan
 
 PROPS = Path(__file__).parents[2] / "runtime" / "packs" / "props"
@@ -25,6 +25,10 @@ class GpuBench:
         self.cuda = SimulatedCuda()
         self.memory = DeviceMemory(self.cuda)
 
+    def executed(self):
+        """The addresses of each step that was asked for, by name."""
+        return [call[1] for call in self.cuda.calls if call[0] == "execute"]
+
     def check_scan(self, engine, arguments, **options):
         """Scan on both; the same names, dtypes, shapes and numbers must come out."""
         expected, received = self.reference.scan(*arguments), engine.scan(*arguments, **options)
@@ -33,20 +37,6 @@ class GpuBench:
             host = received[name].numpy() if isinstance(received[name], DeviceArray) else received[name]
             assert host.dtype == value.dtype and host.shape == value.shape
             np.testing.assert_allclose(host, value, rtol=1e-6, atol=1e-6)
-
-    def check_stopped_scan(self, engine, arguments):
-        """`on_step` counts the five steps, and ends the scan by raising after the third; the next scan is right."""
-        seen = []
-
-        def on_step(done, steps):
-            seen.append((done, steps))
-            if len(seen) == 3:
-                raise Cancelled("enough")
-
-        with pytest.raises(Cancelled):
-            engine.scan(*arguments, on_step=on_step)
-        assert seen == [(1, 5), (2, 5), (3, 5)]
-        self.check_scan(engine, arguments)
 
     def check_scan_of_device_arrays(self, engine, arguments):
         """The same with arguments on the GPU, none of which may be written to."""
@@ -59,20 +49,28 @@ class GpuBench:
                 np.testing.assert_array_equal(there[name].numpy(), value)
 
 
+class OnnxRuntimeBench(GpuBench):
+    """provider : the simulated one, which `open` finds."""
+
+    def __init__(self, model, monkeypatch):
+        super().__init__(model)
+        self.vendor = self.provider = SimulatedProvider(self.cuda)
+        monkeypatch.setattr("meshwright.engines.onnxruntime.engine._open", self.provider.open)
+
+    def open(self, loop=NORMAL):
+        return open_engine(self.model, providers=("CUDAExecutionProvider", "CPUExecutionProvider"), memory=self.memory, loop=loop)
+
+
 class TensorRTBench(GpuBench):
     """trt : the simulated product, whose engine of the model lies at `plan`."""
 
     def __init__(self, model, plan, axes):
         super().__init__(model)
         self.plan = write_plan(model, path=plan, **axes)
-        self.trt = SimulatedTensorRT(self.cuda)
+        self.vendor = self.trt = SimulatedTensorRT(self.cuda)
 
-    def open(self):
-        return TensorRTEngine(self.plan, self.model, self.trt.product, self.memory)
-
-    def executed(self):
-        """The addresses of each launch, by name."""
-        return [call[1] for call in self.cuda.calls if call[0] == "execute"]
+    def open(self, loop=NORMAL):
+        return TensorRTEngine(self.plan, self.model, self.trt.product, self.memory, loop=loop)
 
 
 def random_inputs(spec, **axes):

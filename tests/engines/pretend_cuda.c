@@ -32,9 +32,11 @@ static CUresult cuCtxPushCurrent(void *c) { mine = 1; return OK; }
 static CUresult cuCtxPopCurrent(void **c) { *c = &current; return OK; }
 static CUresult cuCtxGetDevice(int *d) { *d = 0; return OK; }
 static CUresult cuCtxGetId(void *c, unsigned long long *i) { *i = 7; return OK; }
-static CUresult cuCtxGetStreamPriorityRange(int *low, int *high) { *low = 0; *high = -5; return OK; }
+static CUresult cuCtxGetStreamPriorityRange(int *low, int *high) { *low = 2; *high = -5; return mine ? OK : 201; }
 static CUresult cuCtxSynchronize(void) { CALLED(cuCtxSynchronize); return capturing ? UNSUPPORTED_IN_CAPTURE : OK; }
-static CUresult cuStreamCreateWithPriority(void **s, unsigned f, int p) { *s = (void *)0x5000; return mine ? OK : 201; }
+static int priority;
+static CUresult cuStreamCreateWithPriority(void **s, unsigned f, int p) { *s = (void *)0x5000; priority = p; return mine ? OK : 201; }
+static CUresult cuStreamGetPriority(void *s, int *p) { *p = priority; return OK; }
 static CUresult cuStreamDestroy(void *s) { CALLED(cuStreamDestroy); return OK; }
 static CUresult cuStreamGetCtx(void *s, void **c) { *c = &current; return OK; }
 static CUresult cuStreamSynchronize(void *s) {
@@ -51,6 +53,12 @@ static CUresult cuMemAlloc(ptr *p, size_t n) {
     return OK;
 }
 static CUresult cuMemFree(ptr p) { CALLED(cuMemFree); free((void *)(uintptr_t)p); return OK; }
+static CUresult cuMemHostAlloc(void **p, size_t n, unsigned f) {
+    CALLED(cuMemHostAlloc);
+    *p = malloc(n);
+    return mine && !capturing ? OK : 201;
+}
+static CUresult cuMemFreeHost(void *p) { CALLED(cuMemFreeHost); free(p); return OK; }
 static CUresult cuMemGetInfo(size_t *f, size_t *t) { *t = 1u << 30; *f = *t - held; return OK; }
 static CUresult cuMemcpyHtoDAsync(ptr to, const void *from, size_t n, void *s) {
     CALLED(cuMemcpyHtoDAsync);
@@ -102,6 +110,7 @@ static CUresult cuGraphInstantiateWithParams(void **x, void *g, void *p) {
     *x = copy;
     return OK;
 }
+static CUresult cuGraphUpload(struct graph *g, void *s) { CALLED(cuGraphUpload); return s == (void *)0x5000 ? OK : INVALID; }
 static CUresult cuGraphLaunch(struct graph *g, void *s) {
     CALLED(cuGraphLaunch);
     for (int i = 0; i < g->count; i++) memcpy(g->copies[i].to, g->copies[i].from, g->copies[i].size);
@@ -121,7 +130,8 @@ static CUresult cuGetErrorString(int e, const char **s) { *s = "some error"; ret
 static struct { const char *name; void *function; int calls, fails; } table[] = {
     F(cuInit), F(cuDriverGetVersion), F(cuDeviceGetCount), F(cuDeviceGet), F(cuDeviceGetAttribute), F(cuDevicePrimaryCtxRetain),
     F(cuDevicePrimaryCtxRelease), F(cuCtxSetCurrent), F(cuCtxGetCurrent), F(cuCtxPushCurrent), F(cuCtxPopCurrent), F(cuCtxGetDevice),
-    F(cuCtxGetId), F(cuCtxGetStreamPriorityRange), F(cuCtxSynchronize), F(cuStreamCreateWithPriority), F(cuStreamDestroy), F(cuStreamGetCtx),
+    F(cuCtxGetId), F(cuCtxGetStreamPriorityRange), F(cuCtxSynchronize), F(cuStreamCreateWithPriority), F(cuStreamDestroy), F(cuStreamGetCtx), F(cuStreamGetPriority),
+    F(cuMemHostAlloc), F(cuMemFreeHost), F(cuGraphUpload),
     F(cuStreamSynchronize), F(cuMemAlloc), F(cuMemFree), F(cuMemGetInfo), F(cuMemcpyHtoDAsync), F(cuMemcpyDtoHAsync), F(cuMemcpyDtoDAsync),
     F(cuEventCreate), F(cuEventRecord), F(cuEventSynchronize), F(cuEventElapsedTime), F(cuEventDestroy), F(cuStreamBeginCapture),
     F(cuStreamGetCaptureInfo), F(cuStreamIsCapturing), F(cuStreamEndCapture), F(cuGraphInstantiateWithParams), F(cuGraphLaunch),

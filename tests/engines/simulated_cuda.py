@@ -38,6 +38,28 @@ class SimulatedGraph:
 
 
 @dataclass
+class SimulatedEvent:
+    """clock : milliseconds; copies : from the host that had been asked for when it was recorded"""
+
+    clock: float
+    copies: int
+
+
+@dataclass
+class SimulatedHostBuffer:
+    cuda: SimulatedCuda
+    address: int
+    array: np.ndarray
+
+    def close(self):
+        if self.array.size:
+            self.cuda.call("free host", self.array.size)
+            assert self.cuda.lost or all(buffer is not self for buffer, _ in self.cuda.under_way), "given back while it is copied from"
+            self.array = np.empty(0, np.uint8)
+            del self.cuda.host[self.address]
+
+
+@dataclass
 class SimulatedCuda:
     """step_ms, graph_ms : that a kernel, and a graph of any size, take. total : bytes of the card
 
@@ -50,6 +72,7 @@ class SimulatedCuda:
     total: int = 1 << 30
     others: int = 0
     tells: bool = True
+    low_priority: bool = False
     refuses: set = field(default_factory=set)
     breaks: bool = False
 
@@ -59,6 +82,8 @@ class SimulatedCuda:
         self.blocks = {}
         self.vendors = 0  # bytes that libraries have taken by themselves
         self.recording = None
+        self.host = {}  # bytes of page-locked memory, by address
+        self.under_way, self.copies = [], 0  # copies from there that nobody has waited for, with what was to be copied
 
     def call(self, name, *details):
         self.calls.append((name, *details))
@@ -95,6 +120,22 @@ class SimulatedCuda:
             self._not_recording("download")
             target.reshape(-1).view(np.uint8)[:] = self.view(address, target.nbytes)
 
+    def allocate_host(self, nbytes):
+        with self.translate_errors(f"no {nbytes:,} bytes of page-locked memory could be had"):
+            self.call("allocate host", nbytes)
+            self._not_recording("allocate host")
+            array = np.full(nbytes, 0xCD, np.uint8)
+            self.host[array.ctypes.data] = nbytes
+            return SimulatedHostBuffer(self, array.ctypes.data, array)
+
+    def copy_from_host(self, buffer, target, nbytes):
+        with self.translate_errors("an array could not be copied to the GPU"):
+            self.call("rows", target, nbytes)
+            self._not_recording("copy_from_host")
+            self.under_way.append((buffer, buffer.array[:nbytes].copy()))
+            self.copies += 1
+            self.view(target, nbytes)[:] = buffer.array[:nbytes]
+
     def copy(self, source, target, nbytes):
         with self.translate_errors("an array could not be copied on the GPU"):
             self.call("copy", source, target, nbytes)
@@ -104,6 +145,7 @@ class SimulatedCuda:
         with self.translate_errors("the GPU did not finish its work"):
             self.call("synchronise")
             self._not_recording("synchronise")
+            self._done(self.copies)
 
     def capture(self, work):
         with self.translate_errors("a CUDA graph could not be captured"):
@@ -116,20 +158,25 @@ class SimulatedCuda:
             finally:
                 self.recording = None
 
-    def end_capture(self):
-        self.call("end capture")
-
     def record(self):
         self.call("record")
-        return [self.clock]
+        return SimulatedEvent(self.clock, self.copies)
 
     def wait(self, event):
         with self.translate_errors("the GPU did not finish its work"):
             self.call("wait")
             self._not_recording("wait")
+            self._done(event.copies)
 
     def milliseconds(self, first, last):
-        return last[0] - first[0]
+        self._done(last.copies)
+        return last.clock - first.clock
+
+    def _done(self, copies):
+        """Copies from the host up to that one are over; what they read must not have changed meanwhile."""
+        while self.under_way and self.copies - len(self.under_way) < copies:
+            buffer, content = self.under_way.pop(0)
+            assert np.array_equal(buffer.array[:content.size], content), "rows were overwritten while they were copied"
 
     def free_bytes(self):
         used = sum(size for size, _ in self.blocks.values())

@@ -1,12 +1,10 @@
 """Stands in for a session of ONNX Runtime's CUDA provider where there is no GPU: the CPU computes on addresses of a `SimulatedCuda`.
 
-As the provider does, it keeps graphs by number and by thread, captures at the first run with a number, which the model is run
-for before, and replays on the addresses of the capture whatever is bound then.
+Within a capture a run is recorded as the provider would record it: only by a session that was opened with `enable_cuda_graph`, because
+others hand callbacks that free memory to the stream, and only with the number that keeps it from capturing by itself.
 """
 
 from __future__ import annotations
-
-import threading
 
 import numpy as np
 
@@ -18,14 +16,14 @@ onnxruntime = import_onnxruntime()
 
 
 class SimulatedProvider:
-    """Makes sessions. no_graph : whether one that should capture does not open; fails : whether captures fail
+    """Makes sessions. no_graph : whether one that should capture does not open; fails : whether runs fail within a capture
 
-    slip : added by replays, as by a graph that went wrong; opened : options of each session; runs : (graph, waits) of each run
+    slip : added within a capture, as by a graph that went wrong; opened : options of each session; waits : whether each run waited
     """
 
     def __init__(self, cuda):
-        self.cuda, self.opened, self.runs = cuda, [], []
-        self.no_graph, self.fails, self.slip, self.step_ms, self.graph_ms = False, False, 0.0, 1.0, 0.25
+        self.cuda, self.opened, self.waits = cuda, [], []
+        self.no_graph, self.fails, self.slip = False, False, 0.0
 
     def open(self, path, providers, threads, plan, weights):
         (name, options), *_ = providers
@@ -42,8 +40,6 @@ class SimulatedSession:
     def __init__(self, provider, path, captures):
         self._provider, self._captures = provider, captures
         self._session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-        self._graphs = {}
-        self.released = []
 
     def get_inputs(self):
         return self._session.get_inputs()
@@ -54,36 +50,22 @@ class SimulatedSession:
     def io_binding(self):
         return SimulatedBinding(self)
 
-    def release_captured_graph(self, graph):
-        self.released.append(graph)
-
     def run_with_iobinding(self, binding, options):
-        cuda, graph = self._provider.cuda, int(_entry(options, "gpu_graph_id") or 0)
-        waits = _entry(options, "disable_synchronize_execution_providers") != "1"
-        self._provider.runs.append((graph, waits))
-        cuda.call("run")
-        if not self._captures:
-            assert _entry(options, "gpu_graph_id") is None
-            return cuda.do(binding.evaluate, self._provider.step_ms)
-        if graph == -1:
-            return cuda.do(binding.evaluate, self._provider.step_ms)
-        key = graph, threading.get_ident()
-        if key not in self._graphs:
-            if self._provider.fails:
-                raise RuntimeError("capturing failed")
-            binding.evaluate()
-            self._graphs[key] = binding.copy()
-        cuda.do(lambda: self._graphs[key].evaluate(self._provider.slip), self._provider.graph_ms)
+        cuda, provider = self._provider.cuda, self._provider
+        assert binding.session is self and _entry(options, "gpu_graph_id") == ("-1" if self._captures else None)
+        provider.waits.append(_entry(options, "disable_synchronize_execution_providers") != "1")
+        cuda.call("execute", {name: place[0] for name, place in {**binding.inputs, **binding.outputs}.items() if place})
+        if cuda.recording is not None:
+            assert self._captures and not provider.waits[-1]
+            if provider.fails:
+                raise RuntimeError("operation not permitted when stream is capturing")
+        slip = provider.slip if cuda.recording is not None else 0.0
+        cuda.do(lambda: binding.evaluate(slip), cuda.step_ms)
 
 
 class SimulatedBinding:
     def __init__(self, session):
         self.session, self.inputs, self.outputs, self.made = session, {}, {}, {}
-
-    def copy(self):
-        copy = SimulatedBinding(self.session)
-        copy.inputs, copy.outputs = dict(self.inputs), dict(self.outputs)
-        return copy
 
     def bind_input(self, name, device_type, device_id, element_type, shape, buffer_ptr):
         assert (device_type, device_id) == ("cuda", 0)

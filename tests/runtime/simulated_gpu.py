@@ -54,8 +54,8 @@ class SimulatedGpu:
         for axis, length in (("T", TOKENS), ("D", WIDTH)):  # which the steps of the tiny packs leave open
             monkeypatch.setitem(RANGES, axis, Range(length, length, length))
 
-    def _start(self) -> SimulatedCuda:
-        self.cuda = self.trt.cuda = SimulatedCuda()
+    def _start(self, *, low_priority: bool = False) -> SimulatedCuda:
+        self.cuda = self.trt.cuda = SimulatedCuda(low_priority=low_priority)
         return self.cuda
 
     def _build(self, order, out: Path, on_progress, lock: int) -> None:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from meshwright.engines.cache.cache import EngineCache
-from meshwright.engines.cache.record import EngineRecord, GoldenResult, GraphChoice
+from meshwright.engines.cache.record import BlockChoice, EngineRecord, GoldenResult
 from meshwright.engines.files import side_file
 from meshwright.engines.machine.products import Product
 from meshwright.engines.tensorrt.build import BuildRequest
@@ -41,12 +41,12 @@ def test_a_golden_result_holds_for_one_engine_card_and_set_of_inputs(cache):
 
 
 def test_results_and_loops_of_two_cards_lie_in_one_file(cache):
-    entry, choice = store(cache, b"one"), GraphChoice(True, 1.0, 2.0)
+    entry, choice = store(cache, b"one"), BlockChoice(4, 50.0, 1.0, 2.0)
     here, there = cache.record(entry, "RTX 4090"), cache.record(entry, "RTX 3090")
     here.keep_golden_result(PASSED)
-    there.keep_loop("5 steps", choice)
-    here.keep_loop("8 steps", GraphChoice(False, 3.0, 2.5))
-    assert here.loops() == {"8 steps": GraphChoice(False, 3.0, 2.5)} and there.loops() == {"5 steps": choice}
+    there.keep_loop("x 3", choice)
+    here.keep_loop("x 4", BlockChoice(0, 50.0, 3.0, 2.5))
+    assert here.loops() == {"x 4": BlockChoice(0, 50.0, 3.0, 2.5)} and there.loops() == {"x 3": choice}
     here.forget_golden_result()
     assert here.golden_result("golden", 0.02) is None and len(here.loops()) == 1
     assert {path.name for path in cache.folder.iterdir()} == {entry.path.name, f"{entry.path.name}.record"}
@@ -60,17 +60,17 @@ def test_what_passes(tmp_path, relative, passed):
 
 
 @pytest.mark.parametrize("measured", [
-    None, [], {"golden": None, "loops": 3}, {"golden": [], "loops": []}, {"golden": {}, "loops": {"5 steps": {}}},
-    {"golden": {"inputs": "golden", "relative": "0", "tolerance": 0.02}, "loops": {"5 steps": {"use_graph": "no"}}},
-    {"golden": {"inputs": "golden", "relative": 0, "tolerance": 0.02, "more": 1}, "loops": {"5 steps": {
-        "use_graph": True, "graph_ms": "1", "plain_ms": None, "why_not": None}}},
+    None, [], {"golden": None, "loops": 3}, {"golden": [], "loops": []}, {"golden": {}, "loops": {"x 3": {}}},
+    {"golden": {"inputs": "golden", "relative": "0", "tolerance": 0.02}, "loops": {"x 3": {"use_graph": "no"}}},
+    {"golden": {"inputs": "golden", "relative": 0, "tolerance": 0.02, "more": 1}, "loops": {"x 3": {
+        "steps": 4, "block_ms": 50, "graph_ms": "1", "plain_ms": None, "why_not": None}}},
 ])
 def test_damaged_measurements_say_nothing_and_are_made_again(tmp_path, measured):
     record = EngineRecord(tmp_path / "a.engine", "sha", "card")
     record.path.write_text(json.dumps({"engine": "sha", "cards": {"card": measured}}))
     assert record.golden_result("golden", 0.02) is None and record.loops() == {}
-    record.keep_loop("5 steps", GraphChoice(True))
-    assert record.loops() == {"5 steps": GraphChoice(True)}
+    record.keep_loop("x 3", BlockChoice(4, 50.0))
+    assert record.loops() == {"x 3": BlockChoice(4, 50.0)}
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"engine": "sha", "cards": []}', "[" * 100_000])
@@ -89,7 +89,7 @@ def test_a_folder_that_cannot_be_written_is_no_error_and_stays_clean(cache, monk
     monkeypatch.setattr(side_file, "replace", refuse)
     assert not cache.record(entry, "card").keep_golden_result(PASSED)
     assert [path.name for path in cache.folder.iterdir()] == [entry.path.name]
-    assert not EngineRecord(cache.folder / "gone" / "a.engine").keep_loop("5 steps", GraphChoice(True))
+    assert not EngineRecord(cache.folder / "gone" / "a.engine").keep_loop("x 3", BlockChoice(4, 50.0))
 
 
 def test_it_goes_with_its_engine(cache):

@@ -7,7 +7,7 @@ from hashlib import sha256
 import pytest
 
 from meshwright.engines.cache.cache import DamagedEngine, EngineCache, Entry
-from meshwright.engines.cache.record import GraphChoice
+from meshwright.engines.cache.record import BlockChoice
 from meshwright.engines.cache.shipped import ShippedEngines, listing_hash, ship
 from meshwright.engines.machine.products import Product
 from meshwright.engines.tensorrt.build import BuildRequest
@@ -104,7 +104,7 @@ def test_what_was_measured_on_them_lies_in_the_cache_until_they_are_gone(cache, 
     ((_, entry),) = ShippedEngines(pack).files("p/a")
     assert isinstance(entry, Entry)
     record = cache.record(entry, "a card")
-    record.keep_loop("5 steps", GraphChoice(True))
+    record.keep_loop("x 3", BlockChoice(4, 50.0))
     record.kernels.write_bytes(b"kernels")
     assert record.path == cache.folder / "of_packs" / f"{entry.sha256}.record"
     (cache.folder / "a.onnx").write_bytes(b"")  # of another hash, so that its engine goes

@@ -5,7 +5,8 @@ import gc
 import numpy as np
 import pytest
 
-from meshwright.engines import DeviceArray, open_engine
+from meshwright.engines import DeviceArray, LoopOptions, open_engine
+from meshwright.engines.cache.record import BlockChoice, EngineRecord
 from meshwright.engines.cuda.memory import DeviceMemory
 from meshwright.engines.errors import BackendError, DeviceLost, EngineError, ModelFileError, TensorError
 from tests.engines import models
@@ -193,3 +194,73 @@ def test_queries_of_a_field_of_props_in_parts(tmp_path):
         assert bench.cuda.names().count("execute") == 3
         for name, value in expected.items():
             np.testing.assert_allclose(received[name], value, rtol=1e-5, atol=1e-5)
+
+
+# Scans, as far as TensorRT has something of its own: `test_loop` has the rest.
+
+def test_each_shape_of_a_scan_has_its_own_context(bench):
+    with bench.open() as engine:
+        for _ in range(2):
+            for steps, length in ((5, 3), (5, 4), (2, 3)):
+                bench.check_scan(engine, loop_inputs(steps, length))
+        assert len(bench.trt.contexts) == 2 and all(len({context.shapes["x"]}) == 1 for context in bench.trt.contexts)
+
+
+def test_how_a_loop_is_launched_is_kept_for_the_next_process(bench):
+    with bench.open() as engine:
+        engine.scan(*loop_inputs(6))
+    (name, choice), = EngineRecord(bench.plan).loops().items()
+    assert name == "bias 3; count scalar; gain scalar; x 3; z 3; carries count x; each step gain z"
+    assert choice == BlockChoice(6, 50.0, 0.5, 6.0)
+    bench.cuda.calls.clear()
+    with bench.open() as engine:
+        bench.check_scan(engine, loop_inputs(8))
+        assert engine.block_choice == choice
+    # Two steps one by one, the six within the capture, one launch of them: nothing is timed.
+    assert len(bench.executed()) == 2 + 6 and bench.cuda.names().count("launch") == 1
+
+
+def test_what_was_measured_for_shorter_blocks_is_measured_again(bench):
+    with bench.open(LoopOptions(block_ms=4.0)) as engine:
+        engine.scan(*loop_inputs(6))
+        assert engine.block_choice.steps == 2
+    with bench.open() as engine:
+        bench.check_scan(engine, loop_inputs(6))
+        assert engine.block_choice.steps == 6
+
+
+def test_no_graph_where_tensorrt_says_so(bench, caplog):
+    bench.trt.capturable = False
+    with bench.open() as engine:
+        for _ in range(2):
+            bench.check_scan(engine, loop_inputs())
+        assert not engine.block_choice.use_graph and "TensorRT says" in engine.block_choice.why_not
+    assert "begin capture" not in bench.cuda.names() and "launched one by one: TensorRT says" in caplog.text
+    assert EngineRecord(bench.plan).loops() == {}  # the next process asks again
+
+
+def test_a_known_graph_that_cannot_be_captured_any_more(bench, caplog):
+    with bench.open() as engine:
+        engine.scan(*loop_inputs())
+    bench.cuda.refuses.add("begin capture")
+    with bench.open() as engine:
+        for _ in range(2):
+            bench.check_scan(engine, loop_inputs())
+        assert not engine.block_choice.use_graph
+    assert [choice.use_graph for choice in EngineRecord(bench.plan).loops().values()] == [True]  # it is tried again next time
+
+
+def test_refitting_drops_the_graphs(bench):
+    bench.trt.refittable = True
+    with bench.open() as engine:
+        engine.scan(*loop_inputs())
+        assert engine.refit({})
+        assert bench.cuda.names().count("close graph") == 1
+        bench.cuda.calls.clear()
+        bench.check_scan(engine, loop_inputs())
+        assert bench.cuda.names().count("begin capture") == 1
+
+
+def test_a_scan_is_not_split(bench):
+    with bench.open() as engine, pytest.raises(TensorError, match="axis 'length' of a scan; received 9; expected at most 8"):
+        engine.scan(*loop_inputs(length=9))

@@ -362,7 +362,7 @@ def test_a_gpu_that_vanishes_ends_its_run_and_the_next_one_works(built, tiny, pi
 
 @TENSORRT_RTX
 def test_a_gpu_that_stays_away_leaves_the_processor(built, tiny, monkeypatch):
-    def gone():
+    def gone(**options):
         raise BackendError("the GPU cannot be used", received="CUDA_ERROR_ILLEGAL_ADDRESS (700)")
 
     with Pipeline.open(tiny, threads=1) as fast:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from meshwright.engines.cache.record import GoldenResult, GraphChoice
+from meshwright.engines.cache.record import BlockChoice, GoldenResult
 from meshwright.engines.cuda.driver import Driver
 from meshwright.engines.cuda.nvml import Nvml
 from meshwright.engines.machine import hardware
@@ -81,7 +81,7 @@ def test_engines_of_the_cache_are_matched_to_components(with_cards, again, tmp_p
         tolerance = pack.manifest.components[name].tolerance
         result = GoldenResult.of(pack.manifest.files["golden.npz"].sha256, relative, tolerance)
         engines.record(kept[name]).keep_golden_result(result)
-    engines.record(kept["refiner_step"]).keep_loop("8 steps", GraphChoice(True, 10.25, 12.5))
+    engines.record(kept["refiner_step"]).keep_loop("x 3", BlockChoice(8, 50.0, 10.25, 12.5))
 
     told = with_cards(Card())
     rows = {row["name"]: row for row in told["packs"][0]["components"]}
@@ -93,7 +93,7 @@ def test_engines_of_the_cache_are_matched_to_components(with_cards, again, tmp_p
     assert differing["backend"] == "onnxruntime"
     assert "its results differ from the golden outputs by more than the tolerance: relative error 9.0e-01" in differing["why"]
     assert rows["prior_step"]["engine"] is None
-    assert "refiner_step, 8 steps: one CUDA graph (graph 10.2 ms, plain 12.5 ms)" in " ".join(page(told).split())
+    assert "refiner_step, x 3: 8 steps a CUDA graph (graph 10.2 ms, plain 12.5 ms)" in " ".join(page(told).split())
 
 
 def test_an_old_driver_and_two_builds_in_one_folder_are_noted(with_cards):
