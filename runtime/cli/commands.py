@@ -187,7 +187,7 @@ def _open(options: Namespace, pack: str) -> Pipeline:
         build_missing(wanted, options.backend, quiet=getattr(options, "quiet", False))
     providers = None if options.providers is None else tuple(name for name in options.providers.split(",") if name)
     return Pipeline.open(pack, backend=options.backend, threads=options.threads, providers=providers, memory=options.memory,
-                         measure_memory=getattr(options, "json", False))
+                         measure_memory=getattr(options, "json", False), gpu_share=options.gpu_share)
 
 
 def _report(made: Generation, written: list[Path]) -> dict[str, Any]:

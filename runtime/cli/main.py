@@ -203,6 +203,8 @@ def _add_engine_options(parser: argparse.ArgumentParser) -> None:
                         help="auto, onnxruntime, tensorrt, tensorrt-rtx or null (default auto: the best that works here)")
     parser.add_argument("--build", action="store_true", help="first build the TensorRT engines that the pack lacks on this machine")
     parser.add_argument("--threads", type=int, help="threads of the networks (default: the backend's choice)")
+    parser.add_argument("--gpu-share", default="full", metavar="HOW",
+                        help="background leaves a GPU to a game that renders on it: low priority, blocks of 8 ms (default full)")
     parser.add_argument("--memory", default="normal", metavar="HOW",
                         help="low holds one large model file at a time, lowest leaves its weights on disk as well, normal"
                              " keeps all files open (default normal)")
