@@ -233,7 +233,7 @@ class BackendSelector:
     def _loop(self) -> LoopOptions:
         return GPU_SHARES[self.gpu_share]
 
-    def _give_up(self, candidate: Candidate, component: Component, error: MeshwrightError) -> None:
+    def _set_aside(self, candidate: Candidate, component: Component, error: MeshwrightError) -> None:
         """Do not try it again for this component; for any, where the backend itself is what fails."""
         everywhere = isinstance(error, BackendUnavailable | DeviceLost)
         self._failed.add((str(candidate), "") if everywhere else (_identity(candidate), component.name))
