@@ -2,7 +2,7 @@
 
 import pytest
 
-from meshwright.engines.cuda.remedies import KNOWN, LONGEST, explain, unavailable
+from meshwright.engines.cuda.remedies import KNOWN, MAX_LENGTH, explain, unavailable
 from meshwright.engines.errors import BackendUnavailable
 
 INSUFFICIENT = ("[checkMacros.cpp::catchCudaError::250] Error Code 1: Cuda Runtime (In catchCudaError at /_src/common/dispatch/"
@@ -48,7 +48,7 @@ def test_our_error_has_meaning_words_and_remedy():
     error = unavailable("TensorRT does not start", INSUFFICIENT)
     assert isinstance(error, BackendUnavailable)
     assert str(error) == ("TensorRT does not start: there is no NVIDIA driver, or it is older than CUDA 13; received "
-                          f"{INSUFFICIENT[:LONGEST]}...; {KNOWN[1][2]}")
+                          f"{INSUFFICIENT[:MAX_LENGTH]}...; {KNOWN[1][2]}")
 
 
 def test_unknown_words_are_kept_whole_beside_the_install_line():
