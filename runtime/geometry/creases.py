@@ -42,8 +42,8 @@ def _smooth_groups(faces: np.ndarray, normals: np.ndarray, cosine: float) -> np.
     smooth = np.einsum("ij,ij->i", normals[left // 3], normals[right // 3]) >= cosine
     left, right = left[smooth], right[smooth]
     # Half-edge c runs from corner c to the next corner of its face; its twin runs the other way.
-    one = np.concatenate([left, _next_corner(left)])
-    two = np.concatenate([_next_corner(right), right])
+    one = np.concatenate([left, next_corner(left)])
+    two = np.concatenate([next_corner(right), right])
     return connected(faces.size, one, two)
 
 
@@ -56,7 +56,7 @@ def shared_edges(faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     -> two (k,) int arrays
     """
     start = faces.ravel().astype(np.int64)
-    end = start[_next_corner(np.arange(faces.size))]
+    end = start[next_corner(np.arange(faces.size))]
     count = int(faces.max()) + 1
     key = np.minimum(start, end) * count + np.maximum(start, end)
     order = np.argsort(key, kind="stable")
@@ -68,7 +68,7 @@ def shared_edges(faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return left[opposite], right[opposite]
 
 
-def _next_corner(corner: np.ndarray) -> np.ndarray:
+def next_corner(corner: np.ndarray) -> np.ndarray:
     """The corner that follows in the same face."""
     return np.where(corner % 3 == 2, corner - 2, corner + 1)
 

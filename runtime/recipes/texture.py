@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..events import Notice, Step
+from ..events import Step
 from ..geometry.cameras import Cameras
 from ..geometry.creases import split_at_creases
 from ..geometry.decimate import decimate
@@ -36,10 +36,7 @@ def textured(surface: Mesh, color: ColorQuery, views: np.ndarray, cameras: Camer
     """
     faces, size = request.faces or pack.finish.faces, request.texture or pack.finish.texture
     light = split_at_creases(decimate(surface, faces))
-    unwrapped = unwrap(light, size)
-    if unwrapped.reason:
-        yield Notice(f"unwrapped with a box map: {unwrapped.reason}")
-    mesh, source = unwrapped.mesh, request.texture_from or pack.texture_from
+    mesh, source = unwrap(light, size).mesh, request.texture_from or pack.texture_from
     sight = None if source == "field" else Sight.of(mesh, views, cameras, pack.views.background)
     texture = yield from painted(mesh, size, lambda atlas: _bake(source, atlas, color, sight, pack.views.lit), all_seen=source != "views")
     return mesh.replace(texture=texture)

@@ -87,6 +87,11 @@ def rasterize(triangles: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]
     return _rasterized(_sorted_points(np.asarray(triangles, np.float64), size), size, (0, size))
 
 
+def rasterize_rows(triangles: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """As `rasterize`, of height x width texels. triangles : (m, 3, 2) in texels"""
+    return _rasterized(_sorted_points(triangles, 1), width, (0, height))
+
+
 def _sorted_points(triangles: np.ndarray, size: int) -> np.ndarray:
     """(m, 3, 2): the corners in texels, centres at whole numbers, from the top one to the lowest."""
     points = triangles * size - 0.5

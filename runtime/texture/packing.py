@@ -1,0 +1,171 @@
+"""Packs flat charts into a square by their shape on a grid of cells: each in the lowest free place, the largest first.
+
+The grid is one whole number of Python, a bit a cell, row after row. Where a run of a chart's cells may begin, at all places at once, is
+then a shift and an OR: a mask of 20 rows is tried everywhere with 40 of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ..geometry.creases import next_corner
+from .atlas import rasterize_rows
+from .shelves import pack_boxes
+
+CELLS = 128  # of the grid, along a side, unless there are many charts
+MANY = 4000  # charts, from which on their boxes are packed instead, in a time that grows with their number alone
+FIRST_FILL = 0.62  # share of the square that charts fill, as it is tried first
+TRIES = 3  # scales that are tried
+CLOSE = 1.01  # two scales, one that fits and one that does not, are close enough
+ANGLES = 16  # within a quarter turn, that are tried for the smallest box
+TALLEST = 1.25  # of the grid's height: beyond it a scale is given up
+
+
+def pack(flat: np.ndarray, chart: np.ndarray, outline: np.ndarray, padding: float) -> np.ndarray:
+    """(m, 3, 2) float64 in [0, 1]: the corners of the faces, one scale for all charts, which are turned and moved.
+
+    flat : (m, 3, 2) float64; chart : (m,) int from 0, of each face
+    outline : (h,) int, the half-edges at the charts' borders
+    padding : share of the square's side that stays free between charts; less where there are too many of them
+    """
+    count = int(chart.max()) + 1
+    flat, padding = _lying(flat, chart), min(padding, 0.35 / np.sqrt(count))
+    if count > MANY:
+        return pack_boxes(flat, chart, padding)
+    side = max(CELLS, int(np.ceil(3 * np.sqrt(count))))
+    low, high, best, tries = 0.0, np.inf, None, 0
+    edge = flat[:, 1:] - flat[:, :1]
+    area = np.abs(edge[:, 0, 0] * edge[:, 1, 1] - edge[:, 0, 1] * edge[:, 1, 0]).sum() / 2
+    largest = max(float(flat.max()), 1e-30)
+    scale = min(np.sqrt(FIRST_FILL / area) if area > 0 else np.inf, 0.9 / largest)
+    while best is None or tries < TRIES and high > CLOSE * low:
+        tries += 1
+        placed, height = _placed(flat * (scale * side), chart, outline, padding * side, side)
+        if height <= side:
+            low, best = scale, placed
+            scale *= np.clip(np.sqrt(side / height), 1.015, 1.08)
+        else:
+            high = scale
+            scale *= max(0.995 * np.sqrt(side / height), 0.7)
+        if not low < scale < high:
+            scale = (low + high) / 2
+    return np.clip(best / side, 0.0, 1.0)
+
+
+def _lying(flat: np.ndarray, chart: np.ndarray) -> np.ndarray:
+    """The corners with each chart turned so that its box is the smallest of some and wider than high, its lowest corner at 0."""
+    owner = np.repeat(chart, 3)
+    order = np.argsort(owner, kind="stable")
+    starts = np.searchsorted(owner[order], np.arange(int(chart.max()) + 1))
+    corners = flat.reshape(-1, 2)[order]
+    sizes = []
+    angles = np.arange(ANGLES) * (np.pi / 2 / ANGLES)
+    for angle in angles:
+        turned = _turned(corners, np.full(1, angle))
+        sizes.append(np.maximum.reduceat(turned, starts) - np.minimum.reduceat(turned, starts))
+    every = np.stack(sizes)  # (angles, charts, 2)
+    best = every.prod(axis=2).argmin(axis=0)
+    width, height = every[best, np.arange(len(best))].T
+    turned = _turned(flat.reshape(-1, 2), (angles[best] + np.where(height > width, np.pi / 2, 0.0))[owner])
+    low = np.minimum.reduceat(turned[order], starts)
+    return (turned - low[owner]).reshape(flat.shape)
+
+
+def _turned(points: np.ndarray, angle: np.ndarray) -> np.ndarray:
+    """(k, 2): points (k, 2) turned by angles (k,) or (1,)."""
+    cosine, sine = np.cos(angle), np.sin(angle)
+    return np.stack([points[:, 0] * cosine - points[:, 1] * sine, points[:, 0] * sine + points[:, 1] * cosine], axis=1)
+
+
+def _placed(local: np.ndarray, chart: np.ndarray, outline: np.ndarray, padding: float, side: int) -> tuple[np.ndarray, float]:
+    """The corners at their places, and the height that was needed, all in cells. local : (m, 3, 2) in cells, each chart from 0"""
+    local = local + padding / 2
+    masks = _masks(local, chart, outline, padding / 2)
+    grid, corner = _Grid(side), np.zeros((len(masks), 2))
+    quarter, boxes = np.zeros(len(masks), bool), np.array([mask.shape for mask in masks])
+    for index in np.argsort([-mask.size for mask in masks], kind="stable"):
+        place = grid.put(masks[index])
+        if place is None:  # it would be too high: how much is not known
+            return local, TALLEST * side * 1.1
+        corner[index], quarter[index] = place
+    x, y, turned = local[..., 0], local[..., 1], quarter[chart][:, None]
+    # np.rot90: what was the right side comes to the top
+    local = np.stack([np.where(turned, y, x), np.where(turned, boxes[chart, 1][:, None] - x, y)], axis=2)
+    return local + corner[chart][:, None], grid.top
+
+
+def _masks(local: np.ndarray, chart: np.ndarray, outline: np.ndarray, margin: float) -> list[np.ndarray]:
+    """For each chart (h, w) bool: the cells from 0 that it covers or comes closer to than `margin`."""
+    count = int(chart.max()) + 1
+    boxes = np.zeros((count, 2))
+    np.maximum.at(boxes, chart, local.max(axis=1))
+    boxes = np.ceil(boxes + margin).astype(np.int64).clip(1)
+    first = np.cumsum(boxes[:, 1]) - boxes[:, 1]  # the masks are made in one strip, one below the other
+    strip = np.zeros((int(boxes[:, 1].sum()), int(boxes[:, 0].max())), bool)
+    below = np.stack([np.zeros(count), first], axis=1)
+    strip.reshape(-1)[rasterize_rows(local + below[chart][:, None], *strip.shape)[1]] = True
+    points, owner = _along(local.reshape(-1, 2), chart, outline)
+    for x, y in np.stack(np.meshgrid((-margin, 0, margin), (-margin, 0, margin)), axis=-1).reshape(-1, 2):
+        cell = np.clip(np.floor(points + (x, y)).astype(np.int64), 0, boxes[owner] - 1)
+        strip[cell[:, 1] + first[owner], cell[:, 0]] = True
+    return [strip[top:top + height, :width] for top, (width, height) in zip(first, boxes, strict=True)]
+
+
+def _along(corners: np.ndarray, chart: np.ndarray, outline: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Points (k, 2) on the outline, at most half a cell apart, and their charts (k,). corners : (3 m, 2)"""
+    start, end = corners[outline], corners[next_corner(outline)]
+    count = np.ceil(2 * np.abs(end - start).max(axis=1)).astype(np.int64) + 1
+    index = np.repeat(np.arange(len(outline)), count)
+    share = (np.arange(len(index)) - np.repeat(np.cumsum(count) - count, count)) / np.maximum(count - 1, 1)[index]
+    return start[index] + share[:, None] * (end - start)[index], chart[outline // 3][index]
+
+
+class _Grid:
+    """A grid that is `side` cells wide. top : rows that are used"""
+
+    def __init__(self, side: int) -> None:
+        self._side, self._width, self.top = side, side + 1, 0  # a wall of one cell at the end of each row
+        self._rows = int(TALLEST * side)
+        self._taken = sum(1 << (side + row * self._width) for row in range(self._rows))
+
+    def put(self, mask: np.ndarray) -> tuple[tuple[int, int], bool] | None:
+        """Take the cells of a mask (h, w) at its lowest place: the first column and row, and whether it was turned by `np.rot90`.
+
+        None if it is nowhere free.
+        """
+        rows = min(self.top + max(mask.shape), self._rows)
+        shifted = [self._taken & ((1 << rows * self._width) - 1)]  # bit p of the k-th: whether one of the 2^k from p on is taken
+        for k in range(max(mask.shape).bit_length() - 1):
+            shifted.append(shifted[-1] | shifted[-1] >> (1 << k))
+        best = None
+        for quarter, turned in ((False, mask), (True, np.rot90(mask))):
+            if turned.shape[1] > self._side or turned.shape[0] > rows:
+                continue
+            taken, places = 0, (rows - turned.shape[0] + 1) * self._width
+            for start, length in _runs(turned, self._width):
+                doublings = length.bit_length() - 1
+                taken |= shifted[doublings] >> start | shifted[doublings] >> (start + length - (1 << doublings))
+            free = ~taken & ((1 << places) - 1)
+            if free:
+                place = (free & -free).bit_length() - 1
+                key = (place // self._width + len(turned), place)
+                best = min(best, (key, quarter, turned), key=lambda each: each[0]) if best else (key, quarter, turned)
+        if best is None:
+            return None
+        (bottom, place), quarter, turned = best
+        for start, length in _runs(turned, self._width):
+            self._taken |= (1 << length) - 1 << place + start
+        self.top = max(self.top, bottom)
+        return (place % self._width, place // self._width), quarter
+
+
+def _runs(mask: np.ndarray, width: int) -> Iterator[tuple[int, int]]:
+    """First bit and length of each run of cells of a mask (h, w), in rows of `width` bits."""
+    padded = np.zeros((mask.shape[0], mask.shape[1] + 2), np.int8)
+    padded[:, 1:-1] = mask
+    change = padded[:, 1:] - padded[:, :-1]
+    rows, starts = np.nonzero(change > 0)
+    stops = np.nonzero(change < 0)[1]
+    yield from zip((rows * width + starts).tolist(), (stops - starts).tolist(), strict=True)
