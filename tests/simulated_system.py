@@ -36,7 +36,7 @@ MEMORY, FREE = 8 << 30, 3 << 30
 
 def become(system: str) -> None:
     """Take away what `system`, "win32" or "darwin", lacks, and give what it has instead."""
-    for package in ("numpy", "onnxruntime", "PIL.Image", "PIL.ImageCms", "embreex.rtcore_scene", "xatlas", "fast_simplification"):
+    for package in ("numpy", "onnxruntime", "PIL.Image", "PIL.ImageCms", "embreex.rtcore_scene", "fast_simplification"):
         import_module(package)  # built for Linux: they ask what they run on as they are imported
     lock = _windows_lock()
     sys.platform = system

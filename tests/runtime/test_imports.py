@@ -54,7 +54,7 @@ def test_importing_loads_nothing_heavy():
     assert python(code).stdout == "False\n"
     code = "import sys; from meshwright.runtime import Pipeline; print(sorted({m.split('.')[0] for m in sys.modules}))"
     loaded = python(code).stdout
-    for package in ("onnxruntime", "embreex", "xatlas", "PIL", "fast_simplification", "tokenizers", "torch"):
+    for package in ("onnxruntime", "embreex", "PIL", "fast_simplification", "tokenizers", "torch"):
         assert f"'{package}'" not in loaded
 
 

@@ -33,7 +33,7 @@ LIGHT = """
 import sys
 from meshwright.runtime.cli.main import main
 code = main(["doctor", "--pack", "props"])
-heavy = {"onnxruntime", "tensorrt", "tensorrt_rtx", "cuda", "torch", "embreex", "xatlas"} & set(sys.modules)
+heavy = {"onnxruntime", "tensorrt", "tensorrt_rtx", "cuda", "torch", "embreex"} & set(sys.modules)
 assert not heavy, heavy
 sys.exit(code)
 """

@@ -16,7 +16,7 @@ from tests.runtime.shapes import letter_f, position_colors, to_texture
 
 @pytest.fixture(scope="module")
 def mesh():
-    made = unwrap(split_at_creases(letter_f(detail=2)), 128, 0.0).mesh
+    made = unwrap(split_at_creases(letter_f(detail=2)), 128).mesh
     atlas = make_atlas(made, 128)
     return made.replace(texture=to_texture(atlas, bake_field(atlas, position_colors).colors))
 

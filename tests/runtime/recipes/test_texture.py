@@ -25,7 +25,7 @@ GREY = 0.5
 @pytest.fixture(scope="module")
 def mesh():
     """A letter F with uvs."""
-    return unwrap(split_at_creases(letter_f(detail=3)), SIZE, 0.0).mesh
+    return unwrap(split_at_creases(letter_f(detail=3)), SIZE).mesh
 
 
 def run(stage):

@@ -50,7 +50,7 @@ def test_row_zero_is_at_the_top():
 
 
 def test_texels_lie_on_the_surface():
-    mesh = unwrap(split_at_creases(sphere()), 128, 0.0).mesh
+    mesh = unwrap(split_at_creases(sphere()), 128).mesh
     atlas = make_atlas(mesh, 128)
     assert np.allclose(np.linalg.norm(atlas.position, axis=1), 0.6, atol=0.006)
     assert np.allclose(atlas.normal, atlas.position / 0.6, atol=0.02)
@@ -70,7 +70,7 @@ def test_a_texel_of_two_faces_belongs_to_the_first():
 
 @pytest.mark.parametrize("height", [1, 4, 64])
 def test_strips_together_are_the_whole(height):
-    mesh = unwrap(split_at_creases(sphere()), 128, 0.0).mesh
+    mesh = unwrap(split_at_creases(sphere()), 128).mesh
     whole, strips = make_atlas(mesh, 128), list(atlas_strips(mesh, 128, height))
     assert [strip.rows for strip in strips] == [(first, first + height) for first in range(0, 128, height)]
     for name in ("texel", "face", "weights", "position", "normal"):

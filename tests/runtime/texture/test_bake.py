@@ -14,7 +14,7 @@ RED, BLUE, WHITE = (200, 20, 20), (20, 20, 200), (255, 255, 255)
 
 
 def prepared(mesh, size=SIZE):
-    mesh = unwrap(split_at_creases(mesh), size, 0.0).mesh
+    mesh = unwrap(split_at_creases(mesh), size).mesh
     return mesh, make_atlas(mesh, size)
 
 

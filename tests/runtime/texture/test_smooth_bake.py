@@ -59,7 +59,7 @@ def test_an_edge_is_as_sharp_as_the_field():
 
 def test_charts_in_strips():
     """Curved, with seams and gaps: within two levels of what is asked for every texel, however it is cut."""
-    mesh = unwrap(split_at_creases(sphere()), 256, 0.0).mesh
+    mesh = unwrap(split_at_creases(sphere()), 256).mesh
     whole = bake_smooth_field(make_atlas(mesh, 256), position_colors).colors
     strips = [bake_smooth_field(atlas, position_colors).colors for atlas in atlas_strips(mesh, 256, 16)]
     np.testing.assert_array_equal(np.concatenate(strips), whole)
