@@ -1,1 +1,1 @@
-"""Measurements of quality and of speed: `python -m benchmarks.props_quality`, `python -m benchmarks.latency`."""
+"""Measurements, a folder each: `python -m benchmarks.quality`, `.latency`, `.full_size`, `.gpu` and `.hard`."""

@@ -31,13 +31,14 @@ from typing import Any
 from meshwright.engines.machine.hardware import Hardware, detect_hardware
 from meshwright.runtime.pack.pack import Pack
 
-from . import gpu_builds, report
-from .full_size_packs import PROMPT
-from .full_size_runs import write_picture
+from . import gpu_builds
+from .full_size.job import PROMPT
+from .full_size.runs import write_picture
 from .gpu_inputs import loops_of
 from .gpu_page import page, plot
 from .gpu_process import Asked, Process, interleaved
 from .gpu_sides import REFERENCE, SIDES, Task
+from .harness import results as report
 
 ROOT = Path(__file__).parent
 # In the order of what is missed most if the time runs out.
@@ -233,7 +234,7 @@ def main(arguments: list[str] | None = None) -> None:
                 process.close()
                 if process.never is not None:
                     notes.leave_out(SIDES[side].title, process.never["failed"])
-    report.write(args.out, "gpu", notes.document, page(notes.document))
+    report.Results(args.out, "gpu", notes.document, page, anew=True).save()
     plot(notes.document, args.out / "gpu.png")
     print(page(notes.document))
 

@@ -18,8 +18,8 @@ from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
-from .full_size_packs import PACKS, Job
-from .full_size_worker import SIZES
+from .full_size.job import PACKS, Job
+from .full_size.sizes import SIZES
 
 ROOT = Path(__file__).parent.parent
 
@@ -43,7 +43,7 @@ def write_files(folder: Path, size: str, names: Iterable[str]) -> None:
     """The checkpoints of those names, each in a process of its own: drawing random numbers takes one core."""
     folder.mkdir(parents=True, exist_ok=True)
     missing = [name for name in names if not (folder / name).exists()]
-    _together([["benchmarks.published", "--out", str(folder), "--size", size, "--only", name] for name in missing])
+    _together([["benchmarks.full_size.published", "--out", str(folder), "--size", size, "--only", name] for name in missing])
 
 
 def export(job: Job) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from . import report
 from .gpu_sides import SIDES
 from .gpu_summary import bars, fastest, figures, ratio, shares
+from .harness import results as report
 
 VERDICTS = {True: "met", False: "MISSED", None: "not measured"}
 

@@ -18,8 +18,8 @@ from meshwright.engines.engine import NEXT
 from meshwright.export.spec import ComponentSpec
 from meshwright.runtime.pack.pack import Pack
 
-from .full_size_packs import Job
-from .full_size_worker import SIZES
+from .full_size.job import Job
+from .full_size.sizes import SIZES
 
 # Uploads of arrays from this size on are kept: a field is asked many times about the same planes.
 LARGE, KEPT = 1 << 20, 4
@@ -30,7 +30,7 @@ class Origin:
     """What a pack was exported from, one of the two.
 
     checkpoints : folder of the training checkpoints of the bundled pack
-    published : folder that `benchmarks.published` filled, and the size of what is there
+    published : folder that `benchmarks.full_size.published` filled, and the size of what is there
     """
 
     checkpoints: Path | None = None

@@ -5,24 +5,22 @@ The kind that is farthest from its goal is run for a turn, then the next.
 """
 
 import argparse
-import json
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 from benchmarks.hard import endurance, input_cases, kill_cases, model_cases, pack_cases, tensor_cases
 from benchmarks.hard.kinds import Kind
 from benchmarks.hard.page import page
 from benchmarks.hard.worker import Tally, run
+from benchmarks.harness.results import RESULTS, Results
 
 KINDS: tuple[type[Kind], ...] = (
     pack_cases.Packs, pack_cases.Tokenizers, pack_cases.GoldenFiles, model_cases.Models, model_cases.TrustedModels, tensor_cases.LoraFiles,
     tensor_cases.Checkpoints, input_cases.Pictures, input_cases.Meshes, kill_cases.WriteKills, kill_cases.FullDisks,
     kill_cases.CommandKills, kill_cases.BuildKills, endurance.Clocks, endurance.Soak)
-RESULTS = Path(__file__).parents[1] / "results"
 # A kind's turn; then the next one has the worker. Short enough that a run which is stopped has something of every kind.
 TURN = 60.0
 
@@ -30,12 +28,13 @@ TURN = 60.0
 class Run:
     """Which cases of which kinds are still to be run; shared by the threads that each watch a worker."""
 
-    def __init__(self, kinds: list[type[Kind]], results: dict[str, Any], out: Path, until: float, count: int | None) -> None:
-        self.kinds, self.results, self.out, self.until, self.count = kinds, results, out, until, count
-        self.tallies = {kind.name: Tally(**results["kinds"].get(kind.name, {})) for kind in kinds}
-        self.next = {kind.name: results["next"].get(kind.name, 0) for kind in kinds}
+    def __init__(self, kinds: list[type[Kind]], results: Results, until: float, count: int | None) -> None:
+        self.kinds, self.results, self.until, self.count = kinds, results, until, count
+        document = results.document
+        self.tallies = {kind.name: Tally(**document["kinds"].get(kind.name, {})) for kind in kinds}
+        self.next = {kind.name: document["next"].get(kind.name, 0) for kind in kinds}
         self.running: set[str] = set()
-        self.lock, self.started, self.before = threading.Lock(), time.monotonic(), results["minutes"]
+        self.lock, self.started, self.before = threading.Lock(), time.monotonic(), document["minutes"]
 
     def work(self) -> None:
         """Take the kind that is farthest behind, run it for a turn, and go on until the time is up."""
@@ -43,9 +42,8 @@ class Run:
             end = min(self.until, time.monotonic() + max(TURN, kind.limit))
             tally = self.tallies[kind.name]
             try:
-                first = self.next[kind.name]
-                goal = self.count or kind.goal
-                self.next[kind.name] = run(kind, tally, seed=self.results["seed"], first=first, count=max(goal - tally.cases, 1), until=end)
+                self.next[kind.name] = run(kind, tally, seed=self.results.document["seed"], first=self.next[kind.name],
+                                           count=max(self._goal(kind) - tally.cases, 1), until=end)
             finally:
                 with self.lock:
                     self.running.discard(kind.name)
@@ -64,12 +62,11 @@ class Run:
         return self.count or kind.goal
 
     def _write(self, kind: type[Kind]) -> None:
-        self.results["kinds"] |= {name: tally.plain() for name, tally in self.tallies.items()}
-        self.results["next"] |= self.next
-        self.results["minutes"] = self.before + (time.monotonic() - self.started) / 60
-        self.out.mkdir(parents=True, exist_ok=True)
-        (self.out / "hard.json").write_text(json.dumps(self.results, indent=1) + "\n")
-        (self.out / "hard.md").write_text(page(self.results, {each.name: each.said for each in KINDS}))
+        document = self.results.document
+        document["kinds"] |= {name: tally.plain() for name, tally in self.tallies.items()}
+        document["next"] |= self.next
+        document["minutes"] = self.before + (time.monotonic() - self.started) / 60
+        self.results.save()
         tally = self.tallies[kind.name]
         print(f"{kind.name}: {tally.cases} of {self._goal(kind)}, {tally.foreign} foreign, {tally.crashes} crashes, {tally.hangs} hangs, "
               f"{tally.lost} lost, {tally.largest_mib:.0f} MiB, {1e3 * tally.seconds / max(tally.cases, 1):.0f} ms a case", flush=True)
@@ -88,14 +85,15 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--fresh", action="store_true", help="start anew")
     options = parser.parse_args()
-    results = {"seed": options.seed, "commit": _commit(), "minutes": 0.0, "kinds": {}, "next": {}}
-    earlier = _earlier(options.out / "hard.json")
-    if not options.fresh and earlier and (earlier["seed"], earlier["commit"]) == (options.seed, results["commit"]):
-        results = earlier
+    fresh = {"seed": options.seed, "commit": _commit(), "minutes": 0.0, "kinds": {}, "next": {}}
+    said = {kind.name: kind.said for kind in KINDS}
+    results = Results(options.out, "hard", fresh, lambda document: page(document, said), anew=options.fresh)
+    if any(results.document[name] != fresh[name] for name in ("seed", "commit")):
+        results.document = fresh
     kinds = [kind for kind in KINDS if not options.only or kind.name in options.only]
     if options.first is not None:
-        results["next"] |= {kind.name: options.first for kind in kinds}
-    work = Run(kinds, results, options.out, time.monotonic() + 60 * options.minutes, options.count)
+        results.document["next"] |= {kind.name: options.first for kind in kinds}
+    work = Run(kinds, results, time.monotonic() + 60 * options.minutes, options.count)
     threads = [threading.Thread(target=work.work) for _ in range(options.workers)]
     for thread in threads:
         thread.start()
@@ -103,13 +101,6 @@ def main() -> int:
         thread.join()
     judged = [tally for name, tally in work.tallies.items() if name != model_cases.TrustedModels.name]
     return 1 if any(tally.foreign + tally.crashes + tally.hangs + tally.lost for tally in judged) else 0
-
-
-def _earlier(path: Path) -> dict[str, Any] | None:
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
 
 
 def _commit() -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.hard.kinds import Kind
 from benchmarks.hard.mutations import bytes_changed, json_changed
-from benchmarks.picture_fuzz import judged, mutated, seeds
+from benchmarks.hard.pictures import judged, mutated, seeds
 from meshwright.engines.errors import InputError
 from meshwright.runtime import Mesh, read_mesh
 from meshwright.runtime.files.writer import save
@@ -20,7 +20,7 @@ JSON_CHUNK, BINARY_CHUNK = 0x4E4F534A, 0x004E4942
 
 
 class Pictures(Kind):
-    """`benchmarks.picture_fuzz` judges each: pixels, or refused."""
+    """Each gives pixels, or is refused."""
 
     name, goal = "pictures", 1_000
     said = "pictures: PNG, JPEG, WebP, BMP, GIF"

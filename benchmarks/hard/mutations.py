@@ -2,10 +2,11 @@
 
 import copy
 import random
+import struct
+from collections.abc import Callable
 from typing import Any
 
-from benchmarks.picture_fuzz import CHANGES
-
+EXTREMES = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x10000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 NUMBERS = (0, 1, -1, 2, 3, 7, 16, 255, 256, 1000, 1001, 4096, 65536, 1 << 20, (1 << 31) - 1, 1 << 31, 1 << 32, 1 << 53, 1 << 62, 1 << 63,
            1 << 64, 10**30, 10**400, 0.5, -0.5, 1.5, 1e-9, 1e9, 1e30, 1e300, -1e300, 1e-300, float("inf"), float("-inf"), float("nan"))
 TEXTS = ("", " ", "a", "../../x", "/etc/passwd", "/dev/zero", "a\0b", "\x1b[2J\x1b]0;title\x07", "\u202eabc", "\ud800", "x" * 5000, "zeros",
@@ -13,12 +14,15 @@ TEXTS = ("", " ", "a", "../../x", "/etc/passwd", "/dev/zero", "a\0b", "\x1b[2J\x
 VALUES: tuple[Any, ...] = (None, True, False, [], {}, [[]], [None], {"": None}, [0] * 3, ["a"], {"a": {"b": []}})
 
 
-def bytes_changed(data: bytes, rng: random.Random, most: int = 6) -> bytes:
-    """One to `most` changes of bits, fields and lengths; one alone as often as not."""
+def bytes_changed(data: bytes, rng: random.Random, most: int = 6, other: bytes | None = None) -> bytes:
+    """One to `most` changes of bits, fields and lengths; one alone as often as not.
+
+    other : what pieces are taken from, by default `data`
+    """
     changed = bytearray(data)
     for _ in range(few(rng, most)):
         if changed:
-            rng.choice(CHANGES)(changed, data, rng)
+            rng.choice(CHANGES)(changed, other or data, rng)
     return bytes(changed)
 
 
@@ -85,3 +89,49 @@ def _near(value: Any, rng: random.Random) -> Any:
     if isinstance(value, list):
         return rng.sample(value, len(value)) if rng.random() < 0.5 else value[:len(value) // 2]
     return dict(list(value.items())[:len(value) // 2])
+
+
+def _place(data: bytearray, rng: random.Random, size: int = 1) -> int:
+    """Where to change something: in the first bytes, which say the most, every other time."""
+    end = max(len(data) - size, 0)
+    return rng.randint(0, min(end, 80) if rng.random() < 0.5 else end)
+
+
+def _flip(data: bytearray, other: bytes, rng: random.Random) -> None:
+    data[_place(data, rng)] ^= 1 << rng.randrange(8)
+
+
+def _scramble(data: bytearray, other: bytes, rng: random.Random) -> None:
+    data[_place(data, rng)] = rng.randrange(256)
+
+
+def _extreme(data: bytearray, other: bytes, rng: random.Random) -> None:
+    code = rng.choice(("<B", "<H", ">H", "<I", ">I"))
+    size = struct.calcsize(code)
+    at = _place(data, rng, size)
+    data[at:at + size] = struct.pack(code, rng.choice(EXTREMES) % 256**size)
+
+
+def _cut(data: bytearray, other: bytes, rng: random.Random) -> None:
+    at = _place(data, rng)
+    del data[at:at + rng.randint(1, 40)]
+
+
+def _double(data: bytearray, other: bytes, rng: random.Random) -> None:
+    at = _place(data, rng)
+    data[at:at] = data[at:at + rng.randint(1, 60)]
+
+
+def _truncate(data: bytearray, other: bytes, rng: random.Random) -> None:
+    del data[rng.randint(0, len(data)):]
+
+
+def _splice(data: bytearray, other: bytes, rng: random.Random) -> None:
+    start = rng.randrange(len(other))
+    at = _place(data, rng)
+    data[at:at + rng.choice((0, 40))] = other[start:start + rng.randint(1, 200)]
+
+
+# Bits and fields more often than what tears a file apart.
+CHANGES: tuple[Callable[[bytearray, bytes, random.Random], None], ...] = (
+    _flip, _flip, _flip, _scramble, _scramble, _extreme, _extreme, _extreme, _cut, _double, _truncate, _splice)

@@ -14,6 +14,7 @@ from pathlib import Path
 from random import Random
 
 from benchmarks.hard.kinds import Kind, Lost
+from meshwright.engines.machine.memory import peak_bytes, reset_peak
 
 # Address space of a worker, so that a case which fills the memory fails itself and not the machine.
 MAX_ADDRESSES = 24 << 30
@@ -131,7 +132,7 @@ def serve(kind: type[Kind], folder: str, seed: int, told: Connection) -> None:
 
 def one(cases: Kind, number: int, seed: int) -> tuple[str, float, float, str | None]:
     """Run one case: its outcome, seconds, MiB at its highest, and what was wrong."""
-    _reset_peak()
+    reset_peak()
     started, problem = time.perf_counter(), None
     try:
         outcome = cases.case(number, Random(f"{seed} {cases.name} {number}"))
@@ -141,26 +142,10 @@ def one(cases: Kind, number: int, seed: int) -> tuple[str, float, float, str | N
         frames = traceback.extract_tb(error.__traceback__)
         place = " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames[-4:]))
         outcome, problem = "foreign", f"{type(error).__name__}: {str(error)[:200]} ({place})"
-    return outcome, time.perf_counter() - started, _peak(), problem
+    return outcome, time.perf_counter() - started, (peak_bytes() or 0) / (1 << 20), problem
 
 
 def own_environment(folder: Path) -> dict[str, str]:
     """A user's folders of a run's own, and one thread a process."""
     return {"MESHWRIGHT_CACHE": str(folder / "cache"), "MESHWRIGHT_CONFIG": str(folder / "config"), "MESHWRIGHT_PACKS": "",
             "MESHWRIGHT_TRUSTED": "", "OMP_NUM_THREADS": "1"}
-
-
-def _reset_peak() -> None:
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:  # the peak is then that of the whole worker
-        pass
-
-
-def _peak() -> float:
-    """MiB."""
-    try:
-        status = Path("/proc/self/status").read_text()
-        return int(status.split("VmHWM:")[1].split()[0]) / 1024
-    except (OSError, LookupError, ValueError):
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -17,7 +17,7 @@ from benchmarks.hard.worker import one, own_environment
 # Cases, and outcomes that must all be among them, so that what is damaged is not always refused at the door.
 KINDS = {Packs: (60, {"refused", "opened"}), Tokenizers: (100, {"refused", "read"}), GoldenFiles: (60, {"refused", "read"}),
          Models: (60, {"refused for what is in it", "refused until it is trusted"}), LoraFiles: (100, {"refused", "read"}),
-         Checkpoints: (60, {"refused", "read"}), Pictures: (60, {"refused", "read"}), Meshes: (60, {"refused", "read"})}
+         Checkpoints: (60, {"refused", "read"}), Pictures: (500, {"refused", "read"}), Meshes: (60, {"refused", "read"})}
 MAX_MIB = 2048
 
 

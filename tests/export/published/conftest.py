@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import published as writer
+from benchmarks.full_size import published as writer
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw
 
-from benchmarks.published import LAYOUTS, OTHERS
+from benchmarks.full_size.published import LAYOUTS, OTHERS
 from meshwright.engines.onnxruntime.weights import ModelWeights
 from meshwright.export import cli as command
 from meshwright.export.onnx import onnx_file

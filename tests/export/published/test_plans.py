@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from benchmarks.published import LAYOUTS, OTHERS
+from benchmarks.full_size.published import LAYOUTS, OTHERS
 from meshwright.engines.errors import CheckpointError
 from meshwright.export.published.choices import InstantMeshChoices, SharpItChoices
 from meshwright.export.published.instantmesh import InstantMeshPaths, instantmesh

@@ -1,0 +1,1 @@
+"""How good the bundled pack is: `python -m benchmarks.quality`, and what docs show of it (`.gallery`, `.outside`, `.edits`)."""
