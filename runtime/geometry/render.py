@@ -106,6 +106,11 @@ def sample_image(image: np.ndarray, uvs: np.ndarray) -> np.ndarray:
     return upper * (1 - down) + lower * down
 
 
+def unlit_colors(mesh: Mesh, hits: Hits) -> np.ndarray:
+    """(n, 3) float32 in [0, 1] sRGB: the colour of the surface at each hit, of which none may be a miss."""
+    return _surface_colors(mesh, hits, False, None)
+
+
 def _average_blocks(picture: np.ndarray, side: int) -> np.ndarray:
     """(h / side, w / side, c): the mean of each side x side block of a picture (h, w, c)."""
     parts = [picture[i::side, j::side] for i in range(side) for j in range(side)]

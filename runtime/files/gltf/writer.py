@@ -1,4 +1,4 @@
-"""glTF 2.0 binary files: one mesh, one unlit-ready PBR material, the texture inside.
+"""glTF 2.0 binary files: one mesh or several, each with a PBR material, the textures inside.
 
 Follows the Khronos specification 2.0, sections 3.4 (axes and units), 3.6 (buffers), 3.7 (geometry),
 3.9 (materials) and 4.4 (GLB). The same mesh and extras give the same bytes.
@@ -9,7 +9,8 @@ from __future__ import annotations
 import io
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,24 @@ FAR = 1e3  # sizes of the mesh
 MAX_SHORT_INDEX = 65534  # 65535 restarts a primitive
 
 
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A mesh of a file, and what its material has besides the colours.
+
+    normal_map : (h, w, 3) uint8, tangent space, Y+ as glTF has it; needs uvs and tangents
+    tangents : (n, 4) float32, world axes, w the sign of the bitangent (MikkTSpace)
+    occlusion : (h, w) uint8, 255 where all light of the surroundings comes in; needs uvs
+    plain : without a material, as collision shapes are
+    """
+
+    name: str
+    mesh: Mesh
+    normal_map: np.ndarray | None = None
+    tangents: np.ndarray | None = None
+    occlusion: np.ndarray | None = None
+    plain: bool = False
+
+
 def glb_bytes(
     mesh: Mesh, extras: Mapping[str, Any] | None = None, *, metres_per_unit: float = 1.0, name: str = "mesh",
 ) -> bytes:
@@ -40,8 +59,19 @@ def glb_bytes(
     extras : what goes into `asset.extras`; plain JSON values, no NaN
     Raises OutputError for a mesh without faces, with positions that are not finite, or bad extras.
     """
-    mesh = _checked(mesh)
-    document, chunks = _Builder(mesh, metres_per_unit, name).build()
+    return models_bytes([Model(name, mesh)], extras, metres_per_unit=metres_per_unit)
+
+
+def models_bytes(
+    models: Sequence[Model], extras: Mapping[str, Any] | None = None, *, metres_per_unit: float = 1.0, group: str | None = None,
+    jpeg: bool = False,
+) -> bytes:
+    """As `glb_bytes`, with a node for each model.
+
+    group : name of a node above them; None puts them into the scene itself
+    jpeg : colours as JPEG of quality 90; normal maps and occlusion stay PNG
+    """
+    document, chunks = _Builder(metres_per_unit, jpeg).build([replace(model, mesh=_checked(model.mesh)) for model in models], group)
     if extras is not None:
         document["asset"]["extras"] = dict(extras)
     try:
@@ -66,58 +96,91 @@ def png_bytes(texture: np.ndarray) -> bytes:
     return out.getvalue()
 
 
-class _Builder:
-    """Collects buffer views and accessors, and writes the document around them."""
+def jpeg_bytes(texture: np.ndarray) -> bytes:
+    """A JPEG file of (h, w, 3) uint8 sRGB, quality 90, colours at full resolution: charts are small, and bleed otherwise."""
+    from PIL import Image
 
-    def __init__(self, mesh: Mesh, metres_per_unit: float, name: str) -> None:
-        self.mesh, self.scale, self.name = mesh, metres_per_unit, name
+    out = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(texture)).save(out, "JPEG", quality=90, subsampling=0)
+    return out.getvalue()
+
+
+class _Builder:
+    """Collects buffer views, accessors and materials, and writes the document around them."""
+
+    def __init__(self, metres_per_unit: float, jpeg: bool) -> None:
+        self.scale, self.jpeg = metres_per_unit, jpeg
         self.chunks: list[bytes] = []
         self.views: list[dict] = []
         self.accessors: list[dict] = []
+        self.materials: list[dict] = []
+        self.images: list[dict] = []
 
-    def build(self) -> tuple[dict, list[bytes]]:
-        """The JSON document and the binary chunks it points into."""
-        mesh = self.mesh
+    def build(self, models: Sequence[Model], group: str | None) -> tuple[dict, list[bytes]]:
+        """The JSON document, but for the extras, and the binary chunks it points into."""
+        nodes: list[dict[str, Any]] = []
+        meshes = [{"primitives": [self.primitive(model, nodes)], "name": model.name} for model in models]
+        roots = list(range(len(nodes)))
+        if group is not None:
+            nodes.append({"name": group, "children": roots})
+            roots = [len(nodes) - 1]
+        document: dict[str, Any] = {
+            "asset": {"version": "2.0", "generator": GENERATOR}, "scene": 0, "scenes": [{"nodes": roots}],
+            "nodes": nodes, "meshes": meshes, "accessors": self.accessors, "bufferViews": self.views,
+            "buffers": [{"byteLength": sum(map(len, self.chunks))}],
+        }
+        if self.materials:
+            document["materials"] = self.materials
+        if self.images:
+            document["textures"] = [{"source": image, "sampler": 0} for image in range(len(self.images))]
+            document["images"] = self.images
+            document["samplers"] = [{"magFilter": LINEAR, "minFilter": MIPMAPS, "wrapS": CLAMP, "wrapT": CLAMP}]
+        return document, self.chunks
+
+    def primitive(self, model: Model, nodes: list[dict[str, Any]]) -> dict[str, Any]:
+        """The primitive of a model, whose node is added to `nodes`."""
+        mesh = model.mesh
         assert mesh.normals is not None  # `_checked` makes them
         positions = to_gltf_axes(mesh.vertices) * mesh.vertices.dtype.type(self.scale)
-        self.origin = _far_middle(positions)
-        attributes = {"POSITION": self.accessor(positions - self.origin, FLOAT, "VEC3", bounds=True),
+        origin = _far_middle(positions)
+        place = {"translation": origin.tolist()} if origin.any() else {}
+        nodes.append({"mesh": len(nodes), "name": model.name, **place})
+        attributes = {"POSITION": self.accessor(positions - origin, FLOAT, "VEC3", bounds=True),
                       "NORMAL": self.accessor(to_gltf_axes(mesh.normals), FLOAT, "VEC3")}
-        texture = None
-        if mesh.uvs is not None and mesh.texture is not None:
-            texture = mesh.texture
+        if model.tangents is not None and model.normal_map is not None:
+            turned = np.concatenate([to_gltf_axes(model.tangents[:, :3]), model.tangents[:, 3:]], axis=1)
+            attributes["TANGENT"] = self.accessor(turned, FLOAT, "VEC4")
+        if mesh.uvs is not None and (mesh.texture is not None or model.normal_map is not None or model.occlusion is not None):
             attributes["TEXCOORD_0"] = self.accessor(mesh.uvs, FLOAT, "VEC2")
         if mesh.colors is not None:
             attributes["COLOR_0"] = self.accessor(linear_rgba(mesh.colors), USHORT, "VEC4", normalized=True)
-        indices = self.indices()
-        primitive = {"attributes": attributes, "indices": indices, "material": 0}
-        image = None if texture is None else self.view(png_bytes(texture))
-        return self.document(primitive, image), self.chunks
+        primitive = {"attributes": attributes, "indices": self.indices(mesh)}
+        return primitive if model.plain else {**primitive, "material": self.material(model)}
 
-    def document(self, primitive: dict, image: int | None) -> dict:
-        """Everything but the extras."""
+    def material(self, model: Model) -> int:
+        """Add the material of a model and return its index."""
         surface: dict[str, Any] = {"metallicFactor": 0.0, "roughnessFactor": ROUGHNESS}
-        document = {
-            "asset": {"version": "2.0", "generator": GENERATOR},
-            "scene": 0, "scenes": [{"nodes": [0]}],
-            "nodes": [{"mesh": 0, "name": self.name, **({"translation": self.origin.tolist()} if self.origin.any() else {})}],
-            "meshes": [{"primitives": [primitive], "name": self.name}],
-            "materials": [{"pbrMetallicRoughness": surface, "name": self.name}],
-            "accessors": self.accessors, "bufferViews": self.views,
-            "buffers": [{"byteLength": sum(map(len, self.chunks))}],
-        }
-        if image is not None:
-            surface["baseColorTexture"] = {"index": 0}
-            document["textures"] = [{"source": 0, "sampler": 0}]
-            document["images"] = [{"bufferView": image, "mimeType": "image/png", "name": "baseColor"}]
-            document["samplers"] = [{"magFilter": LINEAR, "minFilter": MIPMAPS, "wrapS": CLAMP, "wrapT": CLAMP}]
-        return document
+        material: dict[str, Any] = {"pbrMetallicRoughness": surface, "name": model.name}
+        if model.mesh.uvs is not None:
+            if model.mesh.texture is not None:
+                kind, data = ("jpeg", jpeg_bytes(model.mesh.texture)) if self.jpeg else ("png", png_bytes(model.mesh.texture))
+                surface["baseColorTexture"] = self.texture(data, kind, "baseColor")
+            if model.normal_map is not None:
+                material["normalTexture"] = self.texture(png_bytes(model.normal_map), "png", "normal")
+            if model.occlusion is not None:
+                material["occlusionTexture"] = self.texture(png_bytes(model.occlusion), "png", "occlusion")
+        self.materials.append(material)
+        return len(self.materials) - 1
 
-    def indices(self) -> int:
+    def texture(self, data: bytes, kind: str, name: str) -> dict[str, int]:
+        """Add a picture and say which it is."""
+        self.images.append({"bufferView": self.view(data), "mimeType": f"image/{kind}", "name": name})
+        return {"index": len(self.images) - 1}
+
+    def indices(self, mesh: Mesh) -> int:
         """The accessor of the faces, with short indices where they suffice."""
-        short = len(self.mesh.vertices) - 1 <= MAX_SHORT_INDEX
-        flat = self.mesh.faces.ravel()
-        return self.accessor(flat, USHORT if short else UINT, "SCALAR", target=INDICES)
+        short = len(mesh.vertices) - 1 <= MAX_SHORT_INDEX
+        return self.accessor(mesh.faces.ravel(), USHORT if short else UINT, "SCALAR", target=INDICES)
 
     def accessor(
         self, values: np.ndarray, component: int, kind: str, *, target: int = VERTICES, bounds: bool = False,

@@ -1,0 +1,75 @@
+"""Levels of detail: each decimated from the full surface, unwrapped and baked anew, so that no level inherits another's faults."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..geometry.creases import split_at_creases
+from ..geometry.decimate import SMALLEST_BUDGET, decimate
+from ..geometry.distance import deviation
+from ..geometry.mesh import Mesh
+from ..geometry.topology import is_watertight
+from ..texture.unwrap import unwrap
+from .look import Source, painted
+
+SMALLEST_TEXTURE = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Level:
+    """One level of detail.
+
+    mesh : with normals; with uvs and a texture where the asset has colours
+    mean_error, largest_error : distance from the full surface and back, as shares of its longest side, measured at points spread
+        evenly over both; never too small at those points
+    normal_map, tangents, occlusion : as in `files.gltf.writer.Model`, or None
+    """
+
+    mesh: Mesh = field(repr=False)
+    mean_error: float
+    largest_error: float
+    watertight: bool
+    notices: tuple[str, ...] = ()
+    normal_map: np.ndarray | None = field(default=None, repr=False)
+    tangents: np.ndarray | None = field(default=None, repr=False)
+    occlusion: np.ndarray | None = field(default=None, repr=False)
+
+    def describe(self) -> dict[str, object]:
+        """Plain JSON."""
+        texture = None if self.mesh.texture is None else len(self.mesh.texture)
+        return {"triangles": len(self.mesh.faces), "texture": texture, "watertight": self.watertight,
+                "error": {"mean": round(self.mean_error, 6), "largest": round(self.largest_error, 6)}}
+
+
+def level_of(mesh: Mesh, shape: Mesh, notices: tuple[str, ...] = ()) -> Level:
+    """A finished mesh as a level of the full surface `shape`."""
+    mean, largest = deviation(mesh, shape)
+    size = float(np.ptp(shape.bounds, axis=0).max()) or 1.0
+    return Level(mesh, mean / size, largest / size, is_watertight(mesh), notices)
+
+
+def make_level(shape: Mesh, look: Source | None, faces: int, texture: int) -> Level:
+    """The full surface with at most so many triangles.
+
+    shape : vertices welded
+    look : whose colours it gets; None leaves it without a texture
+    texture : pixels along the side, a power of two
+    """
+    light = split_at_creases(decimate(shape, max(faces, SMALLEST_BUDGET)))
+    if look is None:
+        return level_of(light, shape)
+    unwrapped = unwrap(light, texture)
+    notices = (f"unwrapped with a box map: {unwrapped.reason}",) if unwrapped.reason else ()
+    mesh = unwrapped.mesh
+    painting = painted(mesh, texture, lambda atlas: look.colors(atlas.position, atlas.normal))
+    return level_of(mesh.replace(texture=painting), shape, notices)
+
+
+def texture_side(finest: int, share: float) -> int:
+    """The texture of a level with that share of the finest one's triangles: texels in proportion, rounded up to a power of two."""
+    side = finest
+    while side // 2 >= SMALLEST_TEXTURE and (side // 2) ** 2 >= share * finest**2:
+        side //= 2
+    return side
