@@ -31,14 +31,16 @@ def convex_hull(points: np.ndarray, most: int = 32) -> Mesh:
     if start is None:
         return thin_box(points)
     faces = start[START]
+    outer = np.arange(len(unit))  # points that may lie outside; those within a hull never do again
     while True:
         normals, offsets = _planes(unit, faces)
-        outside = unit @ normals.T - offsets
+        outside = unit[outer] @ normals.T - offsets
         gaps = outside.max(axis=1)
-        furthest = int((gaps + bonus * (gaps > TOLERANCE)).argmax())
-        if gaps[furthest] <= TOLERANCE or len(np.unique(faces)) >= most:
+        outer, outside, gaps = (values[gaps > TOLERANCE] for values in (outer, outside, gaps))
+        if not len(outer) or len(np.unique(faces)) >= most:
             return Mesh(points.astype(np.float32), faces.astype(np.int32)).compacted()
-        faces = _with_point(faces, outside[furthest] > 0, furthest)
+        furthest = int((gaps + bonus[outer]).argmax())
+        faces = _with_point(faces, outside[furthest] > 0, int(outer[furthest]))
 
 
 def box(points: np.ndarray) -> Mesh:
