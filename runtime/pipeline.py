@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from ..engines.errors import BackendError, InputError
+from .assets.placing import known_size
 from .backends.models import Models
 from .events import CoarseMesh, CoarseViews, EngineBuild, Event, Notice, Result, StageDone, Surface, Views
 from .files.reader import MeshFile
@@ -185,7 +186,8 @@ class Pipeline:
         timings = log.timings | {"loading": log.loading, "total": time.perf_counter() - started}
         yield Result(Generation(mesh, log.stages(), timings, tuple(log.notices), self._provenance(request, route),
                                 self.pack.manifest.metres_per_unit, log.peak_memory, log.device_memory,
-                                None if request.mesh is None else request.mesh.placement, request.sources))
+                                None if request.mesh is None else request.mesh.placement, request.sources,
+                                known_size(self.pack.manifest.sizes, request.prompt)))
 
     def _provenance(self, request: Request, route: str) -> dict[str, Any]:
         manifest = self.pack.manifest

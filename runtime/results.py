@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from ..engines.files.file_set import write_files
+from .assets.asset import Asset, Step, make_asset
+from .assets.options import AssetOptions
 from .files.gltf.writer import png_bytes
 from .files.overwriting import MARK, check_not_read, marked
 from .files.reader import Placement
@@ -66,6 +68,7 @@ class Generation:
     device_memory : bytes; the most of the GPU's memory that its engines held in each stage. Empty where nothing ran on one
     placement : where the mesh file stood that this was made from, and in which units; None without one
     sources : the files that were read for it, which `save` does not write over
+    real_size : what the pack knows of the size of the thing: "height", "width" or "depth", and metres; None where it knows nothing
     """
 
     mesh: Mesh = field(repr=False)
@@ -78,6 +81,7 @@ class Generation:
     device_memory: Mapping[str, int] = field(default_factory=dict)
     placement: Placement | None = None
     sources: tuple[Path, ...] = ()
+    real_size: tuple[str, float] | None = None
 
     @property
     def extras(self) -> dict[str, object]:
@@ -98,6 +102,19 @@ class Generation:
         files = self.encode(path)
         write_files(files)
         return list(files)
+
+    def asset(self, options: AssetOptions, *, made_for: str = "", strict: bool = True,
+              on_step: Step = lambda name, seconds: None) -> Asset:
+        """The mesh as an engine takes it: levels of detail from the dense surface, collision shapes, scale and pivot.
+
+        options : a value of `PRESETS`, or any; their `faces` and `texture` are those of the request, and change nothing here
+        made_for : the name of the preset, for the files
+        strict : BackendUnavailable where a convex decomposition is asked for and no library is installed; else one hull, with a notice
+        on_step : as of `make_asset`
+        """
+        stands = self.placement or Placement(scale=self.metres_per_unit)
+        return make_asset(self.stages.surface, self.mesh, options, finest=self.mesh, stands=stands, real_size=self.real_size,
+                          made_for=made_for, strict=strict, extras=self.extras, sources=self.sources, on_step=on_step)
 
     def encode(self, path: Path) -> dict[Path, bytes]:
         """The contents of the files that `save` writes."""

@@ -32,7 +32,7 @@ from .training.loop import averaged, averaged_part
 from .training.reconstructor import CONFIG, Reconstructor
 from .training.surface import EXTENT, RESOLUTION
 from .training.views import SEEN, ViewsModel
-from .world import cameras, pictures
+from .world import cameras, captions, pictures
 from .world.dataset import VIEW_SIZE
 
 VERSION = "4"
@@ -131,8 +131,14 @@ def manifest(checkpoints: Path) -> dict:
                   "fov": cameras.FOV, "radius": cameras.RADIUS, "background": 1.0, "lit": True},
         "reconstructor": {"view_size": VIEW_SIZE}, "grid": {"resolution": RESOLUTION, "extent": EXTENT},
         "finish": {"faces": 6000, "texture": 512},
-        "texture_from": "field", "metres_per_unit": 1.0,
+        "texture_from": "field", "metres_per_unit": 1.0, "sizes": sizes(),
     }
+
+
+def sizes() -> dict[str, dict[str, float]]:
+    """What things measure, by the names that captions give them, without those that a shorter name of the same thing stands in."""
+    return {noun: {dimension: metres} for family, (dimension, metres) in captions.SIZES.items() for noun in captions.NOUNS[family]
+            if not any(other != noun and f" {other} " in f" {noun} " for other in captions.NOUNS[family])}
 
 
 def sources(checkpoints: Path) -> list[dict]:

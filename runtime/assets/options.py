@@ -1,14 +1,14 @@
-"""What a finished asset is to be: one frozen dataclass of options, and the presets of the engines, which are values of it."""
+"""What a finished asset is to be: one frozen dataclass of options. `presets` has one for each engine."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ...engines.errors import InputError
-from ..pack.limits import MAX_FACES, TEXTURES
+from ..pack.manifest import MAX_FACES, TEXTURES
 
 COLLISIONS = ("none", "box", "hull", "hulls")
 ORIGINS = ("keep", "bottom", "center")
@@ -33,7 +33,6 @@ class AssetOptions:
     normal_map : bake the dense surface into a normal map
     occlusion : bake ambient occlusion
     texture_format : of the colours, "png" or "jpeg"
-    watertight : `lint` says so where the finest level is not closed
     """
 
     faces: int | None = None
@@ -50,7 +49,6 @@ class AssetOptions:
     normal_map: bool = False
     occlusion: bool = False
     texture_format: str = "png"
-    watertight: bool = False
 
     def __post_init__(self) -> None:
         _in_range("faces", self.faces, 4, MAX_FACES)
@@ -91,20 +89,6 @@ def levels(text: str) -> tuple[float, ...]:
         return tuple(float(share) for share in text.split(","))
     except ValueError:
         raise InputError("lods is out of range", received=repr(text), expected="a count, such as 4, or shares, such as 0.5,0.125") from None
-
-
-# What each engine takes as it is. docs/assets.md says where the numbers come from, and how each of them was checked.
-PRESETS = {
-    "unreal": AssetOptions(faces=10_000, texture=1024, lods=(0.5, 0.25, 0.125), collision="hulls", real_size=True, origin="bottom",
-                           naming="unreal"),
-    "unity": AssetOptions(faces=10_000, texture=1024, lods=(0.5, 0.25, 0.125), collision="hull", real_size=True, origin="bottom",
-                          naming="unity"),
-    "godot": AssetOptions(faces=10_000, texture=1024, collision="hulls", real_size=True, origin="bottom", naming="godot"),
-    "roblox": AssetOptions(faces=10_000, texture=1024, real_size=True, origin="center", watertight=True),
-    "blender": AssetOptions(texture=2048, real_size=True, origin="bottom"),
-    "web": AssetOptions(faces=5_000, texture=1024, real_size=True, origin="bottom", texture_format="jpeg"),
-}
-OPTION_NAMES = tuple(field.name for field in fields(AssetOptions))
 
 
 def _in_range(name: str, value: object, low: int, high: int) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..files.placement import Placement
+from ..files.reader import Placement
 
 # World axes: the front of an object looks along +x, its left is +y, up is +z.
 AXES = {"depth": 0, "width": 1, "height": 2}

@@ -11,6 +11,8 @@ from typing import Any
 from ...engines.cache.shipped import listing_hash
 from ...engines.errors import InputError, MeshwrightError, OutputError, printable
 from ...engines.files.trust import NAMED, distrust, trust
+from ..assets.asset import Asset, steps
+from ..assets.options import AssetOptions
 from ..backends.candidates import CPU
 from ..backends.models import verify_pack
 from ..files.reader import read_mesh
@@ -23,6 +25,7 @@ from ..recipes.routes import choose_route
 from ..request import Request
 from ..request_options import RequestOptions
 from ..results import Generation
+from .asset_options import asset_options
 from .progress import Progress
 from .targets import Source, Targets
 
@@ -38,20 +41,25 @@ def generate(options: Namespace) -> int:
     # First, because it mends what a killed run left of a mesh that is to be read.
     targets.check([*_named(options), *map(pack.path, (MANIFEST, *pack.manifest.files))])
     progress = Progress(sys.stderr, quiet=options.quiet)
-    request = _request(options, progress)
+    request = _request(options, targets.assets, progress)
     targets.check_sources(request.sources)
     with _open(options, options.pack) as pipe:
-        progress.stages = pipe.stages_of(request)
+        progress.stages = (*pipe.stages_of(request), *(() if targets.assets is None else steps(targets.assets)))
         try:
             _load_lora(pipe, request, options, progress)
             made = pipe.generate(request, on_event=progress)
+            asset = None if targets.assets is None else made.asset(
+                targets.assets, made_for=options.engine or "", strict=options.collision is not None, on_step=progress.step)
         finally:
             progress.clear()
-        written = targets.write(made)
+        for notice in () if asset is None else asset.notices:
+            progress.note(notice)
+        written = targets.write(made, asset)
+    seconds = made.timings["total"] + (0 if asset is None else sum(asset.timings.values()))
     if options.json:
-        print(json.dumps(_report(made, written), indent=2))
+        print(json.dumps(_report(made, asset, written), indent=2))
     elif not options.quiet:
-        print(f"{targets.output}: {len(made.mesh.faces):,} triangles in {made.timings['total']:.1f} s")
+        print(f"{written[0]}: {len(made.mesh.faces):,} triangles in {seconds:.1f} s")
     return 0
 
 
@@ -135,9 +143,11 @@ def _trust(options: Namespace) -> int:
     return 0
 
 
-def _request(options: Namespace, progress: Progress) -> Request:
+def _request(options: Namespace, assets: AssetOptions | None, progress: Progress) -> Request:
     """What the options ask for; the files are read here."""
     given = {name: value for name in RequestOptions.__annotations__ if (value := getattr(options, name, None)) is not None}
+    if assets is not None:
+        given |= {name: value for name in ("faces", "texture") if (value := getattr(assets, name)) is not None}
     if "mesh" in given:
         given["mesh"] = read_mesh(given["mesh"], progress.reading(Path(given["mesh"])))
     given["views"] = [_view(statement) for statement in given.get("views", ())]
@@ -168,7 +178,7 @@ def _load_lora(pipe: Pipeline, request: Request, options: Namespace, progress: P
 def _targets(options: Namespace) -> Targets:
     """Where to write the mesh, the picture and the stages."""
     preview, stages = (Path(name) if name else None for name in (options.preview, options.keep_stages))
-    return Targets(Path(options.output), preview, stages)
+    return Targets(Path(options.output), preview, stages, asset_options(options))
 
 
 def _named(options: Namespace) -> list[Source]:
@@ -190,10 +200,11 @@ def _open(options: Namespace, pack: str) -> Pipeline:
                          measure_memory=getattr(options, "json", False), gpu_share=options.gpu_share)
 
 
-def _report(made: Generation, written: list[Path]) -> dict[str, Any]:
+def _report(made: Generation, asset: Asset | None, written: list[Path]) -> dict[str, Any]:
     mesh = {"vertices": len(made.mesh.vertices), "faces": len(made.mesh.faces),
             "watertight": is_watertight(made.mesh)}
     return {"files": [str(path) for path in written], "mesh": mesh, "notices": list(made.notices), **made.extras,
+            **({} if asset is None else {"asset": asset.describe(), "notices": [*made.notices, *asset.notices]}),
             "memory": dict(made.peak_memory), "device_memory": dict(made.device_memory)}
 
 

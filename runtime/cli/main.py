@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import EntryPoint, entry_points, version
 from typing import NoReturn
 
+from .asset_options import add_asset_options
 from .process import StopSignals, standard_streams
 
 BAD_INPUT, FAILED = 2, 1
@@ -176,6 +177,7 @@ def _add_making(parser: argparse.ArgumentParser) -> None:
     add("--lora", metavar="FILE", help="a LoRA for the network that draws the views (.safetensors, diffusers' layout)")
     add("--lora-scale", type=float, metavar="S", help="how strongly it counts (default 1)")
     add("--commercial", action="store_true", help="refuse a pack whose licence does not allow commercial use")
+    add_asset_options(parser)
     _add_engine_options(parser)
     add("--preview", metavar="PNG", help="also write a picture of the mesh")
     add("--keep-stages", metavar="DIR", help="also write mattes, crops, the coarse mesh and all views into this folder")

@@ -61,6 +61,13 @@ class Progress:
         left = self.seconds_left(share, time.perf_counter() - self._started)
         self._show(f"{self._label(self._stage)}  {100 * share:3.0f} %" + (f", about {max(left, 1):.0f} s left" if left is not None else ""))
 
+    def step(self, name: str, seconds: float | None) -> None:
+        """A step of `make_asset`, which begins where `seconds` is None, and else has taken so many."""
+        if seconds is None:
+            self.begin(name)
+        else:
+            self.done(f"{seconds:6.2f} s")
+
     def done(self, text: str) -> None:
         """The stage that was begun has ended so."""
         self._line(f"{self._label(self._stage)}  {text}")

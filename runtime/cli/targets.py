@@ -11,19 +11,25 @@ from pathlib import Path
 
 from ...engines.errors import OutputError
 from ...engines.files.file_set import check_writable, write_files
+from ..assets.asset import Asset, asset_files
+from ..assets.options import AssetOptions
 from ..files.gltf.writer import png_bytes
 from ..files.overwriting import ELSEWHERE, Source, check_not_read, earlier_stages, is_stage_name
-from ..files.writer import check_output, companions
+from ..files.writer import check_free, check_output, companions
 from ..results import Generation
 
 
 @dataclass(frozen=True)
 class Targets:
-    """output : of the mesh, its ending says how. preview : a PNG of it. stages : a folder for the early results, which may be new."""
+    """output : of the mesh, its ending says how. preview : a PNG of it. stages : a folder for the early results, which may be new.
+
+    assets : what is written in place of the mesh alone, in files named after `output`
+    """
 
     output: Path
     preview: Path | None = None
     stages: Path | None = None
+    assets: AssetOptions | None = None
 
     def check(self, sources: Iterable[Source] = ()) -> None:
         """OutputError if something cannot be written, would be written twice, or over a file that the run reads.
@@ -31,6 +37,8 @@ class Targets:
         What a killed run left in these folders is finished or deleted on the way; nothing else is changed.
         """
         check_output(self.output)
+        for path in self._written():
+            check_free(path)
         if self.preview is not None:
             _check_preview(self.preview)
         if self.stages is not None:
@@ -44,9 +52,9 @@ class Targets:
         """OutputError if one of the files that the run reads would be written over, by whatever name or link it is reached."""
         check_not_read(self._files_there(), sources)
 
-    def write(self, made: Generation) -> list[Path]:
+    def write(self, made: Generation, asset: Asset | None = None) -> list[Path]:
         """Write everything; the files, the mesh first. Early results of an earlier run go. OutputError leaves all as it was."""
-        files = made.encode(self.output)
+        files = made.encode(self.output) if asset is None else asset.encode(self.output)
         if self.preview is not None:
             files[self.preview] = png_bytes(made.preview())
         if self.stages is not None:
@@ -58,7 +66,11 @@ class Targets:
 
     def _named(self) -> list[Path]:
         """All files outside of the folder for the stages."""
-        return [self.output, *companions(self.output), *([] if self.preview is None else [self.preview])]
+        return [*self._written(), *([] if self.preview is None else [self.preview])]
+
+    def _written(self) -> list[Path]:
+        """The files of the mesh, and those beside them that it names."""
+        return [self.output, *companions(self.output)] if self.assets is None else asset_files(self.output, self.assets)
 
     def _files_there(self) -> Iterator[Path]:
         """What is there now and may be replaced or taken away."""

@@ -55,13 +55,18 @@ def check_output(path: str | os.PathLike) -> Path:
         raise OutputError(subject=str(path), received=f"no folder {path.parent}", expected="an existing folder",
                           remedy="create the folder or choose another")
     for target in (path, *companions(path)):
-        if os.path.exists(target) and not os.path.isfile(target):
-            raise OutputError(subject=str(target), received="a folder" if os.path.isdir(target) else "a device or a pipe",
-                              expected="a file name", remedy="choose another name")
+        check_free(target)
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise OutputError(subject=str(path), received=f"no permission to write in {path.parent}",
                           expected="a folder that can be written", remedy="choose another folder")
     return path
+
+
+def check_free(target: Path) -> None:
+    """OutputError for a folder or a device in the way of a file."""
+    if os.path.exists(target) and not os.path.isfile(target):
+        raise OutputError(subject=str(target), received="a folder" if os.path.isdir(target) else "a device or a pipe",
+                          expected="a file name", remedy="choose another name")
 
 
 def companions(path: Path) -> tuple[Path, ...]:

@@ -66,7 +66,7 @@ def _tetrahedron(points: np.ndarray, bonus: np.ndarray) -> np.ndarray | None:
     c = int(np.linalg.norm(np.cross(points - points[a], along), axis=1).argmax())
     normal = np.cross(along, points[c] - points[a])
     length = np.linalg.norm(normal)
-    if length < THINNEST * np.linalg.norm(along):
+    if length < THINNEST:
         return None
     height = (points - points[a]) @ (normal / length)
     d = int((np.abs(height) + bonus).argmax())

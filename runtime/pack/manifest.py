@@ -236,7 +236,10 @@ class Finish:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Everything in `pack.json`; None stands for a section that the recipe of the pack does not need."""
+    """Everything in `pack.json`; None stands for a section that the recipe of the pack does not need.
+
+    sizes : what things that the pack makes usually measure, by their names in lower case: "height", "width" or "depth", and metres
+    """
 
     name: str
     version: str
@@ -259,6 +262,7 @@ class Manifest:
     finish: Finish
     texture_from: str
     metres_per_unit: float
+    sizes: Mapping[str, tuple[str, float]]
 
     def find(self, kind: str) -> Component | None:
         """The component of that kind, if the pack has one."""

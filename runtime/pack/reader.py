@@ -56,6 +56,7 @@ from .manifest import (
 )
 
 FORMAT = 1
+DIMENSIONS = ("height", "width", "depth")
 # The sections that each recipe cannot do without.
 SECTIONS = {"sharp-it": ("text", "prior", "refiner", "coarse"), "instantmesh": ("picture", "multiview")}
 RESAMPLE = ("bicubic", "bilinear")
@@ -101,7 +102,8 @@ def _manifest(root: Entry) -> Manifest:
         views=_views(root["views"], generated_lit="choices" not in root),
         reconstructor_view_size=root["reconstructor"].int("view_size", 1, MAX_VIEW),
         grid=_grid(root["grid"]), finish=_finish(root.get("finish", {})),
-        texture_from=root.str("texture_from", TEXTURE_SOURCES), metres_per_unit=root.get("metres_per_unit", 1.0).number(*LENGTH))
+        texture_from=root.str("texture_from", TEXTURE_SOURCES), metres_per_unit=root.get("metres_per_unit", 1.0).number(*LENGTH),
+        sizes={name: _size(entry) for name, entry in root.get("sizes", {}).items()})
 
 
 def _if_there(root: Entry, name: str, read: Callable[[Entry], Section]) -> Section | None:
@@ -254,6 +256,14 @@ def _finish(entry: Entry) -> Finish:
     if texture not in TEXTURES:
         raise PackFormat(f"{entry.where}: texture is out of range", received=str(texture), expected="a power of two from 64 to 8192")
     return Finish(entry.int("faces", 4, MAX_FACES) if "faces" in entry else 10_000, texture)
+
+
+def _size(entry: Entry) -> tuple[str, float]:
+    """{"height": metres}, or another one of the dimensions."""
+    given = [name for name in DIMENSIONS if name in entry]
+    if len(entry.dict()) != 1 or not given:
+        raise PackFormat(f"{entry.where} is no size", received=", ".join(map(repr, entry.dict())), expected=f"one of {', '.join(DIMENSIONS)}")
+    return given[0], entry.float(given[0], *LENGTH)
 
 
 def _check_files(manifest: Manifest) -> None:

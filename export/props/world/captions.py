@@ -50,6 +50,15 @@ NOUNS = {
         "bot", "mech", "cyborg", "metal robot"),
 }
 
+# What these things usually measure in metres; for long ones their length, which the front looks along.
+SIZES = {
+    "chair": ("height", 0.9), "stool": ("height", 0.6), "table": ("height", 0.75), "lamp": ("height", 0.5), "mug": ("height", 0.1),
+    "bottle": ("height", 0.3), "house": ("height", 6.0), "tower": ("height", 15.0), "round tree": ("height", 6.0), "pine": ("height", 10.0),
+    "mushroom": ("height", 0.12), "barrel": ("height", 0.9), "crate": ("height", 0.6), "sword": ("height", 1.0),
+    "hammer": ("height", 0.35), "rocket": ("height", 20.0), "car": ("depth", 4.2), "boat": ("depth", 6.0), "snowman": ("height", 1.6),
+    "robot": ("height", 1.7),
+}
+
 PART_WORDS = {"arms": ("arms", "limbs"), "top": ("top", "roof"), "grip": ("handle", "hilt", "grip"), "hoops": ("hoops", "bands"),
               "frame": ("frame", "edges"),
               "fins": ("fins",), "wheels": ("wheels", "tires"), "cap": ("cap", "lid"), "base": ("base", "stand"), "hat": ("hat", "top hat")}

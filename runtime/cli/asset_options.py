@@ -1,0 +1,49 @@
+"""The options of the command line that make a mesh what an engine takes, and what they say together."""
+
+from __future__ import annotations
+
+import argparse
+from argparse import Namespace
+from dataclasses import replace
+from typing import Any
+
+ENGINES = ("unreal", "unity", "godot", "roblox", "blender", "web")
+# Of `AssetOptions`; `faces` and `texture` are options of everything that makes a mesh, and ask for nothing else.
+OWN = ("lods", "collision", "max_hulls", "height", "width", "depth", "real_size", "origin", "naming", "normal_map", "occlusion",
+       "texture_format")
+
+
+def add_asset_options(parser: argparse.ArgumentParser) -> None:
+    """None stands for what nobody has said; the ranges are checked by `AssetOptions`."""
+    add = parser.add_argument_group("what an engine takes").add_argument
+    add("--for", dest="engine", choices=ENGINES, metavar="ENGINE",
+        help=f"names, levels, collision, size, pivot, triangles and textures as this engine takes them: {', '.join(ENGINES)};"
+             " each of the following options, and --faces and --texture, goes before it")
+    add("--lods", metavar="LEVELS", help="levels of detail: how many, each of half the triangles; or the shares, such as 0.5,0.125")
+    add("--collision", metavar="HOW", help="none, box, hull, or hulls: convex parts, with the extra [collision] (default none)")
+    add("--max-hulls", type=int, metavar="N", help="most convex parts (default 16)")
+    add("--height", type=float, metavar="METRES", help="scale the mesh so that it is so high")
+    add("--width", type=float, metavar="METRES", help="or so wide")
+    add("--depth", type=float, metavar="METRES", help="or so deep, from front to back")
+    add("--real-size", action=argparse.BooleanOptionalAction, default=None, help="give it the size that the pack knows such things have")
+    add("--origin", metavar="WHERE", help="keep, or the bottom or center of its box (default keep)")
+    add("--naming", metavar="ENGINE", help="plain, unreal, unity or godot: names of files and nodes (default plain)")
+    add("--normal-map", action=argparse.BooleanOptionalAction, default=None, help="bake the dense surface into a normal map")
+    add("--occlusion", action=argparse.BooleanOptionalAction, default=None, help="bake ambient occlusion")
+    add("--texture-format", metavar="FORMAT", help="of the colours: png or jpeg (default png)")
+
+
+def asset_options(options: Namespace) -> Any:
+    """The `AssetOptions` that the preset and what was said explicitly make together; None where neither asks for anything."""
+    from ..assets.options import AssetOptions, levels
+    from ..assets.presets import PRESETS
+
+    given = {name: value for name in ("faces", "texture", *OWN) if (value := getattr(options, name, None)) is not None}
+    if options.engine is None and not given.keys() & set(OWN):
+        return None
+    if "lods" in given:
+        given["lods"] = levels(given["lods"])
+    preset = PRESETS[options.engine] if options.engine else AssetOptions()
+    if given.keys() & {"height", "width", "depth"}:
+        preset = replace(preset, real_size=False)
+    return replace(preset, **given)
