@@ -23,6 +23,8 @@ if TYPE_CHECKING:
         PackNotFound,
         PackUntrusted,
     )
+    from .assets.asset import Asset
+    from .assets.options import AssetOptions
     from .backends.models import verify_pack
     from .events import CoarseMesh, CoarseViews, EngineBuild, Event, Notice, Result, StageDone, StageStarted, Step, Surface, Views
     from .files.reader import MeshFile, read_mesh
@@ -35,10 +37,10 @@ if TYPE_CHECKING:
     from .results import Cutout, Generation, Stages
 
 __all__ = [
-    "Cancelled", "Check", "CoarseMesh", "CoarseViews", "Cutout", "EmptyShape", "EngineBuild", "Event", "Generation", "InputError",
-    "Mesh", "MeshFile", "MeshwrightError", "Notice", "OutputError", "Pack", "PackCorrupt", "PackError", "PackFormat", "PackNotFound",
-    "PackUntrusted", "Picture", "Pipeline", "Request", "Result", "StageDone", "StageStarted", "Stages", "Step", "Surface", "Views",
-    "read_mesh", "read_picture", "verify_pack",
+    "Asset", "AssetOptions", "Cancelled", "Check", "CoarseMesh", "CoarseViews", "Cutout", "EmptyShape", "EngineBuild", "Event",
+    "Generation", "InputError", "Mesh", "MeshFile", "MeshwrightError", "Notice", "OutputError", "Pack", "PackCorrupt", "PackError",
+    "PackFormat", "PackNotFound", "PackUntrusted", "Picture", "Pipeline", "Request", "Result", "StageDone", "StageStarted", "Stages",
+    "Step", "Surface", "Views", "read_mesh", "read_picture", "verify_pack",
 ]
 _MODULES = (".pipeline", ".request", ".images.pictures", ".results", ".pack.pack", ".events", ".geometry.mesh", ".files.reader",
             ".backends.models", ".pack.golden", "..engines.errors")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..engines.files.file_set import write_files
-from .assets.asset import Asset, Step, make_asset
+from .assets.asset import Asset, OnStep, make_asset
 from .assets.options import AssetOptions
 from .files.gltf.writer import png_bytes
 from .files.overwriting import MARK, check_not_read, marked
@@ -104,7 +104,7 @@ class Generation:
         return list(files)
 
     def asset(self, options: AssetOptions, *, made_for: str = "", strict: bool = True,
-              on_step: Step = lambda name, seconds: None) -> Asset:
+              on_step: OnStep = lambda name, seconds: None) -> Asset:
         """The mesh as an engine takes it: levels of detail from the dense surface, collision shapes, scale and pivot.
 
         options : a value of `PRESETS`, or any; their `faces` and `texture` are those of the request, and change nothing here

@@ -24,7 +24,7 @@ from .look import Source
 from .options import AssetOptions
 from .placing import placed
 
-Step = Callable[[str, float | None], None]
+OnStep = Callable[[str, float | None], None]
 TEXTURE = 1024  # where neither the options nor a texture says another
 
 
@@ -101,7 +101,7 @@ class Asset:
 def make_asset(
     shape: Mesh, look: Mesh, options: AssetOptions, *, finest: Mesh | None = None, stands: Placement | None = None,
     real_size: tuple[str, float] | None = None, made_for: str = "", strict: bool = True, extras: Mapping[str, object] | None = None,
-    notices: tuple[str, ...] = (), sources: tuple[Path, ...] = (), on_step: Step = lambda name, seconds: None,
+    notices: tuple[str, ...] = (), sources: tuple[Path, ...] = (), on_step: OnStep = lambda name, seconds: None,
 ) -> Asset:
     """An asset of a full surface.
 

@@ -67,7 +67,8 @@ def collision_shapes(mesh: Mesh, kind: str, max_hulls: int = 16, *, strict: bool
     if kind == "hull":
         return _measured(mesh, "hull", [convex_hull(mesh.vertices, MAX_CORNERS)], "convex hull")
     light = decimate(mesh, ENOUGH_FACES)
-    reasons, missing = [], []
+    reasons: list[str] = []
+    missing: list[str] = []
     for library in LIBRARIES:
         try:
             hulls = _decomposed(light, library, max_hulls, timeout_s)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 from ...engines.errors import InputError
 from ..pack.manifest import MAX_FACES, TEXTURES
@@ -75,10 +73,6 @@ class AssetOptions:
     def size(self) -> tuple[str, float] | None:
         """The dimension that is asked for, and its metres."""
         return next(((name, float(value)) for name in ("height", "width", "depth") if (value := getattr(self, name)) is not None), None)
-
-    def with_given(self, given: Mapping[str, Any]) -> AssetOptions:
-        """These options with those that somebody has said explicitly in the place of its own."""
-        return replace(self, **given)
 
 
 def levels(text: str) -> tuple[float, ...]:

@@ -262,7 +262,8 @@ def _size(entry: Entry) -> tuple[str, float]:
     """{"height": metres}, or another one of the dimensions."""
     given = [name for name in DIMENSIONS if name in entry]
     if len(entry.dict()) != 1 or not given:
-        raise PackFormat(f"{entry.where} is no size", received=", ".join(map(repr, entry.dict())), expected=f"one of {', '.join(DIMENSIONS)}")
+        raise PackFormat(f"{entry.where} is no size", received=", ".join(map(repr, entry.dict())),
+                         expected=f"one of {', '.join(DIMENSIONS)}")
     return given[0], entry.float(given[0], *LENGTH)
 
 
