@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..geometry.creases import split_at_creases
-from ..geometry.decimate import SMALLEST_BUDGET, decimate
+from ..geometry.decimate import MIN_FACES, decimate
 from ..geometry.distance import deviation
 from ..geometry.mesh import Mesh
 from ..geometry.topology import is_watertight
 from ..texture.unwrap import unwrap
 from .look import Source, painted
 
-SMALLEST_TEXTURE = 64
+MIN_TEXTURE = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +57,7 @@ def make_level(shape: Mesh, look: Source | None, faces: int, texture: int) -> Le
     look : whose colours it gets; None leaves it without a texture
     texture : pixels along the side, a power of two
     """
-    light = split_at_creases(decimate(shape, max(faces, SMALLEST_BUDGET)))
+    light = split_at_creases(decimate(shape, max(faces, MIN_FACES)))
     if look is None:
         return level_of(light, shape)
     unwrapped = unwrap(light, texture)
@@ -70,6 +70,6 @@ def make_level(shape: Mesh, look: Source | None, faces: int, texture: int) -> Le
 def texture_side(finest: int, share: float) -> int:
     """The texture of a level with that share of the finest one's triangles: texels in proportion, rounded up to a power of two."""
     side = finest
-    while side // 2 >= SMALLEST_TEXTURE and (side // 2) ** 2 >= share * finest**2:
+    while side // 2 >= MIN_TEXTURE and (side // 2) ** 2 >= share * finest**2:
         side //= 2
     return side
