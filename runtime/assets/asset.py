@@ -135,10 +135,9 @@ def make_asset(
     if options.collision != "none":
         with step("collision"):
             collision = collision_shapes(shape, options.collision, options.max_hulls, strict=strict)
-    said = [*notices, *(each for level in levels for each in level.notices), *(() if collision is None else collision.notices)]
     size = options.size or (real_size if options.real_size else None)
     return Asset(tuple(levels), collision, placed(first.mesh.bounds, stands or Placement(), size, options.origin), options, made_for,
-                 extras or {}, timings, tuple(dict.fromkeys(said)), sources)
+                 extras or {}, timings, (*notices, *(() if collision is None else collision.notices)), sources)
 
 
 def steps(options: AssetOptions) -> tuple[str, ...]:

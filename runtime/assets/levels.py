@@ -31,7 +31,6 @@ class Level:
     mean_error: float
     largest_error: float
     watertight: bool
-    notices: tuple[str, ...] = ()
     normal_map: np.ndarray | None = field(default=None, repr=False)
     tangents: np.ndarray | None = field(default=None, repr=False)
     occlusion: np.ndarray | None = field(default=None, repr=False)
@@ -43,11 +42,11 @@ class Level:
                 "error": {"mean": round(self.mean_error, 6), "largest": round(self.largest_error, 6)}}
 
 
-def level_of(mesh: Mesh, shape: Mesh, notices: tuple[str, ...] = ()) -> Level:
+def level_of(mesh: Mesh, shape: Mesh) -> Level:
     """A finished mesh as a level of the full surface `shape`."""
     mean, largest = deviation(mesh, shape)
     size = float(np.ptp(shape.bounds, axis=0).max()) or 1.0
-    return Level(mesh, mean / size, largest / size, is_watertight(mesh), notices)
+    return Level(mesh, mean / size, largest / size, is_watertight(mesh))
 
 
 def make_level(shape: Mesh, look: Source | None, faces: int, texture: int) -> Level:
@@ -60,11 +59,9 @@ def make_level(shape: Mesh, look: Source | None, faces: int, texture: int) -> Le
     light = split_at_creases(decimate(shape, max(faces, MIN_FACES)))
     if look is None:
         return level_of(light, shape)
-    unwrapped = unwrap(light, texture)
-    notices = (f"unwrapped with a box map: {unwrapped.reason}",) if unwrapped.reason else ()
-    mesh = unwrapped.mesh
+    mesh = unwrap(light, texture).mesh
     painting = painted(mesh, texture, lambda atlas: look.colors(atlas.position, atlas.normal))
-    return level_of(mesh.replace(texture=painting), shape, notices)
+    return level_of(mesh.replace(texture=painting), shape)
 
 
 def texture_side(finest: int, share: float) -> int:
