@@ -55,7 +55,8 @@ class Pipeline:
     @classmethod
     def open(cls, name_or_path: str | os.PathLike[str] = "props", *, backend: str = "auto",
              threads: int | None = None, providers: Sequence[str] | None = None,
-             memory: str = "normal", measure_memory: bool = False, gpu_share: str = "full", trust: bool = False) -> Pipeline:
+             memory: str = "normal", measure_memory: bool = False, gpu_share: str = "full",
+             vram: int | str | None = None, trust: bool = False) -> Pipeline:
         """Find a pack, check its hashes, and make it ready.
 
         name_or_path : a bundled pack, one in $MESHWRIGHT_PACKS, or a folder
@@ -67,6 +68,8 @@ class Pipeline:
             "lowest" leaves even its weights on disk, see `Models`
         measure_memory : tell each stage's peak of memory, which on Linux resets a mark of the whole process, see `Models`
         gpu_share : "full", or "background" for a card that a game renders on: work of low priority, in blocks of at most 8 ms
+        vram : most bytes of the GPU's memory that may be used, or "6G": components are loaded and unloaded so that it stays below, see
+            `Models`. A pack that cannot do with so little is an InputError that says what would do
         trust : run the models of a pack from elsewhere, this time. A model is a program: one made for it can crash the process, never
             end, or fill the memory. Bundled packs, those that this user exported, and those named by `meshwright packs trust` need
             no such word. It holds for built engines in the pack's folder too.
@@ -77,7 +80,7 @@ class Pipeline:
             pack = replace(pack, trusted_by_caller=True)
         pack.require_trust()
         return cls(Models(pack, backend=backend, providers=providers, threads=threads, memory=memory, measure_memory=measure_memory,
-                          gpu_share=gpu_share))
+                          gpu_share=gpu_share, vram=vram))
 
     @property
     def pack(self) -> Pack:

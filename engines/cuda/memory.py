@@ -37,8 +37,9 @@ class DeviceMemory:
     only by work that was asked for later. Blocks may be given back from any thread.
     """
 
-    def __init__(self, cuda: Cuda) -> None:
-        self.cuda = cuda
+    def __init__(self, cuda: Cuda, limit: int | None = None) -> None:
+        """limit : most bytes that are held at a time, engines' weights included; None for what the card has"""
+        self.cuda, self.limit = cuda, limit
         self._lock = threading.Lock()
         self._free: list[Block] = []  # by size
         self._used: set[Block] = set()
@@ -139,6 +140,11 @@ class DeviceMemory:
         return None
 
     def _new(self, size: int) -> Block:
+        if self.limit is not None and self._held() + size > self.limit:
+            self._release()
+            if self._held() + size > self.limit:
+                raise BackendError(f"no {size:,} bytes of the GPU's memory may be had", received=f"{self._held():,} bytes in use",
+                                   expected=f"at most {self.limit:,}")
         try:
             block = Block(size, self.cuda.allocate(size))
         except DeviceLost:

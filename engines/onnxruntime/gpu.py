@@ -79,8 +79,9 @@ class OnnxRuntimeGpuEngine(OnnxRuntimeEngine):
         cuda = self.memory.cuda
         name, given = split_provider(self._providers[0])
         self.memory.trim()  # ONNX Runtime takes its memory from the driver
+        memory = {} if self.memory.limit is None else {"gpu_mem_limit": str(max(0, self.memory.limit - self.memory.held_bytes))}
         place = {"device_id": str(cuda.device), "user_compute_stream": str(cuda.stream)}
-        first = (name, {"arena_extend_strategy": "kSameAsRequested", **given, **place, **options})
+        first = (name, {"arena_extend_strategy": "kSameAsRequested", **memory, **given, **place, **options})
         with self._counted("opening", otherwise=file_bytes(self._path)):
             super().__init__(self._path, providers=(first, *self._providers[1:]), **self._open_options)
 

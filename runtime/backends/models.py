@@ -16,14 +16,13 @@ from ..pack.golden import Check, Golden
 from ..pack.manifest import required
 from ..pack.pack import Pack
 from ..text.prompt import Tokenizer, Tokens, load_tokenizer
+from .memory_needs import GPU_CONTEXT, LARGE, check_fits, on_gpu, read_size
 from .selector import BackendSelector
 
 if TYPE_CHECKING:
     from .pack_engines import OnBuild
 
 MEMORY = ("normal", "low", "lowest")
-# Model files from here on count: closing and opening the others would save little and take time.
-LARGE = 64 << 20
 
 
 class Models:
@@ -33,14 +32,20 @@ class Models:
     memory : "normal" keeps all model files open. "low" holds one large one at a time, and none when a stage is done,
         which takes the time to open them in each run; the results are the same. "lowest" leaves their weights on the
         disk as well (`open_engine`'s map_weights): a little slower, and the results differ by rounding.
+    vram : most bytes of a GPU's memory, or "6G": components are closed, those that were not used for longest first, so that what is open
+        and runs stays below, as far as `memory_needs` can tell; beyond it nothing is allocated. InputError where one alone is too large
     measure_memory : tell each stage's peak of memory. On Linux this resets the mark that the system keeps for the whole process
         (VmHWM), which the host program may be watching: for programs of one's own.
     loading : seconds spent so far on opening model files
     """
 
     def __init__(self, pack: Pack, *, backend: str = "auto", providers: Sequence[str] | None = None, threads: int | None = None,
-                 memory: str = "normal", measure_memory: bool = False, gpu_share: str = "full") -> None:
-        self.backends = BackendSelector(pack, backend, None if providers is None else tuple(providers), gpu_share=gpu_share)
+                 memory: str = "normal", measure_memory: bool = False, gpu_share: str = "full", vram: int | str | None = None) -> None:
+        self._vram = None if vram is None else read_size(vram)
+        self.backends = BackendSelector(pack, backend, None if providers is None else tuple(providers), gpu_share=gpu_share,
+                                        gpu_bytes=None if self._vram is None else max(0, self._vram - GPU_CONTEXT))
+        if self._vram is not None and self.backends.may_use_gpu:
+            check_fits(pack.manifest, self._vram)
         if threads is not None and not 1 <= threads <= 1024:
             raise InputError("threads is out of range", received=str(threads), expected="1 to 1024")
         if memory not in MEMORY:
@@ -61,11 +66,14 @@ class Models:
                 large = self._is_large(kind)
                 if self.memory != "normal" and large:
                     self._close_large()
+                if self._vram is not None and self.backends.may_use_gpu:
+                    self._make_room(kind, self._vram - GPU_CONTEXT)
                 started = time.perf_counter()
                 self._engines[kind] = self.backends.open(
                     self.pack.component(kind), threads=self.threads, map_weights=large and self.memory == "lowest",
                     keep_scratch=not large and self.memory == "normal", weights=self._weights.get(kind), on_build=on_build)
                 self.loading += time.perf_counter() - started
+            self._engines[kind] = self._engines.pop(kind)  # which was used last stands last
             return self._engines[kind]
 
     def set_weights(self, kind: str, weights: Mapping[str, np.ndarray]) -> None:
@@ -152,6 +160,20 @@ class Models:
     def _close_large(self) -> None:
         for kind in [kind for kind in self._engines if self._is_large(kind)]:
             self._engines.pop(kind).close()
+
+    def _make_room(self, kind: str, limit: int) -> None:
+        """Close what was not used for longest, so that a component can be opened, and each that is open can run."""
+        manifest = self.pack.manifest
+        new, running = on_gpu(manifest, self.pack.component(kind))
+        while self._engines:
+            self.backends.trim()
+            there = [on_gpu(manifest, self.pack.component(each)) for each in self._engines]
+            estimated = sum(weights for weights, _ in there) + max(each for _, each in (*there, (new, running)))
+            held = 0 if self.backends.memory is None else self.backends.memory.held_bytes + running
+            if new + max(estimated, held) <= limit:
+                return
+            self._engines.pop(next(iter(self._engines))).close()
+        self.backends.trim()
 
     def tokenizer(self, encoder: str) -> Tokenizer:
         """The tokenizer that goes with "text_encoder" or "prior_text_encoder"."""

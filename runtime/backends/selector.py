@@ -42,11 +42,12 @@ class BackendSelector:
     machine : what runs models here, where the caller knows it already
     gpu_share : one of GPU_SHARES. "background" leaves the GPU to others as far as that can be asked for: work of low priority, in blocks
         of 8 ms at most
+    gpu_bytes : that the engines may take of a GPU's memory, which are refused more; None for all of it
     used : the way in which each component was opened, by name
     """
 
     def __init__(self, pack: Pack, wanted: str = "auto", providers: tuple[str, ...] | None = None, machine: Machine | None = None,
-                 gpu_share: str = "full") -> None:
+                 gpu_share: str = "full", gpu_bytes: int | None = None) -> None:
         if wanted not in BACKENDS:
             raise InputError("the backend is unknown", received=repr(wanted), expected=", ".join(BACKENDS))
         if providers is not None and wanted not in ("auto", "onnxruntime"):
@@ -54,6 +55,7 @@ class BackendSelector:
         if gpu_share not in GPU_SHARES:
             raise InputError("the share of the GPU is unknown", received=repr(gpu_share), expected=", ".join(GPU_SHARES))
         self.pack, self.wanted, self.providers, self.gpu_share = pack, wanted, providers, gpu_share
+        self._gpu_bytes = gpu_bytes
         self.used: dict[str, Candidate] = {}
         self._machine = machine
         self._memory: DeviceMemory | None = None
@@ -145,6 +147,11 @@ class BackendSelector:
         """The GPU's memory that the engines share; None as long as nothing runs there."""
         return self._memory
 
+    @cached_property
+    def may_use_gpu(self) -> bool:
+        """Whether something could run on a GPU: there is one, and nothing else was asked for."""
+        return self.wanted != "null" and (self.providers is None or self.providers[:1] == (CUDA,)) and _has_gpu()
+
     def retry(self, component: Component) -> None:
         """Try again what could not be used for a component, whose weights have changed."""
         self._failed = {(candidate, name) for candidate, name in self._failed if name != component.name}
@@ -226,7 +233,7 @@ class BackendSelector:
         if self._memory is None:
             from ...engines.cuda.device import Cuda
 
-            self._memory = DeviceMemory(Cuda(low_priority=self.gpu_share == "background"))
+            self._memory = DeviceMemory(Cuda(low_priority=self.gpu_share == "background"), self._gpu_bytes)
         return self._memory
 
     @property

@@ -197,7 +197,7 @@ def _open(options: Namespace, pack: str) -> Pipeline:
         build_missing(wanted, options.backend, quiet=getattr(options, "quiet", False))
     providers = None if options.providers is None else tuple(name for name in options.providers.split(",") if name)
     return Pipeline.open(pack, backend=options.backend, threads=options.threads, providers=providers, memory=options.memory,
-                         measure_memory=getattr(options, "json", False), gpu_share=options.gpu_share)
+                         measure_memory=getattr(options, "json", False), gpu_share=options.gpu_share, vram=options.vram)
 
 
 def _report(made: Generation, asset: Asset | None, written: list[Path]) -> dict[str, Any]:

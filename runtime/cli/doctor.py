@@ -21,7 +21,7 @@ from ...engines.machine.hardware import Hardware, detect_hardware
 from ...engines.machine.packages import PACKAGES, Found, Trial
 from ...engines.machine.products import PRODUCTS
 from ..backends.candidates import CPU, CUDA, Candidate, Machine
-from ..backends.memory_needs import advice, is_large, largest_file, needs
+from ..backends.memory_needs import advice, gpu_needs, is_large, largest_file, needs
 from ..backends.selector import BackendSelector
 from ..pack.manifest import Component, Manifest
 from ..pack.pack import BUNDLED, VARIABLE, Pack, find_pack, installed_packs, is_bundled
@@ -151,7 +151,7 @@ def pack_row(folder: Path, onnxruntime: Found, machine: Machine) -> dict[str, An
         "hashes_checked": checked, "trusted": pack.trusted,
         "license": manifest.license.id, "commercial_use": manifest.license.commercial_use,
         "notes": list(manifest.license.notes), "sources": [source.describe() for source in dict.fromkeys(manifest.sources)],
-        "memory": memory(manifest, machine.hardware.host.available_bytes),
+        "memory": memory(manifest, machine.hardware.host.available_bytes), "gpu_memory": gpu_needs(manifest),
         "components": [component_row(manifest, component, onnxruntime, selector) for component in manifest.components.values()]}
 
 

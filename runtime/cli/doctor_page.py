@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
 
+from ..backends.memory_needs import size_text
+
 WIDTH, LABEL = 110, 16
 
 
@@ -82,6 +84,8 @@ def _packs(report: dict[str, Any]) -> Iterator[str]:
         yield _line("  trust", row["trusted"] or f"NOT TRUSTED, and not run: meshwright packs trust {row['folder']} if you know its maker")
         yield _line("  licence", f"{row['license']}, commercial use: {row['commercial_use']}")
         yield _line("  memory", _memory(row["memory"], report["host"]["available_bytes"]))
+        yield _line("  on a GPU", f"about {gigabytes(row['gpu_memory']['everything'])} of its memory; with --vram "
+                                  f"{size_text(row['gpu_memory']['least'])} at least")
         for (backend, provider, why), same in groupby(sorted(row["components"], key=_runs_on), key=_runs_on):
             names = [component["name"] for component in same]
             what = "every component" if len(names) == len(row["components"]) else ", ".join(names)

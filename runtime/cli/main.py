@@ -207,6 +207,7 @@ def _add_engine_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, help="threads of the networks (default: the backend's choice)")
     parser.add_argument("--gpu-share", default="full", metavar="HOW",
                         help="background leaves a GPU to a game that renders on it: low priority, blocks of 8 ms (default full)")
+    parser.add_argument("--vram", metavar="SIZE", help="most of the GPU's memory that may be used, such as 6G (default: all of it)")
     parser.add_argument("--memory", default="normal", metavar="HOW",
                         help="low holds one large model file at a time, lowest leaves its weights on disk as well, normal"
                              " keeps all files open (default normal)")

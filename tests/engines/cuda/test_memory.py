@@ -127,3 +127,15 @@ def test_arrays_may_be_dropped_on_any_thread(memory):
     for thread in threads:
         thread.join()
     assert memory.held_bytes <= 4 * 1024
+
+
+def test_no_more_is_taken_than_may_be():
+    cuda = SimulatedCuda()
+    memory = DeviceMemory(cuda, 4096)
+    kept = memory.empty((1024,), np.uint8)
+    memory.empty((2048,), np.uint8).close()
+    memory.count_weights(1024)
+    other = memory.empty((512,), np.uint8)  # for which the block that lies free goes
+    with pytest.raises(BackendError, match="received 2,560 bytes in use; expected at most 4,096"):
+        memory.empty((2048,), np.uint8)
+    assert memory.peak_bytes == 4096 and kept.nbytes + other.nbytes == 1536

@@ -5,7 +5,19 @@ from dataclasses import replace
 import pytest
 
 from meshwright.engines import EngineSpec, TensorSpec
-from meshwright.runtime.backends.memory_needs import activations, advice, largest_file, needs
+from meshwright.runtime import InputError
+from meshwright.runtime.backends.memory_needs import (
+    GPU_CONTEXT,
+    activations,
+    advice,
+    check_fits,
+    gpu_needs,
+    largest_file,
+    needs,
+    on_gpu,
+    read_size,
+    size_text,
+)
 from meshwright.runtime.pack.pack import Pack
 
 # Of the sharp-it pack in FP16: parameters, bytes of the file, largest picture, and the peak of a process that ran it alone.
@@ -73,3 +85,34 @@ def test_activations_grow_with_pictures_and_width(props):
 def test_the_first_way_that_fits():
     needed = {"normal": 16, "low": 6, "lowest": 5}
     assert [advice(needed, available) for available in (20, 16, 15, 5, 4, None)] == ["normal", "normal", "low", "lowest", None, None]
+
+
+def test_on_a_gpu_weights_are_held_as_they_are_calculated_with(props):
+    size, drawing = MEASURED["refiner_step"][1], activations(shaped(props, "refiner_step").components["refiner_step"])
+    expected = {("fp32", "fp32"): size, ("fp16", "fp32"): 2 * size, ("fp16", "fp16"): size, ("int8", "fp32"): 4 * size}
+    for (precision, compute), held in expected.items():
+        manifest = shaped(props, "refiner_step", precision=precision)
+        component = replace(manifest.components["refiner_step"], compute=compute)
+        assert on_gpu(manifest, component) == (held, drawing)
+
+
+def test_what_a_pack_takes_of_a_gpu(props):
+    manifest = shaped(props, "prior_step", "refiner_step")
+    (prior, _), (refiner, drawing) = (on_gpu(manifest, each) for each in manifest.components.values())
+    assert gpu_needs(manifest) == {"everything": GPU_CONTEXT + prior + refiner + drawing, "least": GPU_CONTEXT + refiner + drawing}
+    check_fits(manifest, GPU_CONTEXT + refiner + drawing)
+    with pytest.raises(InputError, match=r"does not fit into so much of the GPU's memory; received 2\.0G; expected about 4\.\dG at least, "
+                                         r"for refiner_step; vram 4\.\dG, or run it on the processor"):
+        check_fits(manifest, 2 << 30)
+
+
+@pytest.mark.parametrize("text, size", [("6G", 6 << 30), ("1.5g", 3 << 29), ("800M", 800 << 20), ("800 MiB", 800 << 20), (5000, 5000),
+                                        ("1GB", 1 << 30)])
+def test_sizes_of_memory(text, size):
+    assert read_size(text) == size <= read_size(size_text(size))
+
+
+@pytest.mark.parametrize("text", ["", "G", "-1G", "0", "6T", "1e9", "nan", "6 G B", True, "9" * 400])
+def test_what_is_no_size_of_memory(text):
+    with pytest.raises(InputError, match="a size of memory"):
+        read_size(text)

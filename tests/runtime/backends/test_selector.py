@@ -16,9 +16,13 @@ from meshwright.engines.files import side_file
 from meshwright.engines.files.trust import EXPORTED, FOLDERS, trust
 from meshwright.engines.tensorrt import loader as engine_loader
 from meshwright.runtime import Cancelled, InputError, Notice, Pipeline, StageDone, Step
+from meshwright.runtime.backends import memory_needs
+from meshwright.runtime.backends import models as models_module
 from meshwright.runtime.backends import selector as backends
+from meshwright.runtime.backends.memory_needs import GPU_CONTEXT
 from meshwright.runtime.backends.selector import BackendSelector
 from meshwright.runtime.cli.build_command import build_missing
+from meshwright.runtime.files.gltf.writer import glb_bytes
 from meshwright.runtime.pack.pack import Pack
 from tests.engines.platforms import TENSORRT_RTX
 from tests.engines.pretend_driver import Card
@@ -152,6 +156,51 @@ def test_low_memory_gives_the_gpus_memory_back_between_stages(built, tiny, monke
         for event in low.stream("a red chair", seed=3, **FAST):
             if isinstance(event, StageDone):
                 assert low.models._engines == {} and low.models.backends.memory.held_bytes < 16 << 10  # a latent or the planes
+
+
+@TENSORRT_RTX
+def test_components_are_loaded_and_unloaded_to_stay_below_a_limit(built, tiny, monkeypatch):
+    opened = []
+    for module in (memory_needs, models_module):  # by the true sizes, all of this pack would fit beside the allowance for CUDA
+        monkeypatch.setattr(module, "on_gpu", lambda manifest, component: (1 << 20, 1 << 20))
+    open_one = BackendSelector.open
+
+    def watched(selector, component, **options):
+        engine = open_one(selector, component, **options)
+        opened.append([*pipe.models._engines, component.kind])
+        return engine
+
+    monkeypatch.setattr(BackendSelector, "open", watched)
+    with Pipeline.open(tiny, threads=1) as pipe:
+        whole = pipe.generate("a red chair", seed=3, **FAST)
+    assert len(max(opened, key=len)) == len(opened)  # nothing was closed
+    opened.clear()
+    with Pipeline.open(tiny, threads=1, vram=GPU_CONTEXT + (4 << 20)) as pipe:
+        for _ in range(2):
+            made = pipe.generate("a red chair", seed=3, **FAST)
+            assert glb_bytes(made.mesh) == glb_bytes(whole.mesh) and set(used(pipe).values()) == {"tensorrt-rtx"}
+            assert max(made.device_memory.values()) < 4 << 20
+    assert max(map(len, opened)) == 3 < len(opened)  # three at a time, and room for one of them to run
+    assert len(opened) > len({kind for kinds in opened for kind in kinds})  # some were opened again
+
+
+@TENSORRT_RTX
+def test_a_limit_that_nothing_fits_into_is_refused_before_work(built, tiny):
+    with pytest.raises(InputError, match="does not fit into so much of the GPU's memory; received 0.5G; expected about 0.6G at least"):
+        Pipeline.open(tiny, threads=1, vram="512M")
+    assert built.cuda is None
+    with Pipeline.open(tiny, threads=1, vram="512M", providers=[CPU]) as pipe:  # on the processor it says nothing
+        pipe.generate("a red chair", seed=3, **FAST)
+
+
+@TENSORRT_RTX
+def test_a_share_for_the_background(built, tiny):
+    with Pipeline.open(tiny, threads=1, gpu_share="background") as pipe:
+        pipe.generate("a red chair", seed=3, **FAST)
+        choice = pipe.models.engine("refiner_step").block_choice
+    assert built.cuda.low_priority and choice.block_ms == 8.0
+    with pytest.raises(InputError, match="the share of the GPU is unknown; received 'half'; expected full, background"):
+        Pipeline.open(tiny, gpu_share="half")
 
 
 @TENSORRT_RTX

@@ -23,7 +23,7 @@ KEYS = {"meshwright", "python", "host", "driver", "gpus", "no_gpu", "backends", 
 HOST = {"system", "processor", "cores", "total_bytes", "available_bytes", "why_not"}
 BACKEND = {"name", "gives", "install", "installed", "distributions", "version", "license", "works", "why_not", "providers", "cuda_install"}
 PACK = {"name", "folder", "bundled", "error", "version", "recipe", "sha256", "bytes", "hashes_checked", "trusted", "license",
-        "commercial_use", "notes", "sources", "memory", "components"}
+        "commercial_use", "notes", "sources", "memory", "gpu_memory", "components"}
 COMPONENT = {"name", "kind", "bytes", "precision", "compute", "parameters", "large", "backend", "provider", "why",
              "engine"}
 # Of the bundled pack.
