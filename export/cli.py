@@ -199,13 +199,13 @@ def _folder(text: str) -> Path:
     return Path(os.path.expanduser(text))
 
 
-def _whole(least: int, most: int | None = None) -> Any:
+def _whole(minimum: int, maximum: int | None = None) -> Any:
     def whole(text: str) -> int:
         number = _number(int, text)
-        if number < least:
-            raise argparse.ArgumentTypeError(f"{number} is less than {least}")
-        if most is not None and number > most:
-            raise argparse.ArgumentTypeError(f"{number} is more than {most}")
+        if number < minimum:
+            raise argparse.ArgumentTypeError(f"{number} is less than {minimum}")
+        if maximum is not None and number > maximum:
+            raise argparse.ArgumentTypeError(f"{number} is more than {maximum}")
         return number
 
     return whole

@@ -117,9 +117,9 @@ class Request:
     def _normalize_numbers(self) -> None:
         """Every number in its range, and one of Python's own: a result says them in JSON."""
         self._replace(seed=_integer("seed", self.seed, 0, 2**64 - 1))
-        for name, least, most in (("steps", 1, MAX_STEPS), ("prior_steps", 1, MAX_STEPS), ("faces", 4, MAX_FACES)):
+        for name, minimum, maximum in (("steps", 1, MAX_STEPS), ("prior_steps", 1, MAX_STEPS), ("faces", 4, MAX_FACES)):
             if getattr(self, name) is not None:
-                self._replace(**{name: _integer(name, getattr(self, name), least, most)})
+                self._replace(**{name: _integer(name, getattr(self, name), minimum, maximum)})
         for name, high in (("guidance", MAX_GUIDANCE), ("prior_guidance", MAX_GUIDANCE), ("control_scale", MAX_CONTROL)):
             if getattr(self, name) is not None:
                 self._replace(**{name: _number(name, getattr(self, name), 0.0, high)})

@@ -80,7 +80,7 @@ class WriteKills(Kind):
             ended = self._child(lambda: _kill_after(rng.uniform(0.0, 1.2 * self.seconds) + 1e-4), self.made[1])
         self._check_whole(_contents(self.folder))
         was_mixed = _contents(self.folder) not in self.sets
-        _mend(self.folder)
+        _recover(self.folder)
         found = _contents(self.folder)
         if found not in self.sets:
             new = ", ".join(sorted(name for name in found if found[name] == self.sets[1].get(name)))
@@ -169,7 +169,7 @@ class CommandKills(Kind):
         ended = _wait(process, rng.uniform(0 if number % 2 else 0.65 * self.seconds, 1.05 * self.seconds))
         _kill(process)
         _check_nobody(process.pid)
-        _mend(self.folder)
+        _recover(self.folder)
         found = _contents(self.folder)
         if not any(all(found.get(name) == each[name] for name in each) for each in self.sets):
             raise Lost("neither the old nor the new set is there: " + ", ".join(sorted(found)))
@@ -245,7 +245,7 @@ def _contents(folder: Path) -> dict[str, bytes]:
             if path.is_file() and not path.name.endswith(".part")}
 
 
-def _mend(folder: Path) -> None:
+def _recover(folder: Path) -> None:
     """What a run does first in the folder that it will write to. Nothing of a run that was killed is left there then."""
     folder.mkdir(exist_ok=True)
     check_writable([folder / "a.obj", folder / "stages" / "surface.ply"])

@@ -144,7 +144,7 @@ class EngineCache:
             self._forget(path)
             _delete(path)
 
-    def thin_out(self, name: str, most: int) -> None:
+    def keep_newest(self, name: str, most: int) -> None:
         """Delete engines of that name until `most` are left, those first that were not used for longest (`use`). Ask only while the
         lock is held. What cannot be deleted stays."""
         with suppress(OSError, OutputError):

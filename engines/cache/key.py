@@ -48,7 +48,7 @@ class Key:
         """Hexadecimal SHA-256 of it all."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
-    def may_take(self, other: Key) -> bool:
+    def accepts(self, other: Key) -> bool:
         """Whether an engine of the key `other` may serve: one of the same key, or a portable one that was built for other compute
         capabilities, if the product calls it valid."""
         return self == other or self.device == other.device == ANY and replace(other, capability=self.capability) == self

@@ -91,7 +91,7 @@ def _stays(path: Path, replaced: set[tuple[str, str, str, str]]) -> bool:
 
 def _read(pack: Path) -> bytes | None:
     with suppress(MeshwrightError, OSError):
-        return read_regular(pack / FOLDER / LISTING, LISTING, DamagedEngine, most=MAX_LISTING_BYTES)
+        return read_regular(pack / FOLDER / LISTING, LISTING, DamagedEngine, max_bytes=MAX_LISTING_BYTES)
     return None
 
 

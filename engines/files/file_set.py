@@ -6,7 +6,7 @@
     # here both have taken their places
 
 The targets are renamed into place one after the other, the first one last. If one rename fails, those before it are undone. If
-the process is killed between two, the set is finished by the next one that writes into one of these folders (`mend`), unless
+the process is killed between two, the set is finished by the next one that writes into one of these folders (`recover`), unless
 somebody has changed a target meanwhile: then what is there stays. Before the first rename, a killed process leaves hidden folders
 only, which the next one deletes.
 """
@@ -71,10 +71,10 @@ def staged(targets: Sequence[Path], removed: Sequence[Path] = ()) -> Iterator[li
         files.close()
 
 
-def mend(folder: Path) -> None:
+def recover(folder: Path) -> None:
     """Finish or delete what dead processes of this user left in `folder`. Raises no OSError: what cannot be done now waits."""
     for found in leftovers(folder.resolve()):
-        _mend(found)
+        _recover(found)
 
 
 class _FileSet:
@@ -129,7 +129,7 @@ class _FileSet:
         there = [parent for parent in self._parents if parent.is_dir()]
         with alone_in(there):
             for parent in there:
-                mend(parent)
+                recover(parent)
             self._stagings[first] = Staging.create(first, self._token)
             self._note([])
             for parent in others:
@@ -152,7 +152,7 @@ class _FileSet:
             self._unfinished = False
 
 
-def _mend(found: Staging) -> None:
+def _recover(found: Staging) -> None:
     """Finish or delete the set that one staging folder of a dead process belongs to, unless another process is at it."""
     record = found.read_record() or {}
     folders = _paths(record, "folders", found) or [found.path]
@@ -178,7 +178,7 @@ def _finish(first: Path, stagings: Sequence[Staging]) -> bool:
         return True
     moves.sort(key=lambda move: move.number, reverse=forward)
     try:
-        if all(move.is_as_we_left_it() for move in moves):
+        if all(move.is_unchanged() for move in moves):
             for move in moves:
                 move.do() if forward else move.undo()
     except OSError:

@@ -69,7 +69,7 @@ class Move:
         """Where the old file is kept."""
         return self.staging / f"{self.number}.old"
 
-    def is_as_we_left_it(self) -> bool:
+    def is_unchanged(self) -> bool:
         """Whether nobody has changed the target since, so that the move may be done, or undone, by whoever finds it."""
         there = identity(self.target)
         if there is None:

@@ -25,7 +25,7 @@ class _Unreadable(MeshwrightError):
 def read_own(path: Path) -> dict[str, Any]:
     """The object in the file; empty where it is missing, damaged, another user's, or open to others' writing."""
     try:
-        with open_regular(path, str(path), _Unreadable, most=MAX_BYTES) as stream:
+        with open_regular(path, str(path), _Unreadable, max_bytes=MAX_BYTES) as stream:
             if not _is_believed(os.fstat(stream.fileno())):
                 return {}
             document = json.loads(stream.read(MAX_BYTES))

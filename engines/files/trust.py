@@ -15,7 +15,7 @@ from .user_folder import config_folder
 
 FOLDERS = "MESHWRIGHT_TRUSTED"
 NAME = "trusted_packs.json"
-EXPORTED, NAMED = "exported by this user", "trusted by this user"
+EXPORTED, TRUSTED_BY_NAME = "exported by this user", "trusted by this user"
 
 
 def trusted(folder: Path, digest: str) -> str | None:

@@ -72,7 +72,7 @@ class _Facts:
     def __init__(self) -> None:
         self.why_not: dict[str, str] = {}
 
-    def ask(self, name: str, question: Callable[[], Any]) -> Any:
+    def query(self, name: str, question: Callable[[], Any]) -> Any:
         try:
             answer = question()
         except Exception as error:  # a fact less is no reason to stop, whatever a driver or a system does
@@ -86,24 +86,24 @@ class _Facts:
 def detect_hardware() -> Hardware:
     """Ask the system and the driver, now."""
     facts = _Facts()
-    driver = facts.ask("gpus", Driver)
-    count = facts.ask("gpus", driver.count) if driver else 0
-    cuda = facts.ask("cuda", lambda: _dotted(driver.cuda_version())) if driver else None
-    version = facts.ask("driver", lambda: Nvml().driver_version())
+    driver = facts.query("gpus", Driver)
+    count = facts.query("gpus", driver.count) if driver else 0
+    cuda = facts.query("cuda", lambda: _dotted(driver.cuda_version())) if driver else None
+    version = facts.query("driver", lambda: Nvml().driver_version())
     no_gpu = facts.why_not.pop("gpus", None)
     if no_gpu is not None and driver is None:  # one reason for both, told once
         facts.why_not["cuda"] = "no driver answers"
-    gpus = tuple(look_at(driver, index) for index in range(count or 0))
-    return Hardware(look_at_host(), gpus, version, cuda, no_gpu if no_gpu or gpus else "the driver sees no GPU", facts.why_not)
+    gpus = tuple(_detect_gpu(driver, index) for index in range(count or 0))
+    return Hardware(_detect_host(), gpus, version, cuda, no_gpu if no_gpu or gpus else "the driver sees no GPU", facts.why_not)
 
 
-def look_at(driver: Driver, index: int) -> Gpu:
+def _detect_gpu(driver: Driver, index: int) -> Gpu:
     """One card."""
     facts = _Facts()
-    return Gpu(index, facts.ask("name", lambda: driver.name(index)),
-               facts.ask("compute_capability", lambda: _dotted(driver.compute_capability(index))),
-               facts.ask("total_bytes", lambda: driver.total_bytes(index)),
-               facts.ask("free_bytes", lambda: free_bytes(driver, index)), facts.why_not)
+    return Gpu(index, facts.query("name", lambda: driver.name(index)),
+               facts.query("compute_capability", lambda: _dotted(driver.compute_capability(index))),
+               facts.query("total_bytes", lambda: driver.total_bytes(index)),
+               facts.query("free_bytes", lambda: free_bytes(driver, index)), facts.why_not)
 
 
 def free_bytes(driver: Driver, index: int) -> int:
@@ -111,11 +111,11 @@ def free_bytes(driver: Driver, index: int) -> int:
     return driver.free_bytes(index) if index == 0 else Nvml().free_bytes(driver.pci_bus(index))
 
 
-def look_at_host() -> Host:
+def _detect_host() -> Host:
     """The processor and its memory."""
     facts = _Facts()
-    return Host(f"{platform.system()} {platform.machine()}", facts.ask("processor", processor), facts.ask("cores", cores),
-                facts.ask("total_bytes", total_bytes), facts.ask("available_bytes", available_bytes), facts.why_not)
+    return Host(f"{platform.system()} {platform.machine()}", facts.query("processor", processor), facts.query("cores", cores),
+                facts.query("total_bytes", total_bytes), facts.query("available_bytes", available_bytes), facts.why_not)
 
 
 def processor() -> str | None:

@@ -32,7 +32,7 @@ class Package:
 
 
 @dataclass(frozen=True)
-class Found:
+class PackageStatus:
     """A package on this machine.
 
     version : None where it is not installed
@@ -61,7 +61,7 @@ PACKAGES = (
 )
 
 
-class Trial:
+class PackageProbe:
     """The trial of one package, under way in a process of its own from the start."""
 
     def __init__(self, package: Package, model: Path | None = None) -> None:
@@ -73,13 +73,13 @@ class Trial:
         self._process = start_child(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                     text=True, errors="replace") if self._found else None
 
-    def end(self) -> Found:
+    def end(self) -> PackageStatus:
         """Wait for it. Never raises for what the package does."""
         if self._process is None:
-            return Found(self.package)
+            return PackageStatus(self.package)
         said = self._answer(self._process)
         first = self._found[0]
-        return Found(self.package, tuple(each.name for each in self._found), said.get("version") or first.version,
+        return PackageStatus(self.package, tuple(each.name for each in self._found), said.get("version") or first.version,
                      licence_of(first), said.get("broken"), said.get("idle"), said.get("providers", NOTHING))
 
     def stop(self) -> None:

@@ -35,7 +35,7 @@ class Product:
         """Whether the module is there; whether it loads is another matter."""
         return find_spec(self.module) is not None
 
-    def not_here(self, hardware: Hardware) -> str | None:
+    def unavailable_reason(self, hardware: Hardware) -> str | None:
         """Why it runs no engines on this machine; None where it should."""
         if not self.is_installed:
             return f"{self.name} is not installed"
@@ -45,7 +45,7 @@ class Product:
             return f"the package cuda-core, which {self.name} needs, is not installed: pip install cuda-core cuda-bindings"
         return None
 
-    def not_listed(self, hardware: Hardware) -> str | None:
+    def unsupported_reason(self, hardware: Hardware) -> str | None:
         """Why it is not for this machine's first card, which engines run on, though it may be tried; None where it is listed,
         or does not tell its compute capability."""
         capability = hardware.gpus[0].compute_capability if hardware.gpus else None

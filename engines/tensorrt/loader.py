@@ -39,32 +39,32 @@ class EngineLoader:
     def __init__(self, cache: EngineCache, hardware: Hardware, shipped: ShippedEngines | None = None) -> None:
         self.cache, self.hardware, self.shipped = cache, hardware, shipped
 
-    def load(self, name: str, request: BuildRequest, files: Mapping[str, str], tell: BuildCallbacks,
-             most: int | None = None, shipped: bool = True) -> tuple[Entry, bool]:
+    def load(self, name: str, request: BuildRequest, files: Mapping[str, str], callbacks: BuildCallbacks,
+             keep: int | None = None, shipped: bool = True) -> tuple[Entry, bool]:
         """The engine, and whether it was built just now.
 
         name : such as "props/refiner_step"; files : SHA-256 of the model's files by name
-        most : engines of that name that are kept, those used last; None for all
+        keep : how many engines of that name to keep, those used last; None for all
         shipped : whether one that the pack ships will do
-        What `tell.progress` raises ends the build, or the waiting for another one.
+        What `callbacks.progress` raises ends the build, or the waiting for another one.
         Raises as `build_to` and `EngineCache.store`; the cache is then as it was.
         """
         key = make_key(request, files, self.hardware)
         entry, why = self._built(name, key, shipped)
         if entry is not None:
             return entry, False
-        with self.cache.lock(lambda holder: tell.note(f"waiting for {holder}, which builds into {self.cache.folder}"),
-                             lambda: tell.progress(0.0)) as lock:
+        with self.cache.lock(lambda holder: callbacks.note(f"waiting for {holder}, which builds into {self.cache.folder}"),
+                             lambda: callbacks.progress(0.0)) as lock:
             entry, why = self._built(name, key, shipped)  # the one who was waited for may have built it
             if entry is not None:
                 return entry, False
             self.cache.sweep()
             if why is not None:
-                tell.note(f"{name}: {why}; it is built again")
-            tell.start(self.estimate(request))
-            entry = self.cache.store(name, key, request.model, lambda out: _timed(request, out, tell, lock))
-            if most is not None:
-                self.cache.thin_out(name, most)
+                callbacks.note(f"{name}: {why}; it is built again")
+            callbacks.start(self.estimate(request))
+            entry = self.cache.store(name, key, request.model, lambda out: _timed(request, out, callbacks, lock))
+            if keep is not None:
+                self.cache.keep_newest(name, keep)
             return entry, True
 
     def find(self, name: str, request: BuildRequest, files: Mapping[str, str],
@@ -103,7 +103,7 @@ class EngineLoader:
         for place in places:
             there = list(place.files(name))
             reasons += [str(error) for path, error in there if isinstance(error, DamagedEngine) and path.name == file_name(name, key)]
-            fitting = [entry for _, entry in there if isinstance(entry, Entry) and entry.name == name and key.may_take(entry.key)]
+            fitting = [entry for _, entry in there if isinstance(entry, Entry) and entry.name == name and key.accepts(entry.key)]
             for entry in sorted(fitting, key=lambda entry: entry.key != key):
                 try:
                     if check(entry):
@@ -125,9 +125,9 @@ class EngineLoader:
         return f"the engine in the cache does not fit: {', '.join(fewest)}"
 
 
-def _timed(request: BuildRequest, out: Path, tell: BuildCallbacks, lock: int) -> float:
+def _timed(request: BuildRequest, out: Path, callbacks: BuildCallbacks, lock: int) -> float:
     started = time.perf_counter()
-    build_to(request, out, tell.progress, lock)
+    build_to(request, out, callbacks.progress, lock)
     return time.perf_counter() - started
 
 

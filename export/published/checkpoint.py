@@ -62,7 +62,7 @@ def _check_file(path: Path) -> None:
         raise CheckpointError(f"{path} is a folder", expected="a file of weights")
     if not os.path.lexists(path):
         raise CheckpointError(f"{path} does not exist", expected="a file of weights")
-    with open_regular(path, str(path), CheckpointError, most=LARGEST) as stream:
+    with open_regular(path, str(path), CheckpointError, max_bytes=LARGEST) as stream:
         head = stream.read(64)
     if head.startswith(LFS_POINTER.encode()):
         raise pointer_error(path)

@@ -52,7 +52,7 @@ def read_text(path: Path) -> str:
         raise CheckpointError(f"{path} does not exist", expected="the file of a published checkpoint",
                               remedy="give the folder as it was published")
     try:
-        text = read_regular(path, str(path), CheckpointError, most=MAX_BYTES).decode("utf-8-sig")
+        text = read_regular(path, str(path), CheckpointError, max_bytes=MAX_BYTES).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise CheckpointError(f"{path} cannot be read", received=str(error)) from error
     if text.startswith(LFS_POINTER):

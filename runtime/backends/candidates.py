@@ -60,7 +60,7 @@ class Machine:
         """What can be told without loading a vendor's package: the rest shows when a model is opened."""
         from ...engines.machine.products import PRODUCTS
 
-        return cls(hardware, {product: product.not_here(hardware) for product in PRODUCTS}, hardware.no_gpu)
+        return cls(hardware, {product: product.unavailable_reason(hardware) for product in PRODUCTS}, hardware.no_gpu)
 
 
 def failure_message(golden_result: GoldenResult) -> str:

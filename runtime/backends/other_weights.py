@@ -9,7 +9,7 @@ import numpy as np
 
 from ...engines import DeviceMemory, Engine, LoopOptions, open_engine
 from ...engines.errors import BackendError, DeviceLost
-from ..pack.golden import Golden, compared
+from ..pack.golden import Golden, compare_outputs
 from ..pack.manifest import Component
 from ..pack.pack import Pack
 from .candidates import Candidate
@@ -67,7 +67,7 @@ def check_against_cpu(engine: Engine, pack: Pack, component: Component, weights:
     inputs = Golden(pack).inputs(component)
     with open_engine(pack.path(component.file), weights=weights) as reference:
         expected = reference.run(inputs)
-    check = compared(engine.run(inputs), expected, component)
+    check = compare_outputs(engine.run(inputs), expected, component)
     if not check.passed:
         raise BackendError(f"{component.name} with other weights is off against the processor",
                            received=f"relative error {check.relative:.2g}", expected=f"at most {check.tolerance:.2g}")

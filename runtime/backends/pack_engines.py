@@ -110,9 +110,9 @@ class PackEngines:
         """
         request = self.request(component, choose(backend))
         files = files_of(self.pack, component) | {"other weights": weights_hash(weights)}
-        tell = BuildCallbacks(notify, lambda seconds: None, lambda share: on_build(component.name, share))
+        callbacks = BuildCallbacks(notify, lambda seconds: None, lambda share: on_build(component.name, share))
         entry, _ = self.loader.load(f"{engine_name(self.pack, component)} with other weights", replace(request, weights=weights), files,
-                                    tell, most=MAX_WITH_OTHER_WEIGHTS)
+                                    callbacks, keep=MAX_WITH_OTHER_WEIGHTS)
         self.loader.cache.use(entry)
         return entry
 

@@ -189,7 +189,7 @@ class BackendSelector:
         """The engines of one product that fit and have not failed the golden inputs, or why there is none."""
         why = self.machine.products[product]
         if why is None and self.wanted == "auto":  # a card that it does not list is tried where the product is asked for by name
-            why = product.not_listed(self.machine.hardware)
+            why = product.unsupported_reason(self.machine.hardware)
         if why is not None:
             rejected.append(Rejected(product.name, "unavailable", why))
             return

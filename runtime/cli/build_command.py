@@ -82,8 +82,8 @@ def _product_here(named: Product | None, hardware: Hardware) -> Product | str:
     if named is not None:
         return named
     installed = [product for product in PRODUCTS if product.is_installed] or [choose()]
-    listed = [product for product in installed if product.not_listed(hardware) is None]
-    return listed[0] if listed else f"{installed[0].name}: {installed[0].not_listed(hardware)}"
+    listed = [product for product in installed if product.unsupported_reason(hardware) is None]
+    return listed[0] if listed else f"{installed[0].name}: {installed[0].unsupported_reason(hardware)}"
 
 
 class _Build:

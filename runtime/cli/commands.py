@@ -10,7 +10,7 @@ from typing import Any
 
 from ...engines.cache.shipped import listing_hash
 from ...engines.errors import InputError, MeshwrightError, OutputError, printable
-from ...engines.files.trust import NAMED, distrust, trust
+from ...engines.files.trust import TRUSTED_BY_NAME, distrust, trust
 from ..assets.asset import Asset, steps
 from ..assets.options import AssetOptions
 from ..backends.candidates import CPU
@@ -135,7 +135,7 @@ def _trust(options: Namespace) -> int:
         return 0
     pack = Pack.open(options.folder, rehash=True)
     engines = listing_hash(pack.folder)
-    if not all(trust(pack.folder, digest, NAMED) for digest in (pack.hash, engines) if digest is not None):
+    if not all(trust(pack.folder, digest, TRUSTED_BY_NAME) for digest in (pack.hash, engines) if digest is not None):
         raise OutputError("what is trusted cannot be written down", remedy="set MESHWRIGHT_CONFIG to a folder that only you can write")
     print(printable(_lines(_row(pack))))
     print("trusted: its models will be run. Every hash fits, and they are made of operators that our exporter writes."

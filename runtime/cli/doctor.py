@@ -18,7 +18,7 @@ from typing import Any
 from ...engines.cache import cache as engine_cache
 from ...engines.errors import MeshwrightError
 from ...engines.machine.hardware import Hardware, detect_hardware
-from ...engines.machine.packages import PACKAGES, Found, Trial
+from ...engines.machine.packages import PACKAGES, PackageProbe, PackageStatus
 from ...engines.machine.products import PRODUCTS
 from ..backends.candidates import CPU, CUDA, Candidate, Machine
 from ..backends.memory_needs import advice, gpu_needs, is_large, largest_file, needs
@@ -37,25 +37,25 @@ def examine(packs: Sequence[str] = ()) -> dict[str, Any]:
     Errors: PackNotFound for a name that there is no pack of. Whatever else is wrong is in the result, in `problems`.
     """
     folders = [find_pack(name) for name in packs]
-    trials = [Trial(package, smallest_model() if package.name == "onnxruntime" else None) for package in PACKAGES]
+    probes = [PackageProbe(package, smallest_model() if package.name == "onnxruntime" else None) for package in PACKAGES]
     try:
         hardware = detect_hardware()
         unreadable = None if packs else _add_candidates(folders)
-        founds = {trial.package.name: trial.end() for trial in trials}
+        packages = {probe.package.name: probe.end() for probe in probes}
     finally:
-        for trial in trials:
-            trial.stop()
-    machine = machine_of(hardware, founds)
-    rows = [pack_row(folder, founds["onnxruntime"], machine) for folder in folders]
+        for probe in probes:
+            probe.stop()
+    machine = machine_of(hardware, packages)
+    rows = [pack_row(folder, packages["onnxruntime"], machine) for folder in folders]
     cache = engine_cache.describe()
     report = {
         "meshwright": version("meshwright"), "python": platform.python_version(), "host": asdict(hardware.host),
         "driver": {"version": hardware.driver, "cuda": hardware.cuda, "why_not": dict(hardware.why_not)},
         "gpus": [asdict(gpu) for gpu in hardware.gpus], "no_gpu": hardware.no_gpu,
-        "backends": [_backend(found, hardware) for found in founds.values()], "packs": rows,
-        "disk": _disks(folders, cache), "cache": cache, "notes": _notes(founds, hardware, cache),
+        "backends": [_backend(found, hardware) for found in packages.values()], "packs": rows,
+        "disk": _disks(folders, cache), "cache": cache, "notes": _notes(packages, hardware, cache),
     }
-    problems = _problems(founds, hardware, rows) + ([unreadable] if unreadable else [])
+    problems = _problems(packages, hardware, rows) + ([unreadable] if unreadable else [])
     if not packs and unreadable is None and not any(map(is_bundled, folders)):
         problems.append(f"the bundled pack is missing from {BUNDLED}; install meshwright again")
     return report | {"problems": problems, "ok": not problems}
@@ -69,7 +69,7 @@ def _add_candidates(folders: list[Path]) -> str | None:
     return None
 
 
-def _backend(found: Found, hardware: Hardware) -> dict[str, Any]:
+def _backend(found: PackageStatus, hardware: Hardware) -> dict[str, Any]:
     """One package. works : it is installed and not broken; why_not : what is broken, or why it has nothing to do here."""
     idle = found.idle if found.idle or not found.installed else _idle(found, hardware)
     row = {"name": found.package.name, "gives": found.package.gives, "install": found.package.install, "installed": found.installed,
@@ -79,13 +79,13 @@ def _backend(found: Found, hardware: Hardware) -> dict[str, Any]:
                   "cuda_install": CUDA_INSTALL if found.package.name == "onnxruntime" and CUDA not in found.providers else None}
 
 
-def _idle(found: Found, hardware: Hardware) -> str | None:
+def _idle(found: PackageStatus, hardware: Hardware) -> str | None:
     """Why TensorRT, though it loads, has nothing to do here."""
     if not found.package.name.startswith("tensorrt"):
         return None
     if not hardware.gpus:
         return "it loads, but there is no GPU to run its engines"
-    return next(product for product in PRODUCTS if product.module == found.package.name).not_listed(hardware)
+    return next(product for product in PRODUCTS if product.module == found.package.name).unsupported_reason(hardware)
 
 
 def _disks(folders: Sequence[Path], cache: dict[str, Any]) -> list[dict[str, Any]]:
@@ -105,10 +105,10 @@ def _disks(folders: Sequence[Path], cache: dict[str, Any]) -> list[dict[str, Any
     return list(rows.values())
 
 
-def _notes(founds: dict[str, Found], hardware: Hardware, cache: dict[str, Any]) -> list[str]:
+def _notes(packages: dict[str, PackageStatus], hardware: Hardware, cache: dict[str, Any]) -> list[str]:
     """What the user should know, though nothing is broken."""
     notes = [hardware.old_driver] if hardware.old_driver and hardware.gpus else []
-    together = founds["onnxruntime"].distributions
+    together = packages["onnxruntime"].distributions
     if len(together) > 1:
         notes.append(f"{' and '.join(together)} are installed into one folder, where the last one wins; uninstall all but one, "
                      "then install that one again")
@@ -120,10 +120,10 @@ def _notes(founds: dict[str, Found], hardware: Hardware, cache: dict[str, Any]) 
     return notes
 
 
-def _problems(founds: dict[str, Found], hardware: Hardware, rows: Sequence[dict[str, Any]]) -> list[str]:
+def _problems(packages: dict[str, PackageStatus], hardware: Hardware, rows: Sequence[dict[str, Any]]) -> list[str]:
     """What is installed and does not work, or keeps a bundled pack from running."""
-    problems = [f"{name}: {found.broken}" for name, found in founds.items() if found.broken]
-    runs = founds["onnxruntime"]
+    problems = [f"{name}: {found.broken}" for name, found in packages.items() if found.broken]
+    runs = packages["onnxruntime"]
     if not runs.installed:
         problems.append(f"onnxruntime is missing; {runs.package.install}")
     if hardware.gpus and runs.providers.get(CUDA):
@@ -136,7 +136,7 @@ def _problems(founds: dict[str, Found], hardware: Hardware, rows: Sequence[dict[
     return problems
 
 
-def pack_row(folder: Path, onnxruntime: Found, machine: Machine) -> dict[str, Any]:
+def pack_row(folder: Path, onnxruntime: PackageStatus, machine: Machine) -> dict[str, Any]:
     """Everything about the pack in a folder; `error` is None, or says why it cannot be used."""
     row: dict[str, Any] = {"name": folder.name, "folder": str(folder), "bundled": is_bundled(folder), "error": None}
     try:
@@ -173,7 +173,7 @@ def memory(manifest: Manifest, available: int | None) -> dict[str, Any]:
             "advice": advice(needed, available), "largest_file": largest_file(manifest)}
 
 
-def component_row(manifest: Manifest, component: Component, onnxruntime: Found, selector: BackendSelector) -> dict[str, Any]:
+def component_row(manifest: Manifest, component: Component, onnxruntime: PackageStatus, selector: BackendSelector) -> dict[str, Any]:
     """One component, and what would run it today. backend : None where nothing can. engine : TensorRT's, if one fits."""
     candidate, why = choice(component, onnxruntime, selector)
     return {"name": component.name, "kind": component.kind, "bytes": manifest.size(component), "precision": component.precision,
@@ -183,7 +183,7 @@ def component_row(manifest: Manifest, component: Component, onnxruntime: Found, 
             "engine": engine_row(candidate, selector) if candidate and candidate.entry else None}
 
 
-def choice(component: Component, onnxruntime: Found, selector: BackendSelector) -> tuple[Candidate | None, str]:
+def choice(component: Component, onnxruntime: PackageStatus, selector: BackendSelector) -> tuple[Candidate | None, str]:
     """What runs a component without further options, as far as that shows without opening it, and why nothing better does."""
     if not onnxruntime.installed or onnxruntime.broken:
         return None, f"every backend needs ONNX Runtime, and it is {'broken' if onnxruntime.installed else 'missing'}"
@@ -209,14 +209,14 @@ def engine_row(candidate: Candidate, selector: BackendSelector) -> dict[str, Any
             "loops": {loop: asdict(each) for loop, each in selector.engines.record(entry).loops().items()}}
 
 
-def machine_of(hardware: Hardware, founds: Mapping[str, Found]) -> Machine:
+def machine_of(hardware: Hardware, packages: Mapping[str, PackageStatus]) -> Machine:
     """The machine as `BackendSelector` sees it, with what the trials of the packages have shown besides."""
     machine = Machine.of(hardware)
-    tried = {product: why or founds[product.module].broken or founds[product.module].idle for product, why in machine.products.items()}
-    return replace(machine, products=tried, cuda=machine.cuda or _cuda(founds["onnxruntime"]))
+    tried = {product: why or packages[product.module].broken or packages[product.module].idle for product, why in machine.products.items()}
+    return replace(machine, products=tried, cuda=machine.cuda or _cuda(packages["onnxruntime"]))
 
 
-def _cuda(onnxruntime: Found) -> str | None:
+def _cuda(onnxruntime: PackageStatus) -> str | None:
     if CUDA not in onnxruntime.providers:
         return "this build of it has no CUDA"
     return None if onnxruntime.providers[CUDA] is None else "its CUDA provider does not start here"

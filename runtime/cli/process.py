@@ -20,7 +20,7 @@ ESCAPE_CODES = 0x1 | 0x4
 # What asks a process to end. Windows knows no SIGHUP, and sends SIGBREAK when a console is closed or Ctrl-Break pressed.
 STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 # Seconds after which it is looked whether the work is still going on.
-AGAIN = 0.25
+REPEAT_SECONDS = 0.25
 
 
 class Stream:
@@ -151,7 +151,7 @@ class StopSignals:
         self.came = self.came or number
         if hasattr(signal, "setitimer"):
             self._set(signal.SIGALRM, self._look)
-            signal.setitimer(signal.ITIMER_REAL, AGAIN, AGAIN)
+            signal.setitimer(signal.ITIMER_REAL, REPEAT_SECONDS, REPEAT_SECONDS)
         raise Stopped
 
     def _look(self, number: int, frame: FrameType | None) -> None:

@@ -15,7 +15,7 @@ from ...engines.files.regular_file import read_regular
 from ..geometry.mesh import Mesh, area_vectors
 from .gltf.reader import read_glb
 from .obj.reader import read_obj
-from .scene.join import joined
+from .scene.join import join_parts
 from .scene.surfaces import GENERATOR, Part, Scene
 
 ENDINGS = (".glb", ".gltf", ".obj")
@@ -69,12 +69,12 @@ def read_mesh(path: str | os.PathLike[str], progress: Callable[[float], None] = 
             else:
                 scene = read_glb(data, path.parent)
             parts, placement = _placed(scene, path)
-            mesh = joined(parts)
+            mesh = join_parts(parts)
     # What broken files lead to is not one class.
     except (ValueError, LookupError, TypeError, OverflowError, AttributeError, RecursionError, OSError) as error:
         raise InputError(f"{path} is no mesh that can be read", received=f"{len(data)} bytes, {error}",
                          expected=f"a whole {path.suffix.upper()[1:]} file") from error
-    assert mesh.normals is not None  # `joined` makes them
+    assert mesh.normals is not None  # `join_parts` makes them
     world = mesh.replace(vertices=_into_world(mesh.vertices), normals=_into_world(mesh.normals))
     progress(1.0)
     return MeshFile(world, scene.notices, (path, *scene.sources), placement)
@@ -139,7 +139,7 @@ def _fault(corners: np.ndarray) -> str | None:
 
 
 def _file_bytes(path: Path) -> bytes:
-    return read_regular(path, f"the mesh {path}", InputError, most=MAX_BYTES)
+    return read_regular(path, f"the mesh {path}", InputError, max_bytes=MAX_BYTES)
 
 
 @dataclass(frozen=True)

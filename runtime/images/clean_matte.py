@@ -13,11 +13,11 @@ PINHOLE = 0.002  # of the object: smaller holes are none
 LOW, HIGH = 0.3, 0.7
 
 
-def cleaned(saliency: np.ndarray) -> np.ndarray:
+def clean_matte(saliency: np.ndarray) -> np.ndarray:
     """(h, w) uint8, the matte of a saliency (h, w) float32 in [0, 1]; all zero where nothing is sure."""
     kept = remove_specks(saliency >= SURE)
     filled = fill_pinholes(kept)
-    near = _grown(filled)
+    near = _dilated(filled)
     matte = np.where(near, np.clip((saliency - LOW) / (HIGH - LOW), 0, 1), 0)
     return np.rint(255 * np.where(filled & ~kept, 1, matte)).astype(np.uint8)
 
@@ -34,7 +34,7 @@ def fill_pinholes(mask: np.ndarray) -> np.ndarray:
     return mask | ((sizes < PINHOLE * mask.sum()) & (sizes > 0))[labels]
 
 
-def _grown(mask: np.ndarray, by: int = 2) -> np.ndarray:
+def _dilated(mask: np.ndarray, by: int = 2) -> np.ndarray:
     """(h, w) bool: with every pixel at most `by` rows and columns away."""
     for axis in (0, 1):
         padded = np.pad(mask, [(by, by) if axis == i else (0, 0) for i in (0, 1)])

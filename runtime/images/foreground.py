@@ -93,7 +93,7 @@ def is_flat(pixels: np.ndarray) -> bool:
     return int(np.ptp(pixels, axis=(0, 1)).max()) < FLAT
 
 
-def cropped(foreground: Foreground, ratio: float = RATIO) -> Picture:
+def crop_object(foreground: Foreground, ratio: float = RATIO) -> Picture:
     """A square picture with alpha: the object in its middle, its longer side `ratio` (0 to 1) of the square's.
 
     The object is where the matte is at least half opaque, as for the networks of the bundled pack. InstantMesh and Zero123++ take

@@ -16,9 +16,9 @@ import numpy as np
 
 from ...engines import open_engine
 from ...engines.errors import InputError, ModelFileError
-from .clean_matte import cleaned
+from .clean_matte import clean_matte
 from .foreground import Foreground, alpha_of, check_matte, check_picture, has_real_alpha, is_flat, matte_from, require_object
-from .pictures import Picture, resized, shrunk
+from .pictures import Picture, downscaled, resized
 
 # Longer side in pixels: no pack's network looks at a picture that closely.
 MAX_SIDE = 1536
@@ -49,7 +49,7 @@ class Matting:
         started = time.perf_counter()
         check_matte(matte)
         check_picture(picture)
-        picture = shrunk(picture, MAX_SIDE)
+        picture = downscaled(picture, MAX_SIDE)
         found, source = self._matte(picture, matte)
         rgba = np.dstack([picture.pixels[..., :3], found])
         return Foreground(rgba, found, source, time.perf_counter() - started)
@@ -87,7 +87,7 @@ class Matting:
         if is_flat(small):
             raise InputError("the picture has no foreground", received="a picture that is all one colour",
                              expected="an object in front of a background")
-        return resized(cleaned(self._network.saliency(small)), picture.height, picture.width)
+        return resized(clean_matte(self._network.saliency(small)), picture.height, picture.width)
 
 
 class SaliencyNetwork:

@@ -45,7 +45,7 @@ class _Opened:
     png: Png | None = None
 
 
-def decoded(data: bytes, name: str, *, profile: bool) -> tuple[np.ndarray, tuple[str, ...]]:
+def decode_picture(data: bytes, name: str, *, profile: bool) -> tuple[np.ndarray, tuple[str, ...]]:
     """(h, w, 3 or 4) uint8 sRGB, and what should be known of how it was read.
 
     profile : convert the colours of an ICC profile; False takes the values as they stand

@@ -124,11 +124,11 @@ def _from_hexadecimal(text: bytes) -> bytes | None:
         return None
 
 
-def _unpacked(data: bytes, most: int) -> bytes:
-    """Empty where it is no zlib stream, or unpacks to more than `most` bytes."""
+def _unpacked(data: bytes, max_bytes: int) -> bytes:
+    """Empty where it is no zlib stream, or unpacks to more than `max_bytes` bytes."""
     unpacker = zlib.decompressobj()
     try:
-        found = unpacker.decompress(data, most)
+        found = unpacker.decompress(data, max_bytes)
     except zlib.error:
         return b""
     return found if unpacker.eof else b""

@@ -13,7 +13,7 @@ import numpy as np
 from ...engines.errors import InputError
 from ...engines.files.regular_file import read_regular
 from ..pack.manifest import Resize
-from .picture_decoding import MAX_PIXELS, decoded
+from .picture_decoding import MAX_PIXELS, decode_picture
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -64,7 +64,7 @@ def read_picture(path: str | os.PathLike[str]) -> Picture:
     Errors: InputError for a file that cannot be read, is no such picture, has more than 200 megapixels, or is a small
         file that unpacks to a huge picture.
     """
-    data = read_regular(Path(path), f"the picture {path}", InputError, most=MAX_BYTES)
+    data = read_regular(Path(path), f"the picture {path}", InputError, max_bytes=MAX_BYTES)
     return replace(picture_of(data, f"{path}", profile=True), source=Path(path))
 
 
@@ -77,11 +77,11 @@ def picture_of(data: bytes, name: str, *, profile: bool = False) -> Picture:
     if len(data) > MAX_BYTES:
         raise InputError(f"the picture {name} is too large", received=f"more than {MAX_BYTES // 1_000_000} MB",
                          expected=f"at most {MAX_PIXELS // 1_000_000} megapixels")
-    pixels, notices = decoded(data, name, profile=profile)
+    pixels, notices = decode_picture(data, name, profile=profile)
     return Picture(pixels, hashlib.sha256(data).hexdigest(), notices)
 
 
-def prepared(picture: Picture, background: float, resize: Resize) -> np.ndarray:
+def preprocess(picture: Picture, background: float, resize: Resize) -> np.ndarray:
     """(1, 3, size, size) float32 in [0, 1]: the picture in the middle of a square of the background's grey.
 
     Resized before it is padded, because a square around a long, thin picture may not fit into memory.
@@ -98,7 +98,7 @@ def prepared(picture: Picture, background: float, resize: Resize) -> np.ndarray:
     return _planes(square)
 
 
-def control_planes(picture: Picture, background: float, height: int, width: int) -> np.ndarray:
+def preprocess_control(picture: Picture, background: float, height: int, width: int) -> np.ndarray:
     """(1, 3, height, width) float32 in [-1, 1]: a picture that lies over the whole grid of views.
 
     Errors: InputError if its sides are not in the proportion of the grid's.
@@ -121,7 +121,7 @@ def resized(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
     return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC, reducing_gap=2.0))
 
 
-def shrunk(picture: Picture, side: int) -> Picture:
+def downscaled(picture: Picture, side: int) -> Picture:
     """The picture with its longer side at most `side` pixels; colours below clear alpha do not bleed into the rest."""
     from PIL import Image
 

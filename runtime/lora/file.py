@@ -77,7 +77,7 @@ class Lora:
 def read_lora(path: str | Path) -> Lora:
     """Read a .safetensors file. InputError for one that is missing, damaged, or holds anything else than such matrices."""
     path = Path(path)
-    data = read_regular(path, f"the LoRA {path}", InputError, most=MAX_FILE_BYTES)
+    data = read_regular(path, f"the LoRA {path}", InputError, max_bytes=MAX_FILE_BYTES)
     tensors, notes = parse(data, f"the LoRA {path}")
     parts, alphas, others = _sorted(tensors)
     layers = _layers(path, parts, alphas, _settings(notes), others)
@@ -86,7 +86,7 @@ def read_lora(path: str | Path) -> Lora:
                 frozenset(name.removeprefix(UNDERSCORED) for name in layers if name.startswith(UNDERSCORED)))
 
 
-def listed(names: list[str]) -> str:
+def first_few(names: list[str]) -> str:
     """Some of them, and how many there are."""
     more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
     return ", ".join(names[:MAX_LISTED]) + more
@@ -117,14 +117,14 @@ def _layers(path: Path, parts: Mapping[str, Mapping[str, np.ndarray]], alphas: M
     """All layers, whole; InputError that lists what is not."""
     others += [f"{name}.alpha" for name in alphas.keys() - parts.keys()]
     if others:
-        raise InputError(f"the LoRA {path.name} holds what is not known here, or there twice", received=listed(sorted(others)),
+        raise InputError(f"the LoRA {path.name} holds what is not known here, or there twice", received=first_few(sorted(others)),
                          expected="LoRA matrices of a UNet: LAYER.lora_A.weight and LAYER.lora_B.weight")
     if not parts:
         raise InputError(f"the LoRA {path.name} is empty")
     broken = sorted(name for name, part in parts.items() if not _is_whole(part))
     if broken:
         raise InputError(f"the LoRA {path.name} has layers whose matrices do not fit each other, or are not finite",
-                         received=listed(broken))
+                         received=first_few(broken))
     return {name: Layer(**part, factor=_factor(name, len(part["down"]), alphas, settings)) for name, part in parts.items()}
 
 

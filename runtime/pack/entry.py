@@ -44,10 +44,10 @@ class Entry:
             _check_text(f"{self.where}: a name", key)
         return [(key, self[key]) for key in self.value]
 
-    def list(self, most: builtins.int = MAX_LIST_LENGTH) -> builtins.list[Entry]:
+    def list(self, max_length: builtins.int = MAX_LIST_LENGTH) -> builtins.list[Entry]:
         values = self._of(list, "a list")
-        if len(values) > most:
-            raise PackFormat(f"{self.where} is too long", received=f"{len(values)} entries", expected=f"at most {most}")
+        if len(values) > max_length:
+            raise PackFormat(f"{self.where} is too long", received=f"{len(values)} entries", expected=f"at most {max_length}")
         return [Entry(f"{self.where}[{i}]", value) for i, value in enumerate(values)]
 
     def str(self, key: builtins.str, choices: tuple[builtins.str, ...] = ()) -> builtins.str:

@@ -61,7 +61,7 @@ class Golden:
         expected = self.outputs(component)
         if not expected:
             return Check(component.name, np.inf, np.inf, component.tolerance, f"{FILE} has nothing for it")
-        worst = compared(engine.run(self.inputs(component)), expected, component)
+        worst = compare_outputs(engine.run(self.inputs(component)), expected, component)
         for case in self.cases(component):
             found = self._replay_case(engine, component, case)
             worst = found if worst.passed and not found.relative <= worst.relative else worst
@@ -78,7 +78,7 @@ class Golden:
         if not expected:
             return Check(component.name, np.inf, np.inf, component.tolerance, f"{FILE} has no outputs for {case}")
         outputs = {name: value.ravel()[::_stride(strides, name)] for name, value in engine.run(inputs).items()}
-        return compared(outputs, expected, component)
+        return compare_outputs(outputs, expected, component)
 
     def inputs(self, component: Component) -> dict[str, np.ndarray]:
         """What the component is asked, by name."""
@@ -93,7 +93,7 @@ class Golden:
         return {name.removeprefix(prefix): array for name, array in found.items()}
 
 
-def compared(outputs: Tensors, expected: Tensors, component: Component) -> Check:
+def compare_outputs(outputs: Tensors, expected: Tensors, component: Component) -> Check:
     """How far a component's outputs are from those that were expected."""
     lacking = [name for name in expected if name not in outputs]
     if lacking:
@@ -141,7 +141,7 @@ class GoldenArchive:
     @contextmanager
     def _opened(self) -> Iterator[zipfile.ZipFile]:
         try:
-            with open_regular(self._path, FILE, PackFormat, most=MAX_FILE_BYTES) as stream, zipfile.ZipFile(stream) as archive:
+            with open_regular(self._path, FILE, PackFormat, max_bytes=MAX_FILE_BYTES) as stream, zipfile.ZipFile(stream) as archive:
                 yield archive
         # What zipfile and NumPy raise for damaged archives is not one class: RuntimeError where one is encrypted, for instance.
         except (ValueError, OSError, EOFError, LookupError, RuntimeError, SyntaxError, TypeError, OverflowError, MemoryError,

@@ -166,13 +166,13 @@ class PictureInput:
 
 @dataclass(frozen=True)
 class Deviation:
-    """How far the finished surface may deviate from the coarse one: `most`, in the world's units.
+    """How far the finished surface may deviate from the coarse one: at most `max_distance`, in the world's units.
 
     truncation : the distance, in Shap-E's units, that the coarse field's value of 1 or -1 stands for; it grows evenly up to there
     """
 
     truncation: float
-    most: float
+    max_distance: float
 
 
 @dataclass(frozen=True)

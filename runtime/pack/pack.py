@@ -193,7 +193,7 @@ def _read_manifest(folder: Path) -> bytes:
         _check_inside(path, folder)
     except (OSError, RuntimeError) as error:  # links in a ring
         raise PackFormat(f"{path} cannot be read", received=str(error)) from error
-    return read_regular(path, str(path), PackFormat, most=MAX_MANIFEST_BYTES)
+    return read_regular(path, str(path), PackFormat, max_bytes=MAX_MANIFEST_BYTES)
 
 
 def _quoted(folder: Path) -> str:

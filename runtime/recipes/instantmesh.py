@@ -13,7 +13,7 @@ from ...engines.engine import Array
 from ..backends.models import Models
 from ..geometry.cameras import orbit
 from ..geometry.mesh import Mesh
-from ..images.pictures import Picture, control_planes, prepared
+from ..images.pictures import Picture, preprocess, preprocess_control
 from ..pack.manifest import required
 from ..request import Request
 from . import pictures, rebuild
@@ -51,8 +51,8 @@ def encode_picture(models: Models, crop: Picture, seed: int) -> dict[str, Array]
     reference : (2, 4, h, w) float32, its details as latents
     """
     picture = required(models.pack.manifest.picture)
-    embeddings = models.run("image_encoder", keep=("states",), image=prepared(crop, picture.background, picture.encoder))["states"]
-    image = prepared(crop, picture.background, required(picture.reference))
+    embeddings = models.run("image_encoder", keep=("states",), image=preprocess(crop, picture.background, picture.encoder))["states"]
+    image = preprocess(crop, picture.background, required(picture.reference))
     return {"states": embeddings, **encode_image(models, "reference_encoder", image, seed=seed, stream="reference", keep=("reference",))}
 
 
@@ -65,7 +65,7 @@ def control_inputs(models: Models, request: Request) -> dict[str, np.ndarray]:
     if request.control is None:
         return {"control": np.zeros(shape, np.float32), "control_scale": np.zeros((), np.float32)}
     scale = 1.0 if request.control_scale is None else request.control_scale
-    return {"control": control_planes(request.control, required(pack.picture).background, *shape[2:]),
+    return {"control": preprocess_control(request.control, required(pack.picture).background, *shape[2:]),
             "control_scale": np.array(scale, np.float32)}
 
 

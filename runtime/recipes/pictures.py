@@ -16,9 +16,9 @@ from ...engines.errors import InputError
 from ..backends.models import Models
 from ..events import Notice
 from ..geometry.render import grid
-from ..images import Foreground, cropped
+from ..images import Foreground, crop_object
 from ..images.foreground import SOLID, bounds
-from ..images.pictures import Picture, prepared
+from ..images.pictures import Picture, preprocess
 from ..pack.manifest import Manifest, Resize, Views, required
 from ..request import Request
 from ..results import Cutout
@@ -42,7 +42,7 @@ def cut_out(models: Models, request: Request) -> Stage[list[Picture]]:
         for notice in picture.notices:
             yield Notice(notice)
         found = _found(models, request, azimuth, picture)
-        crop = cropped(found, required(models.pack.manifest.picture).ratio)
+        crop = crop_object(found, required(models.pack.manifest.picture).ratio)
         yield Cutout(azimuth, found.matte, crop.pixels, found.source, found.seconds)
         crops.append(crop)
     return crops
@@ -127,7 +127,7 @@ def fit_to_view(crop: Picture, views: Views, guide: np.ndarray | None = None) ->
     box = None if guide is None else _box(np.abs(guide - views.background).max(axis=-1) > BARE)
     solid = _box(crop.pixels[..., 3] >= SOLID) if box is not None else None
     if box is None or solid is None:
-        return prepared(crop, views.background, Resize(views.size, "bicubic"))[0].transpose(1, 2, 0)
+        return preprocess(crop, views.background, Resize(views.size, "bicubic"))[0].transpose(1, 2, 0)
     scale = max(box[1] - box[0], box[3] - box[2]) / max(solid[1] - solid[0], solid[3] - solid[2])
     corner = [round((box[k] + box[k + 1]) / 2 - scale * (solid[k] + solid[k + 1]) / 2) for k in (0, 2)]
     return _laid(crop, scale, corner, views)

@@ -17,7 +17,7 @@ from ..geometry.cameras import Cameras, orbit
 from ..geometry.isosurface import extract
 from ..geometry.mesh import Mesh
 from ..geometry.render import grid, render_views
-from ..images.pictures import Picture, prepared
+from ..images.pictures import Picture, preprocess
 from ..pack.manifest import Coarse, Diffusion, Manifest, required
 from ..request import Request
 from . import pictures, rebuild
@@ -96,7 +96,7 @@ def encode_conditions(models: Models, crop: Picture, prompt: str) -> Stage[tuple
     """
     pack = models.pack.manifest
     picture, prior, refiner = required(pack.picture), required(pack.prior), required(pack.refiner)
-    image = prepared(crop, picture.background, picture.encoder)
+    image = preprocess(crop, picture.background, picture.encoder)
     seen = models.run("prior_image_encoder", image=image)["states"]
     nothing = models.unconditional("text_encoder", prior.unconditional_image or "zeros", seen)
     (embeddings,) = yield from prompt_embeddings(models, "text_encoder", prompt, refiner)
@@ -166,7 +166,7 @@ def coarse_bounds(models: Models, latent: Array) -> rebuild.Bounds | None:
 
     def bounds(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         distance = field(points @ out_of_world)["sdf"][0, :, 0] * np.float32(-deviation.truncation * scale)
-        return distance - np.float32(deviation.most), distance + np.float32(deviation.most)
+        return distance - np.float32(deviation.max_distance), distance + np.float32(deviation.max_distance)
 
     return bounds
 

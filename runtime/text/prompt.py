@@ -28,7 +28,7 @@ MAX_FILE_BYTES, MAX_ID, MAX_WORD_LENGTH = 32 << 20, (1 << 31) - 1, 10_000
 def load_tokenizer(path: Path, length: int) -> Tokenizer:
     """Read a `tokenizer.json` in the form of Hugging Face; PackFormat for a kind that no pack has."""
     try:
-        document = json.loads(read_regular(path, path.name, PackFormat, most=MAX_FILE_BYTES).decode("utf-8"))
+        document = json.loads(read_regular(path, path.name, PackFormat, max_bytes=MAX_FILE_BYTES).decode("utf-8"))
         kind = document["model"]["type"]
         if kind not in READERS:
             raise PackFormat(f"{path.name} holds another kind of tokenizer", received=str(kind),

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from meshwright.engines.machine.packages import PACKAGES, Found, Trial
+from meshwright.engines.machine.packages import PACKAGES, PackageProbe, PackageStatus
 from meshwright.runtime import Pipeline
 from meshwright.runtime.cli import doctor
 from tests.runtime.tiny_pack import build
@@ -62,16 +62,16 @@ def main(tiny: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
 
 
 @pytest.fixture(scope="session")
-def tried() -> dict[str, Found]:
+def tried() -> dict[str, PackageStatus]:
     """What the trials of the packages find on this machine, tried once."""
-    return {trial.package.name: trial.end() for trial in [Trial(package, doctor.smallest_model()) for package in PACKAGES]}
+    return {trial.package.name: trial.end() for trial in [PackageProbe(package, doctor.smallest_model()) for package in PACKAGES]}
 
 
 @pytest.fixture
-def again(tried: dict[str, Found], monkeypatch: pytest.MonkeyPatch) -> dict[str, Found]:
+def again(tried: dict[str, PackageStatus], monkeypatch: pytest.MonkeyPatch) -> dict[str, PackageStatus]:
     """Lets a report take these results over, so that a test of the rest need not wait for them. Change them at will."""
     results = dict(tried)
-    monkeypatch.setattr(doctor, "Trial", lambda package, model: SimpleNamespace(
+    monkeypatch.setattr(doctor, "PackageProbe", lambda package, model: SimpleNamespace(
         package=package, end=lambda: results[package.name], stop=lambda: None))
     return results
 

@@ -24,13 +24,13 @@ CONFIG = ReconstructorConfig(view_size=128, patch=16, position_grid=8, encoder_w
                              width=192, heads=6, depth=5, tokens=10, upsample=4, channels=24, hidden=64)
 TRUNCATION = 0.15
 # Share of the views that other networks drew.
-MET = 0.6
+GENERATED_SHARE = 0.6
 SCHEDULE = Schedule(steps=2300, batch=12, lr=1e-3, matrix_lr=2e-3, warmup=150)
 # Drawing costs a processor about as much as learning from what is drawn, so there each drawing is used some times over.
 KEPT, FRESH_ON_CPU = 4096, 0.25
 
 
-class MetViews:
+class GeneratedViews:
     """Views as the reconstructor meets them in practice: drawn by the refiner from coarse views, and by the views' network from pictures.
 
     They are hazy and disagree with each other, and a reconstructor that knows true views alone tears surfaces where they do. Of the
@@ -143,15 +143,15 @@ def losses(sdf: Tensor, rgb: Tensor, true_sdf: Tensor, color: Tensor) -> dict[st
 
 def train(run: Run, schedule: Schedule = SCHEDULE) -> Reconstructor:
     """reconstructor.pt; needs pairs, refiner.pt, and for views drawn from pictures views.pt."""
-    model, met = Reconstructor(CONFIG).to(run.device), MetViews(run)
+    model, generated = Reconstructor(CONFIG).to(run.device), GeneratedViews(run)
     cameras = torch.from_numpy(camera_vectors()).to(run.device)
-    others = round(schedule.batch * MET)
+    others = round(schedule.batch * GENERATED_SHARE)
 
     def loss(rng):
         true = run.data.any(rng, schedule.batch - others)
-        rows, drawn = met.batch(rng, others)
+        rows, drawn = generated.batch(rng, others)
         columns = run.columns(rng, (0, NEAR + WIDE, 1024), (NEAR + WIDE, POINTS, 384))
-        near = [true.field(columns), met.field(rng, rows, 683, 341, 384)]
+        near = [true.field(columns), generated.field(rng, rows, 683, 341, 384)]
         points, sdf, color = (torch.cat(parts) for parts in zip(*near, strict=True))
         views = torch.cat([worsened(true.views(), rng), drawn])
         with run.half():

@@ -94,8 +94,8 @@ class Dataset:
         families = self.family.cpu().numpy()
         index = []
         for look in looks:
-            alike = np.flatnonzero(families == FAMILY_NAMES.index(look.family))
-            index.append(int(rng.choice(alike)) if len(alike) else int(rng.integers(len(self))))
+            same_family = np.flatnonzero(families == FAMILY_NAMES.index(look.family))
+            index.append(int(rng.choice(same_family)) if len(same_family) else int(rng.integers(len(self))))
         return self.painted(np.array(index), looks, rng)
 
     def any(self, rng: np.random.Generator, count: int) -> "Batch":

@@ -13,7 +13,7 @@ import numpy as np
 from ....engines.errors import InputError
 from ...images.pictures import picture_of
 from ..scene.notices import Notices, quoted
-from ..scene.surfaces import MAX_TEXELS, MAX_TILE, WHITE, Material, small, summed
+from ..scene.surfaces import MAX_TEXELS, MAX_TILE, WHITE, Material, downscaled, summed
 from .document import Document, Unreachable
 
 # Extensions of a texture that name the same picture in another format.
@@ -97,7 +97,7 @@ class Textures:
         except InputError as error:
             return f"{error.subject} ({error.received})"
         alpha = pixels[..., 3] if pixels.shape[2] == 4 else np.array([255], np.uint8)
-        return small(np.ascontiguousarray(pixels[..., :3]), self._most), (int(alpha.min()) / 255, int(alpha.max()) / 255)
+        return downscaled(np.ascontiguousarray(pixels[..., :3]), self._most), (int(alpha.min()) / 255, int(alpha.max()) / 255)
 
 
 def _transform(moved: dict[str, Any]) -> np.ndarray:
@@ -191,13 +191,13 @@ class Materials:
         mode = entry.get("alphaMode", "OPAQUE")
         if mode == "OPAQUE":
             return base
-        least, most = (alpha * each for each in ((1.0, 1.0) if texture is None else texture.alpha))
+        low, high = (alpha * each for each in ((1.0, 1.0) if texture is None else texture.alpha))
         cutoff = float(entry.get("alphaCutoff", 0.5)) if mode == "MASK" else 1
-        if most < cutoff if mode == "MASK" else most <= 0:
+        if high < cutoff if mode == "MASK" else high <= 0:
             return replace(base, visible=False)
-        if least < cutoff:
+        if low < cutoff:
             self.notices.add("a transparent material is shown opaque", name)
-        return replace(base, min_alpha=min(1.0, cutoff / max(least, 1e-6)))
+        return replace(base, min_alpha=min(1.0, cutoff / max(low, 1e-6)))
 
 
 def _textured(color: np.ndarray, texture: Texture | None) -> BaseColor:

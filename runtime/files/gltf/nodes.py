@@ -35,11 +35,11 @@ class Nodes:
         Hidden ones are left out with all below them, and so are coarser levels of detail (MSFT_lod).
         """
         coarser = {index for node in self.entries for index in _extension(node, "MSFT_lod").get("ids", ())}
-        waiting, met = [(index, np.eye(4)) for index in reversed(self._roots())], 0
+        waiting, visited = [(index, np.eye(4)) for index in reversed(self._roots())], 0
         while waiting:
             index, above = waiting.pop()
-            met += 1
-            if met > min(len(self.entries), MAX_NODES):  # a tree reaches each node once
+            visited += 1
+            if visited > min(len(self.entries), MAX_NODES):  # a tree reaches each node once
                 raise ValueError(f"its nodes are no tree, or more than {MAX_NODES}")
             node = self.document.entry("nodes", index)
             if index in coarser or _extension(node, "KHR_node_visibility").get("visible", True) is False:

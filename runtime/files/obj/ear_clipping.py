@@ -28,7 +28,7 @@ class WorkBudget:
     tick: Callable[[], None] = lambda: None
 
 
-def clipped(points: Sequence[Point], budget: WorkBudget) -> tuple[list[tuple[int, int, int]], bool]:
+def clip_ears(points: Sequence[Point], budget: WorkBudget) -> tuple[list[tuple[int, int, int]], bool]:
     """(n - 2) triangles of a polygon of n corners, counter-clockwise, and whether they cover just the polygon.
 
     A bridge to a hole, gone both ways, is no crossing, and neither is a corner that touches an edge. A polygon that crosses itself,
@@ -59,9 +59,9 @@ class _Clipping:
     def run(self) -> tuple[list[tuple[int, int, int]], bool]:
         """A corner is tried again when a neighbour is gone, and when a whole round has found nothing."""
         count, exact = len(self.points), self._turns_once()
-        least = 0 if exact else max(0, self.budget.left - CROSSED * count)
+        minimum = 0 if exact else max(0, self.budget.left - CROSSED * count)
         waiting, strict, found, tried = deque([*range(0, count, 2), *range(1, count, 2)]), True, False, 0
-        while len(self.triangles) < count - 3 and self.budget.left > least:
+        while len(self.triangles) < count - 3 and self.budget.left > minimum:
             if not waiting:
                 waiting.extend(i for i in range(count) if self.there[i])
                 if not found and strict:
@@ -112,10 +112,10 @@ class _Clipping:
         area = _cross(a, b, c)
         if area <= 0:
             return area == 0
-        least = 0.0 if strict else ROUNDING * area
+        minimum = 0.0 if strict else ROUNDING * area
         for j in self._near(a, b, c):
             p = self.points[j]
-            if _cross(a, b, p) >= least and _cross(b, c, p) >= least and _cross(c, a, p) >= least and p not in (a, b, c):
+            if _cross(a, b, p) >= minimum and _cross(b, c, p) >= minimum and _cross(c, a, p) >= minimum and p not in (a, b, c):
                 return False
         return True
 

@@ -12,7 +12,7 @@ from ....engines.errors import InputError
 from ..scene.notices import Notices, quoted
 from ..scene.surfaces import MAX_FACES, check_corners
 from .numbers import IS_SPACE, NEWLINE, Lines, chosen, corners, floats, table
-from .text import counted, decoded, statement
+from .text import decode_name, line_argument, with_count
 
 # Bytes that are read together: bounds the memory, and is the time between two calls of `progress`.
 BLOCK = 1 << 19
@@ -89,7 +89,7 @@ class _Reading:
     material: int = 0
     libraries: dict[str, None] = field(default_factory=dict)
     left_out: dict[str, dict[str, int]] = field(default_factory=dict)
-    counted: dict[str, list[int]] = field(default_factory=dict)
+    with_count: dict[str, list[int]] = field(default_factory=dict)
 
     def add(self, block: bytes) -> None:
         """Some whole lines."""
@@ -172,11 +172,11 @@ class _Reading:
             line = block[start:end]
             word = line.split(None, 1)[0] if not line.isspace() else b"s"
             if word == b"usemtl":
-                self.material = self.names.setdefault(statement(line), len(self.names))
+                self.material = self.names.setdefault(line_argument(line), len(self.names))
                 lines.append(self.line + index)
                 materials.append(self.material)
             elif word == b"mtllib":
-                self.libraries[statement(line)] = None
+                self.libraries[line_argument(line)] = None
             elif word not in _NOTHING:
                 self._leave_out(word, self.line + index)
         return lines, materials
@@ -187,15 +187,15 @@ class _Reading:
             "statements that lead to other files are left out" if word in _OUTSIDE else "lines that are not understood are left out"
         words = self.left_out.setdefault(kind, {})
         if len(words) < MAX_WORDS:
-            words.setdefault(decoded(word[:20]), line)
+            words.setdefault(decode_name(word[:20]), line)
 
     def _count(self, what: str, lines: np.ndarray) -> None:
         if len(lines):
-            self.counted.setdefault(what, [0, int(lines[0])])[0] += len(lines)
+            self.with_count.setdefault(what, [0, int(lines[0])])[0] += len(lines)
 
     def _tell(self, notices: Notices) -> None:
-        for what, (count, line) in self.counted.items():
-            notices.add(counted(what, count, line))
+        for what, (count, line) in self.with_count.items():
+            notices.add(with_count(what, count, line))
         for kind, words in self.left_out.items():
             for word, line in words.items():
                 notices.add(kind, f"{quoted(word)} in line {line}")

@@ -13,10 +13,10 @@ import numpy as np
 from ....engines.errors import InputError
 from ...images.pictures import picture_of
 from ..scene.notices import Notices, quoted
-from ..scene.surfaces import MAX_TILE, small
+from ..scene.surfaces import MAX_TILE, downscaled
 from .mtl import MtlStatements, ObjMaterial, material_of, read_statements
 from .nearby_files import NearbyFiles
-from .text import MAX_NAME_LENGTH, without_comment
+from .text import MAX_NAME_LENGTH, strip_comment
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -49,13 +49,13 @@ class ObjMaterials:
             for path in self._libraries(line):
                 self._read(path)
         # By what their names are without a comment, of those that differ in more than that.
-        short = [without_comment(name) for name in self._statements]
+        short = [strip_comment(name) for name in self._statements]
         count = Counter(short)
         self._commented = {name: each for name, each in zip(short, self._statements.values(), strict=True) if count[name] == 1}
 
     def named(self, name: str) -> ObjMaterial:
         """The material of a `usemtl`, a comment behind it or not; white, with a notice, where there is none."""
-        found = self._statements.get(name) or self._statements.get(without_comment(name)) or self._commented.get(without_comment(name))
+        found = self._statements.get(name) or self._statements.get(strip_comment(name)) or self._commented.get(strip_comment(name))
         if found is None:
             if name:
                 self._notices.add(f"materials that are not there are white, {self._why}", quoted(name))
@@ -65,14 +65,14 @@ class ObjMaterials:
 
     def _libraries(self, line: str) -> list[Path]:
         """The material files of a `mtllib`: one whose name may hold spaces, else several."""
-        for text in dict.fromkeys((line, without_comment(line))):
+        for text in dict.fromkeys((line, strip_comment(line))):
             path = self._files.find(text, self._folder, whole=True)
             if path is not None:
                 return [path]
         found = []
         # Names end with .mtl, or else at a space.
         pattern = r'"[^"]+"|\S.*?\.mtl(?=\s|$)|\S+' if len(line) <= MAX_NAME_LENGTH else r"\S+"
-        for name in list(dict.fromkeys(re.findall(pattern, without_comment(line), re.IGNORECASE)))[:MAX_LIBRARIES]:
+        for name in list(dict.fromkeys(re.findall(pattern, strip_comment(line), re.IGNORECASE)))[:MAX_LIBRARIES]:
             path = self._files.find(name, self._folder)
             several = [path] if path is not None else [self._files.find(word, self._folder) for word in name.split()[1:]]
             if not any(several):
@@ -88,7 +88,7 @@ class ObjMaterials:
 
     def _picture(self, name: str, material: str, beside: Path) -> np.ndarray | None:
         """(h, w, 3) uint8, the longer side at most `MAX_TILE`: beside the material file, else beside the OBJ file."""
-        for text in dict.fromkeys((name, without_comment(name))):  # a name may hold a # behind a space
+        for text in dict.fromkeys((name, strip_comment(name))):  # a name may hold a # behind a space
             path = self._files.find(text, beside, self._folder)
             if path is not None:
                 break
@@ -112,17 +112,17 @@ class ObjMaterials:
         for each in notices:
             self._notices.add(each, quoted(path.name))
         self.sources.append(path)
-        return small(pixels, MAX_TILE)
+        return downscaled(pixels, MAX_TILE)
 
-    def _bytes(self, path: Path, most: int) -> bytes | None:
+    def _bytes(self, path: Path, max_bytes: int) -> bytes | None:
         try:
             with path.open("rb") as file:
-                data = file.read(most + 1)
+                data = file.read(max_bytes + 1)
         except OSError as error:
             self._notices.add("files cannot be read", f"{quoted(path.name)}: {error.strerror}")
             return None
-        if len(data) > most:
-            self._notices.add("files cannot be read", f"{quoted(path.name)}: more than {most >> 20} MiB")
+        if len(data) > max_bytes:
+            self._notices.add("files cannot be read", f"{quoted(path.name)}: more than {max_bytes >> 20} MiB")
             return None
         return data
 

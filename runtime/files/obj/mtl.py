@@ -11,7 +11,7 @@ import numpy as np
 from ...geometry.shading import to_linear
 from ..scene.notices import Notices, quoted
 from ..scene.surfaces import WHITE, Material
-from .text import MAX_NAME_LENGTH, decoded, plain_text, statement, without_comment
+from .text import MAX_NAME_LENGTH, decode_name, line_argument, plain_text, strip_comment
 
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 # The options of a picture, with as many arguments as each takes; those of -o, -s and -t may lack their last ones.
@@ -64,13 +64,13 @@ def read_statements(data: bytes) -> dict[str, MtlStatements]:
         words = line.split(None, 1)
         if not words or words[0].startswith(b"#"):
             continue
-        keyword = decoded(words[0]).lower()
+        keyword = decode_name(words[0]).lower()
         if keyword == "newmtl":
-            name = statement(line)
+            name = line_argument(line)
             materials[name] = MtlStatements(name)
             current = materials[name].said
         else:
-            current[keyword] = statement(line)
+            current[keyword] = line_argument(line)
     return materials
 
 
@@ -103,18 +103,18 @@ def material_of(statements: MtlStatements, picture: Callable[[str], np.ndarray |
     """
     said, name = statements.said, statements.name
     color = _color(said.get("kd"), name, notices)
-    chart = parsed_map(said["map_kd"]) if said.get("map_kd") else None
+    texture_map = parsed_map(said["map_kd"]) if said.get("map_kd") else None
     pixels = None
-    if chart is not None:
-        pixels = picture(chart.name)
-        if chart.ignored:
-            notices.add("options of pictures are not applied", f"{', '.join(chart.ignored)} of material {quoted(name)}")
+    if texture_map is not None:
+        pixels = picture(texture_map.name)
+        if texture_map.ignored:
+            notices.add("options of pictures are not applied", f"{', '.join(texture_map.ignored)} of material {quoted(name)}")
         color = np.ones(3, np.float32) if not color.any() else color
     _tell_the_rest(said, name, color, notices)
-    if chart is None or pixels is None:
+    if texture_map is None or pixels is None:
         return ObjMaterial(Material(color))
-    wrap = ("clamp", "clamp") if chart.clamp else ("repeat", "repeat")
-    return ObjMaterial(Material(color, pixels, wrap), chart.scale, chart.offset)
+    wrap = ("clamp", "clamp") if texture_map.clamp else ("repeat", "repeat")
+    return ObjMaterial(Material(color, pixels, wrap), texture_map.scale, texture_map.offset)
 
 
 def _color(text: str | None, name: str, notices: Notices) -> np.ndarray:
@@ -122,7 +122,7 @@ def _color(text: str | None, name: str, notices: Notices) -> np.ndarray:
     if not text:
         return np.ones(3, np.float32)
     try:
-        values = np.array([float(word) for word in without_comment(text).split()[:3]])
+        values = np.array([float(word) for word in strip_comment(text).split()[:3]])
     except ValueError:  # spectral and xyz are kinds of colours that nothing writes
         values = np.empty(0)
     if values.size not in (1, 3) or not np.isfinite(values).all():

@@ -8,7 +8,7 @@ import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .text import MAX_NAME_LENGTH, decoded
+from .text import MAX_NAME_LENGTH, decode_name
 
 # Names of folders and files that are looked for below one folder; longer paths are no paths.
 MAX_PARTS = 64
@@ -44,17 +44,17 @@ class NearbyFiles:
         if not 0 < len(parts) <= MAX_PARTS:
             return None
         ends = [parts[i:] for i in range(1 if whole else len(parts))]
-        for blind in (False, True):
+        for ignore_case in (False, True):
             for end in ends:
                 for folder in dict.fromkeys(self.root / beside for beside in besides):
-                    found = self._inside(folder, end, blind)
+                    found = self._inside(folder, end, ignore_case)
                     if found is not None:
                         return found
         return None
 
-    def _inside(self, folder: Path, parts: list[str], blind: bool) -> Path | None:
+    def _inside(self, folder: Path, parts: list[str], ignore_case: bool) -> Path | None:
         try:
-            path = self._walk(folder, parts) if blind else Path(os.path.normpath(folder.joinpath(*parts)))
+            path = self._walk(folder, parts) if ignore_case else Path(os.path.normpath(folder.joinpath(*parts)))
             inside = path is not None and path.is_relative_to(self.root) and path.is_file() \
                 and path.resolve().is_relative_to(self.root.resolve())
         except (OSError, ValueError):  # a name that is too long for any file, or that this system cannot write
@@ -71,10 +71,10 @@ class NearbyFiles:
                 if not folder.resolve().is_relative_to(self.root.resolve()):
                     return None
                 self.listings[folder] = _listing(folder)
-            alike = self.listings[folder].get(_folded(part), [])
-            if not alike:
+            matches = self.listings[folder].get(_folded(part), [])
+            if not matches:
                 return None
-            folder = folder / (part if part in alike else alike[0])
+            folder = folder / (part if part in matches else matches[0])
         return folder
 
 
@@ -91,4 +91,4 @@ def _listing(folder: Path) -> dict[str, list[str]]:
 
 def _folded(name: str) -> str:
     """Letters composed and small; the bytes of a name in Latin-1 as such."""
-    return unicodedata.normalize("NFC", decoded(os.fsencode(name))).casefold()
+    return unicodedata.normalize("NFC", decode_name(os.fsencode(name))).casefold()

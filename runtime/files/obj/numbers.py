@@ -62,8 +62,8 @@ def chosen(text: np.ndarray, starts: np.ndarray, ends: np.ndarray, which: np.nda
     return Lines(part, begins, which + first)
 
 
-def floats(lines: Lines, least: int) -> tuple[np.ndarray, np.ndarray]:
-    """All numbers of the lines, flat float64, and (n,) how many each has. ValueError for a line with fewer than `least`.
+def floats(lines: Lines, minimum: int) -> tuple[np.ndarray, np.ndarray]:
+    """All numbers of the lines, flat float64, and (n,) how many each has. ValueError for a line with fewer than `minimum`.
 
     Numbers that are none (nan, inf, 1.#IND) are nan.
     """
@@ -74,7 +74,7 @@ def floats(lines: Lines, least: int) -> tuple[np.ndarray, np.ndarray]:
     text = lines.text.tobytes()
     if b"#" in text or b"(" in text:
         text = _NAN.sub(b"nan", text)
-    if counts.min() >= least and b"_" not in text:
+    if counts.min() >= minimum and b"_" not in text:
         words = text.split()
         try:
             values = np.fromiter(map(float, words), np.float64, len(words))
@@ -83,7 +83,7 @@ def floats(lines: Lines, least: int) -> tuple[np.ndarray, np.ndarray]:
         else:
             values[np.isinf(values)] = np.nan
             return values, counts
-    return _floats_one_by_one(lines, least)
+    return _floats_one_by_one(lines, minimum)
 
 
 def table(values: np.ndarray, counts: np.ndarray, width: int) -> np.ndarray:
@@ -211,12 +211,12 @@ def _corner(word: bytes, before: list[int], line: int) -> tuple[int, int, int]:
     return found[0], found[1], found[2]
 
 
-def _floats_one_by_one(lines: Lines, least: int) -> tuple[np.ndarray, np.ndarray]:
+def _floats_one_by_one(lines: Lines, minimum: int) -> tuple[np.ndarray, np.ndarray]:
     values: list[float] = []
     counts = []
     for number, words in lines.words(np.ones(len(lines.starts), bool)):
-        if len(words) < least:
-            raise ValueError(f"line {number}: {len(words)} numbers where {least} are needed")
+        if len(words) < minimum:
+            raise ValueError(f"line {number}: {len(words)} numbers where {minimum} are needed")
         values += [_float(word, number) for word in words]
         counts.append(len(words))
     return np.array(values, np.float64), np.array(counts, np.int64)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .ear_clipping import ROUNDING, WorkBudget, clipped
+from .ear_clipping import ROUNDING, WorkBudget, clip_ears
 
 # Corners of polygons that are looked at together: bounds the memory.
 BLOCK = 1 << 17
@@ -32,7 +32,7 @@ class Triangles:
     wrong: list[int]
 
 
-def triangulated(places: np.ndarray, corners: np.ndarray, counts: np.ndarray,
+def triangulate(places: np.ndarray, corners: np.ndarray, counts: np.ndarray,
                  progress: Callable[[float], None] = lambda done: None) -> Triangles:
     """The triangles of polygons, each facing as its polygon does (Newell's normal).
 
@@ -69,7 +69,7 @@ def _fans(polygons: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     best, quality = np.zeros(len(polygons), np.int64), np.full(len(polygons), -np.inf)
     left = np.arange(len(polygons))
     for start in range(count if count <= SMALL else 1):
-        found = _quality(np.roll(polygons[left], -start, axis=1), fan)
+        found = _fan_quality(np.roll(polygons[left], -start, axis=1), fan)
         better = found > quality[left]
         best[left[better]], quality[left[better]] = start, found[better]
         left = left[~(quality[left] > ROUNDING)]
@@ -78,7 +78,7 @@ def _fans(polygons: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return (fan + best[:, None, None]) % count, np.flatnonzero(~(quality >= 0))
 
 
-def _quality(polygons: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+def _fan_quality(polygons: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     """(m,): of triangles (t, 3) in each of (m, n, 3) the smallest share of the polygon's area, seen along its normal; 0 if some face
     the other way by no more than rounding, -1 if by more, or if there is area without a normal: halves that cross each other."""
     a, b, c = (polygons[:, triangles[:, k]] for k in range(3))
@@ -99,7 +99,7 @@ def _clip(polygons: np.ndarray, which: np.ndarray, made: np.ndarray, budget: Wor
     exact = heights > FLAT
     if polygons.shape[1] > 4:
         for k in np.flatnonzero(usable).tolist():
-            made[which[k]], right = clipped(list(map(tuple, flat[k].tolist())), budget)
+            made[which[k]], right = clip_ears(list(map(tuple, flat[k].tolist())), budget)
             exact[k] |= right
     return which[~exact]
 

@@ -15,8 +15,8 @@ from .lines import ObjLines, read_lines
 from .materials import ObjMaterials
 from .mtl import ObjMaterial
 from .numbers import INVALID_INDEX
-from .polygons import Triangles, triangulated
-from .text import counted, plain_text
+from .polygons import Triangles, triangulate
+from .text import plain_text, with_count
 
 # Of the work, what reading the lines is.
 READING = 0.8
@@ -44,9 +44,9 @@ def read_obj(data: bytes, folder: Path, progress: Callable[[float], None] = lamb
     notices = Notices()
     lines = read_lines(text, notices, lambda done: progress(READING * done))
     corners = _checked(lines, notices)
-    made = triangulated(lines.positions, corners[:, 0], lines.counts, lambda done: progress(READING + (1 - READING) * done))
+    made = triangulate(lines.positions, corners[:, 0], lines.counts, lambda done: progress(READING + (1 - READING) * done))
     if made.wrong:
-        notices.add(counted("polygons that cross themselves, or have too many corners, are filled as well as can be",
+        notices.add(with_count("polygons that cross themselves, or have too many corners, are filled as well as can be",
                             len(made.wrong), int(lines.lines[made.wrong[0]])))
     materials = ObjMaterials(folder, lines.libraries, notices)
     parts = _parts(lines, corners, made, materials, notices, lambda: progress(1.0))
@@ -58,14 +58,14 @@ def _now_and_then(progress: Callable[[float], None]) -> Callable[[float], None]:
     """`progress`, called at most so often that it costs nothing."""
     last = 0.0
 
-    def tell(done: float) -> None:
+    def report(done: float) -> None:
         nonlocal last
         now = time.monotonic()
         if now - last >= OFTEN:
             last = now
             progress(done)
 
-    return tell
+    return report
 
 
 def _checked(lines: ObjLines, notices: Notices) -> np.ndarray:
@@ -82,11 +82,11 @@ def _checked(lines: ObjLines, notices: Notices) -> np.ndarray:
     for column, what in ((1, "texture coordinates"), (2, "normals")):
         lost = np.flatnonzero(wanted[:, column] & ~there[:, column])
         if len(lost):
-            notices.add(counted(f"corners of faces name {what} that are not there", len(lost), _line_of(lost[0], lines)))
+            notices.add(with_count(f"corners of faces name {what} that are not there", len(lost), _line_of(lost[0], lines)))
     if len(lines.uvs):
         broken = there[:, 1] & ~np.isfinite(lines.uvs).all(axis=1)[np.where(there[:, 1], rows[:, 1], 0)]
         if broken.any():
-            notices.add(counted("corners of faces have texture coordinates that are no numbers", int(broken.sum()),
+            notices.add(with_count("corners of faces have texture coordinates that are no numbers", int(broken.sum()),
                                 _line_of(int(broken.argmax()), lines)))
             there[broken, 1] = False
     return np.where(there, rows, -1)

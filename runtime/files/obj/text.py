@@ -29,7 +29,7 @@ def plain_text(data: bytes) -> bytes:
     return text
 
 
-def decoded(name: bytes) -> str:
+def decode_name(name: bytes) -> str:
     """A name in UTF-8 or else in Latin-1, so that names that differ stay different."""
     try:
         return name.decode("utf-8")
@@ -37,17 +37,17 @@ def decoded(name: bytes) -> str:
         return name.decode("latin-1")
 
 
-def statement(line: bytes) -> str:
+def line_argument(line: bytes) -> str:
     """What follows the first word of a line, spaces and all; "" if nothing does."""
-    return decoded(b"".join(line.split(None, 1)[1:]).strip())
+    return decode_name(b"".join(line.split(None, 1)[1:]).strip())
 
 
-def without_comment(text: str) -> str:
+def strip_comment(text: str) -> str:
     """The text before a # that follows a space."""
     return re.split(r"(?:^|\s)#", text, maxsplit=1)[0].strip()
 
 
-def counted(what: str, count: int, line: int) -> str:
+def with_count(what: str, count: int, line: int) -> str:
     """A notice of something that stands in so many lines or corners."""
     return f"{what} ({count}, the first in line {line})" if count > 1 else f"{what} (line {line})"
 

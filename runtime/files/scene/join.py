@@ -16,7 +16,7 @@ import numpy as np
 
 from ...geometry.mesh import Mesh, area_vectors, normalized
 from ...geometry.shading import to_linear
-from .surfaces import MAX_TEXELS, MAX_TILE, WHITE, Material, Part, small, srgb_bytes, tinted
+from .surfaces import MAX_TEXELS, MAX_TILE, WHITE, Material, Part, downscaled, srgb_bytes, tinted
 
 # Side in pixels of the tile of a material without a picture.
 PLAIN_TILE = 4
@@ -26,7 +26,7 @@ MAX_COPIES = 8  # of a pixel that is to have edges, along each side
 NEARLY = 1e-6  # of a picture's side: coordinates this close to its border belong to it
 
 
-def joined(parts: Sequence[Part]) -> Mesh:
+def join_parts(parts: Sequence[Part]) -> Mesh:
     """One mesh, every corner of every face a vertex of its own, so that neither creases nor seams are lost.
 
     Where a part has a picture the mesh has a texture, and vertex colours only if a part has some; else it has vertex colours.
@@ -88,8 +88,8 @@ def common_texture(parts: Sequence[Part]) -> tuple[np.ndarray, np.ndarray]:
     """
     placed = [each for group in _groups(parts) for each in _tile_contents(*group)]
     different = dict.fromkeys(look for look, _, _ in placed)
-    most = min(MAX_TILE, math.isqrt(MAX_TEXELS // len(different)))
-    tiles = {look: _tile(look, most) for look in different}
+    max_size = min(MAX_TILE, math.isqrt(MAX_TEXELS // len(different)))
+    tiles = {look: _tile(look, max_size) for look in different}
     lefts = dict(zip(tiles, np.cumsum([0, *(tile.shape[1] for tile in tiles.values())]), strict=False))
     texture = np.zeros((max(tile.shape[0] for tile in tiles.values()), sum(tile.shape[1] for tile in tiles.values()), 3), np.uint8)
     for look, tile in tiles.items():
@@ -173,15 +173,15 @@ def _window(code: int) -> tuple[int, int, int, int]:
     return -left, right, -top, bottom
 
 
-def _tile(look: _TileContent, most: int) -> np.ndarray:
-    """(h, w, 3) uint8: the picture of it, each side at most `most` pixels, but for one that repeats more often than that."""
+def _tile(look: _TileContent, max_size: int) -> np.ndarray:
+    """(h, w, 3) uint8: the picture of it, each side at most `max_size` pixels, but for one that repeats more often than that."""
     if look.pixels is None:
         return np.broadcast_to(srgb_bytes(np.array(look.color, np.float32)), (PLAIN_TILE, PLAIN_TILE, 3))
     left, right, top, bottom = look.window
-    most = max(1, most // max(right - left, bottom - top))
-    once = tinted(small(look.pixels, most), np.array(look.color, np.float32))
+    max_size = max(1, max_size // max(right - left, bottom - top))
+    once = tinted(downscaled(look.pixels, max_size), np.array(look.color, np.float32))
     if look.nearest:  # the mesh is shown with its texture's pixels blended: of several alike only the outermost are
-        times = min(MAX_COPIES, max(1, most // max(once.shape[:2])))
+        times = min(MAX_COPIES, max(1, max_size // max(once.shape[:2])))
         once = once.repeat(times, axis=0).repeat(times, axis=1)
     columns = _shown(look.wrap[0], left, right, once.shape[1])
     return once[np.ix_(_shown(look.wrap[1], top, bottom, once.shape[0]), columns)]

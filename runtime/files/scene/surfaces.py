@@ -109,9 +109,9 @@ def tinted(picture: np.ndarray, color: np.ndarray) -> np.ndarray:
     return srgb_bytes(to_linear(picture.astype(np.float32) / 255) * color)
 
 
-def small(picture: np.ndarray, most: int) -> np.ndarray:
-    """The picture, its longer side at most `most` pixels."""
-    scale = most / max(picture.shape[:2])
+def downscaled(picture: np.ndarray, max_size: int) -> np.ndarray:
+    """The picture, its longer side at most `max_size` pixels."""
+    scale = max_size / max(picture.shape[:2])
     if scale >= 1:
         return picture
     return _resized(picture, tuple(max(1, round(side * scale)) for side in picture.shape[1::-1]))

@@ -53,8 +53,8 @@ def test_a_portable_engine_is_known_by_the_capabilities_that_it_is_built_for_alo
     assert here == there == turing and (here.device, here.capability, here.system) == ("any", "8.0 and later", "any")
     chosen = key(tmp_path, product=portable, capabilities=("12.0", "8.9"))
     assert chosen.capability == "8.9 12.0" and chosen != here
-    assert here.may_take(chosen) and here.may_take(here) and not here.may_take(key(tmp_path))
-    assert not here.may_take(replace(chosen, version="0")) and not key(tmp_path).may_take(key(tmp_path, machine(capability="12.0")))
+    assert here.accepts(chosen) and here.accepts(here) and not here.accepts(key(tmp_path))
+    assert not here.accepts(replace(chosen, version="0")) and not key(tmp_path).accepts(key(tmp_path, machine(capability="12.0")))
 
 
 def test_it_survives_json(tmp_path):

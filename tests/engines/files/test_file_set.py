@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from meshwright.engines.errors import OutputError
-from meshwright.engines.files.file_set import check_writable, mend, staged, write_files
+from meshwright.engines.files.file_set import check_writable, recover, staged, write_files
 from tests.killed import killed_at_each_change
 from tests.without_rights import NOBODY, without_rights
 
@@ -88,8 +88,8 @@ def test_a_folder_that_was_moved_after_a_kill_is_mended_too(tmp_path):
     found = set()
     for folder in killed_at_each_change(tmp_path / "runs", SETUP + "write('old')", "write('new')"):
         moved = folder.rename(tmp_path / f"moved-{folder.name}")
-        mend(moved)
-        mend(moved / "kept")
+        recover(moved)
+        recover(moved / "kept")
         after = contents(moved)
         assert len(after) == 4 and set(after.values()) in ({"old"}, {"new"})
         found |= set(after.values())
@@ -137,7 +137,7 @@ def test_an_undoing_that_fails_is_done_later_and_does_not_hide_the_first_error(t
         write(tmp_path, "new")
     assert calls[:4] == ["set.json", "set.json", "a.png", "a.mtl"] and calls[4] == "a.obj"
     assert {contents(tmp_path)[name] for name in NAMES} == {"old", "new"}  # the mix that the docs name
-    mend(tmp_path)
+    recover(tmp_path)
     assert contents(tmp_path) == dict.fromkeys(NAMES, "new")  # the mark says so: it could not be changed
 
 
@@ -147,7 +147,7 @@ def test_the_first_error_is_told_whatever_fails_while_cleaning_up(tmp_path, monk
         place.write_bytes(b"half")
         raise ValueError("the first one")
     assert [path.name for path in (tmp_path / "deep").iterdir()] != []
-    mend(tmp_path / "deep")
+    recover(tmp_path / "deep")
     assert not (tmp_path / "deep").exists()
 
 
@@ -218,7 +218,7 @@ def test_a_living_writer_and_foreign_files_are_left_alone(tmp_path):
     before = sorted(path.name for path in tmp_path.iterdir())
     with staged([tmp_path / "a.obj", tmp_path / "a.mtl"]) as (obj, mtl):
         obj.write_text("first")
-        mend(tmp_path)
+        recover(tmp_path)
         check_writable([tmp_path / "a.obj"])
         write(tmp_path, "second")
         mtl.write_text("first")
@@ -237,7 +237,7 @@ def test_a_record_that_came_with_other_files_changes_nothing(tmp_path, moves):
     record = json.dumps({"folders": [fake.name], "made": ["../.."], "moves": moves})
     for name, text in (("lock", ""), ("forward", ""), ("0.new", "theirs"), ("set.json", record)):
         (fake / name).write_text(text)
-    mend(tmp_path)
+    recover(tmp_path)
     assert contents(tmp_path) == {"mine.obj": "mine"} and not (tmp_path.parent / "out.obj").exists()
 
 

@@ -10,7 +10,7 @@ from meshwright.engines.files.regular_file import read_regular
 
 
 def read(path, most=10):
-    return read_regular(path, "the file", InputError, most=most)
+    return read_regular(path, "the file", InputError, max_bytes=most)
 
 
 def test_files_and_links_to_them(tmp_path):

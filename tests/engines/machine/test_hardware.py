@@ -8,7 +8,7 @@ import pytest
 from meshwright.engines.cuda.driver import Driver
 from meshwright.engines.cuda.nvml import Nvml
 from meshwright.engines.machine import hardware
-from meshwright.engines.machine.hardware import Host, detect_hardware, look_at_host
+from meshwright.engines.machine.hardware import Host, _detect_host, detect_hardware
 from tests.engines.pretend_driver import Card, PretendDriver, PretendNvml
 
 
@@ -28,7 +28,7 @@ def pretend(monkeypatch):
 
 
 def test_this_machine():
-    host = look_at_host()
+    host = _detect_host()
     assert host.processor and 1 <= host.cores <= os.cpu_count()
     if sys.platform == "linux":
         assert 1 << 28 < host.available_bytes <= host.total_bytes and host.why_not == {}
@@ -76,6 +76,6 @@ def test_a_question_that_goes_wrong(monkeypatch):
 
     monkeypatch.setattr(hardware, "total_bytes", broken)
     monkeypatch.setattr(hardware, "available_bytes", lambda: None)
-    host = look_at_host()
+    host = _detect_host()
     assert isinstance(host, Host) and host.total_bytes is None
     assert host.why_not == {"total_bytes": "ZeroDivisionError", "available_bytes": "this system does not say"}

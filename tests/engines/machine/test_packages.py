@@ -4,7 +4,7 @@
 import pytest
 
 from meshwright.engines.machine import packages
-from meshwright.engines.machine.packages import PACKAGES, Package, Trial, licence_of
+from meshwright.engines.machine.packages import PACKAGES, Package, PackageProbe, licence_of
 from meshwright.engines.onnxruntime.package import import_onnxruntime
 from tests.engines import models
 
@@ -42,26 +42,26 @@ def install(tmp_path, monkeypatch):
 
 
 def test_onnxruntime_runs_a_model_here(tmp_path):
-    found = Trial(RUNS, models.loop(tmp_path / "loop.onnx")).end()
+    found = PackageProbe(RUNS, models.loop(tmp_path / "loop.onnx")).end()
     assert found.installed and found.broken is None and found.providers["CPUExecutionProvider"] is None
     assert found.version == import_onnxruntime().__version__ and found.license
 
 
 def test_onnxruntime_on_a_model_that_is_none(tmp_path):
     (tmp_path / "bad.onnx").write_bytes(b"not a model")
-    found = Trial(RUNS, tmp_path / "bad.onnx").end()
+    found = PackageProbe(RUNS, tmp_path / "bad.onnx").end()
     assert found.installed and "CPUExecutionProvider does not run; received bad.onnx did not load" in found.broken
 
 
 def test_what_is_not_installed():
     absent = Package("absent", ("no-such-distribution",), "pip install it", "nothing")
-    found = Trial(absent).end()
+    found = PackageProbe(absent).end()
     assert not found.installed and (found.version, found.broken, found.idle) == (None, None, None)
 
 
 def test_missing_libraries(install):
     install("tensorrt-cu13", "tensorrt", "import tensorrt_libs")
-    found = Trial(TENSORRT).end()
+    found = PackageProbe(TENSORRT).end()
     assert found.distributions == ("tensorrt-cu13",) and found.version == "1.0" and found.license == "Proprietary"
     assert found.broken == ("it cannot be imported: the libraries of TensorRT are missing; received No module named 'tensorrt_libs'; "
                             "pip install tensorrt-cu13-libs, which fetches them from NVIDIA's own package index")
@@ -69,21 +69,21 @@ def test_missing_libraries(install):
 
 def test_without_a_driver(install):
     install("tensorrt", "tensorrt", WORKING_TENSORRT.replace("BODY", 'raise TypeError("CUDA initialization failure with error: 35")'))
-    found = Trial(TENSORRT).end()
+    found = PackageProbe(TENSORRT).end()
     assert found.version == "11.4.0" and found.broken is None
     assert found.idle.startswith("tensorrt cannot build engines here: there is no NVIDIA driver, or it is older than CUDA 13; received")
 
 
 def test_cuda_core_without_a_driver(install):
     install("cuda-core", "cuda.core", CORE_WITHOUT_DRIVER)
-    found = Trial(CORE).end()
+    found = PackageProbe(CORE).end()
     assert found.version == "1.2.2" and found.broken is None
     assert found.idle.startswith('it sees no GPU: no NVIDIA driver was found; received DynamicLibNotFoundError: "cuda" is')
 
 
 def test_one_that_works(install):
     install("tensorrt", "tensorrt", WORKING_TENSORRT.replace("BODY", "print('to standard output')"), licence="License-Expression: MIT")
-    found = Trial(TENSORRT).end()
+    found = PackageProbe(TENSORRT).end()
     assert (found.version, found.license, found.broken, found.idle) == ("11.4.0", "MIT", None, None)
 
 
@@ -96,18 +96,18 @@ def test_one_that_works(install):
 ])
 def test_one_that_ends_the_process_ends_only_its_own(install, code, said):
     install("tensorrt-rtx", "tensorrt_rtx", code)
-    assert said in Trial(RTX).end().broken
+    assert said in PackageProbe(RTX).end().broken
 
 
 def test_one_that_does_not_end(install, monkeypatch):
     monkeypatch.setattr(packages, "SECONDS", 2)
     install("tensorrt", "tensorrt", "import time; time.sleep(60)")
-    assert Trial(TENSORRT).end().broken == "it did not load within 2 seconds"
+    assert PackageProbe(TENSORRT).end().broken == "it did not load within 2 seconds"
 
 
 def test_a_trial_that_nobody_waits_for(install):
     install("tensorrt", "tensorrt", "import time; time.sleep(60)")
-    trial = Trial(TENSORRT)
+    trial = PackageProbe(TENSORRT)
     trial.stop()
     assert trial._process.returncode not in (None, 0)
 
@@ -120,4 +120,4 @@ def test_a_licence_that_is_a_whole_text_is_left_out(install):
 def test_files_in_the_working_folder_are_not_taken_for_packages(tmp_path, monkeypatch):
     (tmp_path / "onnxruntime.py").write_text("raise SystemExit('taken')")
     monkeypatch.chdir(tmp_path)
-    assert Trial(RUNS).end().version == import_onnxruntime().__version__
+    assert PackageProbe(RUNS).end().version == import_onnxruntime().__version__

@@ -48,21 +48,21 @@ def test_libraries_that_are_missing_are_named(tmp_path, monkeypatch):
 def test_why_it_runs_nothing_here(monkeypatch):
     there = Product("tensorrt-rtx", "json", ("numpy",), "")
     monkeypatch.setattr(tensorrt_products, "_has", lambda distribution: True)
-    assert ABSENT.not_here(machine()) == "tensorrt is not installed"
-    assert there.not_here(NO_GPU) == "tensorrt-rtx has no GPU to run engines on" and there.not_here(machine()) is None
+    assert ABSENT.unavailable_reason(machine()) == "tensorrt is not installed"
+    assert there.unavailable_reason(NO_GPU) == "tensorrt-rtx has no GPU to run engines on" and there.unavailable_reason(machine()) is None
     monkeypatch.setattr(tensorrt_products, "_has", lambda distribution: False)
-    assert there.not_here(machine()) == ("the package cuda-core, which tensorrt-rtx needs, is not installed: "
+    assert there.unavailable_reason(machine()) == ("the package cuda-core, which tensorrt-rtx needs, is not installed: "
                                          "pip install cuda-core cuda-bindings")
 
 
 def test_cards_that_are_not_listed():
     tensorrt, rtx = PRODUCTS
-    assert rtx.not_listed(machine(capability="8.9")) is None and tensorrt.not_listed(machine(capability="9.0")) is None
-    assert rtx.not_listed(machine(capability="9.0")) == "compute capability 9.0 is not among those it lists: use tensorrt"
-    assert rtx.not_listed(NO_GPU) is None and rtx.not_listed(machine(capability=None)) is None
+    assert rtx.unsupported_reason(machine(capability="8.9")) is None and tensorrt.unsupported_reason(machine(capability="9.0")) is None
+    assert rtx.unsupported_reason(machine(capability="9.0")) == "compute capability 9.0 is not among those it lists: use tensorrt"
+    assert rtx.unsupported_reason(NO_GPU) is None and rtx.unsupported_reason(machine(capability=None)) is None
 
 
 def test_engines_run_on_the_first_card():
     listed, other = machine(capability="8.9"), machine(capability="9.0")
     first, second = (replace(other, gpus=gpus) for gpus in (other.gpus + listed.gpus, listed.gpus + other.gpus))
-    assert PRODUCTS[1].not_listed(first).startswith("compute capability 9.0") and PRODUCTS[1].not_listed(second) is None
+    assert PRODUCTS[1].unsupported_reason(first).startswith("compute capability 9.0") and PRODUCTS[1].unsupported_reason(second) is None

@@ -60,11 +60,11 @@ def test_what_is_finished_is_not_trained_again(trained, monkeypatch):
 
 
 def test_met_views_are_drawn_by_the_refiner_or_from_pictures(trained):
-    met, rng = reconstructor.MetViews(trained), np.random.default_rng(0)
-    rows, views = met.batch(rng, 2)
+    generated, rng = reconstructor.GeneratedViews(trained), np.random.default_rng(0)
+    rows, views = generated.batch(rng, 2)
     assert views.shape == (2, 6, 3, 128, 128) and 0 <= float(views.min()) and float(views.max()) <= 1
-    assert len(met.kept) == 2 and met.kept[0][1].dtype == torch.uint8
-    points, sdf, color = met.field(rng, rows, 30, 20, 10)
+    assert len(generated.kept) == 2 and generated.kept[0][1].dtype == torch.uint8
+    points, sdf, color = generated.field(rng, rows, 30, 20, 10)
     assert points.shape == (2, 60, 3) and sdf.shape == (2, 60, 1) and color.shape == (2, 60, 3)
     assert float(sdf[:, :30].abs().median()) < 0.03 < float(sdf[:, 50:].abs().median())
 

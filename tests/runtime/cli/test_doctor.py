@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from meshwright.engines.machine import hardware
-from meshwright.engines.machine.packages import PACKAGES, Found
+from meshwright.engines.machine.packages import PACKAGES, PackageStatus
 from meshwright.runtime import OutputError, PackNotFound
 from meshwright.runtime.cli import doctor
 from meshwright.runtime.cli.doctor import examine
@@ -223,7 +223,7 @@ def test_folders_that_may_not_be_looked_into(tmp_path, monkeypatch):
     closed = tmp_path / "closed"
     closed.mkdir(mode=0)
     monkeypatch.setenv("MESHWRIGHT_PACKS", str(closed / "packs"))
-    founds = {"onnxruntime": Found(PACKAGES[0], ("onnxruntime",))}
+    founds = {"onnxruntime": PackageStatus(PACKAGES[0], ("onnxruntime",))}
     with without_rights(tmp_path):
         (row,) = doctor._disks([], {"folder": str(closed / "cache/engines")})
         assert row["free_bytes"] > 0 and row["why_not"] is None

@@ -9,7 +9,7 @@ from meshwright.engines.cuda.driver import Driver
 from meshwright.engines.cuda.nvml import Nvml
 from meshwright.engines.machine import hardware
 from meshwright.engines.machine import products as tensorrt_products
-from meshwright.engines.machine.packages import PACKAGES, Found
+from meshwright.engines.machine.packages import PACKAGES, PackageStatus
 from meshwright.engines.tensorrt.loader import make_key
 from meshwright.runtime.backends.candidates import Machine
 from meshwright.runtime.backends.pack_engines import PackEngines, engine_name, files_of
@@ -63,7 +63,7 @@ def test_engines_of_the_cache_are_matched_to_components(with_cards, again, tmp_p
     monkeypatch.setattr(tensorrt_products, "_has", lambda distribution: True)
     monkeypatch.setattr(tensorrt_products.Product, "is_installed", property(lambda product: product.name == "tensorrt-rtx"))
     monkeypatch.setattr(tensorrt_products.Product, "version", lambda product: "1.7")
-    again["tensorrt_rtx"] = Found(PACKAGES[2], ("tensorrt-rtx-cu13",), "1.7")
+    again["tensorrt_rtx"] = PackageStatus(PACKAGES[2], ("tensorrt-rtx-cu13",), "1.7")
     unbuilt = with_cards(Card())["packs"][0]["components"][0]
     assert unbuilt["backend"] == "onnxruntime" and unbuilt["engine"] is None
     assert "tensorrt-rtx: no engine is built for it" in unbuilt["why"]
@@ -104,8 +104,8 @@ def test_an_old_driver_and_two_builds_in_one_folder_are_noted(with_cards):
 
 def test_a_card_that_tensorrt_rtx_does_not_list(with_cards):
     told = with_cards(Card("NVIDIA H200", (9, 0)))
-    hopper = Found(PACKAGES[2], ("tensorrt-rtx-cu13",), "1.7")
-    machine = hardware.Hardware(hardware.look_at_host(), (hardware.Gpu(**told["gpus"][0]),), "580", "13.0", None)
+    hopper = PackageStatus(PACKAGES[2], ("tensorrt-rtx-cu13",), "1.7")
+    machine = hardware.Hardware(hardware._detect_host(), (hardware.Gpu(**told["gpus"][0]),), "580", "13.0", None)
     assert doctor._idle(hopper, machine) == "compute capability 9.0 is not among those it lists: use tensorrt"
     assert doctor._idle(replace(hopper, package=PACKAGES[1]), machine) is None
 
@@ -124,12 +124,12 @@ def row():
 
 
 def test_without_onnxruntime_nothing_runs(row):
-    missing = row(Found(PACKAGES[0]))
+    missing = row(PackageStatus(PACKAGES[0]))
     assert (missing["backend"], missing["provider"]) == (None, None) and missing["why"].endswith("and it is missing")
-    torn = row(Found(PACKAGES[0], ("onnxruntime",), "1.31", broken="it is torn"))
+    torn = row(PackageStatus(PACKAGES[0], ("onnxruntime",), "1.31", broken="it is torn"))
     assert torn["backend"] is None and torn["why"].endswith("and it is broken")
 
 
 def test_half_precision_is_said_to_be_slow_on_a_cpu(row):
-    half = row(Found(PACKAGES[0], ("onnxruntime",), "1.31"), compute="fp16")
+    half = row(PackageStatus(PACKAGES[0], ("onnxruntime",), "1.31"), compute="fp16")
     assert half["backend"] == "onnxruntime" and "it calculates in half precision, which is slow on a CPU" in half["why"]

@@ -16,7 +16,7 @@ from meshwright.runtime.files.obj import materials as obj_materials
 from meshwright.runtime.files.obj.materials import map_pixels
 from meshwright.runtime.files.reader import RADIUS, read_mesh
 from meshwright.runtime.files.scene import join
-from meshwright.runtime.files.scene.join import joined
+from meshwright.runtime.files.scene.join import join_parts
 from meshwright.runtime.files.scene.surfaces import Material, Part
 from meshwright.runtime.files.writer import save
 from meshwright.runtime.geometry.cameras import orbit
@@ -116,7 +116,7 @@ def test_pictures_repeat_as_their_coordinates_say():
 
     def bright(scale, start=0.0):
         uvs = corners[:, :2] * scale + start
-        mesh = joined([Part(corners, faces, Material(np.ones(3, np.float32), stripes), uvs=uvs)])
+        mesh = join_parts([Part(corners, faces, Material(np.ones(3, np.float32), stripes), uvs=uvs)])
         assert 0 <= mesh.uvs.min() and mesh.uvs.max() <= 1
         places = np.random.default_rng(0).dirichlet(np.ones(3), 2000)
         from meshwright.runtime.geometry.render import sample_texture
@@ -126,7 +126,7 @@ def test_pictures_repeat_as_their_coordinates_say():
         return np.mean(np.abs(np.concatenate(seen)[:, 0] - np.concatenate(expected)))
 
     assert bright(1.0) < 0.15 and bright(3.0) < 0.15 and bright(1.0, -2.25) < 0.15 and bright(2.0, 0.5) < 0.15
-    mean = joined([Part(corners, faces, Material(np.ones(3, np.float32), stripes), uvs=corners[:, :2] * 1000)])
+    mean = join_parts([Part(corners, faces, Material(np.ones(3, np.float32), stripes), uvs=corners[:, :2] * 1000)])
     assert abs(int(mean.texture[0, 0, 0]) - 127) <= 1 and np.ptp(mean.texture) == 0
 
 
@@ -140,7 +140,7 @@ def test_parts_that_look_the_same_share_a_tile():
     """Of one material's picture, as often as it repeats, and of one plain colour."""
     uvs = np.array([[0, 0], [1, 0], [0, 1]], np.float32)
     picture, plain = Material(np.ones(3, np.float32), np.full((32, 16, 3), 200, np.uint8)), Material(np.float32([1, 0, 0]))
-    mesh = joined([*panels([picture] * 50, uvs), *panels([picture], 2 * uvs), *panels([plain] * 50, uvs)])
+    mesh = join_parts([*panels([picture] * 50, uvs), *panels([picture], 2 * uvs), *panels([plain] * 50, uvs)])
     assert mesh.texture.shape == (64, 16 + 2 * 16 + 4, 3) and len(mesh.faces) == 101
     np.testing.assert_array_equal(mesh.uvs[:3], mesh.uvs[147:150])
     assert {tuple(each) for each in mesh.texture[:4, -4:].reshape(-1, 3).tolist()} == {(255, 0, 0)}
@@ -152,7 +152,7 @@ def test_many_pictures_get_smaller_tiles():
     pictures = [Material(np.ones(3, np.float32), np.full((256, 256, 3), level, np.uint8)) for level in range(200)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(join, "MAX_TEXELS", 1 << 16)
-        mesh = joined(panels(pictures, uvs))
+        mesh = join_parts(panels(pictures, uvs))
     assert mesh.texture.shape == (18, 200 * 18, 3)  # 200 * 18**2 = 64,800 of 65,536
     assert [int(mesh.texture[9, 9 + 18 * i, 0]) for i in (0, 77, 199)] == [0, 77, 199]
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from meshwright.runtime.images.clean_matte import cleaned, fill_pinholes, remove_specks
+from meshwright.runtime.images.clean_matte import clean_matte, fill_pinholes, remove_specks
 
 
 def block(top, bottom, left, right, size=100):
@@ -26,7 +26,7 @@ def test_a_soft_edge_becomes_steeper_and_haze_goes():
     saliency = np.where(block(20, 80, 20, 80), 0.95, 0.1).astype(np.float32)
     saliency[19, 20:80] = 0.5  # half sure, next to what is sure
     saliency[50, 95] = 0.45  # not sure, far away
-    matte = cleaned(saliency)
+    matte = clean_matte(saliency)
     assert matte.dtype == np.uint8 and 100 < matte[19, 50] < 155 and matte[50, 95] == 0 and matte[5, 5] == 0
     assert (matte[20:80, 20:80] == 255).all()
 
@@ -34,8 +34,8 @@ def test_a_soft_edge_becomes_steeper_and_haze_goes():
 def test_what_was_filled_is_solid():
     saliency = np.where(block(20, 80, 20, 80), 1, 0).astype(np.float32)
     saliency[50, 50] = 0
-    assert cleaned(saliency)[50, 50] == 255
+    assert clean_matte(saliency)[50, 50] == 255
 
 
 def test_nothing_sure_is_nothing():
-    assert not cleaned(np.full((20, 20), 0.49, np.float32)).any()
+    assert not clean_matte(np.full((20, 20), 0.49, np.float32)).any()

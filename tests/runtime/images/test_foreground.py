@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from meshwright.runtime.images import Foreground, cropped
+from meshwright.runtime.images import Foreground, crop_object
 
 
 def found(shape, top, bottom, left, right, source="network"):
@@ -16,7 +16,7 @@ def found(shape, top, bottom, left, right, source="network"):
 
 @pytest.mark.parametrize(("box", "side"), [((10, 95, 40, 60), 100), ((40, 60, 10, 95), 100), ((0, 100, 0, 100), 118)])
 def test_the_longer_side_is_085_of_the_square(box, side):
-    picture = cropped(found((100, 100), *box))
+    picture = crop_object(found((100, 100), *box))
     assert picture.pixels.shape == (side, side, 4)
     rows, columns = np.nonzero(picture.pixels[..., 3])
     assert (np.ptp(rows) + 1, np.ptp(columns) + 1) == (box[1] - box[0], box[3] - box[2])
@@ -26,14 +26,14 @@ def test_the_longer_side_is_085_of_the_square(box, side):
 
 
 def test_the_ratio_can_be_another():
-    assert cropped(found((50, 50), 10, 30, 10, 20), ratio=0.5).pixels.shape == (40, 40, 4)
-    assert cropped(found((50, 50), 10, 30, 10, 20), ratio=1.0).pixels.shape == (20, 20, 4)
+    assert crop_object(found((50, 50), 10, 30, 10, 20), ratio=0.5).pixels.shape == (40, 40, 4)
+    assert crop_object(found((50, 50), 10, 30, 10, 20), ratio=1.0).pixels.shape == (20, 20, 4)
 
 
 def test_haze_around_the_object_does_not_move_the_crop():
     foreground = found((100, 100), 10, 95, 40, 60)
     foreground.matte[:5] = 60
-    assert cropped(foreground).pixels.shape == (100, 100, 4)
+    assert crop_object(foreground).pixels.shape == (100, 100, 4)
 
 
 def test_what_is_half_clear_is_kept_where_it_lies_within_the_square():
@@ -42,7 +42,7 @@ def test_what_is_half_clear_is_kept_where_it_lies_within_the_square():
     foreground.matte[40:60, 20:40] = 60
     foreground.matte[:5, 50] = 60
     foreground.rgba[..., 3] = foreground.matte
-    picture = cropped(foreground).pixels
+    picture = crop_object(foreground).pixels
     assert picture.shape == (100, 100, 4)
     assert (picture[37:57, 20:40, 3] == 60).all() and (picture[:2, 50, 3] == 60).all()
     assert (picture[7:92, 40:60, 3] == 255).all() and picture[92:, :, 3].max() == 0
@@ -51,4 +51,4 @@ def test_what_is_half_clear_is_kept_where_it_lies_within_the_square():
 
 def test_a_picture_that_is_taken_as_it_is_is_not_cropped():
     foreground = found((30, 50), 10, 20, 10, 20, source="none")
-    np.testing.assert_array_equal(cropped(foreground).pixels, foreground.rgba)
+    np.testing.assert_array_equal(crop_object(foreground).pixels, foreground.rgba)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from meshwright.engines.errors import InputError, ModelFileError
-from meshwright.runtime.images import Matting, check_matte, cropped
+from meshwright.runtime.images import Matting, check_matte, crop_object
 from meshwright.runtime.images import matting as network
 from meshwright.runtime.images.matting import MAX_SIDE
 from meshwright.runtime.images.pictures import Picture
@@ -48,7 +48,7 @@ def test_the_network_finds_the_object(matting):
     assert found.matte.shape == (120, 160) and found.matte.dtype == np.uint8 and iou(found.matte) > 0.95
     np.testing.assert_array_equal(found.rgba[..., :3], photo().pixels)
     np.testing.assert_array_equal(found.rgba[..., 3], found.matte)
-    assert abs(cropped(found).width - 70 / 0.85) <= 5
+    assert abs(crop_object(found).width - 70 / 0.85) <= 5
 
 
 def test_the_same_picture_has_the_same_matte(matting):
@@ -79,7 +79,7 @@ def test_as_it_is(picture):
     found = Matting().foreground(picture, "none")
     assert found.source == "none"
     np.testing.assert_array_equal(found.rgba[..., :picture.pixels.shape[2]], picture.pixels)
-    np.testing.assert_array_equal(cropped(found).pixels, found.rgba)
+    np.testing.assert_array_equal(crop_object(found).pixels, found.rgba)
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])

@@ -11,7 +11,7 @@ from PIL import Image
 
 from meshwright.engines.errors import InputError
 from meshwright.runtime.images import pictures
-from meshwright.runtime.images.pictures import Picture, control_planes, prepared, read_picture, resized, shrunk
+from meshwright.runtime.images.pictures import Picture, downscaled, preprocess, preprocess_control, read_picture, resized
 from meshwright.runtime.pack.manifest import Resize
 
 LEFT_IS_RED = np.full((6, 4, 3), (0, 0, 255), np.uint8)
@@ -153,16 +153,16 @@ def test_resized():
 
 def test_shrunk():
     whole = Picture.of(LEFT_IS_RED.repeat(50, 0).repeat(50, 1))
-    assert shrunk(whole, 300) is whole
-    small = shrunk(whole, 30)
+    assert downscaled(whole, 300) is whole
+    small = downscaled(whole, 30)
     assert small.pixels.shape == (30, 20, 3) and small.pixels[15, 2].tolist() == [255, 0, 0]
-    assert shrunk(Picture.of(np.zeros((1, 1000, 3), np.uint8)), 100).pixels.shape == (1, 100, 3)
+    assert downscaled(Picture.of(np.zeros((1, 1000, 3), np.uint8)), 100).pixels.shape == (1, 100, 3)
 
 
 def test_colours_below_clear_alpha_do_not_bleed():
     pixels = np.dstack([LEFT_IS_RED.repeat(50, 0).repeat(50, 1), np.zeros((300, 200, 1), np.uint8)])
     pixels[:, :90, 3] = 255  # blue is to the right of column 100, and clear
-    edge = shrunk(Picture.of(pixels), 30).pixels
+    edge = downscaled(Picture.of(pixels), 30).pixels
     assert (edge[edge[..., 3] > 0][:, 2] == 0).all()
 
 
@@ -226,27 +226,27 @@ def test_arrays_that_are_no_pictures(array):
 def test_alpha_is_laid_on_the_background(background, grey):
     pixels = np.full((4, 4, 4), 100, np.uint8)
     pixels[:2, :, 3], pixels[2:, :, 3] = 0, 255
-    image = prepared(Picture.of(pixels), background, Resize(4, "bicubic"))
+    image = preprocess(Picture.of(pixels), background, Resize(4, "bicubic"))
     assert image.shape == (1, 3, 4, 4) and image.dtype == np.float32
     np.testing.assert_array_equal(np.unique(image[0, :, 0] * 255), [grey])
     np.testing.assert_array_equal(np.unique(image[0, :, 3] * 255), [100])
 
 
 def test_half_transparent_pixels_are_mixed():
-    image = prepared(Picture.of(np.array([[[200, 100, 0, 51]]], np.uint8)), 1.0, Resize(1, "bilinear"))
+    image = preprocess(Picture.of(np.array([[[200, 100, 0, 51]]], np.uint8)), 1.0, Resize(1, "bilinear"))
     np.testing.assert_allclose(image.ravel() * 255, [244, 224, 204], atol=1)  # a fifth of the colour, four of white
 
 
 @pytest.mark.parametrize(("shape", "inside"), [((8, 4), np.s_[:, 4:12]), ((4, 8), np.s_[4:12, :])])
 def test_padded_to_a_square_in_the_middle(shape, inside):
-    image = prepared(Picture.of(np.zeros((*shape, 3), np.uint8)), 1.0, Resize(16, "bilinear"))[0, 0]
+    image = preprocess(Picture.of(np.zeros((*shape, 3), np.uint8)), 1.0, Resize(16, "bilinear"))[0, 0]
     padded = np.ones((16, 16))
     padded[inside] = 0
     np.testing.assert_array_equal(image, padded)
 
 
 def test_a_long_thin_picture_needs_little_memory():
-    image = prepared(Picture.of(np.zeros((1, 1_000_000, 3), np.uint8)), 1.0, Resize(32, "bicubic"))
+    image = preprocess(Picture.of(np.zeros((1, 1_000_000, 3), np.uint8)), 1.0, Resize(32, "bicubic"))
     assert image.shape == (1, 3, 32, 32) and (image == 0).sum() == 3 * 32
 
 
@@ -255,14 +255,14 @@ def test_a_square_is_resized_as_pillow_does_it(resample):
     """Antialiased and rounded to 8 bits, like the image processors that the published networks come with."""
     pixels = np.random.default_rng(0).integers(0, 256, (50, 50, 3), np.uint8)
     expected = np.asarray(Image.fromarray(pixels).resize((16, 16), getattr(Image.Resampling, resample.upper())))
-    image = prepared(Picture.of(pixels), 1.0, Resize(16, resample))
+    image = preprocess(Picture.of(pixels), 1.0, Resize(16, resample))
     np.testing.assert_array_equal(image[0].transpose(1, 2, 0), expected.astype(np.float32) / 255)
 
 
 def test_control_planes():
-    planes = control_planes(Picture.of(np.repeat(np.repeat(LEFT_IS_RED, 2, 0), 2, 1)), 1.0, 12, 8)
+    planes = preprocess_control(Picture.of(np.repeat(np.repeat(LEFT_IS_RED, 2, 0), 2, 1)), 1.0, 12, 8)
     assert planes.shape == (1, 3, 12, 8) and planes.dtype == np.float32
     assert planes[0, :, 0, 0].tolist() == [1, -1, -1] and planes[0, :, 0, 7].tolist() == [-1, -1, 1]
-    assert control_planes(Picture.of(LEFT_IS_RED), 1.0, 96, 64).shape == (1, 3, 96, 64)
+    assert preprocess_control(Picture.of(LEFT_IS_RED), 1.0, 96, 64).shape == (1, 3, 96, 64)
     with pytest.raises(InputError, match="received 4 by 6 pixels; expected 96 by 64, or the same shape"):
-        control_planes(Picture.of(LEFT_IS_RED), 1.0, 64, 96)
+        preprocess_control(Picture.of(LEFT_IS_RED), 1.0, 64, 96)

@@ -9,8 +9,8 @@ from PIL import Image
 from meshwright.runtime import InputError, Picture, Pipeline, Result, StageDone, StageStarted, Step, Surface, Views
 from meshwright.runtime.diffusion.noise import normal
 from meshwright.runtime.geometry.topology import is_watertight
-from meshwright.runtime.images import Matting, cropped
-from meshwright.runtime.images.pictures import prepared
+from meshwright.runtime.images import Matting, crop_object
+from meshwright.runtime.images.pictures import preprocess
 from tests.runtime.tiny_pictures import build_instantmesh
 
 FAST = {"texture": 64, "faces": 500}
@@ -106,11 +106,11 @@ def test_each_step_has_reference_noise_of_its_own(open_pack, monkeypatch):
     np.testing.assert_array_equal(given["reference_noise"], normal(3, "reference/step", (3, 2, 4, 4, 4)))
     assert given["noise"].shape == (3, 1, 4, 12, 8) and given["noise"].any()
     pack = pipe.pack.manifest
-    crop = cropped(Matting().foreground(PICTURE))
+    crop = crop_object(Matting().foreground(PICTURE))
     np.testing.assert_array_equal(given["states"], pipe.models.run(
-        "image_encoder", image=prepared(crop, 1.0, pack.picture.encoder))["states"])
+        "image_encoder", image=preprocess(crop, 1.0, pack.picture.encoder))["states"])
     np.testing.assert_array_equal(given["reference"], pipe.models.run(
-        "reference_encoder", image=prepared(crop, 1.0, pack.picture.reference))["reference"])
+        "reference_encoder", image=preprocess(crop, 1.0, pack.picture.reference))["reference"])
 
 
 def test_a_sampled_reference_depends_on_the_seed_alone(open_pack):

@@ -5,8 +5,8 @@ import pytest
 
 from meshwright.runtime import CoarseMesh, CoarseViews, Cutout, InputError, Picture, Pipeline, StageDone, Surface, Views
 from meshwright.runtime.geometry.mesh import Mesh
-from meshwright.runtime.images import Matting, cropped
-from meshwright.runtime.images.pictures import prepared
+from meshwright.runtime.images import Matting, crop_object
+from meshwright.runtime.images.pictures import preprocess
 from meshwright.runtime.recipes import sharp_it
 from meshwright.runtime.recipes.routes import choose_route
 from meshwright.runtime.request import Request
@@ -120,7 +120,7 @@ def test_the_prior_knows_the_empty_prompt_for_pictures_too(both):
     prior, refiner = drained(sharp_it.encode_conditions(models, RED, "a red chair"))
     empty = models.embeddings("text_encoder", models.tokenizer("text_encoder").encode(""))
     np.testing.assert_array_equal(prior[:1], empty)
-    np.testing.assert_array_equal(prior[1:], models.run("prior_image_encoder", image=prepared(
+    np.testing.assert_array_equal(prior[1:], models.run("prior_image_encoder", image=preprocess(
         RED, 1.0, both.pack.manifest.picture.encoder))["states"])
     assert drained(sharp_it.encode_text(models, "a red chair"))[0].shape == prior.shape == refiner.shape
 
@@ -130,7 +130,7 @@ def test_what_was_cut_out_is_kept(both, tmp_path):
     (cutout,) = made.stages.cutouts
     assert (cutout.azimuth, cutout.source) == (0.0, "alpha")
     np.testing.assert_array_equal(cutout.matte, RED.pixels[..., 3])
-    np.testing.assert_array_equal(cutout.crop, cropped(Matting().foreground(RED)).pixels)
+    np.testing.assert_array_equal(cutout.crop, crop_object(Matting().foreground(RED)).pixels)
     files = made.encode_stages(tmp_path)
     assert {"matte.png", "crop.png"} <= {path.name for path in files}
     assert all(files[tmp_path / name][:4] == b"\x89PNG" for name in ("matte.png", "crop.png"))

@@ -8,7 +8,7 @@ import pytest
 from meshwright.runtime import InputError, Picture, Pipeline
 from meshwright.runtime.diffusion.noise import normal
 from meshwright.runtime.geometry.cameras import orbit
-from meshwright.runtime.images.pictures import prepared
+from meshwright.runtime.images.pictures import preprocess
 from meshwright.runtime.pack.manifest import Coarse
 from meshwright.runtime.recipes import rebuild, sharp_it
 from tests.runtime.pack.test_pack import edit
@@ -50,7 +50,7 @@ def test_the_picture_shapes_and_the_prompt_paints(steered):
 def test_conditions(steered):
     """The prior's unconditional half is zeros; an empty prompt gives the refiner the empty prompt's states."""
     prior, refiner = drained(sharp_it.encode_conditions(steered.models, PICTURE, ""))
-    seen = steered.models.run("prior_image_encoder", image=prepared(PICTURE, 1.0, steered.pack.manifest.picture.encoder))["states"]
+    seen = steered.models.run("prior_image_encoder", image=preprocess(PICTURE, 1.0, steered.pack.manifest.picture.encoder))["states"]
     np.testing.assert_array_equal(prior, np.concatenate([np.zeros_like(seen), seen]))
     np.testing.assert_array_equal(refiner[0], refiner[1])
 
@@ -97,9 +97,9 @@ def test_the_coarse_mesh_shrinks_and_is_coloured_where_it_then_is(tmp_path, pipe
     edit(folder, coarse__shrink=127 / 129)
     latent = np.zeros((1, 8, 4), np.float32)
     with Pipeline.open(folder, threads=1) as small:
-        shrunk, whole = (sharp_it.decode_coarse_mesh(p.models, latent) for p in (small, pipe))
-    np.testing.assert_allclose(shrunk.vertices, whole.vertices * (127 / 129), rtol=1e-6)
-    np.testing.assert_allclose(shrunk.colors, 255 * (shrunk.vertices / 2 + 0.5), atol=0.51)
+        downscaled, whole = (sharp_it.decode_coarse_mesh(p.models, latent) for p in (small, pipe))
+    np.testing.assert_allclose(downscaled.vertices, whole.vertices * (127 / 129), rtol=1e-6)
+    np.testing.assert_allclose(downscaled.colors, 255 * (downscaled.vertices / 2 + 0.5), atol=0.51)
 
 
 def test_into_the_worlds_axes(pipe):

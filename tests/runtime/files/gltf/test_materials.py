@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from meshwright.runtime.files.gltf.reader import read_glb
-from meshwright.runtime.files.scene.join import joined
+from meshwright.runtime.files.scene.join import join_parts
 from meshwright.runtime.geometry.render import sample_texture
 from meshwright.runtime.geometry.shading import product, to_linear
 from tests.runtime.files.gltf_files import (
@@ -38,7 +38,7 @@ def moved(uvs=UVS, **transform):
 
 def shown(scene, at=(1 / 3, 1 / 3, 1 / 3)):
     """(3,) sRGB, 0 to 255: what the first face of a scene shows at a point given by weights of its corners."""
-    mesh, weights = joined(scene.parts), np.float32(at)
+    mesh, weights = join_parts(scene.parts), np.float32(at)
     color = np.ones(3) if mesh.texture is None else sample_texture(mesh.texture, weights[None] @ mesh.uvs[mesh.faces[0]])[0]
     return 255 * (color if mesh.colors is None else product(color, weights @ mesh.colors[mesh.faces[0]] / 255))
 
@@ -95,7 +95,7 @@ def test_factor_picture_and_vertex_colours_are_multiplied():
 
 def test_white_vertex_colours_are_left_out():
     file = painted(lambda file: base(baseColorTexture={"index": file.texture(quarters())}), COLOR_0=np.ones((3, 4), np.float32))
-    assert joined(file.scene().parts).colors is None
+    assert join_parts(file.scene().parts).colors is None
 
 
 def test_several_materials_each_with_its_own():
@@ -109,7 +109,7 @@ def test_several_materials_each_with_its_own():
     primitives = [{"attributes": each, "material": number} for number, each in enumerate((attributes, attributes, tinted))]
     file.node(mesh=file.add("meshes", {"primitives": [*primitives, {"attributes": attributes}]}))
     parts = file.scene().parts
-    mesh = joined(parts)
+    mesh = join_parts(parts)
     seen = [product(sample_texture(mesh.texture, mesh.uvs[face].mean(axis=0, keepdims=True))[0], mesh.colors[face].mean(axis=0) / 255)
             for face in mesh.faces]
     np.testing.assert_allclose(255 * np.stack(seen), [RED, [0, 0, 255], [0, 188, 0], [255, 255, 255]], atol=1)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from meshwright.runtime.files.obj.ear_clipping import WorkBudget, clipped
-from meshwright.runtime.files.obj.polygons import triangulated
+from meshwright.runtime.files.obj.ear_clipping import WorkBudget, clip_ears
+from meshwright.runtime.files.obj.polygons import triangulate
 
 U = [(0, 0), (3, 0), (3, 3), (2, 3), (2, 1), (1, 1), (1, 3), (0, 3)]
 DART = [(0, 0), (4, 0), (1, 1), (0, 4)]
@@ -35,7 +35,7 @@ def signed_areas(places, normal, made):
 
 
 def alone(places):
-    return triangulated(places, np.arange(len(places)), np.array([len(places)]))
+    return triangulate(places, np.arange(len(places)), np.array([len(places)]))
 
 
 @pytest.mark.parametrize("turn", range(4))
@@ -65,7 +65,7 @@ def test_a_polygon_of_the_other_direction_faces_the_other_way():
 def test_many_polygons_keep_their_order():
     shapes = [SHAPES[name] for name in ("U", "triangle", "dart", "ring", "dart", "U", "triangle")]
     places = np.concatenate([in_space(points, 0)[0] for points, _ in shapes])
-    made = triangulated(places, np.arange(len(places)), np.array([len(points) for points, _ in shapes]))
+    made = triangulate(places, np.arange(len(places)), np.array([len(points) for points, _ in shapes]))
     assert (np.diff(made.polygons) >= 0).all()
     sums = np.bincount(made.polygons, signed_areas(places, np.array([0, 0, 1.0]), made))
     np.testing.assert_allclose(sums, [area for _, area in shapes])
@@ -78,7 +78,7 @@ def test_many_polygons_keep_their_order():
     [(0, 0), (4, 0), (4, 4), (2, -1), (0, 4)],
 ])
 def test_polygons_that_cross_themselves_are_told(points):
-    made = triangulated(in_space(U + points, 0)[0], np.arange(len(U) + len(points)), np.array([len(U), len(points)]))
+    made = triangulate(in_space(U + points, 0)[0], np.arange(len(U) + len(points)), np.array([len(U), len(points)]))
     assert made.wrong == [1] and len(made.corners) == 6 + len(points) - 2
     assert set(made.corners[6:].ravel()) == set(range(8, 8 + len(points)))
 
@@ -115,20 +115,20 @@ def test_a_gear_of_many_teeth():
 def test_the_effort_is_bounded():
     """A crossing polygon of 20,000 corners, and one that uses up what all polygons share: still so many triangles."""
     budget = WorkBudget()
-    triangles, exact = clipped(list(map(tuple, np.random.default_rng(0).random((20_000, 2)).tolist())), budget)
+    triangles, exact = clip_ears(list(map(tuple, np.random.default_rng(0).random((20_000, 2)).tolist())), budget)
     assert not exact and len(triangles) == 19_998 and WorkBudget().left - budget.left < 110 * 20_000
-    triangles, exact = clipped([(x / 3, y / 3) for x, y in U], WorkBudget(left=5))
+    triangles, exact = clip_ears([(x / 3, y / 3) for x, y in U], WorkBudget(left=5))
     assert not exact and len(triangles) == 6
 
 
 def test_progress_goes_up_and_can_end_the_work():
     places, counts = np.tile(in_space(U, 0)[0], (3000, 1)), np.full(3000, 8)
     seen = []
-    triangulated(places, np.arange(len(places)), counts, seen.append)
+    triangulate(places, np.arange(len(places)), counts, seen.append)
     assert seen == sorted(seen) and seen[-1] == 1
 
     def stop(done):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        triangulated(places, np.arange(len(places)), counts, stop)
+        triangulate(places, np.arange(len(places)), counts, stop)

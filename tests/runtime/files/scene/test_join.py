@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from meshwright.runtime.files.scene import join
-from meshwright.runtime.files.scene.join import joined
+from meshwright.runtime.files.scene.join import join_parts
 from meshwright.runtime.files.scene.surfaces import Material, Part
 from meshwright.runtime.geometry.render import sample_texture
 
@@ -33,7 +33,7 @@ def at(places, wrap):
 
 def wrong(uvs, wrap, picture=PICTURE):
     """The share of points that show none of the greys around what they should: pixels are blended at their borders."""
-    mesh = joined([part(uvs, wrap, picture, nearest=True)])
+    mesh = join_parts([part(uvs, wrap, picture, nearest=True)])
     bad = []
     for face in mesh.faces:
         seen = 255 * sample_texture(mesh.texture, (PLACES @ mesh.uvs[face]).astype(np.float32))[:, 0]
@@ -58,7 +58,7 @@ def test_wrap_modes(across, down, uvs):
 
 def test_mirrored_at_a_quarter_beyond_the_border():
     """u = 1.25 shows what u = 0.75 shows: the last of four columns ends at 1, and is seen again up to 1.25."""
-    mesh = joined([part([[0, 0.1], [1.26, 0.1], [0, 0.2]], ("mirror", "clamp"), np.repeat(np.repeat(PICTURE, 32, axis=0), 32, axis=1))])
+    mesh = join_parts([part([[0, 0.1], [1.26, 0.1], [0, 0.2]], ("mirror", "clamp"), np.repeat(np.repeat(PICTURE, 32, axis=0), 32, axis=1))])
     for u, grey in ((0.1, 0), (0.7, 120), (0.9, 180), (1.1, 180), (1.24, 180)):
         place = np.float32([1 - u / 1.26, u / 1.26, 0])
         assert round(255 * float(sample_texture(mesh.texture, place[None] @ mesh.uvs)[0, 0])) == grey, u
@@ -68,7 +68,7 @@ def test_mirrored_at_a_quarter_beyond_the_border():
 def test_a_wall_that_repeats_often_takes_nothing_from_the_rest():
     """One face repeats the picture a hundred times and shows its mean; the other shows the whole picture."""
     big = np.kron(PICTURE, np.ones((64, 64, 1), np.uint8))
-    mesh = joined([part([[0, 0], [100, 0], [0, 1], [0, 0], [1, 0], [0, 1]], picture=big)])
+    mesh = join_parts([part([[0, 0], [100, 0], [0, 1], [0, 0], [1, 0], [0, 1]], picture=big)])
     mean, whole = ((255 * sample_texture(mesh.texture, (PLACES @ mesh.uvs[face]).astype(np.float32))[:, 0]).round() for face in mesh.faces)
     assert np.unique(mean).tolist() == [105]  # of 0, 30, 60, ... 210
     wanted = PLACES @ np.float64([[0, 0], [1, 0], [0, 1]])
@@ -77,7 +77,7 @@ def test_a_wall_that_repeats_often_takes_nothing_from_the_rest():
 
 def test_coordinates_that_are_no_numbers_spoil_their_own_face_alone():
     big = np.kron(PICTURE, np.ones((8, 8, 1), np.uint8))
-    mesh = joined([part([[0, 0], [np.nan, 0], [0, 1], [0.1, 0.1], [0.1, 0.1], [0.1, 0.1]], picture=big)])
+    mesh = join_parts([part([[0, 0], [np.nan, 0], [0, 1], [0.1, 0.1], [0.1, 0.1], [0.1, 0.1]], picture=big)])
     seen = 255 * sample_texture(mesh.texture, mesh.uvs)[:, 0]
     np.testing.assert_allclose(seen, [105, 105, 105, 0, 0, 0], atol=1)  # the mean, and the first pixel
 
@@ -85,7 +85,7 @@ def test_coordinates_that_are_no_numbers_spoil_their_own_face_alone():
 def test_crisp_pixels_keep_their_edges():
     """Close to the border of two pixels each side shows its own colour; where they are blended, both show the middle."""
     uvs = [[0.24, 0.1], [0.26, 0.1], [0.24, 0.2]]
-    nearest, blended = (joined([part(uvs, nearest=nearest)]) for nearest in (True, False))
+    nearest, blended = (join_parts([part(uvs, nearest=nearest)]) for nearest in (True, False))
     assert (255 * sample_texture(blended.texture, blended.uvs[:2])[:, 0]).round().tolist() == pytest.approx([28, 32], abs=1)
     sharp = (255 * sample_texture(nearest.texture, nearest.uvs[:2])[:, 0]).round()
     assert sharp[0] < 12 and sharp[1] > 30 + 18
@@ -95,5 +95,5 @@ def test_the_common_texture_is_bounded(monkeypatch):
     """Many windows of one picture share what there is."""
     monkeypatch.setattr(join, "MAX_TEXELS", 1 << 14)
     big = np.full((256, 256, 3), 9, np.uint8)
-    mesh = joined([part([[0, 0], [n, 0], [0, n]], picture=big) for n in (1, 2, 4, 8, 16)])
+    mesh = join_parts([part([[0, 0], [n, 0], [0, n]], picture=big) for n in (1, 2, 4, 8, 16)])
     assert mesh.texture.shape[0] * mesh.texture.shape[1] <= 1 << 14
