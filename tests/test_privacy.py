@@ -1,4 +1,4 @@
-"""Whole programs, listened to: nothing is looked up or sent, and no file is written but those that `docs/privacy.md` names.
+"""Whole programs, listened to: nothing is looked up or sent, and no file is written but those that `docs/command_line.md` names.
 
 Each runs in a network namespace of its own, without any route out: whatever wants to send is counted there by the kernel.
 """

@@ -52,7 +52,7 @@ def read_mesh(path: str | os.PathLike[str], progress: Callable[[float], None] = 
     .glb, .gltf : glTF 2.0, triangles of the scene that is shown, in the pose and the base colours that it begins with
     .obj : with the materials beside it, if they are there: Kd and map_Kd
     All have +Y up and the front towards +Z. A file that Meshwright wrote stays where it is, so that what was made from it lies
-    over it; any other mesh is put in the middle and made as large as the views show whole. docs/mesh_files.md lists what is read.
+    over it; any other mesh is put in the middle and made as large as the views show whole. docs/files.md lists what is read.
     progress : called with the share of the file that is read, up to 1 at the end: a few times a second for .obj, which may take
         long. What it raises ends the reading.
     Errors: InputError for a file that cannot be read, is no such mesh, or holds no triangle.

@@ -63,7 +63,7 @@ def test_the_stages_on_the_page_of_the_architecture_are_those_of_a_prompt():
 def test_the_variables_of_ours_are_on_the_page_of_privacy():
     sources = [path.read_text("utf-8") for half in ("engines", "runtime", "export") for path in (ROOT / half).rglob("*.py")]
     read = {name for source in sources for name in re.findall(r"MESHWRIGHT_[A-Z]+", source)}
-    rows = [line for line in (ROOT / "docs/privacy.md").read_text("utf-8").splitlines() if line.startswith("| `")]
+    rows = [line for line in (ROOT / "docs/command_line.md").read_text("utf-8").splitlines() if line.startswith("| `")]
     assert read == {name for row in rows for name in re.findall(r"^\| `(MESHWRIGHT_[A-Z]+)`", row)}
 
 

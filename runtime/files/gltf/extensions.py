@@ -46,7 +46,7 @@ def check_extensions(root: dict[str, Any], notices: Notices) -> None:
             raise compressed(name)
         elif name not in READ | PICTURES | NEITHER:
             raise InputError("the mesh needs an extension of glTF that is not read here", received=quoted(name),
-                             expected="glTF 2.0 and the extensions in docs/mesh_files.md", remedy="save it again without that extension")
+                             expected="glTF 2.0 and the extensions in docs/files.md", remedy="save it again without that extension")
         elif name in NEITHER:
             notices.add("a required extension that changes neither shape nor base colour is ignored", name)
     for name in used:

@@ -61,8 +61,8 @@ def test_a_child_ends_with_its_input_whatever_it_does():
 def test_a_trial_of_a_package_ends_with_its_parent():
     """The probe, stopped so that it can't end by itself."""
     assert PACKAGES[0].name == "onnxruntime"
-    code = ("import time; from meshwright.engines.machine.packages import PACKAGES, Trial\n"
-            "trial = Trial(PACKAGES[0]); print(trial._process.pid, flush=True); time.sleep(60)")
+    code = ("import time; from meshwright.engines.machine.packages import PACKAGES, PackageProbe\n"
+            "probe = PackageProbe(PACKAGES[0]); print(probe._process.pid, flush=True); time.sleep(60)")
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
         probe = int(parent.stdout.readline())
         assert wait_for(lambda: "onnxruntime" in Path(f"/proc/{probe}/maps").read_text())
