@@ -16,12 +16,15 @@ from ..request import Request
 from ..texture.atlas import Atlas, atlas_strips, strip_height
 from ..texture.bake import Baked, Sight, bake_field, bake_views, blend, poorly_seen
 from ..texture.fill import Surroundings
-from ..texture.painter import Painter
-from ..texture.smooth_bake import LARGE, bake_smooth_field
+from ..texture.painter import Painter, enlarged
 from ..texture.unwrap import unwrap
 from .stages import Stage
 
 ColorQuery = Callable[[np.ndarray], np.ndarray]
+
+# Sides of the textures that are baked; larger ones are enlarged from them. A texel is then a fifth of a cell of the triplanes, or less,
+# and much smaller than a pixel of the views: there is nothing in between that could be asked for.
+FIELD_SMALLEST, LARGEST = 256, 2048
 
 
 def textured(surface: Mesh, color: ColorQuery, views: np.ndarray, cameras: Cameras, request: Request,
@@ -36,10 +39,13 @@ def textured(surface: Mesh, color: ColorQuery, views: np.ndarray, cameras: Camer
     """
     faces, size = request.faces or pack.finish.faces, request.texture or pack.finish.texture
     light = split_at_creases(decimate(surface, faces))
-    mesh, source = unwrap(light, size).mesh, request.texture_from or pack.texture_from
+    source = request.texture_from or pack.texture_from
+    baked_size = min(max(size // 2, min(size, FIELD_SMALLEST)) if source == "field" else size, LARGEST)
+    mesh = unwrap(light, min(size, 2 * baked_size)).mesh  # two of its texels between charts, at least
     sight = None if source == "field" else Sight.of(mesh, views, cameras, pack.views.background)
-    texture = yield from painted(mesh, size, lambda atlas: _bake(source, atlas, color, sight, pack.views.lit), all_seen=source != "views")
-    return mesh.replace(texture=texture)
+    texture = yield from painted(mesh, baked_size, lambda atlas: _bake(source, atlas, color, sight, pack.views.lit),
+                                 all_seen=source != "views")
+    return mesh.replace(texture=enlarged(texture, size))
 
 
 def painted(mesh: Mesh, size: int, bake: Callable[[Atlas], Baked], *, all_seen: bool, height: int | None = None) -> Stage[np.ndarray]:
@@ -70,6 +76,6 @@ def painted(mesh: Mesh, size: int, bake: Callable[[Atlas], Baked], *, all_seen: 
 
 def _bake(source: str, atlas: Atlas, color: ColorQuery, sight: Sight | None, lit: bool) -> Baked:
     if sight is None:
-        return bake_smooth_field(atlas, color) if atlas.size > LARGE else bake_field(atlas, color)
+        return bake_field(atlas, color)
     seen = bake_views(atlas, sight, lit=lit)
     return seen if source == "views" else blend(seen, bake_field(atlas, color, poorly_seen(seen)))

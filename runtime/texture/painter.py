@@ -88,6 +88,15 @@ class Painter:
         return means
 
 
+def enlarged(texture: np.ndarray, size: int) -> np.ndarray:
+    """(size, size, 3) uint8: a texture, interpolated smoothly. The gutter of a `Painter` keeps what lies between charts out of them."""
+    if len(texture) == size:
+        return texture
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(texture).resize((size, size), Image.Resampling.BICUBIC))
+
+
 def _mean(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """(h, w, 3) float64; zero where nothing was counted."""
     return sums / np.maximum(counts, 1)[..., None].astype(np.float64)

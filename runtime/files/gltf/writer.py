@@ -92,7 +92,7 @@ def png_bytes(texture: np.ndarray) -> bytes:
     from PIL import Image
 
     out = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(texture)).save(out, "PNG", compress_level=6)
+    Image.fromarray(np.ascontiguousarray(texture)).save(out, "PNG", compress_level=4)  # half the time of 6, files 8 % larger
     return out.getvalue()
 
 

@@ -12,9 +12,12 @@ from meshwright.runtime.geometry.creases import split_at_creases
 from meshwright.runtime.geometry.isosurface import extract
 from meshwright.runtime.geometry.render import render_views
 from meshwright.runtime.pack.pack import Pack
+from meshwright.runtime.recipes import texture as module
 from meshwright.runtime.recipes.texture import painted, textured
 from meshwright.runtime.request import Request
+from meshwright.runtime.texture.atlas import make_atlas
 from meshwright.runtime.texture.bake import Sight, bake_field, bake_views
+from meshwright.runtime.texture.painter import Painter
 from meshwright.runtime.texture.unwrap import unwrap
 from tests.runtime.shapes import letter_f, position_colors
 
@@ -102,3 +105,35 @@ def test_our_light_is_taken_out_of_views_that_carry_it(ball, tiny, source):
 
 def test_the_field_has_no_light(ball, tiny):
     np.testing.assert_allclose(colors(ball, tiny, "field", lit=True), GREY, atol=1 / 255)
+
+
+def test_the_field_is_asked_at_half_the_size_and_enlarged(ball, tiny):
+    """As good as asked at each texel, within two levels of 255."""
+    pack, asked = Pack.open(tiny).manifest, []
+    views = pack.views
+    cameras = orbit(views.azimuths, views.elevations, views.radius, views.fov)
+
+    def color(points):
+        asked.append(len(points))
+        return position_colors(points)
+
+    request = Request("a ball", texture=512, texture_from="field")
+    mesh = run(textured(ball, color, np.ones((6, 64, 64, 3), np.float32), cameras, request, pack))[1]
+    assert mesh.texture.shape == (512, 512, 3) and sum(asked) < 256 ** 2
+    atlas = make_atlas(mesh, 512)
+    off = mesh.texture.reshape(-1, 3)[atlas.texel] - 255 * position_colors(atlas.position)
+    assert np.abs(off).mean() < 0.5 and np.percentile(np.abs(off), 99) < 2
+
+
+@pytest.mark.parametrize(("size", "source", "baked"), [(64, "field", 64), (256, "field", 256), (8192, "field", 2048), (512, "views", 512)])
+def test_sizes_that_are_baked(ball, tiny, size, source, baked, monkeypatch):
+    """No texture of more than 2048 texels along a side is ever asked for."""
+    sizes = []
+    monkeypatch.setattr(module, "Painter", lambda side: sizes.append(side) or Painter(side))
+    monkeypatch.setattr(module, "enlarged", lambda texture, side: np.zeros((1, 1, 3), np.uint8) if sizes[-1] > 512 else texture)
+    pack = Pack.open(tiny).manifest
+    cameras = orbit(pack.views.azimuths, pack.views.elevations, pack.views.radius, pack.views.fov)
+    grey = np.full((6, 64, 64, 3), GREY, np.float32)
+    run(textured(ball, lambda points: np.full((len(points), 3), GREY, np.float32), grey, cameras,
+                 Request("a ball", texture=size, texture_from=source), pack))
+    assert sizes == [baked]
