@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -127,6 +127,9 @@ class _BenchModels(Models):
 
     def engine(self, kind: str) -> Engine:
         return self._make(kind)
+
+    def open_ahead(self, kinds: Iterable[str]) -> None:
+        """The sides open their engines themselves."""
 
 
 def _save(path: Path, arrays: Mapping[str, np.ndarray]) -> None:

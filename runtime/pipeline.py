@@ -29,17 +29,22 @@ from .run_lock import RunLock
 
 @dataclass(frozen=True)
 class Recipe:
-    """How the components of a pack make a mesh. stages : names of its stages, in order."""
+    """How the components of a pack make a mesh.
+
+    stages : names of its stages, in order
+    components : kinds of those that it runs, in the order of their first use; a pack need not have all of them
+    """
 
     run: Callable[[Models, Request], Generator[Event, None, Mesh]]
     stages: tuple[str, ...]
+    components: tuple[str, ...]
 
 
 # By the route that a request takes through a pack (`routes`).
-RECIPES = {"text": Recipe(sharp_it.from_text, sharp_it.STAGES),
-           "coarse": Recipe(sharp_it.from_picture, sharp_it.PICTURE_STAGES),
-           "refine": Recipe(sharp_it.from_mesh, sharp_it.MESH_STAGES),
-           "views": Recipe(instantmesh.instantmesh, instantmesh.STAGES)}
+RECIPES = {"text": Recipe(sharp_it.from_text, sharp_it.STAGES, sharp_it.COMPONENTS),
+           "coarse": Recipe(sharp_it.from_picture, sharp_it.PICTURE_STAGES, sharp_it.PICTURE_COMPONENTS),
+           "refine": Recipe(sharp_it.from_mesh, sharp_it.MESH_STAGES, sharp_it.MESH_COMPONENTS),
+           "views": Recipe(instantmesh.instantmesh, instantmesh.STAGES, instantmesh.COMPONENTS)}
 
 
 class Pipeline:
@@ -180,12 +185,15 @@ class Pipeline:
 
     def _run(self, request: Request, route: str) -> Generator[Event, None, None]:
         started, log = time.perf_counter(), _RunLog()
+        self.models.open_ahead(RECIPES[route].components)
         try:
             mesh = yield from log.record(RECIPES[route].run(self.models, request))
         except BackendError:
             # What a backend that failed still holds may be of no use: the next run opens everything anew.
             self.models.close()
             raise
+        finally:
+            self.models.stop_opening()
         timings = log.timings | {"loading": log.loading, "total": time.perf_counter() - started}
         yield Result(Generation(mesh, log.stages(), timings, tuple(log.notices), self._provenance(request, route),
                                 self.pack.manifest.metres_per_unit, log.peak_memory, log.device_memory,

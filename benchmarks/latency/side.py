@@ -56,6 +56,7 @@ class TimedModels(Models):
         self._make: Callable[[str], object] = super().engine
         if side == "eager":
             self._make = _eager_components(pack, checkpoints, threads)
+            self.open_ahead = lambda kinds: None  # its components are PyTorch's
 
     def engine(self, kind: str) -> Timed:
         if kind not in self._timed:

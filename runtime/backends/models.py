@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,6 +54,7 @@ class Models:
         self.pack, self.threads, self.memory, self.measure_memory = pack, threads, memory, measure_memory
         self.loading = 0.0
         self._engines: dict[str, Engine] = {}
+        self._ahead: dict[str, Future[Engine]] = {}
         self._weights: dict[str, Mapping[str, np.ndarray]] = {}
         self._tokenizers: dict[str, Tokenizer] = {}
         self._unconditional: dict[str, np.ndarray] = {}
@@ -69,16 +71,49 @@ class Models:
                 if self._vram is not None and self.backends.may_use_gpu:
                     self._make_room(kind, self._vram - GPU_CONTEXT)
                 started = time.perf_counter()
-                self._engines[kind] = self.backends.open(
-                    self.pack.component(kind), threads=self.threads, map_weights=large and self.memory == "lowest",
-                    keep_scratch=not large and self.memory == "normal", weights=self._weights.get(kind), on_build=on_build)
+                ahead = self._ahead.pop(kind, None)
+                self._engines[kind] = self._open(kind, on_build) if ahead is None or ahead.cancel() else ahead.result()
                 self.loading += time.perf_counter() - started
             self._engines[kind] = self._engines.pop(kind)  # which was used last stands last
             return self._engines[kind]
 
+    def open_ahead(self, kinds: Iterable[str]) -> None:
+        """Open components of these that the pack has, one after another, on a thread of its own, while the run is busy with others.
+
+        On the CPU with memory to spare alone: elsewhere one waits for the device, and opens one at a time on purpose. Nor where one
+        thread was asked for.
+        """
+        with self._lock:
+            if self.memory != "normal" or self.backends.wanted == "null" or self.backends.may_use_gpu or self.threads == 1:
+                return
+            missing = [kind for kind in kinds if self.has(kind) and kind not in self._engines and kind not in self._ahead]
+            if missing:
+                with_one_thread = ThreadPoolExecutor(1, "meshwright-open")
+                self._ahead |= {kind: with_one_thread.submit(self._open, kind) for kind in missing}
+                with_one_thread.shutdown(wait=False)
+
+    def stop_opening(self) -> None:
+        """Open no further components ahead. The one that is being opened stays for whoever asks for it."""
+        with self._lock:
+            self._ahead = {kind: ahead for kind, ahead in self._ahead.items() if not ahead.cancel()}
+
+    def _open(self, kind: str, on_build: OnBuild = lambda name, share: None) -> Engine:
+        large = self._is_large(kind)
+        return self.backends.open(self.pack.component(kind), threads=self.threads, map_weights=large and self.memory == "lowest",
+                                  keep_scratch=not large and self.memory == "normal", weights=self._weights.get(kind), on_build=on_build)
+
+    def _drop_ahead(self) -> None:
+        """Close what was opened ahead and not asked for."""
+        self.stop_opening()
+        ahead, self._ahead = self._ahead, {}
+        for future in ahead.values():
+            if future.exception() is None:
+                future.result().close()
+
     def set_weights(self, kind: str, weights: Mapping[str, np.ndarray]) -> None:
         """Run a component with `weights` in place of those of these names in its file, from its next use; without any, as it is."""
         with self._lock:
+            self._drop_ahead()
             if kind in self._engines:
                 self._engines.pop(kind).close()
             self.backends.retry(self.pack.component(kind))
@@ -146,6 +181,7 @@ class Models:
     def close(self) -> None:
         """Give everything back. A later use opens the files again."""
         with self._lock:
+            self._drop_ahead()
             for engine in self._engines.values():
                 engine.close()
             self._engines.clear()

@@ -21,6 +21,7 @@ from .routes import guidance_of, steps_of
 from .stages import Stage, denoise, encode_image, run_stage
 
 STAGES = ("picture", "views", *rebuild.STAGES)
+COMPONENTS = ("image_encoder", "reference_encoder", "views_step", "vae_decoder", *rebuild.COMPONENTS)  # as they are used
 
 
 def instantmesh(models: Models, request: Request) -> Stage[Mesh]:

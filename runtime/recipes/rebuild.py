@@ -28,6 +28,7 @@ from .texture import textured
 SPECK = 0.02
 Bounds = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 STAGES = ("reconstruction", "surface", "texture")
+COMPONENTS = ("reconstructor", "field_density", "field_geometry", "field_weights", "field_color")  # as they are used
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,6 +28,12 @@ REFINEMENT_STAGES = ("coarse views", "refined views", *rebuild.STAGES)
 STAGES = ("text", "coarse shape", "coarse mesh", *REFINEMENT_STAGES)
 PICTURE_STAGES = ("picture", *STAGES)
 MESH_STAGES = ("text", *REFINEMENT_STAGES)
+# Kinds of components, in the order of their first use.
+_REFINEMENT = ("vae_encoder", "refiner_step", "vae_decoder", *rebuild.COMPONENTS)
+_COARSE = ("prior_step", "shap_e_params", "shap_e_field", *_REFINEMENT)
+COMPONENTS = ("prior_text_encoder", "text_encoder", *_COARSE)
+PICTURE_COMPONENTS = ("prior_image_encoder", "text_encoder", *_COARSE)
+MESH_COMPONENTS = ("text_encoder", *_REFINEMENT)
 GREY = np.float32(0.5)  # the picture of "zero-image": zero once it is scaled to [-1, 1]
 
 

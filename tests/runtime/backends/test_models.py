@@ -1,12 +1,16 @@
 """Memory: which model files are held, and that holding fewer changes nothing but the time."""
 
+import threading
+
 import numpy as np
 import pytest
 
+from meshwright.engines.errors import ModelFileError
 from meshwright.engines.machine import memory
 from meshwright.runtime import InputError, Pipeline, StageDone
 from meshwright.runtime.backends import models as models_module
 from meshwright.runtime.backends import selector as backends
+from meshwright.runtime.pipeline import RECIPES
 
 FAST = {"texture": 64, "faces": 500}
 HELD = ("refiner_step", "vae_encoder", "reconstructor")
@@ -122,3 +126,63 @@ def test_nobody_else_s_mark_of_the_process_is_moved(pipe, tmp_path, monkeypatch)
     monkeypatch.setattr(memory, "REFERENCES", tmp_path / "clear_refs")
     made = pipe.generate("a red chair", **FAST)
     assert made.peak_memory == {} and not (tmp_path / "clear_refs").exists()
+
+
+def test_components_of_a_run_are_opened_ahead_in_the_order_of_use(tiny, monkeypatch):
+    """On another thread than the run's, each once, and the run takes what was opened."""
+    opened = []
+    open_engine = backends.open_engine
+
+    def watch(path, **options):
+        opened.append((path.stem, threading.current_thread().name))
+        return open_engine(path, **options)
+
+    monkeypatch.setattr(backends, "open_engine", watch)
+    with Pipeline.open(tiny, threads=2) as pipe:
+        route = RECIPES["text"].components
+        pipe.models.open_ahead(route)
+        wanted = pipe.models.engine("field_color")
+        assert pipe.models.engine("field_color") is wanted
+        for kind in route:
+            if pipe.models.has(kind):
+                pipe.models.engine(kind)
+        pipe.generate("a red chair", **FAST)
+    kinds = [kind for kind, _ in opened]
+    assert sorted(kinds) == sorted(set(kinds))
+    ahead = [kind for kind, thread in opened if thread.startswith("meshwright-open")]
+    assert ahead and ahead == [kind for kind in route if kind in ahead]
+
+
+def test_what_cannot_be_opened_ahead_fails_where_it_is_used(tiny, monkeypatch):
+    open_engine = backends.open_engine
+
+    def fail(path, **options):
+        if path.stem == "prior_step":
+            raise ModelFileError("no model today")
+        return open_engine(path, **options)
+
+    monkeypatch.setattr(backends, "open_engine", fail)
+    with Pipeline.open(tiny, threads=2) as pipe:
+        pipe.models.open_ahead(["text_encoder", "prior_step"])
+        pipe.models.engine("text_encoder")
+        with pytest.raises(ModelFileError, match="no model today"):
+            pipe.models.engine("prior_step")
+
+
+def test_closing_ends_what_is_opened_ahead(tiny, monkeypatch):
+    """Also where it was opened and never asked for; and a run that ends early opens no more."""
+    made, open_engine = [], backends.open_engine
+    monkeypatch.setattr(backends, "open_engine", lambda path, **options: made.append(open_engine(path, **options)) or made[-1])
+    pipe = Pipeline.open(tiny, threads=2)
+    pipe.models.open_ahead(RECIPES["text"].components)
+    pipe.models.stop_opening()
+    pipe.models.stop_opening()
+    pipe.close()
+    assert len(made) <= 2 and all(engine._closed for engine in made)
+
+
+@pytest.mark.parametrize("options", [{"threads": 1}, {"threads": 2, "memory": "low"}, {"threads": 2, "backend": "null"}])
+def test_nothing_is_opened_ahead_where_it_would_cost(tiny, options):
+    with Pipeline.open(tiny, **options) as pipe:
+        pipe.models.open_ahead(RECIPES["text"].components)
+        assert pipe.models._ahead == {}
