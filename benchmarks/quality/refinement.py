@@ -12,6 +12,8 @@ light divided out counts as the palette's nearest by name; the most frequent mus
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from meshwright.export.props.world.palette import nearest as color_name
@@ -20,7 +22,7 @@ from meshwright.export.props.world.world import Prop
 from meshwright.runtime.geometry.mesh import Mesh
 from meshwright.runtime.geometry.topology import is_watertight
 from meshwright.runtime.recipes.rebuild import extract_surface, reconstruct
-from meshwright.runtime.recipes.sharp_it import coarse_views, decode_coarse_mesh, encode_text, refine_views
+from meshwright.runtime.recipes.sharp_it import coarse_bounds, coarse_views, decode_coarse_mesh, encode_text, refine_views
 from meshwright.runtime.request import Request
 
 from .metrics import inside, iou, most_frequent, psnr, surface_score
@@ -51,7 +53,8 @@ def measure_refinement(bench: Workbench, index: int) -> dict:
     """PSNR of coarse and refined views, and whether they show the main colour; textures for the first 10."""
     prop = family_prop(FIRST_SEED, index)
     caption, truth, parts = prop.captions(1)[0], bench.true_views(prop), _main_light(prop, bench)
-    coarse = decode_coarse_mesh(bench.models, _encoded(prop, bench))
+    latent = _encoded(prop, bench)
+    coarse = decode_coarse_mesh(bench.models, latent)
     record = {"family": prop.family, "seed": prop.seed, "caption": caption,
               "first": prop.first if names_colors(prop.family, caption) else None}
     with_text, without = _states(bench, caption)
@@ -59,19 +62,19 @@ def measure_refinement(bench: Workbench, index: int) -> dict:
         guide = coarse_views(bench.manifest, mesh, bench.cameras)
         record[name] = _scores(guide, truth, parts)
         for text, states in (("caption", with_text), ("empty", without)):
-            views = drained(refine_views(bench.models, guide, states, Request(caption, seed=index)))
+            views = drained(refine_views(bench.models, guide, states, {}, Request(caption, seed=index)))
             record[f"{name}+{text}"] = _scores(views, truth, parts)
             if (name, text) == ("coarse", "caption"):
-                record |= _rebuilt(bench, prop, views, index)
+                record |= _rebuilt(bench, prop, latent, views, index)
     return record
 
 
-def _rebuilt(bench: Workbench, prop: Prop, views: np.ndarray, index: int) -> dict:
-    """What the reconstructor makes of the refined views: IoU of the field, F-score ("chain") and flat parts of the finished mesh, and
+def _rebuilt(bench: Workbench, prop: Prop, latent: np.ndarray, views: np.ndarray, index: int) -> dict:
+    """What is rebuilt of the refined views, bound to the coarse shape as in a run: IoU of the field, F-score ("chain") and flat parts of the finished mesh, and
     the texture sources' colour errors.
     """
     points = volume_points(prop.seed)
-    field = reconstruct(bench.models, views, bench.cameras)
+    field = replace(reconstruct(bench.models, views, bench.cameras), bounds=coarse_bounds(bench.models, latent))
     found = {"iou": field_iou(field, points, prop.distances(points)[0] < 0)}
     surface = extract_surface(bench.manifest, field)
     mesh = bench.finish(surface, field, views, Request(prop.family, texture=64))

@@ -1,6 +1,8 @@
 """Captions: what a person might type for a prop. Several templates, synonyms of the object and of its colours."""
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -78,19 +80,56 @@ FRAMES = ("{}", "{}", "{}", "{}", "{}, low poly", "{} for a game", "low poly {}"
 ARTICLE = re.compile(r"\ba (?=[aeio])")
 
 
+@dataclass(frozen=True)
+class Wording:
+    """Words and sentences for props.
+
+    nouns : by family; colors : by palette name; parts : by `families.SECOND_PART`, those that have other names; mains : names of the
+    part in the main colour by family, where the sentences speak of it
+    plain, main_only, both, same, second_only : sentences with {noun}, {c1}, {main}, {c2}, {part}, by what they name; frames : around those
+    """
+
+    nouns: Mapping[str, tuple[str, ...]]
+    colors: Mapping[str, tuple[str, ...]]
+    parts: Mapping[str, tuple[str, ...]]
+    plain: tuple[str, ...]
+    main_only: tuple[str, ...]
+    both: tuple[str, ...]
+    same: tuple[str, ...]
+    frames: tuple[str, ...]
+    second_only: tuple[str, ...] = ()
+    mains: Mapping[str, tuple[str, ...]] | None = None
+
+    def sentences(self, first: str | None, second: str | None, rng: np.random.Generator) -> tuple[str, ...]:
+        """Those that name just these colours."""
+        if first is None:
+            return self.plain if second is None else self.second_only
+        if second is None:
+            return self.main_only
+        return self.same if first == second and rng.random() < 0.7 else self.both
+
+
+USUAL_WORDING = Wording(NOUNS, WORDS, PART_WORDS, PLAIN, MAIN_ONLY, BOTH, SAME, FRAMES)
+
+
 def _pick(rng, options):
     return options[int(rng.integers(len(options)))]
 
 
-def caption(family: str, first: str | None, second: str | None, rng: np.random.Generator) -> str:
-    """A caption for a prop; `first` and `second` are palette names, or None where the prompt says nothing of that colour."""
-    words = {"noun": _pick(rng, NOUNS[family])}
+def caption(family: str, first: str | None, second: str | None, rng: np.random.Generator, wording: Wording = USUAL_WORDING) -> str:
+    """A caption for a prop; `first` and `second` are palette names, or None where the prompt says nothing of that colour.
+
+    The second colour alone can be named only in a wording that has sentences for it.
+    """
+    words = {"noun": _pick(rng, wording.nouns[family])}
     part = SECOND_PART[family]
-    words["part"] = _pick(rng, PART_WORDS.get(part, (part,)))
+    words["part"] = _pick(rng, wording.parts.get(part, (part,)))
+    if wording.mains is not None:
+        words["main"] = _pick(rng, wording.mains[family])
     if first:
-        words["c1"] = _pick(rng, WORDS[first])
+        words["c1"] = _pick(rng, wording.colors[first])
     if second:
-        words["c2"] = _pick(rng, WORDS[second])
-    templates = PLAIN if first is None else MAIN_ONLY if second is None else SAME if first == second and rng.random() < 0.7 else BOTH
-    text = _pick(rng, FRAMES).format(_pick(rng, templates).format(**words))
+        words["c2"] = _pick(rng, wording.colors[second])
+    sentences = wording.sentences(first, second, rng)
+    text = _pick(rng, wording.frames).format(_pick(rng, sentences).format(**words))
     return ARTICLE.sub("an ", text)
