@@ -70,8 +70,8 @@ def measure_refinement(bench: Workbench, index: int) -> dict:
 
 
 def _rebuilt(bench: Workbench, prop: Prop, latent: np.ndarray, views: np.ndarray, index: int) -> dict:
-    """What is rebuilt of the refined views, bound to the coarse shape as in a run: IoU of the field, F-score ("chain") and flat parts of the finished mesh, and
-    the texture sources' colour errors.
+    """What is rebuilt of the refined views, bound to the coarse shape as in a run: IoU of the field, F-score ("chain") and flat parts of
+    the finished mesh, and the texture sources' colour errors.
     """
     points = volume_points(prop.seed)
     field = replace(reconstruct(bench.models, views, bench.cameras), bounds=coarse_bounds(bench.models, latent))

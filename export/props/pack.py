@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..components.field_decoder import field_decoder
+from ..components.prompt_check import prompt_check
 from ..components.reconstructor import reconstructor
 from ..components.refiner import refiner
 from ..components.shap_e_decoder import shap_e_decoder
@@ -26,7 +27,7 @@ from ..pack.progress import Lines
 from ..pack.writer import write_pack
 from ..spec import FP16_STORED, INT8, ComponentSpec, Input, uniform
 from .sizes import CLAMP, GRID, LATENT_GRID, PLANES, REFERENCE, STATES
-from .training import language, picture_prior, shap_e, vae
+from .training import familiarity, language, picture_prior, shap_e, vae
 from .training import refiner as refiner_training
 from .training.loop import averaged, averaged_part
 from .training.reconstructor import CONFIG, Reconstructor
@@ -38,7 +39,7 @@ from .world.dataset import VIEW_SIZE
 VERSION = "4"
 # What is stored in 8 bits, so that the wheel stays small: not the prior and Shap-E's decoder, which would be off by a tenth.
 IN_8_BITS = frozenset({"text_encoder", "vae_encoder", "vae_decoder", "reference_encoder", "refiner_step", "reconstructor", "views_step",
-                       "image_encoder", "prior_image_encoder"})
+                       "image_encoder", "prior_image_encoder", "prompt_check"})
 # Of these, the transformer that sketches the views: in 8 bits it alone made 2.8e-2 of their error, all others together 5e-3.
 IN_HALVES = {"views_step": ("sketch.",)}
 SEEN_AT = {"size": pictures.SIZE, "resample": "bicubic"}
@@ -68,7 +69,7 @@ def components(checkpoints: Path) -> list[ComponentSpec]:
     autoencoder, scaling = averaged(vae.build(), checkpoints / "vae.pt"), latent_scaling(checkpoints)
     rebuilt = trained_reconstructor(checkpoints)
     return [
-        encoder,
+        encoder, prompt_check(familiarity.prompt_check(), STATES),
         shap_e_prior(averaged(shap_e.build_prior(), checkpoints / "prior.pt"), STATES, CLAMP),
         *shap_e_decoder(averaged_part(ShapEDecoder(shap_e.CONFIG), checkpoints / "shap_e.pt", "decoder.")),
         vae_encoder(autoencoder, *GRID, scaling), vae_decoder(autoencoder, *GRID, scaling),

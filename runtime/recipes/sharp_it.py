@@ -117,7 +117,20 @@ def encode_text(models: Models, prompt: str) -> Stage[tuple[np.ndarray, np.ndarr
         (refiner,) = yield from prompt_embeddings(models, "text_encoder", prompt, loops[1])
     else:
         prior, refiner = yield from prompt_embeddings(models, "text_encoder", prompt, *loops)
+    yield from check_prompt(models, prior)
     return prior, refiner
+
+
+def check_prompt(models: Models, states: np.ndarray) -> Stage[None]:
+    """A notice if the prompt is more like other things than like those that the pack makes, where it can tell. states : (n, T, D), the
+    prompt's last
+    """
+    if not models.has("prompt_check"):
+        return
+    known, others = models.run("prompt_check", states=states[-1:])["likeness"][0]
+    if others > known:
+        yield Notice(f"the prompt seems to ask for something that the pack {models.pack.manifest.name} does not know: "
+                     f"what comes out is the nearest thing that it makes")
 
 
 def prompt_embeddings(models: Models, encoder: str, prompt: str, *loops: Diffusion) -> Stage[list[np.ndarray]]:

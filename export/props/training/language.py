@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..world.dataset import FAMILY_NAMES, Look, draw_look
+from ..world.wordings import free_caption, free_look
 from ..world.world import caption_of
 
 LENGTH = 32
@@ -60,10 +61,14 @@ class Captions:
 
     @classmethod
     def drawn(cls, count: int, cache: Path, device: torch.device, seed: int = 9) -> "Captions":
-        """The same `count` captions each time, families in turn; their states are kept in `cache`."""
+        """The same `count` captions each time, families in turn, half in free wording; their states are kept in `cache`."""
         rng = np.random.default_rng(seed)
-        looks = [draw_look(rng, FAMILY_NAMES[i % len(FAMILY_NAMES)]) for i in range(count)]
-        texts = ["", *(caption_of(look.family, look.first, look.second, rng) for look in looks)]
+        looks, texts = [], [""]
+        for i in range(count):
+            look, free = draw_look(rng, FAMILY_NAMES[i % len(FAMILY_NAMES)]), rng.random() < 0.5
+            look = Look(look.family, *free_look(look.family, look.first, look.second, rng)) if free else look
+            looks.append(look)
+            texts.append((free_caption if free else caption_of)(look.family, look.first, look.second, rng))
         states = torch.load(cache, weights_only=True) if cache.exists() else torch.empty(0)
         if len(states) != len(texts):
             states = encode(texts, device=device)
