@@ -16,6 +16,7 @@ import numpy as np
 
 from meshwright.export.props.world.families import FAMILIES
 from meshwright.export.props.world.world import Prop, make_prop
+from meshwright.runtime.geometry.denoise import edge_neighbours
 from meshwright.runtime.geometry.isosurface import extract
 from meshwright.runtime.geometry.mesh import Mesh, normalized
 from meshwright.runtime.geometry.topology import components, keep_components, welded
@@ -63,7 +64,7 @@ def excess(mesh: Mesh, families: tuple[str, ...], resolution: int, extent: float
 def flat_angle(mesh: Mesh, prop: Prop) -> float | None:
     """Median angle in degrees between neighbouring faces of the mesh on flat parts of the prop; None if there are none."""
     mesh = welded(mesh)
-    left, right = _neighbours(mesh.faces)
+    left, right = edge_neighbours(mesh.faces)
     centres, normals = mesh.triangles().mean(axis=1), mesh.face_normals()
     near, truth = np.abs(prop.distances(centres)[0]) < NEAR, _true_normals(prop, centres)
     flat = near[left] & near[right] & ((truth[left] * truth[right]).sum(axis=1) > FLAT)
@@ -76,15 +77,6 @@ def flat_angle(mesh: Mesh, prop: Prop) -> float | None:
 def _edges(faces: np.ndarray) -> np.ndarray:
     """(3 n, 2): the half-edges of faces (n, 3), first those from corner 0 to 1."""
     return np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
-
-
-def _neighbours(faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Two rows of face numbers, equally long: the faces on either side of each edge that has two."""
-    edges = np.sort(_edges(faces), axis=1).astype(np.int64)
-    key = edges[:, 0] * (int(faces.max()) + 1) + edges[:, 1]
-    order = np.argsort(key, kind="stable")
-    same = np.flatnonzero(np.diff(key[order]) == 0)
-    return order[same] % len(faces), order[same + 1] % len(faces)
 
 
 def _true_normals(prop: Prop, points: np.ndarray) -> np.ndarray:

@@ -228,10 +228,14 @@ class Grid:
 
 @dataclass(frozen=True)
 class Finish:
-    """What a finished mesh has unless the caller asks otherwise: most triangles, and pixels along the texture's side."""
+    """What a finished mesh has unless the caller asks otherwise: most triangles, and pixels along the texture's side.
+
+    denoise : `width` of `geometry.denoise`, before the triangles become fewer; None leaves the surface as it was extracted
+    """
 
     faces: int
     texture: int
+    denoise: float | None = None
 
 
 @dataclass(frozen=True)

@@ -255,7 +255,8 @@ def _finish(entry: Entry) -> Finish:
     texture = entry.int("texture") if "texture" in entry else 1024
     if texture not in TEXTURES:
         raise PackFormat(f"{entry.where}: texture is out of range", received=str(texture), expected="a power of two from 64 to 8192")
-    return Finish(entry.int("faces", 4, MAX_FACES) if "faces" in entry else 10_000, texture)
+    return Finish(entry.int("faces", 4, MAX_FACES) if "faces" in entry else 10_000, texture,
+                  entry.float("denoise", 0.01, 2.0) if "denoise" in entry else None)
 
 
 def _size(entry: Entry) -> tuple[str, float]:

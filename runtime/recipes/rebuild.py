@@ -15,6 +15,7 @@ from ...engines.errors import EmptyShape
 from ..backends.models import Models
 from ..events import Surface, Views
 from ..geometry.cameras import Cameras, camera_vectors
+from ..geometry.denoise import denoised
 from ..geometry.isosurface import extract
 from ..geometry.mesh import Mesh
 from ..geometry.render import split_grid
@@ -118,7 +119,7 @@ def extract_surface(pack: Manifest, field: Field) -> Mesh:
         mesh = extract(field.geometry, field.weights, grid.resolution, grid.extent, stride=grid.stride)
     mesh = split_non_manifold_edges(keep_components(mesh, SPECK))
     check_not_empty(mesh, "reconstruction")
-    return mesh
+    return mesh if pack.finish.denoise is None else denoised(mesh, width=pack.finish.denoise)
 
 
 def check_not_empty(mesh: Mesh, stage: str) -> None:
