@@ -3,7 +3,7 @@ import re
 import numpy as np
 import pytest
 
-from benchmarks.prompts import paraphrases
+from benchmarks.quality.prompts import paraphrases
 from meshwright.export.props.world import captions, wordings
 from meshwright.export.props.world.families import FAMILIES, SECOND_PART, USUAL
 from meshwright.export.props.world.other_things import OTHER_THINGS

@@ -1,4 +1,4 @@
-from benchmarks.unknown_words import OUTSIDE, outside
+from benchmarks.quality.unknown_words import OUTSIDE, outside
 from meshwright.export.props.world import captions, wordings
 from meshwright.export.props.world.other_things import OTHER_THINGS
 

@@ -1,6 +1,6 @@
 """How often a prompt for something outside of the world gets its notice, and how often one for a prop does.
 
-    python -m benchmarks.unknown_words [--pack props]
+    python -m benchmarks.quality.unknown_words [--pack props]
 
 Outside: `OUTSIDE`, none of which the pack's check was made from, with or without a colour. Inside: the first held-out prompts and all
 paraphrases. Only the text stage runs. Writes results/unknown_words.md.
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 
@@ -19,10 +18,10 @@ from meshwright.export.props.world.palette import NAMES
 from meshwright.runtime import Notice, Pipeline
 from meshwright.runtime.recipes.sharp_it import encode_text
 
-from . import report
+from ..harness.results import RESULTS, table, write_whole
+from .page import shown
 from .prompts import held_out, paraphrases
 
-RESULTS = Path(__file__).parent / "results"
 HELD_OUT = 200
 FORMS = ("a {thing}", "a {color} {thing}", "{thing}, low poly", "a {color} {thing} for a game")
 OUTSIDE = """
@@ -46,7 +45,7 @@ def noticed(pipe: Pipeline, prompt: str) -> bool:
 
 
 def share(found: Iterable[bool]) -> str:
-    return report.shown(float(np.mean(list(found))), "share")
+    return shown(float(np.mean(list(found))), "share")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -61,10 +60,10 @@ def main(arguments: list[str] | None = None) -> None:
     false = [prompt for name in list(sets)[1:] for prompt, told in zip(sets[name], found[name], strict=True) if told]
     text = "\n\n".join([
         f"# Prompts for things that the pack {pipe.pack.manifest.name} {pipe.pack.manifest.version} does not know",
-        f"Pack {pipe.pack.hash[:16]}; the protocol is in `benchmarks/unknown_words.py`.",
-        report.table(["prompts", "n", "get the notice"], rows),
+        f"Pack {pipe.pack.hash[:16]}; the protocol is in `benchmarks/quality/unknown_words.py`.",
+        table(["prompts", "n", "get the notice"], rows),
         "Without a notice, of things outside: " + "; ".join(missed) + ".", "With one, of props: " + ("; ".join(false) or "none") + "."])
-    (RESULTS / "unknown_words.md").write_text(text + "\n", "utf-8")
+    write_whole(RESULTS / "unknown_words.md", text + "\n")
     print(text)
 
 
