@@ -21,6 +21,11 @@ def sources():
     return sorted(path.relative_to(ROOT) for folder in ROOTS for path in (ROOT / folder).rglob("*.py"))
 
 
+def installed(path):
+    """Where a file or folder of the repository lies in the wheel. The client is no part of the runtime, which it does not import."""
+    return re.sub("^meshwright/runtime/client", "meshwright/client", f"meshwright/{path.as_posix()}")
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
     """Built from a copy, so that nothing is left in the working tree."""
@@ -36,7 +41,7 @@ def wheel(tmp_path_factory):
 
 def test_every_package_is_listed():
     folders = {path.parent for path in sources()}
-    expected = {".".join([ROOTS[folder.parts[0]], *folder.parts[1:]]) for folder in folders}
+    expected = {installed(folder).replace("/", ".") for folder in folders}
     listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
     assert set(listed) == expected and len(listed) == len(set(listed))
 
@@ -49,7 +54,8 @@ def test_the_wheel_holds_every_module_and_pack(wheel):
     matting = [path.relative_to(ROOT) for path in (ROOT / "runtime/images").glob("u2netp.*")]
     assert {path.suffix for path in matting} == {".onnx", ".LICENSE", ".md"}
     typed = [Path(folder, "py.typed") for folder in ROOTS]
-    missing = {f"meshwright/{path.as_posix()}" for path in [*sources(), *packs, *matting, *typed]} - names
+    page = [path.relative_to(ROOT) for path in (ROOT / "runtime/server/static").rglob("*") if path.is_file()]
+    missing = {installed(path) for path in [*sources(), *packs, *matting, *typed, *page]} - names
     assert not missing
     for licence in ("LICENSE", "runtime/images/u2netp.LICENSE"):
         assert any(name.endswith(f"licenses/{licence}") for name in names)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import OutputError
 
-VARIABLE, CONFIG = "MESHWRIGHT_CACHE", "MESHWRIGHT_CONFIG"
+VARIABLE, CONFIG, DATA = "MESHWRIGHT_CACHE", "MESHWRIGHT_CONFIG", "MESHWRIGHT_DATA"
 NAME = "meshwright"
 
 
@@ -27,6 +27,16 @@ def config_folder() -> Path | None:
     if named := os.environ.get(CONFIG):
         return Path(named)
     return _user_folder("APPDATA", "XDG_CONFIG_HOME", "Library/Application Support", ".config")
+
+
+def data_folder() -> Path:
+    """$MESHWRIGHT_DATA, or the folder that the platform has for what a user keeps."""
+    if named := os.environ.get(DATA):
+        return Path(named)
+    folder = _user_folder("LOCALAPPDATA", "XDG_DATA_HOME", "Library/Application Support", ".local/share")
+    if folder is None:
+        raise OutputError("this user has no home folder for results", remedy=f"set {DATA} to a folder")
+    return folder
 
 
 def _user_folder(windows: str, xdg: str, mac: str, other: str) -> Path | None:

@@ -1,4 +1,5 @@
-"""The command line: `meshwright generate`, `refine`, `verify`, `packs`, `build`, `doctor`, and the commands that installed packages add.
+"""The command line: `meshwright generate`, `refine`, `verify`, `packs`, `build`, `doctor`, `serve`, and the
+commands that installed packages add.
 
 Thin: it reads options, calls the library and prints. Results go to standard output, progress and errors to
 standard error. Exit codes: 0 done; 1 the work failed, a pack did not verify, `doctor` found something broken, or the result
@@ -23,7 +24,7 @@ from .asset_options import add_asset_options
 from .process import StopSignals, standard_streams
 
 BAD_INPUT, FAILED = 2, 1
-COMMANDS, ENTRY_POINTS = ("generate", "refine", "verify", "packs", "build", "doctor"), "meshwright.commands"
+COMMANDS, ENTRY_POINTS = ("generate", "refine", "verify", "packs", "build", "doctor", "serve"), "meshwright.commands"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -92,6 +93,10 @@ def _run(options: argparse.Namespace) -> int:
         from .build_command import build
 
         return build(options)
+    if options.command == "serve":
+        from ..server.command import serve
+
+        return serve(options)
     from . import commands
 
     known = {"generate": commands.generate, "refine": commands.generate, "verify": commands.verify, "packs": commands.packs,
@@ -137,6 +142,7 @@ def build_parser() -> argparse.ArgumentParser:
     look = commands.add_parser("doctor", help="say what this machine has, what would run each pack, and what is broken")
     look.add_argument("--pack", action="append", default=[], metavar="PACK", help="name or folder; may be given again (default: all found)")
     look.add_argument("--json", action="store_true", help="print one JSON object")
+    _add_serve(commands.add_parser("serve", help="serve a page and an HTTP interface with a queue, on this machine"))
     return parser
 
 
@@ -198,6 +204,27 @@ def _add_build(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--list", action="store_true", help="list the engines that there are")
     which.add_argument("--prune", action="store_true", help="delete engines that are damaged, of other versions, or without their model")
     add("--quiet", action="store_true", help="print errors only")
+
+
+def _add_serve(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", metavar="ADDRESS", help="address to listen at (default 127.0.0.1: this machine only)")
+    add("--port", type=int, default=8188, help="default 8188; 0 for any that is free")
+    add("--open", action="store_true", help="open the page in a browser")
+    add("--data", metavar="DIR", help="folder of the queue and the results (default: the user's own)")
+    add("--token-file", metavar="FILE", help="requests must bring the token in this file; needed for any other address than this machine's")
+    add("--allow-host", action="append", default=[], metavar="NAME[:PORT]",
+        help="a further name that the server is asked for by, such as a proxy's")
+    add("--pack", action="append", default=[], metavar="PACK",
+        help="name or folder; may be given again, the first is the default (default props)")
+    add("--backend", default="auto", metavar="NAME", help="as of generate (default auto)")
+    add("--threads", type=int, help="threads of the networks (default: the backend's choice)")
+    add("--memory", default="normal", metavar="HOW", help="as of generate (default normal)")
+    add("--max-queue", type=int, default=100, metavar="N", help="tasks that may wait (default 100)")
+    add("--max-body", type=int, default=64, metavar="MB", help="largest request (default 64)")
+    add("--deadline", type=float, default=7200, metavar="SECONDS", help="longest time of one task (default 7200)")
+    add("--keep-days", type=float, default=7, metavar="DAYS", help="results are deleted after this time (default 7)")
+    add("--keep-size", type=float, default=10, metavar="GB", help="the oldest results are deleted above this size (default 10)")
 
 
 def _add_engine_options(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,89 @@
+"""What a task may say: one JSON Schema, which the server checks requests against and its OpenAPI document shows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ..files.writer import ENDINGS
+from ..images import MATTES
+from ..pack.manifest import MAX_FACES, MAX_GUIDANCE, MAX_STEPS, TEXTURE_SOURCES, TEXTURES
+from ..request import MAX_CONTROL, ROUTES
+from ..request_options import MAX_PICTURES
+
+MAX_PROMPT = 4096
+MAX_SEED = 2**64 - 1
+DATA_URL = r"^(data:[^,]*;base64,)?[A-Za-z0-9+/]*={0,2}$"
+
+PICTURE = {"type": "string", "pattern": DATA_URL, "minLength": 4,
+           "description": "a PNG, JPEG, WebP, BMP or GIF file as base64 or as a data: URL. Web addresses are not fetched"}
+MESH = {"type": "string", "pattern": DATA_URL, "minLength": 4, "description": "a GLB file as base64 or as a data: URL"}
+STEPS = {"type": "integer", "minimum": 1, "maximum": MAX_STEPS}
+GUIDANCE = {"type": "number", "minimum": 0, "maximum": MAX_GUIDANCE}
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "type": {"type": "string", "enum": ["generate", "refine"], "default": "generate",
+             "description": "generate: from a prompt, pictures or both; refine: redraw `mesh` as `prompt` says"},
+    "prompt": {"type": "string", "maxLength": MAX_PROMPT, "description": "what to make, in words"},
+    "image": PICTURE,
+    "views": {"type": "array", "maxItems": MAX_PICTURES, "description": "further pictures of the same object",
+              "items": {"type": "object", "additionalProperties": False, "required": ["azimuth", "image"],
+                        "properties": {"azimuth": {"type": "number", "minimum": -360, "maximum": 360,
+                                                   "description": "degrees to the right of the first picture"}, "image": PICTURE}}},
+    "matte": {"type": "string", "enum": list(MATTES), "description": "how the object is told from its background"},
+    "route": {"type": "string", "enum": list(ROUTES), "description": "how a picture becomes a mesh"},
+    "mesh": MESH,
+    "control": PICTURE | {"description": "a picture over the whole grid of views, for packs with a ControlNet"},
+    "control_scale": {"type": "number", "minimum": 0, "maximum": MAX_CONTROL},
+    "seed": {"type": "integer", "minimum": 0, "maximum": MAX_SEED, "default": 0},
+    "steps": STEPS | {"description": "of the loop that draws the views"}, "guidance": GUIDANCE,
+    "prior_steps": STEPS | {"description": "of the coarse shape"}, "prior_guidance": GUIDANCE,
+    "faces": {"type": "integer", "minimum": 4, "maximum": MAX_FACES, "description": "most triangles"},
+    "texture": {"type": "integer", "enum": list(TEXTURES), "description": "side of the texture, in pixels"},
+    "texture_from": {"type": "string", "enum": list(TEXTURE_SOURCES)},
+    "pack": {"type": "string", "maxLength": 256, "description": "one of the server's packs; the first one if left out"},
+    "format": {"type": "string", "enum": [ending[1:] for ending in ENDINGS], "default": "glb"},
+}
+TASK = {"type": "object", "additionalProperties": False, "properties": OPTIONS}
+# Values that come as files.
+FILES = ("image", "mesh", "control")
+
+TYPES: dict[str, tuple[type, ...]] = {"string": (str,), "integer": (int,), "number": (int, float), "array": (list,), "object": (dict,)}
+
+
+def faults(value: object, schema: Mapping[str, Any], pointer: str = "") -> Iterator[tuple[str, str]]:
+    """(JSON pointer, what is wrong) for everything in which a value differs from a schema, of those parts of JSON Schema that we use."""
+    kinds = TYPES[schema["type"]]
+    # A boolean is an int to Python, and 1.0 is an integer to JSON Schema.
+    whole = kinds == (int,) and isinstance(value, float) and value.is_integer()
+    if isinstance(value, bool) or not (isinstance(value, kinds) or whole):
+        yield pointer, f"expected {_named(schema['type'])}"
+    elif isinstance(value, str):
+        if "enum" in schema and value not in schema["enum"]:
+            yield pointer, f"expected one of {', '.join(schema['enum'])}"
+        elif not schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value)):
+            yield pointer, f"expected {schema.get('minLength', 0)} to {schema.get('maxLength', 'any number of')} characters"
+        elif "pattern" in schema and not re.match(schema["pattern"], value):
+            yield pointer, "expected base64, or a data: URL with base64"
+    elif isinstance(value, int | float):
+        if "enum" in schema and value not in schema["enum"]:
+            yield pointer, f"expected one of {', '.join(map(str, schema['enum']))}"
+        elif not schema.get("minimum", value) <= value <= schema.get("maximum", value):  # NaN is within no range
+            yield pointer, f"expected {schema.get('minimum')} to {schema.get('maximum')}"
+    elif isinstance(value, list):
+        if len(value) > schema["maxItems"]:
+            yield pointer, f"expected at most {schema['maxItems']}"
+        for index, item in enumerate(value[:schema["maxItems"]]):
+            yield from faults(item, schema["items"], f"{pointer}/{index}")
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            if name in schema["properties"]:
+                yield from faults(item, schema["properties"][name], f"{pointer}/{name}")
+            else:
+                yield f"{pointer}/{name[:64]}", f"there is no such option; expected {', '.join(schema['properties'])}"
+        yield from ((f"{pointer}/{name}", "is missing") for name in schema.get("required", ()) if name not in value)
+
+
+def _named(kind: str) -> str:
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
