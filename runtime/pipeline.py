@@ -17,10 +17,11 @@ from .events import CoarseMesh, CoarseViews, EngineBuild, Event, Notice, Result,
 from .files.reader import MeshFile
 from .geometry.mesh import Mesh
 from .lora import Loras
-from .pack.manifest import required
+from .pack.manifest import Diffusion, required
 from .pack.pack import Pack
 from .recipes import instantmesh, sharp_it
-from .recipes.routes import choose_route, default_route, guidance_of, steps_of, view_loop
+from .recipes.routes import choose_route, default_route, view_loop
+from .recipes.settings import LoopSettings, coarse_settings, drawing_settings, texture_size
 from .request import Request, describe_inputs
 from .request_options import File, GenerationOptions, RequestOptions, load_options
 from .results import Cutout, Generation, Stages
@@ -217,14 +218,24 @@ class Pipeline:
         """What was used: the request's options, and the pack's where it has none."""
         manifest = self.pack.manifest
         drawing = view_loop(route, manifest)
-        own: dict[str, Any] = {"steps": steps_of(request, drawing), "guidance": guidance_of(request, drawing)}
+        used = _used(drawing_settings(request, manifest, drawing), drawing)
         if route in ("text", "coarse"):
-            prior = required(manifest.prior)
-            own |= {"prior_steps": prior.steps, "prior_guidance": prior.guidance}
-        own |= {"faces": manifest.finish.faces, "texture": manifest.finish.texture, "texture_from": manifest.texture_from}
+            used |= {f"prior_{name}": value for name, value in _used(coarse_settings(request, manifest), required(manifest.prior)).items()}
+        used |= {"faces": request.faces or manifest.finish.faces, "texture": texture_size(request, manifest),
+                 "texture_from": request.texture_from or manifest.texture_from}
         if request.control is not None:
-            own["control_scale"] = 1.0
-        return {name: value if getattr(request, name) is None else getattr(request, name) for name, value in own.items()}
+            used["control_scale"] = 1.0 if request.control_scale is None else request.control_scale
+        return used
+
+
+def _used(settings: LoopSettings, loop: Diffusion) -> dict[str, Any]:
+    """How a loop was run; sampler and interval where they are not the pack's own."""
+    used: dict[str, Any] = {"steps": settings.steps, "guidance": settings.guidance}
+    if settings.schedule != loop.schedule:
+        used["sampler"] = settings.sampler
+    if settings.interval is not None:
+        used["guidance_interval"] = list(settings.interval)
+    return used
 
 
 class _RunLog:

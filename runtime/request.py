@@ -12,16 +12,20 @@ from typing import Any, Unpack
 import numpy as np
 
 from ..engines.errors import InputError
+from .diffusion.schedules import SAMPLER_NAMES
 from .files.reader import MeshFile, check_mesh
 from .geometry.mesh import Mesh
 from .images import MATTES
 from .images.pictures import Picture
-from .pack.manifest import MAX_FACES, MAX_GUIDANCE, MAX_STEPS, TEXTURE_SOURCES, TEXTURES
+from .pack.manifest import MAX_FACES, MAX_GUIDANCE, MAX_STEPS, QUALITIES, TEXTURE_SOURCES, TEXTURES
 from .request_options import RequestOptions, check_count, load_options, pairs_of
 from .text.prompt import check_prompt
 
 ROUTES = ("views", "coarse")
 MAX_CONTROL = 10.0
+LARGEST_RATIO = 1e6  # of noise over signal
+# Options that are words, and what they may be.
+WORDS = {"texture_from": TEXTURE_SOURCES, "route": ROUTES, "sampler": SAMPLER_NAMES, "prior_sampler": SAMPLER_NAMES, "quality": QUALITIES}
 LOAD = "Request.load and the methods of Pipeline take paths too"
 
 
@@ -36,7 +40,13 @@ class Request:
     seed : 0 to 2**64 - 1. Same seed, pack and backend: the same bytes, but for timings.
     steps : 1 to 1000, None for the pack's own. Steps of the loop that draws the views: more are slower, not always better.
     guidance : 0 to 100, None for the pack's own. How strongly those views follow the prompt, or the picture; 1 is no guidance.
-    prior_steps, prior_guidance : the same two for the loop that draws the coarse shape.
+    sampler : "ddim", "euler-ancestral", "dpm-solver++-2m", "heun-karras", or "align-your-steps", which is DPM-Solver++ at ten timesteps;
+        None for the pack's own. Of that loop. Which steps suffice with which sampler differs from pack to pack.
+    guidance_interval : two numbers from 0, the lower one first; None for the pack's own. Noise over signal at which there is guidance:
+        the steps outside take about half the time.
+    prior_steps, prior_guidance, prior_sampler, prior_guidance_interval : the same four for the loop that draws the coarse shape.
+    quality : "draft", "standard" or "full", None for that: what the pack has for these options and the texture's size, where they are
+        not given. "full" is as it was made, or published.
     faces : 4 to 1,000,000, None for the pack's own. The mesh is decimated to at most that many triangles before
         it is unwrapped.
     texture : a power of two from 64 to 8192, None for the pack's own. Sides of the baseColor texture, in pixels.
@@ -64,6 +74,11 @@ class Request:
     guidance: float | None = None
     prior_steps: int | None = None
     prior_guidance: float | None = None
+    sampler: str | None = None
+    prior_sampler: str | None = None
+    guidance_interval: tuple[float, float] | None = None
+    prior_guidance_interval: tuple[float, float] | None = None
+    quality: str | None = None
     faces: int | None = None
     texture: int | None = None
     texture_from: str | None = None
@@ -95,11 +110,10 @@ class Request:
 
     def __post_init__(self) -> None:
         self._normalize_numbers()
-        if self.texture_from is not None and self.texture_from not in TEXTURE_SOURCES:
-            raise InputError("texture_from is unknown", received=repr(self.texture_from),
-                             expected=", ".join(TEXTURE_SOURCES))
-        if self.route is not None and self.route not in ROUTES:
-            raise InputError("the route is unknown", received=repr(self.route), expected=" or ".join(ROUTES))
+        for name, known in WORDS.items():
+            if (word := getattr(self, name)) is not None and word not in known:
+                raise InputError(f"{'the ' if name in ('route', 'sampler', 'quality') else ''}{name} is unknown", received=repr(word),
+                                 expected=", ".join(known))
         for name in ("image", "control", "matte_picture"):
             if getattr(self, name) is not None:
                 _check_picture(name, getattr(self, name))
@@ -123,6 +137,9 @@ class Request:
         for name, high in (("guidance", MAX_GUIDANCE), ("prior_guidance", MAX_GUIDANCE), ("control_scale", MAX_CONTROL)):
             if getattr(self, name) is not None:
                 self._replace(**{name: _number(name, getattr(self, name), 0.0, high)})
+        for name in ("guidance_interval", "prior_guidance_interval"):
+            if getattr(self, name) is not None:
+                self._replace(**{name: _interval(name, getattr(self, name))})
         if self.texture is not None:
             if not isinstance(self.texture, Integral) or self.texture not in TEXTURES:
                 raise InputError("texture is out of range", received=repr(self.texture), expected="a power of two from 64 to 8192")
@@ -193,6 +210,13 @@ def _check_picture(name: str, value: object) -> Picture:
         raise InputError(f"{name} is no picture", received=type(value).__name__, expected="what read_picture or Picture.of gives",
                          remedy=LOAD)
     return value
+
+
+def _interval(name: str, value: object) -> tuple[float, float]:
+    ends = [_number(name, end, 0.0, LARGEST_RATIO) for end in value] if isinstance(value, list | tuple) else []
+    if len(ends) != 2 or not ends[0] < ends[1]:
+        raise InputError(f"{name} is no interval", received=repr(value), expected="two numbers, the lower one first")
+    return ends[0], ends[1]
 
 
 def _integer(name: str, value: object, low: int, high: int) -> int:

@@ -24,6 +24,11 @@ class GenerationOptions(TypedDict, total=False):
     guidance: float | None
     prior_steps: int | None
     prior_guidance: float | None
+    sampler: str | None
+    prior_sampler: str | None
+    guidance_interval: tuple[float, float] | None
+    prior_guidance_interval: tuple[float, float] | None
+    quality: str | None
     faces: int | None
     texture: int | None
     texture_from: str | None

@@ -150,6 +150,9 @@ def _request(options: Namespace, assets: AssetOptions | None, progress: Progress
         given |= {name: value for name in ("faces", "texture") if (value := getattr(assets, name)) is not None}
     if "mesh" in given:
         given["mesh"] = read_mesh(given["mesh"], progress.reading(Path(given["mesh"])))
+    for name in ("guidance_interval", "prior_guidance_interval"):
+        if name in given:
+            given[name] = _interval(name, given[name])
     given["views"] = [_view(statement) for statement in given.get("views", ())]
     return Request.load(options.prompt or "", **with_standard_input(given))
 
@@ -164,6 +167,15 @@ def _view(statement: str) -> tuple[float, str]:
     if not file:
         raise InputError("a view is not AZIMUTH=FILE", received=repr(statement), expected="such as 90=side.png")
     return degrees, file
+
+
+def _interval(name: str, statement: str) -> tuple[float, float]:
+    """The ends that LOW:HIGH says."""
+    low, _, high = statement.partition(":")
+    try:
+        return float(low), float(high)
+    except ValueError:
+        raise InputError(f"{name.replace('_', '-')} is not LOW:HIGH", received=repr(statement), expected="such as 0.3:5") from None
 
 
 def _load_lora(pipe: Pipeline, request: Request, options: Namespace, progress: Progress) -> None:

@@ -159,6 +159,8 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
     add("--control-scale", type=float, help="how strongly the views follow it (default 1)")
     add("--prior-steps", type=int, help="steps of the coarse shape (default: the pack's)")
     add("--prior-guidance", type=float, help="guidance of the coarse shape (default: the pack's)")
+    add("--prior-sampler", metavar="NAME", help="sampler of the coarse shape, as --sampler")
+    add("--prior-guidance-interval", metavar="LOW:HIGH", help="noise levels at which the coarse shape is guided, as --guidance-interval")
     _add_making(parser)
 
 
@@ -176,6 +178,10 @@ def _add_making(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=0, help="same seed, same mesh (default 0)")
     add("--steps", type=int, help="steps of the loop that draws the views (default: the pack's)")
     add("--guidance", type=float, help="how strongly the views follow the prompt or the picture (default: the pack's)")
+    add("--sampler", metavar="NAME", help="of that loop: ddim, euler-ancestral, dpm-solver++-2m, heun-karras or align-your-steps"
+                                          " (default: the pack's)")
+    add("--guidance-interval", metavar="LOW:HIGH", help="noise over signal at which there is guidance, such as 0.3:5 (default: the pack's)")
+    add("--quality", metavar="HOW", help="draft, standard or full: the pack's words for steps, sampler and texture (default full)")
     add("--faces", type=int, help="most triangles (default: the pack's)")
     add("--texture", type=int, metavar="PIXELS", help="side of the texture, a power of two (default: the pack's)")
     add("--texture-from", metavar="SOURCE", help="views, field or blend (default: the pack's)")

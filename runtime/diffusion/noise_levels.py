@@ -12,6 +12,8 @@ import numpy as np
 BETAS = ("linear", "scaled-linear", "cosine", "exp")
 SPACINGS = ("trailing", "leading", "linspace")
 MAX_BETA = 0.999
+# The ten of Align Your Steps (arXiv 2404.14507), for Stable Diffusion and its noise levels.
+AYS_TIMESTEPS = (999, 850, 736, 645, 545, 455, 343, 233, 124, 24)
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,11 @@ from typing import Any
 
 import numpy as np
 
-from .noise_levels import NoiseLevels, karras_sigmas, timesteps
+from .noise_levels import AYS_TIMESTEPS, NoiseLevels, karras_sigmas, timesteps
 
 COLUMNS = ("timestep", "scale_in", "x0_from_x", "x0_from_output", "a", "b", "c", "k", "w")
 PREDICTIONS = ("v", "epsilon", "sample")
+AYS_STEPS = "align-your-steps"
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ def dpm_solver_pp_2m(levels: NoiseLevels, steps: int, guidance: float, *, predic
                      spacing: str = "linspace", steps_offset: int = 0) -> Table:
     """DPM-Solver++ (2M), mid-point form (arXiv 2211.01095, algorithm 2); latents of unit variance; `steps` rows.
 
+    spacing : also "align-your-steps", the ten timesteps of that paper
     As diffusers' DPMSolverMultistepScheduler of order 2, ending at sigma 0: the first and the last step are of
     first order. Raises ValueError.
     """
@@ -121,6 +123,22 @@ SAMPLERS: dict[str, Callable[..., Table]] = {
     "dpm-solver++-2m": dpm_solver_pp_2m,
     "heun-karras": shap_e_karras_heun,
 }
+
+
+# What a caller may ask for in place of a pack's sampler: those, and one of them at timesteps of its own.
+SAMPLER_NAMES = (*SAMPLERS, AYS_STEPS)
+
+
+def with_sampler(schedule: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A pack's schedule with another sampler, of the same process and prediction. name : one of SAMPLER_NAMES
+
+    The options that both samplers have stay, the others are the new one's defaults.
+    """
+    kind, own = ("dpm-solver++-2m", {"spacing": AYS_STEPS}) if name == AYS_STEPS else (name, {})
+    if schedule.get("kind") == kind:
+        return {**schedule, **own}
+    known = {*inspect.signature(SAMPLERS[kind]).parameters, *(field.name for field in fields(NoiseLevels))}
+    return {**{option: value for option, value in schedule.items() if option in known}, "kind": kind, **own}
 
 
 def make_table(schedule: Mapping[str, object], steps: int, guidance: float, interval: tuple[float, float] | None = None) -> Table:
@@ -209,7 +227,11 @@ def _whole_timesteps(levels: NoiseLevels, sigma: np.ndarray) -> np.ndarray:
 
 
 def _multistep_times(levels: NoiseLevels, steps: int, spacing: str, offset: int) -> np.ndarray:
-    """Whole timesteps; of all spacings but "trailing", the last of steps + 1, which sigma 0 stands for, is left out."""
+    """Whole timesteps; of "leading" and "linspace", the last of steps + 1, which sigma 0 stands for, is left out."""
+    if spacing == AYS_STEPS:
+        if steps != len(AYS_TIMESTEPS) or levels.train_steps <= AYS_TIMESTEPS[0]:
+            raise ValueError(f"{AYS_STEPS} is {len(AYS_TIMESTEPS)} steps of 1000, not {steps} of {levels.train_steps}")
+        return np.array(AYS_TIMESTEPS, np.float64)
     if spacing == "trailing":
         return timesteps(levels, steps, spacing)
     return np.round(timesteps(levels, _positive(steps) + 1, spacing)[:-1]) + (offset if spacing == "leading" else 0)

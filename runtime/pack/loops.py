@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from ...engines.errors import PackFormat
-from ..diffusion.schedules import make_table
+from ..diffusion.schedules import SAMPLER_NAMES, make_table
 from .entry import Entry
-from .manifest import MAX_GUIDANCE, MAX_LATENTS, MAX_RANK, MAX_STEPS, MAX_TRAIN_STEPS, Diffusion, Edit
+from .manifest import MAX_GUIDANCE, MAX_LATENTS, MAX_RANK, MAX_STEPS, MAX_TRAIN_STEPS, TEXTURES, Diffusion, Edit, LoopQuality, Quality
 
 UNCONDITIONAL = ("empty", "zeros", "encoder")
 UNCONDITIONAL_IMAGE = ("empty", "zeros")
@@ -34,6 +34,29 @@ def read_loop(entry: Entry) -> Diffusion:
     for count, scale in [(steps, guidance), *([(edit.steps, edit.guidance)] if edit else [])]:
         _check_table(entry, loop.schedule, count, scale)
     return loop
+
+
+def read_quality(entry: Entry) -> Quality:
+    """What one word of the section "quality" stands for."""
+    unknown = sorted({*entry.dict()} - {"views", "prior", "texture"})
+    if unknown:
+        raise PackFormat(f"{entry.where} has an unknown entry", received=unknown[0], expected="views, prior, texture")
+    views, prior = (_loop_quality(entry[name]) if name in entry else LoopQuality() for name in ("views", "prior"))
+    return Quality(views, prior, read_texture(entry) if "texture" in entry else None)
+
+
+def read_texture(entry: Entry) -> int:
+    """Pixels along a side of the texture."""
+    texture = entry.int("texture")
+    if texture not in TEXTURES:
+        raise PackFormat(f"{entry.where}: texture is out of range", received=str(texture), expected="a power of two from 64 to 8192")
+    return texture
+
+
+def _loop_quality(entry: Entry) -> LoopQuality:
+    return LoopQuality(entry.int("steps", 1, MAX_STEPS) if "steps" in entry else None,
+                       entry.str("sampler", SAMPLER_NAMES) if "sampler" in entry else None,
+                       _interval(entry["guidance_interval"]) if "guidance_interval" in entry else None)
 
 
 def _strength(entry: Entry) -> tuple[int, float]:

@@ -32,6 +32,9 @@ HALVES = "halves"
 
 COMMERCIAL_USE = ("yes", "no", "unknown")
 TEXTURE_SOURCES = ("views", "field", "blend")
+# "full" is what the pack does by itself; what the others stand for is the pack's to say.
+FULL = "full"
+QUALITIES = ("draft", "standard", FULL)
 
 
 @dataclass(frozen=True)
@@ -239,6 +242,27 @@ class Finish:
 
 
 @dataclass(frozen=True)
+class LoopQuality:
+    """Of one loop; None leaves the pack's own. sampler : as a request's; guidance_interval : as in `Diffusion`"""
+
+    steps: int | None = None
+    sampler: str | None = None
+    guidance_interval: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What a word such as "draft" stands for. views, prior : of the loops that draw the views and the coarse shape
+
+    texture : pixels along its side, None for the pack's own
+    """
+
+    views: LoopQuality = LoopQuality()
+    prior: LoopQuality = LoopQuality()
+    texture: int | None = None
+
+
+@dataclass(frozen=True)
 class Manifest:
     """Everything in `pack.json`; None stands for a section that the recipe of the pack does not need.
 
@@ -264,6 +288,7 @@ class Manifest:
     reconstructor_view_size: int
     grid: Grid
     finish: Finish
+    qualities: Mapping[str, Quality]
     texture_from: str
     metres_per_unit: float
     sizes: Mapping[str, tuple[str, float]]

@@ -18,7 +18,7 @@ from ...engines import EngineSpec, TensorSpec
 from ...engines.errors import PackFormat
 from ..geometry.shading import Shading
 from .entry import Entry
-from .loops import read_loop
+from .loops import read_loop, read_quality, read_texture
 from .manifest import (
     ANGLE,
     COMMERCIAL_USE,
@@ -38,7 +38,6 @@ from .manifest import (
     RESOLUTION,
     STRIDE,
     TEXTURE_SOURCES,
-    TEXTURES,
     Coarse,
     Component,
     Deviation,
@@ -102,6 +101,7 @@ def _manifest(root: Entry) -> Manifest:
         views=_views(root["views"], generated_lit="choices" not in root),
         reconstructor_view_size=root["reconstructor"].int("view_size", 1, MAX_VIEW),
         grid=_grid(root["grid"]), finish=_finish(root.get("finish", {})),
+        qualities={name: read_quality(entry) for name, entry in root.get("quality", {}).items()},
         texture_from=root.str("texture_from", TEXTURE_SOURCES), metres_per_unit=root.get("metres_per_unit", 1.0).number(*LENGTH),
         sizes={name: _size(entry) for name, entry in root.get("sizes", {}).items()})
 
@@ -252,9 +252,7 @@ def _grid(entry: Entry) -> Grid:
 
 
 def _finish(entry: Entry) -> Finish:
-    texture = entry.int("texture") if "texture" in entry else 1024
-    if texture not in TEXTURES:
-        raise PackFormat(f"{entry.where}: texture is out of range", received=str(texture), expected="a power of two from 64 to 8192")
+    texture = read_texture(entry) if "texture" in entry else 1024
     return Finish(entry.int("faces", 4, MAX_FACES) if "faces" in entry else 10_000, texture,
                   entry.float("denoise", 0.01, 2.0) if "denoise" in entry else None)
 

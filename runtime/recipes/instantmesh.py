@@ -17,7 +17,7 @@ from ..images.pictures import Picture, preprocess, preprocess_control
 from ..pack.manifest import required
 from ..request import Request
 from . import pictures, rebuild
-from .routes import guidance_of, steps_of
+from .settings import drawing_settings
 from .stages import Stage, denoise, encode_image, run_stage
 
 STAGES = ("picture", "views", *rebuild.STAGES)
@@ -77,8 +77,8 @@ def generate_views(models: Models, condition: Mapping[str, Array], known: Mappin
     Each step looks at the reference through fresh noise.
     """
     loop = required(models.pack.manifest.multiview)
-    latent = yield from denoise(models, "views_step", loop, stage="views", stream="views", seed=request.seed,
-                                steps=steps_of(request, loop), guidance=guidance_of(request, loop), constants=condition,
+    latent = yield from denoise(models, "views_step", loop.latent_shape, drawing_settings(request, models.pack.manifest, loop),
+                                stage="views", stream="views", seed=request.seed, constants=condition,
                                 noises={"reference_noise": "reference/step"},
                                 known=pictures.encode_known_views(models, known, request.seed))
     return pictures.with_known(rebuild.decode_views(models, latent), known)

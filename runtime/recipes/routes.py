@@ -13,9 +13,9 @@ from ..pack.manifest import Diffusion, Manifest, required
 from ..request import Request
 from ..text.prompt import shorten
 from .pictures import check_known_views
+from .settings import coarse_settings, drawing_settings
 
-# Fewer steps leave the views that are drawn too little time to follow known ones: in a single step they see noise alone.
-MIN_STEPS_WITH_KNOWN_VIEWS = 8
+COARSE_OPTIONS = ("prior_steps", "prior_guidance", "prior_sampler", "prior_guidance_interval")
 
 
 def choose_route(request: Request, pack: Manifest) -> str:
@@ -25,9 +25,14 @@ def choose_route(request: Request, pack: Manifest) -> str:
     if request.control is not None and not (route == "views" and _has_control(pack)):
         raise InputError(f"pack {pack.name} has no ControlNet", received="a control picture", expected="none",
                          remedy="leave the prompt and the route out" if _has_control(pack) else None)
-    if route in ("views", "refine") and (request.prior_steps, request.prior_guidance) != (None, None):
-        whose = f"pack {pack.name}" if pack.prior is None else f"the route {route} of pack {pack.name}"
-        raise InputError(f"{whose} draws no coarse shape", received="prior_steps or prior_guidance", expected="neither")
+    if route in ("views", "refine"):
+        asked = [name for name in COARSE_OPTIONS if getattr(request, name) is not None]
+        if asked:
+            whose = f"pack {pack.name}" if pack.prior is None else f"the route {route} of pack {pack.name}"
+            raise InputError(f"{whose} draws no coarse shape", received=" and ".join(asked), expected="neither")
+    else:
+        coarse_settings(request, pack).table("coarse shape")
+    drawing_settings(request, pack, view_loop(route, pack)).table("views")
     check_known_views(request, pack, route)
     return route
 
@@ -88,23 +93,3 @@ def _wants(pack: Manifest) -> str:
 def _has_control(pack: Manifest) -> bool:
     step = pack.find("views_step")
     return step is not None and step.takes("control")
-
-
-def steps_of(request: Request, loop: Diffusion) -> int:
-    """From 1."""
-    if request.steps is not None:
-        return request.steps
-    steps = loop.edit.steps if loop.edit is not None and is_edit(request) else loop.steps
-    return max(steps, MIN_STEPS_WITH_KNOWN_VIEWS) if request.views else steps
-
-
-def guidance_of(request: Request, loop: Diffusion) -> float:
-    """The guidance scale; 1 is no guidance."""
-    if request.guidance is not None:
-        return request.guidance
-    return loop.edit.guidance if loop.edit is not None and is_edit(request) else loop.guidance
-
-
-def is_edit(request: Request) -> bool:
-    """Whether a prompt is to change the look of something that is given."""
-    return bool(request.prompt) and (request.mesh is not None or request.image is not None)

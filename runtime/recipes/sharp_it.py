@@ -21,7 +21,7 @@ from ..images.pictures import Picture, preprocess
 from ..pack.manifest import Coarse, Diffusion, Manifest, required
 from ..request import Request
 from . import pictures, rebuild
-from .routes import guidance_of, steps_of
+from .settings import coarse_settings, drawing_settings
 from .stages import Stage, denoise, encode_image, run_stage
 
 REFINEMENT_STAGES = ("coarse views", "refined views", *rebuild.STAGES)
@@ -145,9 +145,9 @@ def prompt_embeddings(models: Models, encoder: str, prompt: str, *loops: Diffusi
 
 def sample_coarse_latent(models: Models, embeddings: np.ndarray, request: Request) -> Stage[Array]:
     """Shap-E's latent (1, rows, channels) float32, drawn by diffusion."""
-    return denoise(models, "prior_step", required(models.pack.manifest.prior), stage="coarse shape", stream="prior",
-                   seed=request.seed, steps=request.prior_steps, guidance=request.prior_guidance,
-                   constants={"states": embeddings})
+    pack = models.pack.manifest
+    return denoise(models, "prior_step", required(pack.prior).latent_shape, coarse_settings(request, pack), stage="coarse shape",
+                   stream="prior", seed=request.seed, constants={"states": embeddings})
 
 
 def decode_coarse_mesh(models: Models, latent: Array) -> Mesh:
@@ -210,8 +210,8 @@ def refine_views(models: Models, guide: np.ndarray, embeddings: np.ndarray, know
     pack = models.pack.manifest
     coarse = encode_coarse(models, grid(guide, pack.views.rows, pack.views.columns), request.seed)
     loop = required(pack.refiner)
-    latent = yield from denoise(models, "refiner_step", loop, stage="refined views", stream="refiner", seed=request.seed,
-                                steps=steps_of(request, loop), guidance=guidance_of(request, loop),
+    latent = yield from denoise(models, "refiner_step", loop.latent_shape, drawing_settings(request, pack, loop),
+                                stage="refined views", stream="refiner", seed=request.seed,
                                 constants={"states": embeddings, "coarse": coarse},
                                 known=pictures.encode_known_views(models, known, request.seed))
     return pictures.with_known(rebuild.decode_views(models, latent), known)

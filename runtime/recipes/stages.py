@@ -13,14 +13,14 @@ import numpy as np
 
 from ...engines import Engine
 from ...engines.engine import Array, OnStep, ignore, on_host
-from ...engines.errors import Cancelled, InputError
+from ...engines.errors import Cancelled
 from ...engines.machine.memory import peak_bytes, reset_peak
 from ..backends.models import Models
 from ..diffusion.noise import normal
-from ..diffusion.schedules import Table, make_table
+from ..diffusion.schedules import Table
 from ..events import Event, Notice, StageDone, StageStarted, Step
-from ..pack.manifest import Diffusion
 from .guidance import scan_guided
+from .settings import LoopSettings
 
 T = TypeVar("T")
 Stage = Generator[Event, None, T]
@@ -75,22 +75,16 @@ def encode_image(models: Models, kind: str, image: np.ndarray, *, seed: int, str
     return models.run(kind, keep=keep, image=image, **noise)
 
 
-def denoise(models: Models, kind: str, loop: Diffusion, *, stage: str, stream: str, seed: int, steps: int | None,
-            guidance: float | None, constants: Mapping[str, Array],
-            noises: Mapping[str, str] | None = None, known: KnownViews | None = None) -> Stage[Array]:
-    """Draw a latent with the step model `kind`: a scan over the rows of the schedule's table.
+def denoise(models: Models, kind: str, shape: tuple[int, ...], settings: LoopSettings, *, stage: str, stream: str, seed: int,
+            constants: Mapping[str, Array], noises: Mapping[str, str] | None = None, known: KnownViews | None = None) -> Stage[Array]:
+    """Draw a latent of that shape with the step model `kind`: a scan over the rows of the schedule's table.
 
     stream : names the noise, so that no two loops of one seed share any
     noises : other inputs that are fresh noise at each step, where the model takes them, and the streams they come from
     known : views that stay as they are; they are put back before each step, so that each is a scan of its own
-    Returns the latent, float32 of the loop's shape, batch axis included; where the engine has it, for the next one.
+    Returns the latent, float32, batch axis included; where the engine has it, for the next one.
     """
-    try:
-        table = make_table(dict(loop.schedule), loop.steps if steps is None else steps,
-                           loop.guidance if guidance is None else float(guidance), loop.guidance_interval)
-    except ValueError as error:
-        raise InputError(f"the {stage} has no schedule for that", received=str(error)) from error
-    shape = loop.latent_shape
+    table = settings.table(stage)
     noise = normal(seed, f"{stream}/init", shape)
     first = (np.float32(table.initial_scale) * noise).astype(np.float32)
     engine, rows = models.engine(kind), np.ascontiguousarray(table.rows, np.float32)

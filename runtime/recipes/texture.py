@@ -18,6 +18,7 @@ from ..texture.bake import Baked, Sight, bake_field, bake_views, blend, poorly_s
 from ..texture.fill import Surroundings
 from ..texture.painter import Painter, enlarged
 from ..texture.unwrap import unwrap
+from .settings import texture_size
 from .stages import Stage
 
 ColorQuery = Callable[[np.ndarray], np.ndarray]
@@ -37,7 +38,7 @@ def textured(surface: Mesh, color: ColorQuery, views: np.ndarray, cameras: Camer
     Returns a mesh with normals, uvs and texture. Decimating comes first: unwrapping a dense mesh is what
     takes most of the time elsewhere.
     """
-    faces, size = request.faces or pack.finish.faces, request.texture or pack.finish.texture
+    faces, size = request.faces or pack.finish.faces, texture_size(request, pack)
     light = split_at_creases(decimate(surface, faces))
     source = request.texture_from or pack.texture_from
     baked_size = min(max(size // 2, min(size, FIELD_SMALLEST)) if source == "field" else size, LARGEST)

@@ -9,10 +9,11 @@ from diffusers import (
     EulerAncestralDiscreteScheduler,
     HeunDiscreteScheduler,
 )
+from diffusers.schedulers import AysSchedules
 from diffusers.schedulers import scheduling_euler_ancestral_discrete as euler_module
 
 from meshwright.runtime.diffusion.noise import normal
-from meshwright.runtime.diffusion.schedules import COLUMNS, make_table
+from meshwright.runtime.diffusion.schedules import COLUMNS, SAMPLER_NAMES, make_table, with_sampler
 
 # diffusers hands torch tensors to numpy.array, which numpy 2 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -143,6 +144,31 @@ def test_dpm_solver_pp_2m(prediction, betas, spacing, steps, monkeypatch):
     assert_same_path(follow(table, draws), reference(scheduler, steps, draws, monkeypatch))
 
 
+@pytest.mark.parametrize("prediction", ["v", "epsilon", "sample"])
+@pytest.mark.parametrize("betas", ["linear", "scaled-linear", "cosine"])
+def test_align_your_steps(prediction, betas, monkeypatch):
+    ours, theirs = process(betas)
+    table = make_table({"kind": "dpm-solver++-2m", **ours, "prediction": prediction, "spacing": "align-your-steps"}, 10, GUIDANCE)
+    scheduler = DPMSolverMultistepScheduler(**theirs, prediction_type=PREDICTION_TYPES[prediction])
+    plain = scheduler.set_timesteps
+    monkeypatch.setattr(scheduler, "set_timesteps", lambda steps: plain(timesteps=AysSchedules["StableDiffusionTimesteps"]))
+    draws = draw(10)
+    assert_same_path(follow(table, draws), reference(scheduler, 10, draws, monkeypatch))
+
+
+def test_another_sampler_keeps_process_and_prediction():
+    trained = {"betas": "exp", "train_steps": 1024, "prediction": "sample"}
+    schedule = {"kind": "heun-karras", "form": "diffusers", **trained}
+    assert with_sampler(schedule, "heun-karras") == schedule
+    assert with_sampler(schedule, "ddim") == {"kind": "ddim", **trained}
+    trailing = {"kind": "ddim", "eta": 0.5, "spacing": "trailing", "steps_offset": 1, "prediction": "v", "betas": "cosine"}
+    found = with_sampler(trailing, "dpm-solver++-2m")
+    assert found == {"kind": "dpm-solver++-2m", "spacing": "trailing", "steps_offset": 1, "prediction": "v", "betas": "cosine"}
+    assert with_sampler(trailing, "align-your-steps") == {**found, "spacing": "align-your-steps"}
+    for name in SAMPLER_NAMES:
+        assert np.isfinite(make_table(with_sampler(trailing, name), 10, 2.0).rows).all()
+
+
 @pytest.mark.parametrize("prediction", ["sample", "epsilon", "v"])
 @pytest.mark.parametrize("betas, train_steps", [("exp", 1024), ("linear", 1000)])
 @pytest.mark.parametrize("steps, limit", [(25, None), (64, 1.0), (8, None)])
@@ -255,6 +281,8 @@ def test_rows_are_float32_with_the_guidance_in_the_last_column():
     ({"kind": "heun-karras"}, 0, 1.0, "0 steps"),
     ({"kind": "heun-karras", "form": "other"}, 5, 1.0, "'other'"),
     ({"kind": "heun-karras", "sigma_min": 200.0}, 5, 1.0, "200"),
+    ({"kind": "dpm-solver++-2m", "spacing": "align-your-steps"}, 12, 1.0, "is 10 steps of 1000, not 12 of 1000"),
+    ({"kind": "ddim", "spacing": "align-your-steps"}, 10, 1.0, "'align-your-steps'"),
     ({"kind": "ddim"}, 10, float("nan"), "nan"),
     ({"kind": "ddim"}, 10, float("inf"), "inf"),
 ])

@@ -8,6 +8,7 @@ from meshwright.runtime.diffusion.noise import normal
 from meshwright.runtime.diffusion.schedules import make_table
 from meshwright.runtime.pack.manifest import Views
 from meshwright.runtime.recipes.pictures import fit_to_view, known_grid, known_mask, known_views
+from meshwright.runtime.recipes.settings import LoopSettings
 from meshwright.runtime.recipes.stages import KnownViews, denoise
 from meshwright.runtime.request import Request
 from tests.runtime.pack.test_pack import edit
@@ -152,8 +153,8 @@ def test_steps_around_known_views_that_are_none_are_the_loop_of_one_scan(both, k
     constants = {name: np.ones(shape, np.float32) for name, shape in shapes.items() if name not in {"latent", "previous", "row", "noise"}}
 
     def drawn(known):
-        return drained(denoise(both.models, kind, loop, stage="views", stream="a", seed=0, steps=3, guidance=2.0, constants=constants,
-                               known=known))
+        return drained(denoise(both.models, kind, loop.latent_shape, LoopSettings(3, 2.0, loop.schedule, None), stage="views", stream="a",
+                               seed=0, constants=constants, known=known))
 
     nothing = known_mask({}, SIX, loop.latent_shape)
     plain, none = drawn(None), drawn(KnownViews(latent, nothing))

@@ -10,7 +10,7 @@ from meshwright.runtime import InputError, MeshFile, Notice, OutputError, Pipeli
 from meshwright.runtime.files.writer import save
 from meshwright.runtime.geometry.cameras import orbit
 from meshwright.runtime.geometry.render import render_views
-from meshwright.runtime.recipes.routes import guidance_of, steps_of
+from meshwright.runtime.recipes.settings import drawing_settings
 from meshwright.runtime.request import Request, mesh_hash
 from tests.runtime.cli.test_bad_input import refused
 from tests.runtime.files.gltf_files import base, painted
@@ -62,13 +62,16 @@ def test_an_edit_has_steps_and_guidance_of_its_own(tmp_path):
     folder = build(tmp_path / "tiny")
     edit(folder, refiner__edit={"steps": 5, "guidance": 6.0})
     with Pipeline.open(folder, threads=1) as pipe:
-        loop = pipe.pack.manifest.refiner
-        plain, changed = Request("a red chair"), Request("a red chair", mesh=MeshFile(BLOCK))
-        assert (steps_of(plain, loop), guidance_of(plain, loop)) == (3, 2.0)
-        assert (steps_of(changed, loop), guidance_of(changed, loop)) == (5, 6.0)
-        assert (steps_of(Request(image=RED), loop), steps_of(Request("a red chair", image=RED), loop)) == (3, 5)
-        assert steps_of(Request("a red chair", mesh=MeshFile(BLOCK), steps=2), loop) == 2
-        assert guidance_of(Request("a red chair", mesh=MeshFile(BLOCK), guidance=0), loop) == 0
+        pack = pipe.pack.manifest
+
+        def settled(*args, **options):
+            found = drawing_settings(Request(*args, **options), pack, pack.refiner)
+            return found.steps, found.guidance
+
+        mesh = {"mesh": MeshFile(BLOCK)}
+        assert settled("a red chair") == settled(image=RED) == (3, 2.0)
+        assert settled("a red chair", **mesh) == settled("a red chair", image=RED) == (5, 6.0)
+        assert settled("a red chair", **mesh, steps=2, guidance=0) == (2, 0)
         assert pipe.refine(BLOCK, "a red chair", **FAST).extras["options"]["steps"] == 5
         assert pipe.generate("a red chair", **FAST).extras["options"]["steps"] == 3
 
@@ -79,7 +82,7 @@ def test_an_edit_has_steps_and_guidance_of_its_own(tmp_path):
     ({"mesh": BLOCK, "prompt": "a red chair", "image": RED}, "a mesh is redrawn from its own views"),
     ({"mesh": BLOCK, "prompt": "a red chair", "route": "coarse"}, "route and matte are about pictures"),
     ({"prompt": "a red chair", "matte": "none"}, "route and matte are about pictures"),
-    ({"image": RED, "route": "scenic"}, "the route is unknown; received 'scenic'; expected views or coarse"),
+    ({"image": RED, "route": "scenic"}, "the route is unknown; received 'scenic'; expected views, coarse"),
     ({"image": RED, "matte": "some"}, "the matte is unknown"),
 ], ids=str)
 def test_requests_that_are_refused(options, message):
