@@ -123,8 +123,8 @@ def manifest(checkpoints: Path) -> dict:
             "Trained from scratch by the Meshwright authors on procedural objects, but for the text encoder.",
             "Text encoder: all-MiniLM-L6-v2, Apache-2.0, frozen, its token table stored in 8 bits."]},
         "sources": sources(checkpoints), "text": {"length": language.LENGTH, "tokenizer": "tokenizer.json"},
-        "prior": {"latent_shape": [1, shap_e.CONFIG.rows, shap_e.CONFIG.latent_width], "steps": 20, "guidance": 5.0,
-                  "unconditional_image": "empty", **loop},
+        "prior": {"latent_shape": [1, shap_e.CONFIG.rows, shap_e.CONFIG.latent_width], "steps": 10, "guidance": 5.0,
+                  "unconditional_image": "empty", **loop, "schedule": {**SCHEDULE, "kind": "dpm-solver++-2m"}},
         "refiner": {"latent_shape": [1, 4, *LATENT_GRID], "steps": 1, "guidance": 1.0, "edit": {"steps": 4, "guidance": 3.0}, **loop},
         "multiview": {"latent_shape": [1, 4, *LATENT_GRID], "steps": 1, "guidance": 1.0, "schedule": SCHEDULE, "unconditional": "encoder"},
         "picture": {"background": 1.0, "ratio": pictures.RATIO, "encoder": SEEN_AT, "reference": SEEN_AT},
@@ -134,6 +134,7 @@ def manifest(checkpoints: Path) -> dict:
                   "fov": cameras.FOV, "radius": cameras.RADIUS, "background": 1.0, "lit": True},
         "reconstructor": {"view_size": VIEW_SIZE}, "grid": {"resolution": RESOLUTION, "extent": EXTENT},
         "finish": {"faces": 6000, "texture": 512, "denoise": DENOISE},
+        "quality": {"draft": {"prior": {"steps": 6}, "texture": 256}, "standard": {"prior": {"steps": 8}}},
         "texture_from": "field", "metres_per_unit": 1.0, "sizes": sizes(),
     }
 
