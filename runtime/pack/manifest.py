@@ -288,7 +288,7 @@ class Manifest:
     reconstructor_view_size: int
     grid: Grid
     finish: Finish
-    qualities: Mapping[str, Quality]
+    quality: Mapping[str, Quality]
     texture_from: str
     metres_per_unit: float
     sizes: Mapping[str, tuple[str, float]]

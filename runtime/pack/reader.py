@@ -101,7 +101,7 @@ def _manifest(root: Entry) -> Manifest:
         views=_views(root["views"], generated_lit="choices" not in root),
         reconstructor_view_size=root["reconstructor"].int("view_size", 1, MAX_VIEW),
         grid=_grid(root["grid"]), finish=_finish(root.get("finish", {})),
-        qualities={name: read_quality(entry) for name, entry in root.get("quality", {}).items()},
+        quality={name: read_quality(entry) for name, entry in root.get("quality", {}).items()},
         texture_from=root.str("texture_from", TEXTURE_SOURCES), metres_per_unit=root.get("metres_per_unit", 1.0).number(*LENGTH),
         sizes={name: _size(entry) for name, entry in root.get("sizes", {}).items()})
 

@@ -67,11 +67,11 @@ def quality_of(request: Request, pack: Manifest) -> Quality:
     """What the pack means by the quality that is asked for. InputError if it has no such."""
     if request.quality in (None, FULL):
         return Quality()
-    if request.quality not in pack.qualities:
-        known = " or ".join([*pack.qualities, FULL])
+    if request.quality not in pack.quality:
+        known = " or ".join([*pack.quality, FULL])
         raise InputError(f"pack {pack.name} has no such quality", received=str(request.quality), expected=known,
-                         remedy="export the pack again, or give --steps" if not pack.qualities else None)
-    return pack.qualities[request.quality]
+                         remedy="export the pack again, or give --steps" if not pack.quality else None)
+    return pack.quality[request.quality]
 
 
 def _is_edit(request: Request) -> bool:

@@ -38,7 +38,8 @@ def test_the_python_api_is_what_the_docstrings_say():
     page = (ROOT / "docs/python_api.md").read_text("utf-8")
     assert page == module.page(), "run: python docs/make_python_api.py"
     for line in ("### Request", "    seed: int = 0,", "- `control_scale`: 0 to 10, None for 1. How strongly the views follow `control`.",
-                 "- `prior_steps`, `prior_guidance`: the same two for the loop that draws the coarse shape."):
+                 "- `prior_steps`, `prior_guidance`, `prior_sampler`, `prior_guidance_interval`: the same four for the loop "
+                 "that draws the coarse shape."):
         assert f"\n{line}\n" in page
 
 

@@ -75,7 +75,7 @@ def test_a_pack_without_that_quality_says_what_it_has(pack, tmp_path):
     bare = Pack.open(build(tmp_path / "bare")).manifest
     with pytest.raises(InputError, match="no such quality; received draft; expected full; export the pack again, or give --steps"):
         quality_of(Request("a chair", quality="draft"), bare)
-    assert bare.qualities == {} and set(pack.qualities) == {"draft", "standard"}
+    assert bare.quality == {} and set(pack.quality) == {"draft", "standard"}
 
 
 @pytest.mark.parametrize("options, message", [
