@@ -155,8 +155,8 @@ class _Handlers:
         done = self.store.get(task.id)
         if done is None or done.state != SUCCEEDED:
             raise Problem(500, "the task failed", (done and done.error) or "it was cancelled")
-        return FileResponse(self.service.folder.output(done.id, done.attempts) / "result.glb", media_type=MEDIA_TYPES[".glb"],
-                            headers={"location": f"/v1/tasks/{task.id}"})
+        path = self.service.folder.output(done.id, done.attempts) / f"{done.request['name']}.glb"
+        return FileResponse(path, media_type=MEDIA_TYPES[".glb"], headers={"location": f"/v1/tasks/{task.id}"})
 
     async def packs(self, request: Request) -> Response:
         return JSONResponse({"packs": self.service.describe_packs()})

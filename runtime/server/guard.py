@@ -17,8 +17,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from .problems import Problem
 
 CHANGING = ("POST", "PUT", "PATCH", "DELETE")
-# Answered without a token: they say nothing but that the server is there.
-OPEN_PATHS = ("/healthz",)
+# Answered without a token: the page, which holds nothing but itself, and that the server is there.
+OPEN_PATHS = ("/", "/healthz")
+OPEN_FOLDER = "/static/"
 MAX_HEADERS, MAX_TARGET = 100, 8192
 SECURITY = {
     "content-security-policy": "default-src 'self'; img-src 'self' blob: data:; connect-src 'self' blob: data:; worker-src 'self' blob:;"
@@ -77,7 +78,7 @@ class Guard:
             raise Problem(421, "this server does not answer for that host", "ask for it by the address that it was started with")
         if scope["method"] in CHANGING:
             self._check_origin(headers)
-        if self.limits.token is not None and scope["path"] not in OPEN_PATHS:
+        if self.limits.token is not None and scope["path"] not in OPEN_PATHS and not scope["path"].startswith(OPEN_FOLDER):
             self._check_token(headers)
 
     def _check_origin(self, headers: Headers) -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ..assets.presets import PRESETS
 from ..files.writer import ENDINGS
 from ..images import MATTES
 from ..pack.manifest import MAX_FACES, MAX_GUIDANCE, MAX_STEPS, TEXTURE_SOURCES, TEXTURES
@@ -13,6 +14,8 @@ from ..request import MAX_CONTROL, ROUTES
 from ..request_options import MAX_PICTURES
 
 MAX_PROMPT = 4096
+# What is said of the result, and is no option of a `Request`.
+OF_THE_RESULT = ("type", "pack", "format", "for", "name")
 MAX_SEED = 2**64 - 1
 DATA_URL = r"^(data:[^,]*;base64,)?[A-Za-z0-9+/]*={0,2}$"
 
@@ -43,6 +46,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "texture": {"type": "integer", "enum": list(TEXTURES), "description": "side of the texture, in pixels"},
     "texture_from": {"type": "string", "enum": list(TEXTURE_SOURCES)},
     "pack": {"type": "string", "maxLength": 256, "description": "one of the server's packs; the first one if left out"},
+    "for": {"type": "string", "enum": list(PRESETS), "description": "a game engine, whose levels of detail, collision shapes, size, pivot"
+            " and names the files get"},
+    "name": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$", "default": "result",
+             "description": "what the result's files, and the objects in them, are called"},
     "format": {"type": "string", "enum": [ending[1:] for ending in ENDINGS], "default": "glb"},
 }
 TASK = {"type": "object", "additionalProperties": False, "properties": OPTIONS}
@@ -64,8 +71,8 @@ def faults(value: object, schema: Mapping[str, Any], pointer: str = "") -> Itera
             yield pointer, f"expected one of {', '.join(schema['enum'])}"
         elif not schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value)):
             yield pointer, f"expected {schema.get('minLength', 0)} to {schema.get('maxLength', 'any number of')} characters"
-        elif "pattern" in schema and not re.match(schema["pattern"], value):
-            yield pointer, "expected base64, or a data: URL with base64"
+        elif "pattern" in schema and not re.match(schema["pattern"].removesuffix("$") + r"\Z", value):  # to Python, $ is before a line's end
+            yield pointer, f"expected {'base64, or a data: URL with base64' if schema['pattern'] == DATA_URL else schema['pattern']}"
     elif isinstance(value, int | float):
         if "enum" in schema and value not in schema["enum"]:
             yield pointer, f"expected one of {', '.join(map(str, schema['enum']))}"

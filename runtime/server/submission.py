@@ -15,7 +15,7 @@ from ...engines.errors import InputError, printable
 from ..images.picture_decoding import READS, kind_of, refused_kind
 from ..request import Request
 from .problems import Problem
-from .schema import FILES, OPTIONS, TASK, faults
+from .schema import FILES, OF_THE_RESULT, OPTIONS, TASK, faults
 
 # Of JSON, outside of its strings: a task has a handful of values, and each of millions would take memory before it is refused.
 MAX_STRUCTURE = 10_000
@@ -63,7 +63,7 @@ def submission(fields: Mapping[str, Any], packs: Sequence[str]) -> Submission:
         raise Problem(422, "the task is wrong", faults=wrong)
     files: dict[str, bytes] = {}
     fields = {name: int(value) if OPTIONS[name]["type"] == "integer" else value for name, value in fields.items()}  # JSON has 3.0 too
-    request: dict[str, Any] = {"type": "generate", "seed": 0, "format": "glb", "pack": packs[0], **fields}
+    request: dict[str, Any] = {"type": "generate", "seed": 0, "format": "glb", "name": "result", "pack": packs[0], **fields}
     for name in FILES:
         if name in request:
             request[name] = _as_file(request[name], name, f"/{name}", files)
@@ -78,6 +78,8 @@ def submission(fields: Mapping[str, Any], packs: Sequence[str]) -> Submission:
 
 def _missing(fields: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What a task of its type needs and may not have."""
+    if "for" in fields and fields.get("format", "glb") != "glb":
+        return [("/format", "belongs to a task without \"for\": engines take GLB")]
     if fields.get("type") == "refine":
         return ([(f"/{name}", "is missing; a task of type refine needs it") for name in ("mesh", "prompt") if not fields.get(name)]
                 + [(f"/{name}", "does not belong to a task of type refine") for name in ("image", "views", "route", "matte")
@@ -91,7 +93,7 @@ def _missing(fields: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _check_ranges(request: Mapping[str, Any]) -> None:
     """What the schema cannot say, such as a prompt of spaces. The pictures themselves are looked at by the worker."""
-    options = {name: value for name, value in request.items() if name not in ("type", "pack", "format", "views", "matte", "route", *FILES)}
+    options = {name: value for name, value in request.items() if name not in (*OF_THE_RESULT, "views", "matte", "route", *FILES)}
     prompt = options.pop("prompt", "")
     options.pop("control_scale", None)  # means nothing without its picture
     try:

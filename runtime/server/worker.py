@@ -26,6 +26,7 @@ import numpy as np
 from ...engines.errors import Cancelled, DeviceLost, MeshwrightError, printable
 from ...engines.files.file_set import write_files
 from ...engines.machine.parent import end_with_parent
+from ..assets.presets import PRESETS
 from ..events import CoarseMesh, EngineBuild, Event, Notice, StageStarted, Step, Views
 from ..files.gltf.writer import png_bytes
 from ..files.writer import encode
@@ -33,6 +34,7 @@ from ..pipeline import Pipeline
 from ..request import Request
 from ..results import Generation, to_bytes
 from .folder import DataFolder
+from .schema import OF_THE_RESULT
 from .store import CANCELED, FAILED, SUCCEEDED, Task, TaskStore
 
 LOST = 3
@@ -188,10 +190,16 @@ class _Run:
 
     def write(self, made: Generation) -> dict[str, int]:
         """The result's files, and a picture of it. Gives their sizes."""
-        ending = self.task.request.get("format", "glb")
-        files = made.encode(self.output / f"result.{ending}") | {self.output / "preview.png": png_bytes(made.preview())}
+        request = self.task.request
+        target = self.output / f"{request['name']}.{request['format']}"
+        if "for" in request:
+            asset = made.asset(PRESETS[request["for"]], made_for=request["for"], strict=False, on_step=self._on_asset_step)
+            files, notices = asset.encode(target), (*made.notices, *asset.notices)
+        else:
+            files, notices = made.encode(target), made.notices
+        files = files | {self.output / "preview.png": png_bytes(made.preview())}
         write_files(files)
-        for notice in made.notices:
+        for notice in notices:
             self._record("notice", {"message": self.public(notice)})
         return {path.name: len(data) for path, data in files.items()}
 
@@ -201,7 +209,9 @@ class _Run:
 
     def _request(self) -> Request:
         options = dict(self.task.request)
-        for name in ("type", "pack", "format"):
+        if "for" in options:
+            options = {name: value for name in ("faces", "texture") if (value := getattr(PRESETS[options["for"]], name))} | options
+        for name in OF_THE_RESULT:
             options.pop(name, None)
         for name in ("image", "mesh", "control", "matte"):
             if isinstance(options.get(name), dict):
@@ -210,13 +220,17 @@ class _Run:
             options["views"] = [(view["azimuth"], self.input / view["image"]["file"]) for view in options["views"]]
         return Request.load(options.pop("prompt", ""), **options)
 
-    def _on_event(self, event: Event) -> None:
+    def _check(self) -> None:
+        """Ends the run where somebody, or the deadline, wants that."""
         if self.stopped.is_set():
             found = self.store.get(self.task.id)
             raise Cancelled("the task was cancelled") if found is not None and found.cancel else _GivenUp
         if time.monotonic() > self.deadline:
             raise MeshwrightError("the task takes too long", received=f"more than {self.seconds:g} s",
                                   remedy="start the server with a longer --deadline")
+
+    def _on_event(self, event: Event) -> None:
+        self._check()
         if isinstance(event, StageStarted):
             self._stage = self._stages.index(event.stage) if event.stage in self._stages else self._stage
             self._record("stage", {"stage": event.stage, "index": self._stage + 1, "total": len(self._stages)}, 0.0)
@@ -230,6 +244,11 @@ class _Run:
             self._early("views.png", png_bytes(to_bytes(_sheet(event.images))))
         elif isinstance(event, Notice):
             pass  # all of them are told with the result, each one once
+
+    def _on_asset_step(self, name: str, seconds: float | None) -> None:
+        self._check()
+        if seconds is None:
+            self._record("stage", {"stage": name, "index": len(self._stages), "total": len(self._stages)}, 1.0)
 
     def _early(self, name: str, data: bytes) -> None:
         write_files({self.output / name: data})

@@ -2,6 +2,7 @@
 const $ = (id) => document.getElementById(id);
 const ENDED = new Set(["SUCCEEDED", "FAILED", "CANCELED"]);
 const OUTCOMES = { PENDING: "waiting", IN_PROGRESS: "being made", SUCCEEDED: "", FAILED: "failed", CANCELED: "cancelled" };
+const EXTRAS = new Set(["coarse.glb", "views.png", "preview.png"]); // files of a task that are not its result
 const RETRY_MS = 1000, PAGE = 24;
 let token = sessionStorage.getItem("token") || "";
 let chosen = null; // {name: "image" or "mesh", data: base64}
@@ -44,6 +45,11 @@ function showError(error) {
   $("error").hidden = !error;
 }
 
+// The prompt as the name of a file and of the objects in it.
+function nameOf(request) {
+  return (request.prompt || "").normalize("NFKD").replace(/[^A-Za-z0-9]+/g, "_").replace(/^_+|_+$/g, "").slice(0, 48);
+}
+
 function titleOf(request) {
   return request.prompt || (request.mesh ? "a mesh" : "a picture");
 }
@@ -70,7 +76,7 @@ class Card {
       if (name === "views.png") {
         this.find(".views").src = await blobUrl(path);
         this.find(".views").hidden = false;
-      } else if (name === "coarse.glb" || name === "result.glb") {
+      } else if (name.endsWith(".glb")) {
         const viewer = this.find("model-viewer");
         const before = viewer.src;
         viewer.src = await blobUrl(path);
@@ -149,17 +155,18 @@ class Card {
     }
     this.say([`${task.timings.total.toFixed(1)} s`, this.notice].filter(Boolean).join("; "));
     this.find(".views").hidden = true;
-    for (const file of task.files) {
-      if (file.name.startsWith("result")) await this.addDownload(file);
-      if (file.name === "result.glb") await this.show(file.name, file.url);
-    }
+    const own = task.files.filter((file) => !EXTRAS.has(file.name));
+    for (const file of own) await this.addDownload(file);
+    const mesh = own.find((file) => file.name.endsWith(".glb") && !file.name.endsWith("_collision.glb"));
+    if (mesh) await this.show(mesh.name, mesh.url);
   }
 
   async addDownload(file) {
     const link = document.createElement("a");
-    link.textContent = `${file.name.replace("result", "").replace(/^[._]/, "").toUpperCase()}, ${Math.ceil(file.bytes / 1024)} KB`;
+    const rest = file.name.startsWith(this.task.request.name) ? file.name.slice(this.task.request.name.length + 1) : file.name;
+    link.textContent = `${rest}, ${Math.ceil(file.bytes / 1024)} KB`;
     link.href = await blobUrl(file.url);
-    link.download = `${titleOf(this.task.request).replace(/[^\p{L}\p{N}]+/gu, "_").slice(0, 60)}${file.name.replace("result", "")}`;
+    link.download = file.name;
     this.find(".downloads").append(link);
   }
 }
@@ -167,7 +174,10 @@ class Card {
 function options() {
   const request = { prompt: $("prompt").value.trim(), seed: Number($("seed").value) || 0 };
   for (const name of ["faces", "steps", "guidance", "texture"]) if ($(name).value) request[name] = Number($(name).value);
-  if ($("format").value !== "glb") request.format = $("format").value;
+  const name = nameOf(request);
+  if (name) request.name = name;
+  if ($("for").value) request.for = $("for").value;
+  else if ($("format").value !== "glb") request.format = $("format").value;
   if ($("pack").value) request.pack = $("pack").value;
   if (chosen) request[chosen.name] = chosen.data;
   if (chosen && chosen.name === "mesh") request.type = "refine";

@@ -29,8 +29,8 @@ def pointers(fields: dict) -> list[str]:
 def test_pictures_become_files_and_equal_requests_have_equal_fingerprints():
     plain = submission({"image": base64_of(PNG), "prompt": "a mug"}, ["props"])
     url = submission({"prompt": "a mug", "seed": None, "image": f"data:image/png;base64,{base64_of(PNG)}"}, ["props"])
-    assert plain.request == {"type": "generate", "seed": 0, "format": "glb", "pack": "props", "prompt": "a mug",
-                             "image": {"file": "image.png"}}
+    assert plain.request == {"type": "generate", "seed": 0, "format": "glb", "name": "result", "pack": "props",
+                             "prompt": "a mug", "image": {"file": "image.png"}}
     assert plain.files == {"image.png": PNG}
     assert plain.fingerprint == url.fingerprint
     assert plain.fingerprint != submission({"image": base64_of(PNG + b"\0"), "prompt": "a mug"}, ["props"]).fingerprint
@@ -63,6 +63,10 @@ def test_views_keep_their_azimuths():
     ({"prompt": "a chair", "type": "refine", "mesh": base64_of(GLB + b"more")}, ["/mesh"]),
     ({"prompt": "a chair", "type": "refine", "mesh": base64_of(GLB), "image": PNG}, ["/image"]),
     ({"prompt": "a chair", "__class__": 1}, ["/__class__"]),
+    ({"prompt": "a chair", "name": "../chair"}, ["/name"]),
+    ({"prompt": "a chair", "name": "chair\n"}, ["/name"]),
+    ({"prompt": "a chair", "for": "doom"}, ["/for"]),
+    ({"prompt": "a chair", "for": "unity", "format": "obj"}, ["/format"]),
     ({"prompt": "x" * 5000}, ["/prompt"]),
 ])
 def test_every_wrong_field_is_named(fields, expected):
