@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,7 +16,10 @@ import pytest
 from meshwright.engines.machine.packages import PACKAGES, PackageProbe, PackageStatus
 from meshwright.runtime import Pipeline
 from meshwright.runtime.cli import doctor
-from tests.runtime.tiny_pack import build
+from meshwright.runtime.cli.build_command import build_missing
+from meshwright.runtime.pack.pack import Pack
+from tests.runtime.simulated_gpu import SimulatedGpu
+from tests.runtime.tiny_pack import GRAPHS, build
 
 VALIDATOR = "gltf-validator@2.0.0-dev.3.10"
 Cli = Callable[..., subprocess.CompletedProcess]
@@ -29,8 +33,10 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def pipe(tiny: Path) -> Pipeline:
-    """One open pipeline on the tiny pack."""
-    return Pipeline.open(tiny, threads=1)
+    """One open pipeline on the tiny pack, on this machine as it is, whatever a test simulates later."""
+    pipe = Pipeline.open(tiny, threads=1)
+    pipe.prewarm()
+    return pipe
 
 
 @pytest.fixture
@@ -103,3 +109,28 @@ def validate(khronos_validator, tmp_path):
         assert (issues["numErrors"], issues["numWarnings"]) == (0, 0), issues["messages"]
         return report
     return run
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SimulatedGpu:
+    """A machine with a simulated GPU and an empty cache of engines."""
+    return SimulatedGpu(monkeypatch, tmp_path / "cache")
+
+
+@pytest.fixture(scope="session")
+def engines(tiny: Path, once: Callable[..., Path]) -> Path:
+    """A cache with an engine for every component of the tiny pack, each checked."""
+    def write(folder: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            simulated = SimulatedGpu(patch, folder)
+            build_missing(Pack.open(tiny), "auto", quiet=True)
+        assert simulated.built == list(GRAPHS)
+
+    return once("engines-of-tiny", write)
+
+
+@pytest.fixture
+def built(engines: Path, gpu: SimulatedGpu, tmp_path: Path) -> SimulatedGpu:
+    """The same machine with those engines."""
+    shutil.copytree(engines, tmp_path / "cache")
+    return gpu

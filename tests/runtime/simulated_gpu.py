@@ -17,14 +17,29 @@ from meshwright.engines.machine import products as tensorrt_products
 from meshwright.engines.onnxruntime.weights import ModelWeights
 from meshwright.engines.tensorrt import loader as engine_loader
 from meshwright.engines.tensorrt.network import Range
+from meshwright.runtime import Pipeline
 from meshwright.runtime.backends import selector as backends
 from meshwright.runtime.backends.pack_engines import RANGES
+from meshwright.runtime.results import Generation
 from tests.engines.pretend_driver import Card, PretendDriver, PretendNvml
 from tests.engines.simulated_cuda import SimulatedCuda
 from tests.engines.simulated_tensorrt import SimulatedTensorRT, write_plan
 from tests.runtime.tiny_pack import TOKENS, WIDTH
 
 Product = tensorrt_products.Product
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+FAST = {"texture": 64, "faces": 500, "texture_from": "blend"}
+
+
+def run(pack: Path, **options) -> tuple[Generation, dict[str, str]]:
+    """A red chair by a fresh pipeline, and on what each component ran. options : of `Pipeline.open`"""
+    with Pipeline.open(pack, threads=1, **options) as pipe:
+        return pipe.generate("a red chair", seed=3, **FAST), used(pipe)
+
+
+def used(pipe: Pipeline) -> dict[str, str]:
+    """On what each component ran so far."""
+    return {name: str(candidate) for name, candidate in pipe.models.backends.used.items()}
 
 
 class SimulatedGpu:
