@@ -23,7 +23,7 @@ GROUPS = {
     "Pipelines": ("Pipeline", "Request", "Generation", "Stages", "Cutout"),
     "Events": ("StageStarted", "Step", "StageDone", "Notice", "EngineBuild", "CoarseMesh", "CoarseViews", "Views", "Surface", "Result"),
     "Meshes and pictures": ("Mesh", "MeshFile", "read_mesh", "Picture", "read_picture"),
-    "Assets": ("AssetOptions", "Asset"),
+    "Assets": ("AssetOptions", "Asset", "finish", "lint", "Verdict"),
     "Packs": ("Pack", "verify_pack", "Check"),
 }
 WIDTH = 100  # of a signature on one line

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
         PackUntrusted,
     )
     from .assets.asset import Asset
+    from .assets.finish import finish
+    from .assets.lint import Verdict, lint
     from .assets.options import AssetOptions
     from .backends.models import verify_pack
     from .events import CoarseMesh, CoarseViews, EngineBuild, Event, Notice, Result, StageDone, StageStarted, Step, Surface, Views
@@ -40,10 +42,10 @@ __all__ = [
     "Asset", "AssetOptions", "Cancelled", "Check", "CoarseMesh", "CoarseViews", "Cutout", "EmptyShape", "EngineBuild", "Event",
     "Generation", "InputError", "Mesh", "MeshFile", "MeshwrightError", "Notice", "OutputError", "Pack", "PackCorrupt", "PackError",
     "PackFormat", "PackNotFound", "PackUntrusted", "Picture", "Pipeline", "Request", "Result", "StageDone", "StageStarted", "Stages",
-    "Step", "Surface", "Views", "read_mesh", "read_picture", "verify_pack",
+    "Step", "Surface", "Verdict", "Views", "finish", "lint", "read_mesh", "read_picture", "verify_pack",
 ]
 _MODULES = (".pipeline", ".request", ".images.pictures", ".results", ".pack.pack", ".events", ".geometry.mesh", ".files.reader",
-            ".backends.models", ".pack.golden", "..engines.errors")
+            ".backends.models", ".pack.golden", ".assets.finish", ".assets.lint", "..engines.errors")
 
 
 def __getattr__(name: str) -> object:

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from ..files.overwriting import check_not_read
 from ..files.reader import Placement
 from ..files.writer import check_output, companions, encode
 from ..geometry.mesh import Mesh
+from ..geometry.render import preview
 from .collision import Collision, collision_shapes
 from .layout import Content, contents, hull_names
 from .levels import Level, level_of, make_level, texture_side
@@ -25,6 +26,8 @@ from .options import AssetOptions
 from .placing import placed
 
 OnStep = Callable[[str, float | None], None]
+MAX_ERROR = 0.1  # of the longest side: a level that is further off anywhere has lost a part
+MIN_LEVEL = 32  # triangles; what is coarser than that is no shape any more
 TEXTURE = 1024  # where neither the options nor a texture says another
 
 
@@ -76,6 +79,10 @@ class Asset:
             else:
                 files |= encode(self.placement.restored(self.levels[0].mesh), own, None, 1.0)
         return files
+
+    def preview(self, size: int = 512) -> np.ndarray:
+        """(size, 2 * size, 3) uint8: the finest level from its front and its back."""
+        return np.rint(preview(self.levels[0].mesh, size) * 255).astype(np.uint8)
 
     def describe(self) -> dict[str, object]:
         """Plain JSON: what `asset.extras` of its files says of it."""
@@ -129,8 +136,18 @@ def make_asset(
         first = make_level(shape, source, options.faces or len(shape.faces), side) if finest is None else level_of(finest, shape)
     levels = [first]
     for number, share in enumerate(options.lods, 1):
+        budget = int(share * len(first.mesh.faces))
+        if budget < MIN_LEVEL:
+            notices = (*notices, f"levels of fewer than {MIN_LEVEL} triangles are left out")
+            options = replace(options, lods=options.lods[:number - 1])
+            break
         with step(f"level {number}"):
-            levels.append(make_level(shape, source, int(share * len(first.mesh.faces)), texture_side(side, share)))
+            level = make_level(shape, source, budget, texture_side(side, share))
+        if level.largest_error > MAX_ERROR or len(level.mesh.faces) >= len(levels[-1].mesh.faces):
+            notices = (*notices, f"the shape cannot do with {budget:,} triangles: that level and the coarser ones are left out")
+            options = replace(options, lods=options.lods[:number - 1])
+            break
+        levels.append(level)
     collision = None
     if options.collision != "none":
         with step("collision"):

@@ -54,7 +54,7 @@ def generate(options: Namespace) -> int:
             progress.clear()
         for notice in () if asset is None else asset.notices:
             progress.note(notice)
-        written = targets.write(made, asset)
+        written = targets.write(asset or made, made)
     seconds = made.timings["total"] + (0 if asset is None else sum(asset.timings.values()))
     if options.json:
         print(json.dumps(_report(made, asset, written), indent=2))

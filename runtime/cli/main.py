@@ -1,4 +1,4 @@
-"""The command line: `meshwright generate`, `refine`, `verify`, `packs`, `build`, `doctor`, `serve`, and the
+"""The command line: `meshwright generate`, `refine`, `finish`, `lint`, `verify`, `packs`, `build`, `doctor`, `serve`, and the
 commands that installed packages add.
 
 Thin: it reads options, calls the library and prints. Results go to standard output, progress and errors to
@@ -20,11 +20,12 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import EntryPoint, entry_points, version
 from typing import NoReturn
 
-from .asset_options import add_asset_options
+from .asset_options import ENGINES, add_asset_options
 from .process import StopSignals, standard_streams
 
 BAD_INPUT, FAILED = 2, 1
-COMMANDS, ENTRY_POINTS = ("generate", "refine", "verify", "packs", "build", "doctor", "serve"), "meshwright.commands"
+COMMANDS = ("generate", "refine", "finish", "lint", "verify", "packs", "build", "doctor", "serve")
+ENTRY_POINTS = "meshwright.commands"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -97,6 +98,10 @@ def _run(options: argparse.Namespace) -> int:
         from ..server.command import serve
 
         return serve(options)
+    if options.command in ("finish", "lint"):
+        from .asset_commands import finish_command, lint_command
+
+        return finish_command(options) if options.command == "finish" else lint_command(options)
     from . import commands
 
     known = {"generate": commands.generate, "refine": commands.generate, "verify": commands.verify, "packs": commands.packs,
@@ -129,6 +134,8 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
     _add_generate(commands.add_parser("generate", help="make a mesh from a prompt, or from one picture or several"))
     _add_refine(commands.add_parser("refine", help="redraw a mesh as a prompt says"))
+    _add_finish(commands.add_parser("finish", help="make of a mesh file what a game engine takes"))
+    _add_lint(commands.add_parser("lint", help="check mesh files, by the limits of a game engine"))
     _add_build(commands.add_parser("build", help="build TensorRT engines for a pack, and list or prune those that there are"))
     check = commands.add_parser("verify", help="replay a pack's golden inputs on this machine")
     check.add_argument("pack", metavar="PACK", help="name or folder")
@@ -169,6 +176,25 @@ def _add_refine(parser: argparse.ArgumentParser) -> None:
     add("mesh", metavar="FILE", help="the mesh (GLB, glTF or OBJ, +Y up and front +Z)")
     add("prompt", help='what it is to look like, such as "a blue chair"')
     _add_making(parser)
+
+
+def _add_finish(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("mesh", metavar="FILE", help="the mesh (GLB, glTF or OBJ, +Y up and front +Z)")
+    add("-o", "--output", metavar="FILE", required=True, help="where to write; the ending says how: glb, obj, ply, stl")
+    add("--faces", type=int, help="most triangles (default: as many as it has)")
+    add("--texture", type=int, metavar="PIXELS", help="side of the texture, a power of two (default: as it is, or 1024)")
+    add_asset_options(parser)
+    add("--preview", metavar="PNG", help="also write a picture of the mesh")
+    add("--quiet", action="store_true", help="print errors only")
+    add("--json", action="store_true", help="print one JSON object")
+
+
+def _add_lint(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", nargs="+", metavar="FILE", help="GLB, glTF or OBJ")
+    parser.add_argument("--for", dest="engine", choices=ENGINES, metavar="ENGINE",
+                        help=f"whose limits count: {', '.join(ENGINES)} (default: the one that the file was made for)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def _add_making(parser: argparse.ArgumentParser) -> None:

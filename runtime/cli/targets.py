@@ -52,13 +52,16 @@ class Targets:
         """OutputError if one of the files that the run reads would be written over, by whatever name or link it is reached."""
         check_not_read(self._files_there(), sources)
 
-    def write(self, made: Generation, asset: Asset | None = None) -> list[Path]:
-        """Write everything; the files, the mesh first. Early results of an earlier run go. OutputError leaves all as it was."""
-        files = made.encode(self.output) if asset is None else asset.encode(self.output)
+    def write(self, made: Generation | Asset, run: Generation | None = None) -> list[Path]:
+        """Write everything; the files, the mesh first. Early results of an earlier run go. OutputError leaves all as it was.
+
+        run : whose early results are kept, where there is a folder for them
+        """
+        files = made.encode(self.output)
         if self.preview is not None:
             files[self.preview] = png_bytes(made.preview())
-        if self.stages is not None:
-            files |= made.encode_stages(self.stages)
+        if self.stages is not None and run is not None:
+            files |= run.encode_stages(self.stages)
         names = {path.name for path in files}
         old = [] if self.stages is None else [path for path in earlier_stages(self.stages) if path.name not in names]
         write_files(files, old)

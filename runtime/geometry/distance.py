@@ -8,6 +8,7 @@ from .mesh import Mesh, normalized
 from .raycast import Hits, Scene
 
 DIRECTIONS = 24  # a plane is hit within 15 degrees of the perpendicular, so that the first guess is at most 4 % too long
+BEHIND, FAR = 1e-4, 0.01  # of the longest side
 ROUNDS = 2  # each casts a ray against the normal of the face found last, which is exact where the foot of the point lies on it
 
 
@@ -29,20 +30,26 @@ def nearest(mesh: Mesh, scene: Scene, points: np.ndarray, guesses: np.ndarray | 
     guesses : (n, 3) float32, unit, directions to try both ways besides the fixed ones, such as a normal at the point
     """
     count, normals = len(points), mesh.face_normals()
+    size = float(np.ptp(mesh.bounds, axis=0).max())
+    behind = np.float32(BEHIND * size)
     best = Hits(np.full(count, -1, np.int32), np.full(count, np.inf, np.float32), np.zeros((count, 2), np.float32))
     for direction in spread_directions(DIRECTIONS):
-        _keep_nearer(best, scene, points, np.broadcast_to(direction, points.shape))
+        _keep_nearer(best, scene, points, np.broadcast_to(direction, points.shape), behind)
     if guesses is not None:
         for sign in (1, -1):
-            _keep_nearer(best, scene, points, sign * guesses)
+            _keep_nearer(best, scene, points, sign * guesses, behind)
     for _ in range(ROUNDS):
         rows = np.flatnonzero(best.face >= 0)
         for sign in (1, -1):
-            _keep_nearer(best, scene, points, sign * normals[best.face[rows]], rows)
-    for row in np.flatnonzero(best.face < 0):  # beside a sheet, or far off: the nearest corner of a face
-        corners = np.linalg.norm(mesh.triangles() - points[row], axis=2)
-        face, corner = divmod(int(corners.argmin()), 3)
-        best.face[row], best.distance[row], best.barycentric[row] = face, corners[face, corner], (corner == 1, corner == 2)
+            _keep_nearer(best, scene, points, sign * normals[best.face[rows]], behind, rows)
+    # Beside a sheet, or far off, a corner of a face may be nearer than what rays hit.
+    used, corner = np.unique(mesh.faces, return_index=True)
+    places = mesh.vertices[used]
+    for row in np.flatnonzero(best.distance > FAR * size):
+        apart = np.einsum("ij,ij->i", places - points[row], places - points[row])
+        if apart.min() < best.distance[row] ** 2:
+            face, which = divmod(int(corner[apart.argmin()]), 3)
+            best.face[row], best.distance[row], best.barycentric[row] = face, np.sqrt(apart.min()), (which == 1, which == 2)
     return best
 
 
@@ -68,10 +75,16 @@ def deviation(one: Mesh, other: Mesh, count: int = 4000) -> tuple[float, float]:
     return float(np.concatenate(both).mean()), float(np.concatenate(both).max())
 
 
-def _keep_nearer(best: Hits, scene: Scene, points: np.ndarray, directions: np.ndarray, rows: np.ndarray | None = None) -> None:
-    """Cast one ray for each of the points, or those of `rows`, and note in `best` what is nearer than what it has."""
+def _keep_nearer(
+    best: Hits, scene: Scene, points: np.ndarray, directions: np.ndarray, behind: np.float32, rows: np.ndarray | None = None,
+) -> None:
+    """Cast one ray for each of the points, or those of `rows`, and note in `best` what is nearer than what it has.
+
+    behind : how far behind its point a ray begins, because one that begins on a surface may or may not hit it
+    """
     rows = np.arange(len(points)) if rows is None else rows
-    hits = scene.intersect(points[rows], directions)
-    nearer = hits.distance < best.distance[rows]
+    hits = scene.intersect(points[rows] - behind * directions, directions)
+    distance = np.abs(hits.distance - behind)
+    nearer = distance < best.distance[rows]
     kept = rows[nearer]
-    best.face[kept], best.distance[kept], best.barycentric[kept] = hits.face[nearer], hits.distance[nearer], hits.barycentric[nearer]
+    best.face[kept], best.distance[kept], best.barycentric[kept] = hits.face[nearer], distance[nearer], hits.barycentric[nearer]

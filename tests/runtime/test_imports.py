@@ -9,7 +9,7 @@ import pytest
 import meshwright.runtime
 
 PUBLIC = {
-    "Asset", "AssetOptions",
+    "Asset", "AssetOptions", "Verdict", "finish", "lint",
     "Cancelled", "Check", "CoarseMesh", "CoarseViews", "Cutout", "EmptyShape", "EngineBuild", "Event", "Generation", "InputError",
     "Mesh", "MeshFile", "MeshwrightError", "Notice", "OutputError", "Pack", "PackCorrupt", "PackError", "PackFormat", "PackNotFound",
     "PackUntrusted", "Picture", "Pipeline", "Request", "Result", "StageDone", "StageStarted", "Stages", "Step", "Surface", "Views",
