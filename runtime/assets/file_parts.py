@@ -60,7 +60,7 @@ def read_parts(path: Path) -> MeshParts:
         read = read_mesh(path)
         mesh = read.mesh if read.placement is None else read.placement.restored(read.mesh)
         return MeshParts(path, (NodePart(path.stem, mesh),), names=(path.stem,))
-    data = read_regular(path, f"the mesh {path}", InputError, most=MAX_BYTES)
+    data = read_regular(path, f"the mesh {path}", InputError, max_bytes=MAX_BYTES)
     try:
         with np.errstate(all="ignore"):
             return _gltf_parts(path, Document(data, path.parent))
