@@ -10,7 +10,7 @@ from ..assets.presets import PRESETS
 from ..files.writer import ENDINGS
 from ..images import MATTES
 from ..pack.manifest import MAX_FACES, MAX_GUIDANCE, MAX_STEPS, TEXTURE_SOURCES, TEXTURES
-from ..request import MAX_CONTROL, ROUTES
+from ..request import MAX_CONTROL, ROUTES, WORDS
 from ..request_options import MAX_PICTURES
 
 MAX_PROMPT = 4096
@@ -24,6 +24,8 @@ PICTURE = {"type": "string", "pattern": DATA_URL, "minLength": 4,
 MESH = {"type": "string", "pattern": DATA_URL, "minLength": 4, "description": "a GLB file as base64 or as a data: URL"}
 STEPS = {"type": "integer", "minimum": 1, "maximum": MAX_STEPS}
 GUIDANCE = {"type": "number", "minimum": 0, "maximum": MAX_GUIDANCE}
+INTERVAL = {"type": "array", "minItems": 2, "maxItems": 2, "items": {"type": "number", "minimum": 0},
+            "description": "noise over signal, the lower end first, within which there is guidance"}
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "type": {"type": "string", "enum": ["generate", "refine"], "default": "generate",
@@ -42,6 +44,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "seed": {"type": "integer", "minimum": 0, "maximum": MAX_SEED, "default": 0},
     "steps": STEPS | {"description": "of the loop that draws the views"}, "guidance": GUIDANCE,
     "prior_steps": STEPS | {"description": "of the coarse shape"}, "prior_guidance": GUIDANCE,
+    "sampler": {"type": "string", "enum": list(WORDS["sampler"])}, "prior_sampler": {"type": "string", "enum": list(WORDS["sampler"])},
+    "guidance_interval": INTERVAL, "prior_guidance_interval": INTERVAL,
+    "quality": {"type": "string", "enum": list(WORDS["quality"]),
+                "description": "stands for steps, sampler and texture, where they are left out"},
     "faces": {"type": "integer", "minimum": 4, "maximum": MAX_FACES, "description": "most triangles"},
     "texture": {"type": "integer", "enum": list(TEXTURES), "description": "side of the texture, in pixels"},
     "texture_from": {"type": "string", "enum": list(TEXTURE_SOURCES)},
@@ -71,16 +77,16 @@ def faults(value: object, schema: Mapping[str, Any], pointer: str = "") -> Itera
             yield pointer, f"expected one of {', '.join(schema['enum'])}"
         elif not schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value)):
             yield pointer, f"expected {schema.get('minLength', 0)} to {schema.get('maxLength', 'any number of')} characters"
-        elif "pattern" in schema and not re.match(schema["pattern"].removesuffix("$") + r"\Z", value):  # to Python, $ is before a line's end
+        elif "pattern" in schema and not re.match(schema["pattern"].removesuffix("$") + r"\Z", value):  # not before a line's end
             yield pointer, f"expected {'base64, or a data: URL with base64' if schema['pattern'] == DATA_URL else schema['pattern']}"
     elif isinstance(value, int | float):
         if "enum" in schema and value not in schema["enum"]:
             yield pointer, f"expected one of {', '.join(map(str, schema['enum']))}"
         elif not schema.get("minimum", value) <= value <= schema.get("maximum", value):  # NaN is within no range
-            yield pointer, f"expected {schema.get('minimum')} to {schema.get('maximum')}"
+            yield pointer, f"expected {schema.get('minimum')} to {schema.get('maximum', 'any')}"
     elif isinstance(value, list):
-        if len(value) > schema["maxItems"]:
-            yield pointer, f"expected at most {schema['maxItems']}"
+        if not schema.get("minItems", 0) <= len(value) <= schema["maxItems"]:
+            yield pointer, f"expected {schema.get('minItems', 0)} to {schema['maxItems']} entries"
         for index, item in enumerate(value[:schema["maxItems"]]):
             yield from faults(item, schema["items"], f"{pointer}/{index}")
     elif isinstance(value, dict):

@@ -179,6 +179,7 @@ function options() {
   if ($("for").value) request.for = $("for").value;
   else if ($("format").value !== "glb") request.format = $("format").value;
   if ($("pack").value) request.pack = $("pack").value;
+  if ($("quality").value) request.quality = $("quality").value;
   if (chosen) request[chosen.name] = chosen.data;
   if (chosen && chosen.name === "mesh") request.type = "refine";
   return request;
