@@ -7,6 +7,7 @@
 3. Many tasks with faults: workers killed, clients that hang up, cancels, repeats with the same key. Afterwards every accepted task
    must have ended exactly once.
 4. Many event streams, opened and dropped.
+5. Ten thousand broken requests.
 """
 
 from __future__ import annotations
@@ -189,9 +190,51 @@ def streams(server: Server, count: int) -> dict[str, Any]:
     return {"streams": count, "files_before": before[0], "files_after": after[0], "mb_before": before[1], "mb_after": after[1]}
 
 
+def fuzz(host: str, port: int, count: int, seed: int) -> Counter[int]:
+    """Send broken requests: heads, bodies and paths out of bits that might hurt. Gives how often which status came, 0 for none."""
+    chance, statuses = random.Random(seed), Counter[int]()
+    for _ in range(count):
+        request = _broken(chance, f"{host}:{port}")
+        try:
+            with socket.create_connection((host, port), timeout=20) as connection:
+                connection.sendall(request)
+                connection.shutdown(socket.SHUT_WR)
+                answer = connection.recv(4096)
+        except OSError:
+            answer = b""
+        found = re.match(rb"HTTP/1\.1 (\d{3}) ", answer)
+        statuses[int(found[1]) if found else 0] += 1
+    return statuses
+
+
+BITS = (b"", b"{}", b"[]", b"null", b"\0", b"\xff\xfe", b"../" * 20, b"%00", b"A" * 5000, b"[" * 3000, b'{"prompt":' * 50, b"1e999", b"-1",
+        b'{"prompt": "a chair", "image": "data:image/png;base64,iVBORw0KGgo="}', b'{"prompt": "\\ud800"}', b'{"seed": 1e400}',
+        b'{"prompt": "a", "mesh": "Z2xURgIAAAD/////"}', b'{"type": "refine", "prompt": "a", "mesh": "Z2xURgIAAAAMAAAA"}', b"<script>")
+PATHS = (b"/", b"/v1/tasks", b"/v1/tasks/" + b"0" * 32, b"/v1/tasks/x/events", b"/v1/tasks/x/files/../../x", b"/v1/3d/generations",
+         b"/static/%2e%2e/x", b"/openapi.json", b"/metrics", b"//", b"*", b"http://evil.example/",
+         b"/v1/tasks?limit=1&before=99999999999999999999")
+HEADS = (b"Content-Type: application/json", b"Content-Type: multipart/form-data; boundary=x", b"X-Meshwright: 1",
+         b"Transfer-Encoding: chunked", b"Content-Length: 5", b"Content-Length: -1", b"Content-Length: 99999999999999999999",
+         b"Expect: 100-continue", b"Range: bytes=9-1,-,x", b"Idempotency-Key: \x7f", b"Last-Event-ID: -5", b"Origin: null",
+         b"Authorization: Bearer x", b"Connection: upgrade", b": x", b"Broken")
+
+
+def _broken(chance: random.Random, host: str) -> bytes:
+    heads = [b"Host: " + (host.encode() if chance.random() < 0.9 else chance.choice(BITS)), b"Connection: close"]
+    heads += chance.sample(HEADS, chance.randrange(4))
+    body = b"".join(chance.choices(BITS, k=chance.randrange(3)))
+    if chance.random() < 0.7:
+        heads = [head for head in heads if not head.startswith((b"Content-Length", b"Transfer"))] + [b"Content-Length: %d" % len(body)]
+    method = chance.choice((b"GET", b"POST", b"POST", b"POST", b"DELETE", b"PUT", b"HEAD", b"OPTIONS", b"BREW", b""))
+    request = method + b" " + chance.choice(PATHS) + b" HTTP/1.1\r\n" + b"\r\n".join(heads) + b"\r\n\r\n" + body
+    if chance.random() < 0.1:
+        request = request[:chance.randrange(len(request))]
+    return request
+
+
 def page(document: dict[str, Any]) -> str:
     """The figures as Markdown."""
-    queue, pairs, load, many = (document[name] for name in ("queue", "added", "faults", "streams"))
+    queue, pairs, load, many, broken = (document[name] for name in ("queue", "added", "faults", "streams", "fuzz"))
     states = ", ".join(f"{count} {state.lower()}" for state, count in sorted(load["states"].items()))
     return "\n".join([
         "# The server under load", "", f"`python -m benchmarks.serve`, on {document['machine']['processor']}, "
@@ -212,7 +255,11 @@ def page(document: dict[str, Any]) -> str:
             ["before the tasks", str(load["files_before"]), figure(load["mb_before"], ".0f")],
             ["after the tasks", str(load["files_after"]), figure(load["mb_after"], ".0f")],
             [f"before {many['streams']} event streams", str(many["files_before"]), figure(many["mb_before"], ".0f")],
-            ["after they were dropped", str(many["files_after"]), figure(many["mb_after"], ".0f")]])])
+            ["after they were dropped", str(many["files_after"]), figure(many["mb_after"], ".0f")],
+            [f"before {broken['requests']:,} broken requests", str(broken["files_before"]), figure(broken["mb_before"], ".0f")],
+            ["after them", str(broken["files_after"]), figure(broken["mb_after"], ".0f")]]), "",
+        "Answers to the broken requests: " + ", ".join(f"{count} times {status}" if status != "0" else f"{count} times none"
+                                                       for status, count in sorted(broken["statuses"].items())) + "."])
 
 
 def _hang_up(server: Server, options: dict[str, Any]) -> None:
@@ -236,6 +283,7 @@ def main() -> None:
     parser.add_argument("--pack", default="props")
     parser.add_argument("--tasks", type=int, default=1000)
     parser.add_argument("--streams", type=int, default=1000)
+    parser.add_argument("--fuzz", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=15)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -245,6 +293,11 @@ def main() -> None:
         try:
             document["added"] = added(server, options.pack, options.rounds)
             document["streams"] = streams(server, options.streams)
+            before = server.holds()
+            statuses = fuzz("127.0.0.1", server.port, options.fuzz, seed=1)
+            after = server.holds()
+            document["fuzz"] = {"requests": options.fuzz, "statuses": {str(status): count for status, count in statuses.items()},
+                                "files_before": before[0], "files_after": after[0], "mb_before": before[1], "mb_after": after[1]}
             document["faults"] = faults(server, options.tasks, seed=1)
         finally:
             server.stop()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import sqlite3
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,8 +64,7 @@ def make_app(service: Service) -> Starlette:
         sqlite3.Error: lambda _, error: Problem(FULL, "the queue cannot be written", "the disk may be full").response(),
         Exception: lambda _, error: Problem(500, "internal error").response(),
     }, routes=[
-        Route("/v1/tasks", handlers.submit, methods=["POST"]), Route("/v1/tasks", handlers.list, methods=["GET"]),
-        Route(task, handlers.get, methods=["GET"]), Route(task, handlers.delete, methods=["DELETE"]),
+        _route("/v1/tasks", GET=handlers.list, POST=handlers.submit), _route(task, GET=handlers.get, DELETE=handlers.delete),
         Route(f"{task}/events", handlers.events, methods=["GET"]), Route(f"{task}/cancel", handlers.cancel, methods=["POST"]),
         Route(f"{task}/files/{{name}}", handlers.file, methods=["GET"]),
         Route("/v1/3d/generations", handlers.generations, methods=["POST"]),
@@ -75,6 +74,14 @@ def make_app(service: Service) -> Starlette:
         Route("/", lambda request: FileResponse(STATIC / "index.html"), methods=["GET"]),
         Mount("/static", StaticFiles(directory=STATIC)),
     ])
+
+
+def _route(path: str, **handlers: Callable[[Request], Awaitable[Response]]) -> Route:
+    """One route for all methods of a path, so that a method it does not have is answered with those that it has."""
+    async def handle(request: Request) -> Response:
+        return await handlers["GET" if request.method == "HEAD" else request.method](request)
+
+    return Route(path, handle, methods=list(handlers))
 
 
 class _Handlers:
