@@ -81,7 +81,9 @@ class OnnxRuntimeGpuEngine(OnnxRuntimeEngine):
         self.memory.trim()  # ONNX Runtime takes its memory from the driver
         memory = {} if self.memory.limit is None else {"gpu_mem_limit": str(max(0, self.memory.limit - self.memory.held_bytes))}
         place = {"device_id": str(cuda.device), "user_compute_stream": str(cuda.stream)}
-        first = (name, {"arena_extend_strategy": "kSameAsRequested", **memory, **given, **place, **options})
+        # cuDNN's heuristics: the other search times algorithms in the first run, takes other ones from process to process, and much memory.
+        mild = {"cudnn_conv_algo_search": "HEURISTIC", "arena_extend_strategy": "kSameAsRequested"}
+        first = (name, {**mild, **memory, **given, **place, **options})
         with self._counted("opening", otherwise=file_bytes(self._path)):
             super().__init__(self._path, providers=(first, *self._providers[1:]), **self._open_options)
 

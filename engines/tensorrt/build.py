@@ -25,7 +25,7 @@ from ..machine.child import start_child
 from ..machine.hardware import Hardware
 from ..machine.products import Product
 from ..onnxruntime.weights import ModelWeights
-from .builder import FLAGS, REFIT, OnProgress, failed
+from .builder import FLAGS, NO_TF32, REFIT, OnProgress, failed
 from .network import Range
 
 # Kept free of the card's memory: engines that run, and what the driver itself takes while it builds.
@@ -45,6 +45,7 @@ class BuildRequest:
     axes : a range for each open axis of the model; workspace : most bytes of scratch memory, None for TensorRT's own choice
     weights : in place of the model's own, by name; None for those
     refittable : whether the engine can be given other weights later
+    exact : whether FP32 is calculated with as such, and not with the factors of its products rounded to TF32
     capabilities : compute capabilities that a portable engine is to run on, such as ("7.5",); none for what TensorRT-RTX builds for by
         itself, Ampere (8.0) and later
     """
@@ -55,12 +56,13 @@ class BuildRequest:
     workspace: int | None = None
     weights: Mapping[str, np.ndarray] | None = field(default=None, compare=False, repr=False)
     refittable: bool = False
+    exact: bool = False
     capabilities: tuple[str, ...] = ()
 
     @property
     def flags(self) -> tuple[str, ...]:
         """Names of TensorRT's builder flags."""
-        return (*FLAGS, REFIT) if self.refittable else FLAGS
+        return (*FLAGS, *([REFIT] if self.refittable else []), *([NO_TF32] if self.exact else []))
 
 
 def capabilities_for(product: Product, hardware: Hardware) -> tuple[str, ...]:

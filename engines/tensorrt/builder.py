@@ -21,6 +21,8 @@ from .network import Network, Range
 FLAGS = ("REQUIRE_USER_ALLOCATION",)
 # Weights can then be replaced in the engine (`tensorrt_refit`). TensorRT optimises less, and wants a GPU to build it.
 REFIT = "REFIT"
+# Multiplications of FP32 then keep all 24 bits of their factors; TensorRT takes 11 by itself. A flag that is cleared.
+NO_TF32 = "NO_TF32"
 OUT_OF_MEMORY = re.compile(r"OutOfMemory|[Oo]ut of memory|cudaErrorMemoryAllocation|bad_alloc|insufficient memory", re.ASCII)
 OnProgress = Callable[[float], None]
 
@@ -32,7 +34,7 @@ def build(product: Product, model: Path, axes: Mapping[str, Range], workspace: i
     axes : a range for each open axis
     workspace : most bytes of scratch memory that a layer may have; None leaves it to TensorRT
     on_progress : called with the share that is done, in [0, 1]; what it raises ends the build
-    flags : names of TensorRT's builder flags; those that a version does not know are left out
+    flags : names of TensorRT's builder flags, or NO_TF32; those that a version does not know are left out
     capabilities : as `BuildRequest`
     Raises BackendUnavailable, ModelFileError, EngineError (an axis without range) or BackendError.
     """
@@ -72,7 +74,9 @@ def failed(name: str, reason: str) -> EngineError:
 
 def _set_flags(trt: ModuleType, config: Any, flags: Sequence[str]) -> None:
     for name in flags:
-        if hasattr(trt.BuilderFlag, name):
+        if name == NO_TF32:
+            config.clear_flag(trt.BuilderFlag.TF32)
+        elif hasattr(trt.BuilderFlag, name):
             config.set_flag(getattr(trt.BuilderFlag, name))
 
 

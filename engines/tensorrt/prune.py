@@ -13,7 +13,7 @@ from ..errors import BackendUnavailable, ModelFileError
 from ..machine.hardware import Hardware
 from ..machine.products import choose
 from .build import BuildRequest
-from .builder import REFIT
+from .builder import NO_TF32, REFIT
 from .loader import make_key
 
 
@@ -76,7 +76,8 @@ def _differences(key: Key, model: str, hardware: Hardware) -> Iterator[str]:
     """Those that any engine of the product has here. A product that is not installed now may come back with the same version."""
     try:
         product = choose(key.product)
-        here = make_key(BuildRequest(product, Path(model), {}, refittable=REFIT in key.flags), key.files, hardware)
+        request = BuildRequest(product, Path(model), {}, refittable=REFIT in key.flags, exact=NO_TF32 in key.flags)
+        here = make_key(request, key.files, hardware)
     except BackendUnavailable:
         return
     kept = ("axes",) if hardware.gpus and not product.is_portable else ("axes", "device", "capability")

@@ -67,7 +67,7 @@ class PackEngines:
     def request(self, component: Component, product: Product) -> BuildRequest:
         """What is to be built for a component on this machine. PackError for an axis that no recipe knows."""
         return BuildRequest(product, self.pack.path(component.file).absolute(), ranges_of(component.spec), workspace_limit(self.hardware),
-                            capabilities=capabilities_for(product, self.hardware))
+                            exact=component.exact, capabilities=capabilities_for(product, self.hardware))
 
     def record(self, entry: Entry) -> EngineRecord:
         """What was measured on an engine on this machine's card."""

@@ -26,6 +26,8 @@ Weights = Mapping[str, np.ndarray]
 BACKENDS = ("auto", "onnxruntime", "tensorrt", "tensorrt-rtx", "null")
 TENSORRT = ("tensorrt", "tensorrt-rtx")
 GPU_SHARES = {"full": LoopOptions(), "background": LoopOptions(block_ms=8.0)}
+# Of ONNX Runtime's CUDA provider, for a component that cannot do with TF32.
+EXACT = {"use_tf32": "0"}
 # What to do where a backend that was named cannot run a component.
 USE_AUTO = "use backend auto, which takes the best that works"
 
@@ -211,7 +213,8 @@ class BackendSelector:
         """options : of ONNX Runtime. BackendError for an engine of TensorRT that fails the golden inputs."""
         if candidate.entry is None:
             memory = self._device_memory() if candidate.providers[:1] == (CUDA,) else None
-            engine = open_engine(self.pack.path(component.file), backend=candidate.backend, providers=candidate.providers,
+            providers = [(name, EXACT) if name == CUDA and component.exact else name for name in candidate.providers]
+            engine = open_engine(self.pack.path(component.file), backend=candidate.backend, providers=providers,
                                  memory=memory, loop=self._loop, weights=weights, **options)
             return checked(engine, self.pack, component, weights) if weights and _is_elsewhere(candidate) else engine
         self._hashed.add(candidate.entry.sha256)

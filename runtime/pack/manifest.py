@@ -86,6 +86,11 @@ class Component:
     error: Mapping[str, float]
     parameters: int
 
+    @property
+    def exact(self) -> bool:
+        """Whether its tolerance leaves no room for products of factors that a GPU has rounded to TF32: to 11 bits, which is 5e-4."""
+        return self.tolerance < 5e-3
+
     def takes(self, tensor: str) -> bool:
         """Whether the model has an input of that name: some are there in some packs only."""
         return self.spec.input(tensor) is not None

@@ -94,7 +94,7 @@ def test_the_rate_of_copies_counts_what_is_read_and_what_is_written(monkeypatch)
 @pytest.mark.parametrize("graph", [True, False])
 def test_onnx_runtimes_steps_are_launched_one_way_only(pack, monkeypatch, graph):
     cuda = SimulatedCuda()
-    provider = simulated_onnxruntime.SimulatedProvider(cuda)
+    provider = simulated_onnxruntime.SimulatedProvider()
     monkeypatch.setattr("meshwright.engines.onnxruntime.engine._open", provider.open)
     monkeypatch.setattr(gpu_sides, "_memory", lambda: DeviceMemory(cuda))
     worker = gpu_worker.Worker(Task("ort-graph" if graph else "ort", str(pack.folder)))

@@ -54,7 +54,7 @@ class OnnxRuntimeBench(GpuBench):
 
     def __init__(self, model, monkeypatch):
         super().__init__(model)
-        self.vendor = self.provider = SimulatedProvider(self.cuda)
+        self.vendor = self.provider = SimulatedProvider()
         monkeypatch.setattr("meshwright.engines.onnxruntime.engine._open", self.provider.open)
 
     def open(self, loop=NORMAL):

@@ -7,15 +7,22 @@ refuses in a capture is refused here, memory is checked for every address, and t
 from __future__ import annotations
 
 import ctypes
+import itertools
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from weakref import WeakValueDictionary
 
 import numpy as np
 
 from meshwright.engines.errors import BackendError, DeviceLost, MeshwrightError
 
-STREAM = 4242
+FIRST_STREAM = 4242
 ALIGNMENT = 256
+
+
+_streams = itertools.count(FIRST_STREAM)
+# What runs on the stream of that address; vendors' libraries know their GPU by nothing else.
+BY_STREAM: WeakValueDictionary[int, SimulatedCuda] = WeakValueDictionary()
 
 
 @dataclass
@@ -77,7 +84,8 @@ class SimulatedCuda:
     breaks: bool = False
 
     def __post_init__(self):
-        self.device, self.stream, self.lost = 0, STREAM, None
+        self.device, self.stream, self.lost = 0, next(_streams), None
+        BY_STREAM[self.stream] = self
         self.calls, self.clock, self.closed = [], 0.0, False
         self.blocks = {}
         self.vendors = 0  # bytes that libraries have taken by themselves

@@ -8,38 +8,43 @@ from __future__ import annotations
 
 import numpy as np
 
+from meshwright.engines.onnxruntime import engine as real
 from meshwright.engines.onnxruntime.engine import DTYPES
 from meshwright.engines.onnxruntime.package import import_onnxruntime
-from tests.engines.simulated_cuda import STREAM
+from tests.engines.simulated_cuda import BY_STREAM
 
 onnxruntime = import_onnxruntime()
 
 
 class SimulatedProvider:
-    """Makes sessions. no_graph : whether one that should capture does not open; fails : whether runs fail within a capture
+    """Makes sessions in the place of `engine._open`, which makes those of other providers.
+
+    no_graph : whether one that should capture does not open; fails : whether runs fail within a capture
 
     slip : added within a capture, as by a graph that went wrong; opened : options of each session; waits : whether each run waited
     """
 
-    def __init__(self, cuda):
-        self.cuda, self.opened, self.waits = cuda, [], []
+    def __init__(self):
+        self.opened, self.waits, self.real_open = [], [], real._open
         self.no_graph, self.fails, self.slip = False, False, 0.0
 
-    def open(self, path, providers, threads, plan, weights):
-        (name, options), *_ = providers
-        assert name == "CUDAExecutionProvider" and options["user_compute_stream"] == str(STREAM) and options["device_id"] == "0"
+    def open(self, path, providers, threads, plan, weights=real.NO_WEIGHTS):
+        name, options = real.split_provider(providers[0])
+        if name != "CUDAExecutionProvider":
+            return self.real_open(path, providers, threads, plan, weights)
+        assert options["device_id"] == "0"
         self.opened.append(options)
         if self.no_graph and "enable_cuda_graph" in options:
             from meshwright.engines.errors import BackendUnavailable
 
             raise BackendUnavailable("a node lies on the CPU")
-        return SimulatedSession(self, str(path), "enable_cuda_graph" in options)
+        on_cpu = self.real_open(path, ("CPUExecutionProvider",), threads, plan, weights)
+        return SimulatedSession(self, on_cpu, BY_STREAM[int(options["user_compute_stream"])], "enable_cuda_graph" in options)
 
 
 class SimulatedSession:
-    def __init__(self, provider, path, captures):
-        self._provider, self._captures = provider, captures
-        self._session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    def __init__(self, provider, on_cpu, cuda, captures):
+        self._provider, self._session, self.cuda, self._captures = provider, on_cpu, cuda, captures
 
     def get_inputs(self):
         return self._session.get_inputs()
@@ -51,7 +56,7 @@ class SimulatedSession:
         return SimulatedBinding(self)
 
     def run_with_iobinding(self, binding, options):
-        cuda, provider = self._provider.cuda, self._provider
+        cuda, provider = self.cuda, self._provider
         assert binding.session is self and _entry(options, "gpu_graph_id") == ("-1" if self._captures else None)
         provider.waits.append(_entry(options, "disable_synchronize_execution_providers") != "1")
         cuda.call("execute", {name: place[0] for name, place in {**binding.inputs, **binding.outputs}.items() if place})
@@ -90,7 +95,7 @@ class SimulatedBinding:
 
     def _view(self, address, dtype, shape):
         size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-        return self.session._provider.cuda.view(address, size).view(dtype).reshape(shape)
+        return self.session.cuda.view(address, size).view(dtype).reshape(shape)
 
     def _array(self, *place):
         return self._view(*place).copy()

@@ -13,18 +13,16 @@ import numpy as np
 import pytest
 
 from meshwright.engines.machine.products import Product
+from meshwright.engines.onnxruntime import engine as real
 from meshwright.engines.onnxruntime.engine import read_spec
-from meshwright.engines.onnxruntime.package import import_onnxruntime
 from meshwright.engines.onnxruntime.weights import ModelWeights
 from meshwright.engines.tensorrt.plan import DTYPES
 from tests.engines.platforms import TENSORRT_RTX
-from tests.engines.simulated_cuda import ALIGNMENT, STREAM
+from tests.engines.simulated_cuda import ALIGNMENT, BY_STREAM
 
 if TENSORRT_RTX.args[0]:
     pytest.skip(TENSORRT_RTX.kwargs["reason"], allow_module_level=True)
 import tensorrt_rtx  # noqa: E402
-
-onnxruntime = import_onnxruntime()
 
 MAGIC = b"a simulated plan of "
 ERROR = tensorrt_rtx.ILogger.Severity.ERROR
@@ -134,7 +132,7 @@ class SimulatedEngine:
         self.module, self.logger, self.ranges = module, logger, ranges
         self.model, self.refittable, self.slip = model, module.refittable, 0.0
         self.spec = read_spec(model)
-        self.session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
+        self.session = real._open(model, ("CPUExecutionProvider",), None, real.FASTEST)
         self.tensors = {tensor.name: tensor for tensor in (*self.spec.inputs, *self.spec.outputs)}
         self.num_io_tensors, self.device_memory_size_v2 = len(self.tensors), module.scratch
 
@@ -202,13 +200,13 @@ class SimulatedContext:
         return "set_tensor_address" not in self.module.refuses
 
     def is_stream_capturable(self, stream):
-        self.module.cuda.call("is_stream_capturable")
-        assert stream == STREAM and self.module.cuda.recording is None
+        BY_STREAM[stream].call("is_stream_capturable")
+        assert BY_STREAM[stream].recording is None
         return self.module.capturable
 
     def execute_async_v3(self, stream_handle):
-        cuda = self.module.cuda
-        assert stream_handle == STREAM and set(self.addresses) == set(self.engine.tensors) and self.scratch is not None
+        cuda = self.cuda = BY_STREAM[stream_handle]
+        assert set(self.addresses) == set(self.engine.tensors) and self.scratch is not None
         cuda.call("execute", dict(self.addresses))
         if "execute_async_v3" in self.module.refuses:
             self.engine.logger.log(ERROR, "Cuda Runtime (an illegal memory access was encountered)")
@@ -220,7 +218,7 @@ class SimulatedContext:
     def _evaluate(self, addresses, scratch, slip):
         spec = self.engine.spec
         inputs = {tensor.name: self._array(tensor, addresses[tensor.name]) for tensor in spec.inputs}
-        self.module.cuda.view(*scratch)[:] = 0xAB  # whatever somebody else kept there is gone
+        self.cuda.view(*scratch)[:] = 0xAB  # whatever somebody else kept there is gone
         made = self.engine.session.run(None, {name: array.copy() for name, array in inputs.items()})
         for tensor, value in zip(spec.outputs, made, strict=True):
             self._array(tensor, addresses[tensor.name])[...] = value + np.asarray(slip + self.engine.slip).astype(value.dtype)
@@ -228,7 +226,7 @@ class SimulatedContext:
     def _array(self, tensor, address):
         shape = self.get_tensor_shape(tensor.name)
         size = int(np.prod(shape, dtype=np.int64)) * np.dtype(tensor.dtype).itemsize
-        return self.module.cuda.view(address, size).view(tensor.dtype).reshape(shape)
+        return self.cuda.view(address, size).view(tensor.dtype).reshape(shape)
 
 
 class SimulatedRefitter:
@@ -254,7 +252,7 @@ class SimulatedRefitter:
         self._engine.slip = module.refit_slip
         with tempfile.TemporaryDirectory() as folder:
             copy = ModelWeights(self._engine.model).write(self._weights, Path(folder))
-            self._engine.session = onnxruntime.InferenceSession(str(copy), providers=["CPUExecutionProvider"])
+            self._engine.session = real._open(copy, ("CPUExecutionProvider",), None, real.FASTEST)
         return self._takes("refit_cuda_engine")
 
     def _takes(self, method):

@@ -45,10 +45,12 @@ def used(pipe: Pipeline) -> dict[str, str]:
 class SimulatedGpu:
     """cuda : what was made last. built : names of the models that engines were built from, in order.
 
+    products : those that are installed
     spoil : names of models whose engines are built from another model in their place
     """
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, cache: Path, card: Card | None = None) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, cache: Path, card: Card | None = None,
+                 products: tuple[str, ...] = ("tensorrt-rtx",)) -> None:
         self.cuda: SimulatedCuda | None = None
         self.trt = SimulatedTensorRT(None)
         self.built: list[str] = []
@@ -60,7 +62,7 @@ class SimulatedGpu:
             monkeypatch.setattr(module, "Driver", lambda: driver)
         monkeypatch.setattr(hardware, "Nvml", lambda: Nvml(PretendNvml()))
         monkeypatch.setattr(tensorrt_products, "_has", lambda distribution: True)
-        monkeypatch.setattr(Product, "is_installed", property(lambda product: product.name == "tensorrt-rtx"))
+        monkeypatch.setattr(Product, "is_installed", property(lambda product: product.name in products))
         monkeypatch.setattr(Product, "version", lambda product: "1.7")
         monkeypatch.setattr(Product, "load", lambda product: self.trt)
         monkeypatch.setattr("meshwright.engines.cuda.device.Cuda", self._start)
