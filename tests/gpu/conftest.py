@@ -94,7 +94,7 @@ def _why_not(name: str, card: Card) -> str | None:
         missing = "this build of ONNX Runtime has no CUDA" if not there else "there is no cuda-core" if not find_spec("cuda.core") else None
         return missing and f"{missing}: pip install 'meshwright[gpu]'"
     product = choose(name)
-    return product.not_here(card.hardware) or product.not_listed(card.hardware)
+    return product.unavailable_reason(card.hardware) or product.unsupported_reason(card.hardware)
 
 
 def options(backend: str) -> dict[str, Any]:

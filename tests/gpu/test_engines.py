@@ -11,7 +11,7 @@ from meshwright.engines.errors import Cancelled
 from meshwright.engines.loop import BlockLoop
 from meshwright.runtime.backends import selector
 from meshwright.runtime.backends.models import Models
-from meshwright.runtime.pack.golden import Golden, compared
+from meshwright.runtime.pack.golden import Golden, compare_outputs
 from meshwright.runtime.pack.pack import Pack
 from tests.gpu.conftest import PACK, REHEARSAL, options
 
@@ -58,7 +58,7 @@ def test_a_component_is_within_tolerance_of_the_processor(models, pack, kind):
     component = pack.component(kind)
     inputs = Golden(pack).inputs(component)
     with open_engine(pack.path(component.file), threads=None) as reference:
-        check = compared(models.engine(kind).run(inputs), reference.run(inputs), component)
+        check = compare_outputs(models.engine(kind).run(inputs), reference.run(inputs), component)
     assert check.passed, f"relative error {check.relative:.2g}, tolerance {check.tolerance:.2g}"
 
 
