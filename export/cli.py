@@ -80,7 +80,7 @@ def _add_sharp_it(parser: argparse.ArgumentParser) -> None:
     _add_loop(group, default)
     group.add_argument("--prior-steps", type=_steps, default=default.prior_steps, help="of the coarse shape (default %(default)s)")
     group.add_argument("--prior-guidance", type=_guidance, help="of the coarse shape (default 15 from a text, 3 from a picture)")
-    add = parser.add_argument_group("what the published files do not tell").add_argument
+    add = parser.add_argument_group("what the published files leave open").add_argument
     _add_shared(add, default)
     add("--sampler", choices=SAMPLERS, default=default.sampler, help="of Shap-E: its own, or that of diffusers (default %(default)s)")
     add("--coarse-encoding", choices=COARSE_ENCODINGS, default=default.coarse_encoding,
@@ -107,7 +107,7 @@ def _add_instantmesh(parser: argparse.ArgumentParser) -> None:
     _add_reconstructor(parser)
     _add_output(parser)
     _add_loop(parser.add_argument_group("defaults of `generate`"), default)
-    add = parser.add_argument_group("what the published files do not tell").add_argument
+    add = parser.add_argument_group("what the published files leave open").add_argument
     _add_shared(add, default)
     add("--background", choices=tuple(BACKGROUNDS), default=default.background,
         help="behind the object (default: what the UNet was trained on, white with --unet and grey 127 without)")
@@ -125,7 +125,7 @@ def _add_reconstructor(parser: argparse.ArgumentParser) -> None:
 
 def _add_output(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("-o", "--output", metavar="DIR", required=True, type=_folder, help="the new pack; a pack that is there is replaced")
+    add("-o", "--output", metavar="DIR", required=True, type=_folder, help="the new pack; an existing pack is replaced")
     add("--name", help="of the pack (default: that of the folder)")
     add("--precision", choices=PRECISIONS, default="fp16",
         help="fp32; fp16: stored in half precision and calculated in single, for any machine; fp16-compute: calculated in half"

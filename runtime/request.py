@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Unpack
 
 import numpy as np
 
@@ -165,37 +165,37 @@ class Request:
 
     def _check_matte(self) -> None:
         if not isinstance(self.matte, str) or self.matte not in MATTES:
-            raise InputError("the matte is unknown", received=repr(self.matte), expected=", ".join(MATTES), remedy=LOAD)
+            raise InputError("unknown matte", received=repr(self.matte), expected=", ".join(MATTES), remedy=LOAD)
         if self.matte_picture is not None and self.matte != "auto":
-            raise InputError("there are two mattes", received=f"a picture, and {self.matte!r}", expected="one of them")
+            raise InputError("two mattes are given", received=f"a picture, and {self.matte!r}", expected="one of them")
 
     def _check_mesh(self) -> None:
         mesh: object = self.mesh
         if mesh is None:
             return
         if not isinstance(mesh, MeshFile):
-            raise InputError("mesh is no mesh", received=type(mesh).__name__, expected="what read_mesh gives, or MeshFile(mesh)",
+            raise InputError("mesh is not a mesh", received=type(mesh).__name__, expected="a MeshFile, as read_mesh returns",
                              remedy=LOAD)
         check_mesh(mesh.mesh)
 
     def _check_prompt(self) -> None:
         if self.mesh is not None and not self.prompt:
-            raise InputError("the prompt is empty", remedy='say what the mesh is to look like, such as "a blue chair"')
+            raise InputError("the prompt is empty", remedy='describe how the mesh should look, such as "a blue chair"')
         if self.image is None and not self.prompt:
-            raise InputError("the prompt is empty", remedy='say what to make, such as "a red chair", or give a picture')
+            raise InputError("the prompt is empty", remedy='describe what to make, such as "a red chair", or give a picture')
         if self.prompt != "":
             check_prompt(self.prompt)
 
     def _check_source(self) -> None:
         """What the mesh is made from must be one thing."""
         if self.matte_picture is not None and self.views:
-            raise InputError("one matte cannot serve several pictures", remedy="give pictures with alpha")
+            raise InputError("one matte cannot be used for several pictures", remedy="give pictures with alpha")
         if self.image is None and (self.route is not None or self.matte != "auto" or self.matte_picture is not None):
-            raise InputError("route and matte are about pictures, and there is none", remedy="give one, or leave them out")
+            raise InputError("route and matte need a picture", remedy="give one, or leave them out")
         if self.mesh is not None and self.image is not None:
-            raise InputError("a mesh is redrawn from its own views", received="a picture beside it", expected="a prompt alone")
+            raise InputError("a mesh is refined from its own views", received="a picture beside it", expected="a prompt alone")
         if self.control_scale is not None and self.control is None:
-            raise InputError("control_scale is there without a control picture", remedy="give one, or leave it out")
+            raise InputError("control_scale is given without a control picture", remedy="give one, or leave it out")
 
 
 def _view(azimuth: object, picture: object) -> tuple[float, Picture]:
@@ -207,7 +207,7 @@ def _view(azimuth: object, picture: object) -> tuple[float, Picture]:
 
 def _check_picture(name: str, value: object) -> Picture:
     if not isinstance(value, Picture):
-        raise InputError(f"{name} is no picture", received=type(value).__name__, expected="what read_picture or Picture.of gives",
+        raise InputError(f"{name} is not a picture", received=type(value).__name__, expected="a Picture from read_picture or Picture.of",
                          remedy=LOAD)
     return value
 
@@ -215,13 +215,13 @@ def _check_picture(name: str, value: object) -> Picture:
 def _interval(name: str, value: object) -> tuple[float, float]:
     ends = [_number(name, end, 0.0, LARGEST_RATIO) for end in value] if isinstance(value, list | tuple) else []
     if len(ends) != 2 or not ends[0] < ends[1]:
-        raise InputError(f"{name} is no interval", received=repr(value), expected="two numbers, the lower one first")
+        raise InputError(f"{name} is not an interval", received=repr(value), expected="two numbers, the lower one first")
     return ends[0], ends[1]
 
 
 def _integer(name: str, value: object, low: int, high: int) -> int:
     if isinstance(value, bool) or not isinstance(value, Integral) or not low <= int(value) <= high:
-        raise InputError(f"{name} is out of range", received=repr(value), expected=f"a whole number, {low} to {high}")
+        raise InputError(f"{name} is out of range", received=repr(value), expected=f"an integer, {low} to {high}")
     return int(value)
 
 
@@ -236,9 +236,9 @@ def _number(name: str, value: object, low: float, high: float) -> float:
     return number
 
 
-def describe_inputs(request: Request) -> dict[str, Any]:
+def describe_inputs(request: Request) -> dict[str, object]:
     """The pictures and the mesh of a request by their hashes: plain JSON, empty for a prompt alone."""
-    found: dict[str, Any] = {name: _picture(picture) for name in ("image", "control") if (picture := getattr(request, name))}
+    found: dict[str, object] = {name: _picture(picture) for name in ("image", "control") if (picture := getattr(request, name))}
     if request.image is not None:
         found["matte"] = request.matte if request.matte_picture is None else _picture(request.matte_picture)
     if request.views:
@@ -261,5 +261,5 @@ def mesh_hash(mesh: Mesh) -> str:
     return digest.hexdigest()
 
 
-def _picture(picture: Picture) -> dict[str, Any]:
+def _picture(picture: Picture) -> dict[str, object]:
     return {"sha256": picture.sha256, "width": picture.width, "height": picture.height}

@@ -57,7 +57,7 @@ def load_options(options: RequestOptions) -> dict[str, Any]:
     """
     unknown = options.keys() - RequestOptions.__annotations__.keys()
     if unknown:
-        raise InputError("there is no such option", received=", ".join(sorted(unknown)), expected=", ".join(RequestOptions.__annotations__))
+        raise InputError("unknown option", received=", ".join(sorted(unknown)), expected=", ".join(RequestOptions.__annotations__))
     fields: dict[str, Any] = dict(options)
     if "views" in fields:
         fields["views"] = pairs_of(fields["views"])
@@ -73,20 +73,20 @@ def load_options(options: RequestOptions) -> dict[str, Any]:
     return fields
 
 
-def pairs_of(views: Any) -> tuple[tuple[Any, Any], ...]:
+def pairs_of(views: Any) -> tuple[tuple[object, object], ...]:
     """(azimuth, picture), neither of them checked. InputError if there are no such pairs."""
     try:
         return tuple((azimuth, picture) for azimuth, picture in (views.items() if isinstance(views, Mapping) else views))
     except (TypeError, ValueError) as error:
-        raise InputError("views is no list of azimuths and pictures", received=type(views).__name__,
+        raise InputError("views is not a list of azimuths and pictures", received=type(views).__name__,
                          expected="{azimuth: picture, ...}") from error
 
 
-def check_count(pairs: tuple[tuple[Any, Any], ...], image: object) -> None:
+def check_count(pairs: tuple[object, ...], image: object) -> None:
     """InputError if there are more pictures than views are drawn."""
     count = len(pairs) + (image is not None)
     if count > MAX_PICTURES:
-        raise InputError("there are too many pictures", received=str(count), expected=f"at most {MAX_PICTURES}")
+        raise InputError("too many pictures", received=str(count), expected=f"at most {MAX_PICTURES}")
 
 
 def _read(value: object, read: Callable[[File], object]) -> object:
@@ -99,6 +99,6 @@ def _matte(value: object) -> dict[str, object]:
     if not isinstance(value, str | os.PathLike) or value in MATTES:
         return {"matte": value, "matte_picture": None}
     if not os.path.exists(value):
-        raise InputError("the matte is unknown", received=repr(os.fspath(value)),
+        raise InputError("unknown matte", received=repr(os.fspath(value)),
                          expected=f"{', '.join(MATTES)}, or a file that is there")
     return {"matte": "auto", "matte_picture": read_picture(value)}

@@ -17,6 +17,7 @@ from .files.reader import Placement
 from .files.writer import check_output, companions, encode
 from .geometry.mesh import Mesh
 from .geometry.render import preview
+from .geometry.shading import to_uint8
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +91,7 @@ class Generation:
 
     def preview(self, size: int = 512) -> np.ndarray:
         """(size, 2 * size, 3) uint8: the mesh from its front and its back."""
-        return to_bytes(preview(self.mesh, size))
+        return to_uint8(preview(self.mesh, size))
 
     def save(self, path: str | Path) -> list[Path]:
         """Write glb, obj, ply or stl, by ending; returns the files, `path` first.
@@ -130,7 +131,7 @@ class Generation:
             if mesh is not None:
                 files |= self._encode(mesh, folder / name, kept_as=MARK)
         for name, images in (("coarse_view", self.stages.coarse_views), ("view", self.stages.views)):
-            files |= {folder / f"{name}_{i}.png": png_bytes(to_bytes(image))
+            files |= {folder / f"{name}_{i}.png": png_bytes(to_uint8(image))
                       for i, image in enumerate(() if images is None else images)}
         return marked(files)
 
@@ -141,8 +142,3 @@ class Generation:
             return encode(mesh, path, extras, self.metres_per_unit)
         return encode(self.placement.restored(mesh), path, extras, 1.0)
 
-
-def to_bytes(image: np.ndarray) -> np.ndarray:
-    """float [0, 1] -> uint8."""
-    levels: np.ndarray = np.rint(np.clip(image, 0, 1) * 255)
-    return levels.astype(np.uint8)

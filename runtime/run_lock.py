@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator
-from typing import Any
+from typing import Any, TypeVar
 
 from ..engines.errors import Cancelled, InputError
+
+T = TypeVar("T")
 
 
 class RunLock:
@@ -20,7 +22,7 @@ class RunLock:
         self._guard = threading.Lock()  # of the next one alone
         self._use: _Use | None = None
 
-    def stream(self, run: Generator[Any, None, None]) -> Generator[Any, None, None]:
+    def stream(self, run: Generator[T, None, None]) -> Generator[T, None, None]:
         """The events of `run`, which is closed in the end. InputError while there is another use, Cancelled once `close` was called."""
         use = self._begin(run)
         try:
@@ -63,7 +65,7 @@ class RunLock:
         InputError where the use itself, in its turn, asks for this.
         """
         if self._holder == threading.get_ident():
-            raise InputError("the pipeline cannot be closed by what it is doing", remedy="raise Cancelled instead")
+            raise InputError("the pipeline cannot be closed from its own callback", remedy="raise Cancelled instead")
         with self._guard:
             use, self._use = self._use, None
         with self._lock:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from meshwright.runtime.results import Generation, to_bytes
+from meshwright.runtime.geometry.shading import to_uint8
+from meshwright.runtime.results import Generation
 
 ROWS, TILE, TEXT_WIDTH = 20, 96, 168
 HEADINGS = ("prompt", "coarse", "refined views", "mesh")
@@ -19,7 +20,7 @@ def save_row(folder: Path, index: int, prompt: str, made: Generation) -> None:
     from PIL import Image
 
     views = [made.stages.coarse_views[0], *made.stages.views]
-    small = [Image.fromarray(to_bytes(view)).resize((TILE, TILE), Image.Resampling.LANCZOS) for view in views]
+    small = [Image.fromarray(to_uint8(view)).resize((TILE, TILE), Image.Resampling.LANCZOS) for view in views]
     tiles = [np.asarray(tile) for tile in small]
     strip = np.concatenate([_text(prompt), *tiles, _sides(made)], axis=1)
     Image.fromarray(strip).save(_row(folder, index))
@@ -32,7 +33,7 @@ def save_picture_row(folder: Path, index: int, photo: np.ndarray, made: Generati
     crop = Image.fromarray(made.stages.cutouts[0].crop)
     cut = Image.new("RGB", crop.size, "white")
     cut.paste(crop, mask=crop.getchannel("A") if crop.mode == "RGBA" else None)
-    shown = [Image.fromarray(photo), cut, *(Image.fromarray(to_bytes(view)) for view in made.stages.views)]
+    shown = [Image.fromarray(photo), cut, *(Image.fromarray(to_uint8(view)) for view in made.stages.views)]
     tiles = [np.asarray(picture.resize((TILE, TILE), Image.Resampling.LANCZOS)) for picture in shown]
     Image.fromarray(np.concatenate([*tiles, _sides(made)], axis=1)).save(_row(folder, index, "picture-row"))
 

@@ -237,7 +237,7 @@ def check_engine(entry: Entry) -> None:
     except OSError as error:
         raise DamagedEngine(f"{entry.path.name} cannot be read", received=str(error)) from error
     if digest != entry.sha256:
-        raise DamagedEngine(f"{entry.path.name} was altered")
+        raise DamagedEngine(f"{entry.path.name} has been modified")
 
 
 def _entry(path: Path, header: Mapping[str, Any], offset: int) -> Entry:

@@ -49,7 +49,7 @@ class ShippedEngines:
         except OSError as error:
             raise DamagedEngine(f"{entry.path.name} of the pack cannot be read", received=str(error)) from error
         if digest != self._listed.get(entry.path.name):
-            raise DamagedEngine(f"{entry.path.name} of the pack was altered")
+            raise DamagedEngine(f"{entry.path.name} of the pack has been modified")
         hashes.keep()
 
 

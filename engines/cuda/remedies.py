@@ -10,7 +10,7 @@ from .driver import INSTALL
 # Of a vendor's words beside what they mean: enough to search for.
 MAX_LENGTH = 100
 # For a disk that is full while an engine is built.
-MAKE_ROOM = "make room, or set MESHWRIGHT_CACHE to a folder on another disk; the cache is as it was"
+MAKE_ROOM = "make room, or set MESHWRIGHT_CACHE to a folder on another disk; the cache is unchanged"
 # Looked for in this order in an error's type and message, as the vendors write them.
 KNOWN: tuple[tuple[str, str, str], ...] = (
     (r"DynamicLibNotFoundError|libcuda\.so|nvcuda\.dll|display driver is installed", "no NVIDIA driver was found", INSTALL),

@@ -161,7 +161,7 @@ def _open(path: Path, providers: Sequence[Provider], threads: int | None, plan: 
     if not path.is_file():
         raise ModelFileError("the model file is missing", received=str(path))
     if threads is not None and threads < 1:
-        raise EngineError("threads", received=str(threads), expected="a whole number from 1, or None for all cores")
+        raise EngineError("threads", received=str(threads), expected="an integer from 1, or None for all cores")
     if CUDA in names:
         _find_libraries(ort)
     replaced = ModelWeights(path) if weights else None
@@ -229,7 +229,7 @@ def run_options(entries: Mapping[str, str]) -> Any:
 
 def _check_available(names: Sequence[str], available: Sequence[str]) -> None:
     if not names:
-        raise BackendUnavailable("no provider was asked for", expected=", ".join(available))
+        raise BackendUnavailable("no provider was requested", expected=", ".join(available))
     for name in names:
         if name not in available:
             raise BackendUnavailable(f"this build of ONNX Runtime lacks the provider {name}",

@@ -39,7 +39,7 @@ def dequantizations(data: Buffer) -> Iterator[Dequantization]:
                     found = (_dequantization(view, *span) for inner, *span in fields(view, start, end) if inner == GRAPH_NODE)
                     yield from (node for node in found if node is not None)
     except ValueError as error:
-        raise ModelFileError("the model file is no ONNX file, or is damaged", received=str(error)) from error
+        raise ModelFileError("the model file is not an ONNX file, or is damaged", received=str(error)) from error
 
 
 def _dequantization(view: memoryview, start: int, end: int) -> Dequantization | None:

@@ -50,7 +50,7 @@ def check_model(path: Path, files: Collection[str]) -> None:
             _Reader(path, view, files).model()
         spec_in_file(path)  # whose names must be text
     except (OSError, ValueError, struct.error) as error:  # ValueError also of an empty file, and of text that is none
-        raise ModelFileError(f"{path.name} is no model that can be used", received=str(error)) from error
+        raise ModelFileError(f"{path.name} is not a usable model", received=str(error)) from error
 
 
 class _Reader:
@@ -235,7 +235,7 @@ class _Reader:
         return found
 
     def _wrong(self, received: str, expected: str) -> ModelFileError:
-        return ModelFileError(f"{self._path.name} holds what a pack's model must not", received=received, expected=expected)
+        return ModelFileError(f"{self._path.name} contains what a model of a pack must not", received=received, expected=expected)
 
 
 def _signed(value: int) -> int:

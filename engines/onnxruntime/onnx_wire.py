@@ -47,7 +47,7 @@ def initializers(data: Buffer) -> Iterator[Initializer]:
                 if number == MODEL_GRAPH:
                     yield from (_initializer(view, *span) for inner, *span in fields(view, start, end) if inner == GRAPH_INITIALIZER)
     except ValueError as error:
-        raise ModelFileError("the model file is no ONNX file, or is damaged", received=str(error)) from error
+        raise ModelFileError("the model file is not an ONNX file, or is damaged", received=str(error)) from error
 
 
 def _initializer(view: memoryview, start: int, end: int) -> Initializer:

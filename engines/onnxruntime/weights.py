@@ -214,7 +214,7 @@ def weights_hash(weights: Weights) -> str:
 def _offset(found: Initializer) -> int:
     offset = found.beside.get("offset", "0")
     if not (offset.isascii() and offset.isdigit()):
-        raise ModelFileError(f"the place of weight {found.name!r} is no number", received=repr(offset))
+        raise ModelFileError(f"the place of weight {found.name!r} is not a number", received=repr(offset))
     return int(offset)
 
 

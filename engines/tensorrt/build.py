@@ -128,7 +128,7 @@ def _build(order: BuildRequest, model: Path, out: Path, on_progress: OnProgress,
             process = _start(said, lock)
         except OSError as error:
             raise BackendError(f"{order.model.name} cannot be built", received=f"the process that builds it did not start: {error}",
-                               remedy="close other programs; the cache is as it was") from error
+                               remedy="close other programs; the cache is unchanged") from error
         orders, lines = _pipe(process.stdin), _Lines(_pipe(process.stdout))
         try:
             if not _converse(orders, lines, request, on_progress):
@@ -216,5 +216,5 @@ def _ended(name: str, code: int, said: IO[bytes]) -> errors.EngineError:
         return failed(name, "out of memory: the system ended the process that built it")
     if last:
         return failed(name, f"the process that built it ended with {code}; it said: {last}")
-    return BackendError(f"{name} cannot be built", received=f"the process that built it ended with {code} and said nothing",
-                        remedy="this component runs on ONNX Runtime; the cache is as it was")
+    return BackendError(f"{name} cannot be built", received=f"the process that built it ended with {code} without a message",
+                        remedy="this component runs on ONNX Runtime; the cache is unchanged")

@@ -66,10 +66,10 @@ def failed(name: str, reason: str) -> EngineError:
     """Our error for a build that ended without an engine. reason : the vendor's words."""
     if OUT_OF_MEMORY.search(reason):
         return BackendError(f"there was not enough memory to build {name}", received=reason, remedy=(
-            "close other programs that use the GPU, or build one component at a time with --component; the cache is as it was"))
+            "close other programs that use the GPU, or build one component at a time with --component; the cache is unchanged"))
     known = explain(reason)
     return BackendError(f"{name} cannot be built{f': {known[0]}' if known else ''}", received=reason,
-                        remedy=known[1] if known else "this component runs on ONNX Runtime; the cache is as it was")
+                        remedy=known[1] if known else "this component runs on ONNX Runtime; the cache is unchanged")
 
 
 def _set_flags(trt: ModuleType, config: Any, flags: Sequence[str]) -> None:

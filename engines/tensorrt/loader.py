@@ -60,7 +60,7 @@ class EngineLoader:
                 return entry, False
             self.cache.sweep()
             if why is not None:
-                callbacks.note(f"{name}: {why}; it is built again")
+                callbacks.note(f"{name}: {why}; it is rebuilt")
             callbacks.start(self.estimate(request))
             entry = self.cache.store(name, key, request.model, lambda out: _timed(request, out, callbacks, lock))
             if keep is not None:

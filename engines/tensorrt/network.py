@@ -166,8 +166,8 @@ def _listed(axes: Mapping[str, Range]) -> str:
 def _parser_error(trt: ModuleType, parser: Any, path: Path) -> EngineError:
     errors = [parser.get_error(i) for i in range(parser.num_errors)]
     if any("DESERIALIZE" in str(error.code()) for error in errors):
-        return ModelFileError(f"{path.name} is no ONNX model", received=_words(errors[0].desc()),
-                              remedy="install the pack again")
+        return ModelFileError(f"{path.name} is not an ONNX model", received=_words(errors[0].desc()),
+                              remedy="reinstall the pack")
     told = list(dict.fromkeys(map(_problem, errors)))
     more = [f"and {len(told) - MAX_PROBLEMS} more"] if len(told) > MAX_PROBLEMS else []
     return BackendError(f"{path.name} cannot be built", received=" | ".join([*told[:MAX_PROBLEMS], *more]) or "no reason from the parser",

@@ -16,7 +16,7 @@ from ..machine.products import Product
 from ..spec import EngineSpec, TensorSpec
 from .logger import SILENT
 
-REMEDY = "it is built again by: meshwright build"
+REMEDY = "it is rebuilt by: meshwright build"
 # TensorRT's names for the dtypes that a model's tensors have here.
 DTYPES = {"float32": "FLOAT", "float16": "HALF", "int64": "INT64", "int32": "INT32", "int8": "INT8", "uint8": "UINT8", "bool": "BOOL"}
 # What TensorRT-RTX's diagnostics of an engine mean.
@@ -91,7 +91,7 @@ def check(trt: ModuleType, engine: Any, spec: EngineSpec, plan: Path) -> None:
         if engine.get_tensor_mode(tensor.name) != mode or dtype.name != DTYPES.get(tensor.dtype) or not _fits(shape, tensor):
             raise _another(plan, f"tensor {tensor.name!r} {dtype.name} {shape}", str(tensor))
         if engine.get_tensor_location(tensor.name) != trt.TensorLocation.DEVICE:
-            raise BackendError(f"{plan.name} wants its tensor {tensor.name!r} on the host, which no loop on a GPU can give it",
+            raise BackendError(f"{plan.name} requires its tensor {tensor.name!r} on the host, which no loop on a GPU can give it",
                                remedy="this component runs on ONNX Runtime")
 
 

@@ -28,10 +28,10 @@ def refit(trt: ModuleType, engine: Any, said: Any, weights: Mapping[str, np.ndar
     held = {weight: np.ascontiguousarray(value) for weight, value in weights.items()}
     for weight, value in held.items():
         if not refitter.set_named_weights(weight, trt.Weights(value)):
-            raise BackendError(f"{name} refuses another {weight}", received=said.taken(), remedy=BUILD)
+            raise BackendError(f"{name} rejects new values for {weight}", received=said.taken(), remedy=BUILD)
     missing = refitter.get_missing_weights()
     if missing:  # TensorRT merged them with some of those that are replaced
-        raise BackendError(f"{name} cannot have these weights without others", received=_listed(missing), remedy=BUILD)
+        raise BackendError(f"{name} cannot be refitted with these weights alone", received=_listed(missing), remedy=BUILD)
     if not refitter.refit_cuda_engine():
         raise BackendError(f"{name} cannot be refitted", received=said.taken(), remedy=BUILD)
 

@@ -140,7 +140,7 @@ def check_operators(model: ir.Model, kind: str) -> None:
     nodes = list(model.graph.all_nodes())
     random = sorted({node.op_type for node in nodes if node.op_type in RANDOM})
     if random:
-        raise ExportError(f"{kind} draws random numbers in its graph", received=", ".join(random),
+        raise ExportError(f"{kind} generates random numbers in its graph", received=", ".join(random),
                           expected="noise as an input", remedy="call .eval(), and pass noise in from the host")
     foreign = sorted({f"{node.domain}::{node.op_type}" for node in nodes if node.domain not in ("", "ai.onnx")})
     if foreign:

@@ -70,7 +70,7 @@ def _strangers(folder: Path) -> list[str]:
 
 def _check_writable(folder: Path) -> None:
     if not folder.is_dir():
-        raise ExportError(f"{folder} is no folder", remedy=ELSEWHERE)
+        raise ExportError(f"{folder} is not a folder", remedy=ELSEWHERE)
     if not os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
         raise ExportError(f"nothing can be written in {folder}", remedy=ELSEWHERE)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from ...runtime.geometry import cameras
 from ..components.field_decoder import field_decoder
 from ..components.prompt_check import prompt_check
 from ..components.reconstructor import reconstructor
@@ -33,7 +34,7 @@ from .training.loop import averaged, averaged_part
 from .training.reconstructor import CONFIG, Reconstructor
 from .training.surface import EXTENT, RESOLUTION
 from .training.views import SEEN, ViewsModel
-from .world import cameras, captions, pictures
+from .world import captions, pictures
 from .world.dataset import VIEW_SIZE
 
 VERSION = "4"

@@ -176,7 +176,7 @@ def write(pack: Path, out: Path, *, pictures: bool = True) -> None:
     Errors: ExportError as `restore` and `check`, or if `pack` is no folder of a pack.
     """
     if not (pack / "pack.json").is_file():
-        raise ExportError(f"{pack} is no pack", expected="a folder with pack.json")
+        raise ExportError(f"{pack} is not a pack", expected="a folder with pack.json")
     out.mkdir(parents=True, exist_ok=True)
     text, refined = shap_e.build_prior(), refiner_training.build()
     coder, shape, planes = vae.build(), ShapEDecoder(shap_e.CONFIG), Reconstructor(CONFIG)

@@ -95,7 +95,7 @@ def _read_shards(index: Path) -> dict[str, Tensor]:
 def _weight_map(index: Path) -> dict[str, str]:
     names = read_object(index)[0].get("weight_map")
     if not isinstance(names, dict) or not all(_is_plain_name(file) for file in names.values()):
-        raise CheckpointError(f"{index} is no index of shards", expected='"weight_map", from tensors to files beside it')
+        raise CheckpointError(f"{index} is not an index of shards", expected='"weight_map", from tensors to files beside it')
     return names
 
 
@@ -132,7 +132,7 @@ def _unpickle(path: Path) -> Any:
 
 def _damaged(path: Path, error: Exception) -> CheckpointError:
     reason = str(error).rpartition("WeightsUnpickler error:")[2].strip().partition("\n")[0].partition(". ")[0]
-    return CheckpointError(f"{path} is damaged or no PyTorch checkpoint",
+    return CheckpointError(f"{path} is damaged or not a PyTorch checkpoint",
                            received=f"{path.stat().st_size} bytes ({type(error).__name__}: {reason})",
                            expected="a file of torch.save", remedy=AGAIN)
 

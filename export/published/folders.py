@@ -98,7 +98,7 @@ def unet(folder: StrPath, *, in_channels: int, weights: StrPath | None = None) -
     if found != in_channels:
         remedy = {8: "give the folder of the Sharp-It UNet, which also reads the coarse views; that of Zero123++ has 4 channels",
                   4: "give the folder of Zero123++; the refiner of Sharp-It has 8 channels"}.get(in_channels)
-        raise CheckpointError(f"{network.subject} is not the network that is meant", received=f"{found} input channels",
+        raise CheckpointError(f"{network.subject} is not the expected network", received=f"{found} input channels",
                               expected=f"{in_channels} input channels", remedy=remedy)
     return network
 

@@ -148,7 +148,7 @@ def _views_sampling(root: Path, spacing: str) -> Sampling:
     """The sampler, which must be one that `components.views_step` calculates."""
     found = unet_sampling(root, spacing)
     if found.clamp or found.schedule["prediction"] == "sample":
-        raise CheckpointError(f"{root / 'scheduler'} asks for what the step of Zero123++ does not do",
+        raise CheckpointError(f"{root / 'scheduler'} requires what the step of Zero123++ does not support",
                               received="clip_sample" if found.clamp else "prediction_type sample",
                               expected="v_prediction or epsilon, not clipped", remedy="give it as Zero123++ publishes it")
     return found
@@ -157,6 +157,7 @@ def _views_sampling(root: Path, spacing: str) -> Sampling:
 def _reference_processor(folder: Path) -> ImageProcessor:
     looks = image_processor(folder)
     if (looks.mean, looks.std) != REFERENCE_SCALE or looks.size % FACTOR:
-        raise CheckpointError(f"{folder} scales pictures in another way", received=f"mean {looks.mean}, std {looks.std}, size {looks.size}",
+        raise CheckpointError(f"{folder} normalises pictures differently",
+                              received=f"mean {looks.mean}, std {looks.std}, size {looks.size}",
                               expected=f"mean 0.5, std 0.8, a size that {FACTOR} divides", remedy="give it as Zero123++ publishes it")
     return looks

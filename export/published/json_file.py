@@ -42,7 +42,7 @@ def read_object(path: str | os.PathLike[str]) -> tuple[dict[str, Any], tuple[str
     """As `read_json`, for a file that must hold an object: every configuration does."""
     document, notices = read_json(path)
     if not isinstance(document, dict):
-        raise CheckpointError(f"{path} is no configuration", received=type(document).__name__, expected="a JSON object")
+        raise CheckpointError(f"{path} is not a configuration", received=type(document).__name__, expected="a JSON object")
     return document, notices
 
 

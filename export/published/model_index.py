@@ -73,7 +73,7 @@ def image_processor(folder: StrPath, seen: int | None = None) -> ImageProcessor:
     number, scale = config.get("resample", 3), config.get("rescale_factor", 1 / 255)
     resample = RESAMPLING.get(number) if isinstance(number, int) else None
     if off or size is None or crop != size or resample is None or not (_is_finite(scale) and math.isclose(scale, 1 / 255, rel_tol=1e-4)):
-        raise CheckpointError(f"{path} prepares pictures in another way",
+        raise CheckpointError(f"{path} preprocesses pictures differently",
                               expected="resize, bilinear or bicubic, square crop to the same size, normalise",
                               received=f"size {config.get('size')}, crop_size {config.get('crop_size')}, "
                                        f"resample {config.get('resample')}, rescale_factor {scale}, off: {', '.join(off) or 'nothing'}")

@@ -65,12 +65,12 @@ def sampling(folder: str | os.PathLike[str], spacing: str | None = None) -> Samp
     config, where, notices = _read(folder)
     found = _CLASSES.get(str(config.get("_class_name")))
     if found is None:
-        raise CheckpointError(f"{where} asks for a sampler that is not known here", received=str(config.get("_class_name")),
+        raise CheckpointError(f"{where} requires an unknown sampler", received=str(config.get("_class_name")),
                               expected=", ".join(_CLASSES))
     config = {**found.defaults, **config}
     for key, value in found.needs.items():
         if config.get(key, value) != value:
-            raise CheckpointError(f"{where} asks for a variant of {found.kind} that is not known here", received=f"{key} {config[key]!r}",
+            raise CheckpointError(f"{where} requires a variant of {found.kind} that is not known here", received=f"{key} {config[key]!r}",
                                   expected=f"{key} {value!r}")
     schedule = {"kind": found.kind, **_process(config, where), **_options(found.kind, config, spacing)}
     clamp = _clamp(config, where) if "clip_sample" in found.defaults and config["clip_sample"] else None
@@ -122,7 +122,7 @@ def _options(kind: str, config: Mapping[str, Any], spacing: str | None) -> dict[
 def _clamp(config: Mapping[str, Any], where: str) -> Clamp:
     reach = config["clip_sample_range"]
     if isinstance(reach, bool) or not isinstance(reach, int | float) or not reach > 0:
-        raise CheckpointError(f"{where}: clip_sample_range is no length", received=repr(reach), expected="a positive number")
+        raise CheckpointError(f"{where}: clip_sample_range is not a positive number", received=repr(reach), expected="a positive number")
     return "after", -float(reach), float(reach)
 
 

@@ -106,5 +106,5 @@ def _download(text: str, repository: str, file: str | None) -> Path:
         return Path(huggingface_hub.snapshot_download(repository))
     # No network, no such repository, no permission: the client has a class of its own for each.
     except Exception as error:
-        raise CheckpointError(f"{text} does not exist, and could not be had from the Hugging Face hub",
+        raise CheckpointError(f"{text} does not exist, and could not be downloaded from the Hugging Face hub",
                               received=f"{type(error).__name__}: {error}", remedy="give the path of a copy on this machine") from error

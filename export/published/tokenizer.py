@@ -28,7 +28,7 @@ def tokenizer_document(folder: Path, *, padding: int | None = None) -> dict[str,
     Raises CheckpointError for a folder without a CLIP tokenizer, or with one that was cut short.
     """
     if not os.path.isdir(folder):
-        raise CheckpointError(f"{folder} is no folder with a tokenizer")
+        raise CheckpointError(f"{folder} is not a folder with a tokenizer")
     try:
         return _read(folder, padding)
     # The files are JSON of any form: a list where an object belongs, a text where an id does.
@@ -69,7 +69,7 @@ def _pieces(folder: Path) -> tuple[dict[str, int], list[str], dict[str, dict]]:
         document = read_object(whole)[0]
         model = document.get("model") or {}
         if model.get("type") != "BPE" or model.get("end_of_word_suffix") != WORD_END:
-            raise CheckpointError(f"{whole} is no CLIP tokenizer", received=f"model {model.get('type')!r}",
+            raise CheckpointError(f"{whole} is not a CLIP tokenizer", received=f"model {model.get('type')!r}",
                               expected=f"BPE whose words end with {WORD_END}")
         merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in model["merges"]]
         return dict(model["vocab"]), merges, {token["content"]: token for token in document.get("added_tokens") or ()}
@@ -87,7 +87,8 @@ def _merges(path: Path) -> list[str]:
     merges = [line for line in lines[lines[0].startswith("#version"):] if line]
     wrong = next((line for line in merges if line.count(" ") != 1), None)
     if wrong is not None:
-        raise CheckpointError(f"{path} has a line that is no merge", received=repr(wrong), expected="two pieces and a space between them")
+        raise CheckpointError(f"{path} has a line that is not a merge", received=repr(wrong),
+                              expected="two pieces and a space between them")
     return merges
 
 

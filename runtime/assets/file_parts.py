@@ -66,7 +66,7 @@ def read_parts(path: Path) -> MeshParts:
             return _gltf_parts(path, Document(data, path.parent))
     # What broken files lead to is not one class.
     except (ValueError, LookupError, TypeError, OverflowError, AttributeError, RecursionError, OSError) as error:
-        raise InputError(f"{path} is no mesh that can be read", received=f"{len(data)} bytes, {error}",
+        raise InputError(f"{path} is not a readable mesh", received=f"{len(data)} bytes, {error}",
                          expected="a whole glTF file") from error
 
 

@@ -87,4 +87,4 @@ def levels(text: str) -> tuple[float, ...]:
 
 def _in_range(name: str, value: object, low: int, high: int) -> None:
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high):
-        raise InputError(f"{name} is out of range", received=repr(value), expected=f"a whole number, {low} to {high}")
+        raise InputError(f"{name} is out of range", received=repr(value), expected=f"an integer, {low} to {high}")

@@ -50,7 +50,7 @@ class Models:
         if threads is not None and not 1 <= threads <= 1024:
             raise InputError("threads is out of range", received=str(threads), expected="1 to 1024")
         if memory not in MEMORY:
-            raise InputError("memory is unknown", received=repr(memory), expected=", ".join(MEMORY))
+            raise InputError("unknown memory mode", received=repr(memory), expected=", ".join(MEMORY))
         self.pack, self.threads, self.memory, self.measure_memory = pack, threads, memory, measure_memory
         self.loading = 0.0
         self._engines: dict[str, Engine] = {}

@@ -69,5 +69,5 @@ def check_against_cpu(engine: Engine, pack: Pack, component: Component, weights:
         expected = reference.run(inputs)
     check = compare_outputs(engine.run(inputs), expected, component)
     if not check.passed:
-        raise BackendError(f"{component.name} with other weights is off against the processor",
+        raise BackendError(f"{component.name} with other weights differs from the CPU's results",
                            received=f"relative error {check.relative:.2g}", expected=f"at most {check.tolerance:.2g}")

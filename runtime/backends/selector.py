@@ -51,7 +51,7 @@ class BackendSelector:
     def __init__(self, pack: Pack, wanted: str = "auto", providers: tuple[str, ...] | None = None, machine: Machine | None = None,
                  gpu_share: str = "full", gpu_bytes: int | None = None) -> None:
         if wanted not in BACKENDS:
-            raise InputError("the backend is unknown", received=repr(wanted), expected=", ".join(BACKENDS))
+            raise InputError("unknown backend", received=repr(wanted), expected=", ".join(BACKENDS))
         if providers is not None and wanted not in ("auto", "onnxruntime"):
             raise InputError("providers are ONNX Runtime's", received=f"backend {wanted}", expected="backend onnxruntime or auto")
         if gpu_share not in GPU_SHARES:

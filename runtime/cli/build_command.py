@@ -132,7 +132,7 @@ class _Build:
             except ModelFileError as error:
                 if new:
                     raise
-                progress.note(f"{component.name}: {error}")  # which says that it is built again
+                progress.note(f"{component.name}: {error}")  # which says that it is rebuilt
                 if entry.path.parent == self.engines.loader.cache.folder:  # not one that the pack ships
                     self.engines.loader.cache.remove(entry.path)
                 entry, new = self._built_or_found(component, progress, shipped=False)

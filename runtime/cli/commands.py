@@ -184,7 +184,7 @@ def _load_lora(pipe: Pipeline, request: Request, options: Namespace, progress: P
         drawing = "views_step" if choose_route(request, pipe.pack.manifest) == "views" else "refiner_step"
         pipe.load_lora(options.lora, 1.0 if options.lora_scale is None else options.lora_scale, drawing, on_event=progress)
     elif options.lora_scale is not None:
-        raise InputError("lora-scale is there without a LoRA", remedy="give one with --lora, or leave it out")
+        raise InputError("lora-scale is given without a LoRA", remedy="give one with --lora, or leave it out")
 
 
 def _targets(options: Namespace) -> Targets:

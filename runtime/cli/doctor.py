@@ -57,7 +57,7 @@ def examine(packs: Sequence[str] = ()) -> dict[str, Any]:
     }
     problems = _problems(packages, hardware, rows) + ([unreadable] if unreadable else [])
     if not packs and unreadable is None and not any(map(is_bundled, folders)):
-        problems.append(f"the bundled pack is missing from {BUNDLED}; install meshwright again")
+        problems.append(f"the bundled pack is missing from {BUNDLED}; reinstall meshwright")
     return report | {"problems": problems, "ok": not problems}
 
 
@@ -114,9 +114,9 @@ def _notes(packages: dict[str, PackageStatus], hardware: Hardware, cache: dict[s
                      "then install that one again")
     for part in filter(None, os.environ.get(VARIABLE, "").split(os.pathsep)):
         if not os.path.isdir(part):
-            notes.append(f"${VARIABLE} names {part}, which is no folder")
+            notes.append(f"${VARIABLE} names {part}, which is not a folder")
     if cache["damaged"]:
-        notes.append(f"{cache['damaged']} engines in {cache['folder']} are damaged; they are built again when they are needed")
+        notes.append(f"{cache['damaged']} engines in {cache['folder']} are damaged; they are rebuilt when needed")
     return notes
 
 

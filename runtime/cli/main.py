@@ -132,22 +132,22 @@ def build_parser() -> argparse.ArgumentParser:
                      epilog=f"added by installed packages: {', '.join(added)}" if added else None)
     parser.add_argument("--version", action="version", version=f"meshwright {version('meshwright')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
-    _add_generate(commands.add_parser("generate", help="make a mesh from a prompt, or from one picture or several"))
-    _add_refine(commands.add_parser("refine", help="redraw a mesh as a prompt says"))
+    _add_generate(commands.add_parser("generate", help="make a mesh from a prompt or from pictures"))
+    _add_refine(commands.add_parser("refine", help="refine a mesh to match a prompt"))
     _add_finish(commands.add_parser("finish", help="make of a mesh file what a game engine takes"))
     _add_lint(commands.add_parser("lint", help="check mesh files, by the limits of a game engine"))
-    _add_build(commands.add_parser("build", help="build TensorRT engines for a pack, and list or prune those that there are"))
+    _add_build(commands.add_parser("build", help="build TensorRT engines for a pack, or list or prune the cached ones"))
     check = commands.add_parser("verify", help="replay a pack's golden inputs on this machine")
     check.add_argument("pack", metavar="PACK", help="name or folder")
     _add_engine_options(check)
-    listing = commands.add_parser("packs", help="list the packs, their licences and sizes; or trust one from elsewhere")
+    listing = commands.add_parser("packs", help="list the packs, their licences and sizes; or trust a pack from elsewhere")
     listing.add_argument("action", nargs="?", choices=("trust", "distrust"),
-                         help="trust: run the models of the pack in FOLDER from now on. A model is a program: one made for it can crash,"
-                              " never end, or fill the memory. distrust: no longer")
+                         help="trust: allow the models of the pack in FOLDER to run. A model is a program: a malicious one can crash,"
+                              " never terminate, or exhaust memory. distrust: revoke that")
     listing.add_argument("folder", nargs="?", metavar="FOLDER", help="name or folder of the pack")
     listing.add_argument("--json", action="store_true", help="print one JSON object")
-    look = commands.add_parser("doctor", help="say what this machine has, what would run each pack, and what is broken")
-    look.add_argument("--pack", action="append", default=[], metavar="PACK", help="name or folder; may be given again (default: all found)")
+    look = commands.add_parser("doctor", help="report what this machine has, what would run each pack, and what is broken")
+    look.add_argument("--pack", action="append", default=[], metavar="PACK", help="name or folder; repeatable (default: all found)")
     look.add_argument("--json", action="store_true", help="print one JSON object")
     _add_serve(commands.add_parser("serve", help="serve a page and an HTTP interface with a queue, on this machine"))
     return parser
@@ -158,11 +158,11 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
     add("prompt", nargs="?", default="", help='what to make, such as "a red chair with white legs"')
     add("--image", metavar="FILE", help="a picture of what to make (PNG, JPEG, WebP, BMP or GIF; - is standard input)")
     add("--view", action="append", default=[], metavar="AZIMUTH=FILE", dest="views",
-        help="a further picture of it, taken so many degrees to the right of the first one, such as 90=side.png; may be given again")
+        help="another picture of it, taken AZIMUTH degrees to the right of the first, such as 90=side.png; repeatable")
     add("--matte", default="auto", metavar="HOW",
-        help="how the object is told from its background: auto, alpha, none, or FILE, white where it is (default auto)")
+        help="how the object is separated from the background: auto, alpha, none, or FILE, white where the object is (default auto)")
     add("--route", help="how a picture becomes a mesh: views or coarse (default: coarse with a prompt, else the pack's)")
-    add("--control", metavar="FILE", help="a picture over the whole grid of views, for packs with a ControlNet")
+    add("--control", metavar="FILE", help="a control picture for the whole grid of views, for packs with a ControlNet")
     add("--control-scale", type=float, help="how strongly the views follow it (default 1)")
     add("--prior-steps", type=int, help="steps of the coarse shape (default: the pack's)")
     add("--prior-guidance", type=float, help="guidance of the coarse shape (default: the pack's)")
@@ -174,14 +174,14 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
 def _add_refine(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("mesh", metavar="FILE", help="the mesh (GLB, glTF or OBJ, +Y up and front +Z)")
-    add("prompt", help='what it is to look like, such as "a blue chair"')
+    add("prompt", help='how it should look, such as "a blue chair"')
     _add_making(parser)
 
 
 def _add_finish(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("mesh", metavar="FILE", help="the mesh (GLB, glTF or OBJ, +Y up and front +Z)")
-    add("-o", "--output", metavar="FILE", required=True, help="where to write; the ending says how: glb, obj, ply, stl")
+    add("-o", "--output", metavar="FILE", required=True, help="output file; its extension sets the format: glb, obj, ply, stl")
     add("--faces", type=int, help="most triangles (default: as many as it has)")
     add("--texture", type=int, metavar="PIXELS", help="side of the texture, a power of two (default: as it is, or 1024)")
     add_asset_options(parser)
@@ -200,20 +200,20 @@ def _add_lint(parser: argparse.ArgumentParser) -> None:
 def _add_making(parser: argparse.ArgumentParser) -> None:
     """What everything that makes a mesh can be told."""
     add = parser.add_argument
-    add("-o", "--output", metavar="FILE", required=True, help="where to write; the ending says how: glb, obj, ply, stl")
+    add("-o", "--output", metavar="FILE", required=True, help="output file; its extension sets the format: glb, obj, ply, stl")
     add("--seed", type=int, default=0, help="same seed, same mesh (default 0)")
-    add("--steps", type=int, help="steps of the loop that draws the views (default: the pack's)")
+    add("--steps", type=int, help="steps of the views (default: the pack's)")
     add("--guidance", type=float, help="how strongly the views follow the prompt or the picture (default: the pack's)")
     add("--sampler", metavar="NAME", help="of that loop: ddim, euler-ancestral, dpm-solver++-2m, heun-karras or align-your-steps"
                                           " (default: the pack's)")
     add("--guidance-interval", metavar="LOW:HIGH", help="noise over signal at which there is guidance, such as 0.3:5 (default: the pack's)")
     add("--quality", metavar="HOW", help="draft, standard or full: the pack's words for steps, sampler and texture (default full)")
-    add("--faces", type=int, help="most triangles (default: the pack's)")
-    add("--texture", type=int, metavar="PIXELS", help="side of the texture, a power of two (default: the pack's)")
+    add("--faces", type=int, help="maximum number of triangles (default: the pack's)")
+    add("--texture", type=int, metavar="PIXELS", help="size of the texture, a power of two (default: the pack's)")
     add("--texture-from", metavar="SOURCE", help="views, field or blend (default: the pack's)")
     add("--pack", default="props", help="name or folder (default props)")
-    add("--lora", metavar="FILE", help="a LoRA for the network that draws the views (.safetensors, diffusers' layout)")
-    add("--lora-scale", type=float, metavar="S", help="how strongly it counts (default 1)")
+    add("--lora", metavar="FILE", help="a LoRA for the network that generates the views (.safetensors, diffusers' layout)")
+    add("--lora-scale", type=float, metavar="S", help="scale of the LoRA (default 1)")
     add("--commercial", action="store_true", help="refuse a pack whose licence does not allow commercial use")
     add_asset_options(parser)
     _add_engine_options(parser)
@@ -227,14 +227,14 @@ def _add_build(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("pack", nargs="?", metavar="PACK", help="name or folder")
     add("--backend", metavar="NAME", help="tensorrt or tensorrt-rtx (default: the one that is installed)")
-    add("--component", action="append", default=[], metavar="NAME", help="only this one; may be given again (default: all)")
-    add("--refit", action="store_true", help="build the UNets so that a LoRA needs no further build; somewhat slower, and needs a GPU")
-    add("--into-pack", action="store_true", help="also put the engines into the pack's folder, to ship them with it")
+    add("--component", action="append", default=[], metavar="NAME", help="only this component; repeatable (default: all)")
+    add("--refit", action="store_true", help="make the UNets' engines refittable for LoRAs; slightly slower, needs a GPU")
+    add("--into-pack", action="store_true", help="also copy the engines into the pack's folder, to ship them with it")
     add("--capabilities", metavar="LIST", help="compute capabilities that TensorRT-RTX builds for, such as 7.5,8.6 (default: 8.0 and later;"
                                                " on a machine with an older GPU, its own)")
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--list", action="store_true", help="list the engines that there are")
-    which.add_argument("--prune", action="store_true", help="delete engines that are damaged, of other versions, or without their model")
+    which.add_argument("--list", action="store_true", help="list the cached engines")
+    which.add_argument("--prune", action="store_true", help="delete engines that are damaged, of other versions, or whose model is gone")
     add("--quiet", action="store_true", help="print errors only")
 
 
@@ -262,13 +262,13 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
 def _add_engine_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backend", default="auto", metavar="NAME",
                         help="auto, onnxruntime, tensorrt, tensorrt-rtx or null (default auto: the best that works here)")
-    parser.add_argument("--build", action="store_true", help="first build the TensorRT engines that the pack lacks on this machine")
+    parser.add_argument("--build", action="store_true", help="first build the TensorRT engines that are missing for this machine")
     parser.add_argument("--threads", type=int, help="threads of the networks (default: the backend's choice)")
     parser.add_argument("--gpu-share", default="full", metavar="HOW",
                         help="background leaves a GPU to a game that renders on it: low priority, blocks of 8 ms (default full)")
     parser.add_argument("--vram", metavar="SIZE", help="most of the GPU's memory that may be used, such as 6G (default: all of it)")
     parser.add_argument("--memory", default="normal", metavar="HOW",
-                        help="low holds one large model file at a time, lowest leaves its weights on disk as well, normal"
+                        help="low holds one large model file at a time, lowest also memory-maps its weights, normal"
                              " keeps all files open (default normal)")
     parser.add_argument("--providers", metavar="NAME[,NAME]",
                         help="ONNX Runtime providers in order of preference, to run everything on them (default: the best that start)")

@@ -119,7 +119,7 @@ def _check_folder(path: Path) -> None:
         raise OutputError(f"{path} cannot be written", expected="a folder, or a new name in a folder, that can be written")
     taken = [name for name in _names(path) if is_stage_name(name) and os.path.exists(path / name) and not os.path.isfile(path / name)]
     if taken:
-        raise OutputError(f"{path / taken[0]} is in the way of an early result", expected="a file, or nothing", remedy=ELSEWHERE)
+        raise OutputError(f"{path / taken[0]} is in the way of a stage file", expected="a file, or nothing", remedy=ELSEWHERE)
 
 
 def _names(folder: Path) -> list[str]:

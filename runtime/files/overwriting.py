@@ -30,7 +30,7 @@ def check_not_read(targets: Iterable[Path], sources: Iterable[Source]) -> None:
         read = _identities(source)
         by = next((path for path, identities in written if not identities.isdisjoint(read)), None)
         if by is not None:
-            raise OutputError(f"{_name(source)} would be overwritten, and the mesh is made from it", received=f"the output {by}",
+            raise OutputError(f"{_name(source)} would be overwritten, but the run reads it", received=f"the output {by}",
                               remedy=ELSEWHERE)
 
 

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -59,7 +58,7 @@ def read_mesh(path: str | os.PathLike[str], progress: Callable[[float], None] = 
     """
     path = Path(path)
     if path.suffix.lower() not in ENDINGS:
-        raise InputError(f"the mesh {path} has an unknown ending", received=repr(path.suffix), expected=" or ".join(ENDINGS),
+        raise InputError(f"the mesh {path} has an unknown file extension", received=repr(path.suffix), expected=" or ".join(ENDINGS),
                          remedy="save it as GLB")
     data = _file_bytes(path)
     try:
@@ -72,7 +71,7 @@ def read_mesh(path: str | os.PathLike[str], progress: Callable[[float], None] = 
             mesh = join_parts(parts)
     # What broken files lead to is not one class.
     except (ValueError, LookupError, TypeError, OverflowError, AttributeError, RecursionError, OSError) as error:
-        raise InputError(f"{path} is no mesh that can be read", received=f"{len(data)} bytes, {error}",
+        raise InputError(f"{path} is not a readable mesh", received=f"{len(data)} bytes, {error}",
                          expected=f"a whole {path.suffix.upper()[1:]} file") from error
     assert mesh.normals is not None  # `join_parts` makes them
     world = mesh.replace(vertices=_into_world(mesh.vertices), normals=_into_world(mesh.normals))
@@ -126,7 +125,7 @@ def _face_fault(faces: np.ndarray, vertices: int) -> str | None:
     """What is wrong with faces (m, 3) of so many vertices."""
     if not len(faces):
         return "no triangles"
-    return None if faces.min() >= 0 and faces.max() < vertices else "faces of vertices that there are not"
+    return None if faces.min() >= 0 and faces.max() < vertices else "faces of nonexistent vertices"
 
 
 def _fault(corners: np.ndarray) -> str | None:
@@ -156,7 +155,7 @@ class Placement:
         """The mesh in the file's place and units, still in world axes; its vertices are float64, which a far place may need."""
         return mesh.replace(vertices=mesh.vertices * np.float64(self.scale) + np.array(self.translation, np.float64))
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, object]:
         """Plain JSON, in the axes of glTF and OBJ (+Y up, front +Z)."""
         x, y, z = self.translation
         return {"translation": [y, z, x], "scale": self.scale}

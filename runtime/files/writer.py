@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,14 +16,14 @@ from ...engines.errors import OutputError
 from ...engines.files.file_set import write_files
 from ..geometry.mesh import Mesh
 from ..geometry.render import sample_texture
-from ..geometry.shading import product
+from ..geometry.shading import product, to_uint8
 from .gltf.writer import glb_bytes, png_bytes, to_gltf_axes
 
 ENDINGS = (".glb", ".obj", ".ply", ".stl")
 
 
 def save(
-    mesh: Mesh, path: str | os.PathLike, extras: Mapping[str, Any] | None = None, *, metres_per_unit: float = 1.0,
+    mesh: Mesh, path: str | os.PathLike, extras: Mapping[str, object] | None = None, *, metres_per_unit: float = 1.0,
 ) -> list[Path]:
     """Write a mesh in world axes (z up, front +x), in the format that the ending names; overwrites.
 
@@ -49,8 +48,8 @@ def check_output(path: str | os.PathLike) -> Path:
     """
     path = Path(path)
     if path.suffix.lower() not in ENDINGS:
-        raise OutputError(subject=str(path), received=f"the ending {path.suffix!r}" if path.suffix else "no ending",
-                          expected=f"one of {', '.join(ENDINGS)}", remedy="choose a file name with a known ending")
+        raise OutputError(subject=str(path), received=f"the extension {path.suffix!r}" if path.suffix else "no extension",
+                          expected=f"one of {', '.join(ENDINGS)}", remedy="choose a file name with a known extension")
     if not os.path.isdir(path.parent):
         raise OutputError(subject=str(path), received=f"no folder {path.parent}", expected="an existing folder",
                           remedy="create the folder or choose another")
@@ -78,7 +77,7 @@ def companions(path: Path) -> tuple[Path, ...]:
 
 
 def encode(
-    mesh: Mesh, path: Path, extras: Mapping[str, Any] | None, metres_per_unit: float,
+    mesh: Mesh, path: Path, extras: Mapping[str, object] | None, metres_per_unit: float,
 ) -> dict[Path, bytes]:
     """The contents of each file, `path` first."""
     ending = path.suffix.lower()
@@ -171,7 +170,7 @@ def _vertex_colors(mesh: Mesh) -> np.ndarray | None:
     colors = sample_texture(mesh.texture, mesh.uvs)
     if mesh.colors is not None:
         colors = product(colors, mesh.colors * np.float32(1 / 255))
-    return np.rint(colors * 255).astype(np.uint8)
+    return to_uint8(colors)
 
 
 def _rows(keyword: str, values: np.ndarray, digits: int = 7) -> list[str]:

@@ -29,7 +29,7 @@ def decimate(mesh: Mesh, faces: int) -> Mesh:
     faces : int >= 4, else InputError
     """
     if faces < MIN_FACES:
-        raise InputError(subject="faces", received=str(faces), expected=f"a whole number from {MIN_FACES}",
+        raise InputError(subject="faces", received=str(faces), expected=f"an integer from {MIN_FACES}",
                          remedy="ask for more faces")
     if len(mesh.faces) <= faces:
         return mesh

@@ -49,6 +49,12 @@ def to_srgb(linear: np.ndarray) -> np.ndarray:
     return np.where(linear <= 0.0031308, linear * 12.92, bright).astype(np.float32)
 
 
+def to_uint8(colors: np.ndarray) -> np.ndarray:
+    """uint8 of colours in [0, 1]; what is outside is clipped."""
+    levels: np.ndarray = np.rint(np.clip(colors, 0, 1) * 255)
+    return levels.astype(np.uint8)
+
+
 def product(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """sRGB values in [0, 1] of the product of two colours' linear light, both sRGB values in [0, 1]."""
     return to_srgb(to_linear(first) * to_linear(second))

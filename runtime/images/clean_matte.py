@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..geometry.shading import to_uint8
 from ..geometry.topology import connected
 
 SURE = 0.5  # saliency from here on is object
@@ -19,7 +20,7 @@ def clean_matte(saliency: np.ndarray) -> np.ndarray:
     filled = fill_pinholes(kept)
     near = _dilated(filled)
     matte = np.where(near, np.clip((saliency - LOW) / (HIGH - LOW), 0, 1), 0)
-    return np.rint(255 * np.where(filled & ~kept, 1, matte)).astype(np.uint8)
+    return to_uint8(np.where(filled & ~kept, 1, matte))
 
 
 def remove_specks(mask: np.ndarray) -> np.ndarray:

@@ -36,9 +36,9 @@ def to_srgb(image: Image, profile: bytes) -> tuple[Image, str | None]:
         transform = ImageCms.buildTransform(source, target, space, "RGB", ImageCms.Intent.RELATIVE_COLORIMETRIC,
                                             ImageCms.Flags.BLACKPOINTCOMPENSATION)
     except ImportError:
-        return image, "the picture's colour profile is passed over: this Pillow comes without LittleCMS"
+        return image, "the picture's colour profile is ignored: this Pillow has no LittleCMS"
     except (OSError, ValueError, TypeError, ImageCms.PyCMSError):
-        return image, "the picture's colour profile is broken: it is read as it is"
+        return image, "the picture's colour profile is broken and is ignored"
     if space != "CMYK" and _is_identity(transform, space):
         return image, None
     return _applied(transform, image, space), None

@@ -39,7 +39,7 @@ class Foreground:
 def check_matte(matte: object) -> None:
     """InputError unless `matte` is one of `MATTES`, or a picture."""
     if not isinstance(matte, Picture) and matte not in MATTES:
-        raise InputError("the matte is unknown", received=repr(matte), expected=f"{', '.join(MATTES)}, or a picture")
+        raise InputError("unknown matte", received=repr(matte), expected=f"{', '.join(MATTES)}, or a picture")
 
 
 def check_picture(picture: Picture) -> None:

@@ -74,7 +74,7 @@ class Matting:
         elif matte == "alpha" or has_real_alpha(picture):
             found, source, what = alpha_of(picture), "alpha", "a picture that is transparent nearly everywhere"
         else:
-            found, source, what = self._ask_network(picture), "network", "a picture in which nothing stands out"
+            found, source, what = self._ask_network(picture), "network", "a picture without a salient object"
         require_object(found, what)
         return found, source
 
@@ -121,7 +121,7 @@ def _verify(path: Path) -> None:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
         raise ModelFileError("the matting network cannot be read", received=f"{path}: {error.strerror}",
-                             remedy="install meshwright again") from error
+                             remedy="reinstall meshwright") from error
     if digest != SHA256:
-        raise ModelFileError("the matting network was altered", received=f"{path} with SHA-256 {digest}", expected=SHA256,
-                             remedy="install meshwright again")
+        raise ModelFileError("the matting network has been modified", received=f"{path} with SHA-256 {digest}", expected=SHA256,
+                             remedy="reinstall meshwright")

@@ -49,7 +49,7 @@ def decode_picture(data: bytes, name: str, *, profile: bool) -> tuple[np.ndarray
     """(h, w, 3 or 4) uint8 sRGB, and what should be known of how it was read.
 
     profile : convert the colours of an ICC profile; False takes the values as they stand
-    Errors: InputError for what is no picture of a kind that is read, is broken, or unpacks to too much.
+    Errors: InputError for what is no picture of a kind that is read, is broken, or is too large when unpacked.
     """
     from PIL.Image import DecompressionBombError
 
@@ -59,7 +59,7 @@ def decode_picture(data: bytes, name: str, *, profile: bool) -> tuple[np.ndarray
         raise InputError(f"the picture {name} is too large", received=str(error),
                          expected=f"at most {MAX_PIXELS // 1_000_000} megapixels") from error
     except BROKEN as error:
-        raise InputError(f"{name} is no picture that can be read", received=f"{len(data)} bytes, {error}",
+        raise InputError(f"{name} is not a readable picture", received=f"{len(data)} bytes, {error}",
                          expected=f"a whole {READS} file") from error
 
 
@@ -71,7 +71,7 @@ def _pixels(data: bytes, name: str, profile: bool) -> tuple[np.ndarray, tuple[st
         image, notice = to_srgb(image, opened.profile)
         opened.notices += [] if notice is None else [notice]
     if profile and opened.png is not None and opened.png.other_colors:
-        opened.notices.append("the picture's cICP chunk names colours that are not sRGB: they are read as they are")
+        opened.notices.append("the picture's cICP chunk names colours other than sRGB: they are not converted")
     image = upright(image.convert("RGBA" if image.mode.endswith("A") else "RGB"), opened.turn)
     pixels = np.asarray(image)
     return pixels, (*([ANIMATED] if _is_animated(opened) else []), *opened.notices)
@@ -82,8 +82,8 @@ def _opened(data: bytes, name: str) -> _Opened:
     kind = kind_of(data)
     if kind is None:
         other = refused_kind(data)
-        received = f"{len(data)} bytes, no kind of picture that is known" if data else "0 bytes"
-        raise InputError(f"{name} is no picture that can be read", received=received if other is None else other.name,
+        received = f"{len(data)} bytes, not a known picture format" if data else "0 bytes"
+        raise InputError(f"{name} is not a readable picture", received=received if other is None else other.name,
                          expected=f"a whole {READS} file", remedy=None if other is None else other.remedy)
     if kind == "PNG":
         return _opened_png(parse_png(data))
@@ -139,13 +139,20 @@ def _eight_bits(opened: _Opened) -> Image:
     image.load()
     clear = None if png is None or png.transparent is None else _clear(image, png)
     if image.mode.startswith("I"):  # grey of 16 bits, which Pillow itself would clip
-        image = fromarray(np.rint(np.asarray(image) / 257).clip(0, 255).astype(np.uint8))
+        image = grey_of_16_bits(image)
     elif image.mode in ("1", "P", "PA") or image.has_transparency_data and not image.mode.endswith("A"):
         image = image.convert("RGBA" if image.has_transparency_data else "L" if image.mode == "1" else "RGB")
     if clear is not None:
         image = image.copy()
         image.putalpha(fromarray(np.where(clear, 0, 255).astype(np.uint8)))
     return image
+
+
+def grey_of_16_bits(image: Image) -> Image:
+    """L, of a grey picture of 16 bits."""
+    from PIL.Image import fromarray
+
+    return fromarray(np.rint(np.asarray(image) / 257).clip(0, 255).astype(np.uint8))
 
 
 def _clear(image: Image, png: Png) -> np.ndarray:

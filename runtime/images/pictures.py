@@ -41,7 +41,7 @@ class Picture:
         if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.ndim != 3 or not pixels.size \
                 or pixels.shape[2] not in (3, 4):
             received = f"{pixels.dtype} {pixels.shape}" if isinstance(pixels, np.ndarray) else type(pixels).__name__
-            raise InputError("the array is no picture", received=received, expected="uint8 (height, width, 3 or 4)")
+            raise InputError("the array is not a picture", received=received, expected="uint8 (height, width, 3 or 4)")
         return cls(pixels, hashlib.sha256(f"{pixels.shape}".encode() + pixels.tobytes()).hexdigest())
 
     @property
@@ -112,13 +112,14 @@ def preprocess_control(picture: Picture, background: float, height: int, width: 
     return 2 * _planes(image.resize((width, height), Image.Resampling.BILINEAR)) - 1
 
 
-def resized(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
-    """(height, width) or (height, width, 3): `pixels`, uint8, made larger or smaller, antialiased."""
+def resized(pixels: np.ndarray, height: int, width: int, resample: str = "bicubic") -> np.ndarray:
+    """(height, width) or (height, width, 3): `pixels`, uint8 or one channel of float32, resampled with antialiasing."""
     from PIL import Image
 
     if pixels.shape[:2] == (height, width):
         return pixels
-    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC, reducing_gap=2.0))
+    gap = 2.0 if pixels.dtype == np.uint8 and resample == "bicubic" else None
+    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling[resample.upper()], reducing_gap=gap))
 
 
 def downscaled(picture: Picture, side: int) -> Picture:

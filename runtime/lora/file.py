@@ -117,13 +117,13 @@ def _layers(path: Path, parts: Mapping[str, Mapping[str, np.ndarray]], alphas: M
     """All layers, whole; InputError that lists what is not."""
     others += [f"{name}.alpha" for name in alphas.keys() - parts.keys()]
     if others:
-        raise InputError(f"the LoRA {path.name} holds what is not known here, or there twice", received=first_few(sorted(others)),
+        raise InputError(f"the LoRA {path.name} contains unknown or duplicate tensors", received=first_few(sorted(others)),
                          expected="LoRA matrices of a UNet: LAYER.lora_A.weight and LAYER.lora_B.weight")
     if not parts:
         raise InputError(f"the LoRA {path.name} is empty")
     broken = sorted(name for name, part in parts.items() if not _is_whole(part))
     if broken:
-        raise InputError(f"the LoRA {path.name} has layers whose matrices do not fit each other, or are not finite",
+        raise InputError(f"the LoRA {path.name} has layers whose matrices do not match, or are not finite",
                          received=first_few(broken))
     return {name: Layer(**part, factor=_factor(name, len(part["down"]), alphas, settings)) for name, part in parts.items()}
 
@@ -142,7 +142,7 @@ def _factor(name: str, rank: int, alphas: Mapping[str, float], settings: Mapping
     alpha = alphas.get(name, settings.get("lora_alpha", rank) if pattern is None else pattern)
     # Compared before it is calculated with: a whole number of JSON may be beyond every float.
     if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not -MAX_FLOAT <= alpha <= MAX_FLOAT:
-        raise InputError(f"the alpha of layer {name} is no number", received=repr(alpha) if isinstance(alpha, float) else
+        raise InputError(f"the alpha of layer {name} is not a number", received=repr(alpha) if isinstance(alpha, float) else
                          type(alpha).__name__, expected="a finite one")
     return alpha / (math.sqrt(rank) if settings.get("use_rslora") else rank)
 
@@ -152,9 +152,9 @@ def _settings(notes: Mapping[str, str]) -> dict[str, Any]:
     try:
         document = json.loads(notes.get(NOTES, "{}"))
     except (ValueError, RecursionError) as error:
-        raise InputError("the LoRA's notes on its adapter are no JSON", received=str(error)) from error
+        raise InputError("the LoRA's adapter metadata is not JSON", received=str(error)) from error
     settings = {str(key).removeprefix("unet."): value for key, value in document.items()} if isinstance(document, dict) else {}
     pattern = settings.get("alpha_pattern", {})
     if not isinstance(pattern, dict):
-        raise InputError("the LoRA's notes on its adapter are wrong", received=f"alpha_pattern that is {type(pattern).__name__}")
+        raise InputError("the LoRA's adapter metadata is invalid", received=f"alpha_pattern that is {type(pattern).__name__}")
     return settings

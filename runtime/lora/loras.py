@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -31,7 +31,7 @@ class AppliedLora:
     scale: float
     component: str
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, object]:
         """What a result says of it, as plain JSON."""
         return {"file": self.lora.name, "sha256": self.lora.sha256, "scale": self.scale, "component": self.component}
 
@@ -90,8 +90,8 @@ class Loras:
         outputs = self._models.engine(kind, on_build).run(Golden(pack).inputs(pack.component(kind)))
         broken = [name for name, value in outputs.items() if not np.isfinite(value).all()]
         if broken:
-            raise InputError(f"with the LoRA {self.applied[-1].lora.name}, {kind} gives values that are not finite",
-                             received=", ".join(broken), remedy="give a smaller scale")
+            raise InputError(f"with the LoRA {self.applied[-1].lora.name}, {kind} produces values that are not finite",
+                             received=", ".join(broken), remedy="use a smaller scale")
 
     def _check_base(self, kind: str) -> None:
         pack = self._models.pack
@@ -100,7 +100,7 @@ class Loras:
         try:
             check = Golden(pack).replay(self._models.engine(kind), pack.component(kind))
         except MeshwrightError as error:
-            raise BackendError(f"{kind} does not run again without its LoRA", received=str(error)) from error
+            raise BackendError(f"{kind} does not run after its LoRA was unloaded", received=str(error)) from error
         if not check.passed:
             raise BackendError(f"without its LoRA, the results of {kind} differ from the golden outputs",
                                received=f"relative error {check.relative:.2g}", expected=f"at most {check.tolerance:.2g}")

@@ -101,6 +101,6 @@ def _sum(layout: WeightLayout, change: np.ndarray) -> np.ndarray:
     total = np.add(stored.read(), change.T if layout.is_transposed else change, order="C")
     largest = max(total.max(), -total.min())
     if not largest <= np.finfo(stored.dtype).max:  # true of NaN as well
-        raise InputError(f"the LoRA leads beyond the range of {stored.dtype}", received=f"weight {stored.name}",
-                         remedy="give a smaller scale")
+        raise InputError(f"the LoRA exceeds the range of {stored.dtype}", received=f"weight {stored.name}",
+                         remedy="use a smaller scale")
     return total.astype(stored.dtype, copy=False)

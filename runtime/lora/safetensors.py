@@ -28,7 +28,8 @@ def parse(data: bytes, subject: str) -> tuple[dict[str, np.ndarray], dict[str, s
         _check_places(header, len(data) - start)
         return {name: _tensor(data, start, name, entry) for name, entry in header.items()}, _texts(notes)
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError) as error:
-        raise InputError(f"{subject} is no safetensors file, or is damaged", received=f"{len(data)} bytes: {str(error)[:200]}") from error
+        raise InputError(f"{subject} is not a safetensors file, or is damaged",
+                         received=f"{len(data)} bytes: {str(error)[:200]}") from error
 
 
 def _header(data: bytes) -> tuple[dict[str, Any], int]:
@@ -37,7 +38,7 @@ def _header(data: bytes) -> tuple[dict[str, Any], int]:
         raise ValueError(f"a header of {length} bytes")
     header = json.loads(data[LENGTH:LENGTH + length].decode("utf-8"))
     if not isinstance(header, dict):
-        raise ValueError("a header that is no object")
+        raise ValueError("a header that is not an object")
     return header, LENGTH + length
 
 

@@ -67,7 +67,7 @@ class Entry:
         return self[key].whole(low, high)
 
     def whole(self, low: builtins.int, high: builtins.int) -> builtins.int:
-        number = self._of(int, "a whole number")
+        number = self._of(int, "an integer")
         if isinstance(number, bool) or not low <= number <= high:
             raise PackFormat(f"{self.where} is out of range", received=_shown(number), expected=f"{low} to {high}")
         return number
@@ -99,7 +99,7 @@ class Entry:
 
 def _check_text(where: str, text: str) -> None:
     if len(text) > MAX_TEXT_LENGTH or printable(text) != text or "\n" in text or "\t" in text:
-        raise PackFormat(f"{where} is no text to be shown", received=_shown(text),
+        raise PackFormat(f"{where} is not printable text", received=_shown(text),
                          expected=f"at most {MAX_TEXT_LENGTH} characters, none of them a control character")
 
 

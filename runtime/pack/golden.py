@@ -60,7 +60,7 @@ class Golden:
         """
         expected = self.outputs(component)
         if not expected:
-            return Check(component.name, np.inf, np.inf, component.tolerance, f"{FILE} has nothing for it")
+            return Check(component.name, np.inf, np.inf, component.tolerance, f"{FILE} has no entry for it")
         worst = compare_outputs(engine.run(self.inputs(component)), expected, component)
         for case in self.cases(component):
             found = self._replay_case(engine, component, case)
@@ -85,7 +85,7 @@ class Golden:
         return self._named(f"{component.name}/in/")
 
     def outputs(self, component: Component) -> dict[str, np.ndarray]:
-        """What the reference made of that, by name; empty where the file has nothing for it."""
+        """What the reference made of that, by name; empty where the file has no entry for it."""
         return self._named(f"{component.name}/out/")
 
     def _named(self, prefix: str) -> dict[str, np.ndarray]:
@@ -105,7 +105,7 @@ def compare_outputs(outputs: Tensors, expected: Tensors, component: Component) -
 def _stride(strides: Tensors, name: str) -> int:
     stride = strides.get(name, np.array(1))
     if stride.shape or stride.dtype.kind not in "iu" or stride < 1:
-        raise PackFormat(f"{FILE} has no stride for an output", received=f"{name}: {stride!r}", expected="a whole number above zero")
+        raise PackFormat(f"{FILE} has no stride for an output", received=f"{name}: {stride!r}", expected="a positive integer")
     return int(stride)
 
 
@@ -135,7 +135,7 @@ class GoldenArchive:
         with self._opened() as archive:
             total = sum(archive.getinfo(name + ENDING).file_size for name in names)
             if total > MAX_BYTES:
-                raise PackFormat(f"{FILE} unpacks to too much", received=f"{total} bytes", expected=f"at most {MAX_BYTES}")
+                raise PackFormat(f"{FILE} is too large when unpacked", received=f"{total} bytes", expected=f"at most {MAX_BYTES}")
             return {name: _array(archive, name) for name in names}
 
     @contextmanager

@@ -68,7 +68,7 @@ def _interval(entry: Entry) -> tuple[float, float]:
     """The lowest and the highest noise over signal."""
     ends = tuple(end.number(0.0) for end in entry.list())
     if len(ends) != 2 or not ends[0] < ends[1]:
-        raise PackFormat(f"{entry.where} is no interval", received=str(list(ends)), expected="two numbers, the lower one first")
+        raise PackFormat(f"{entry.where} is not an interval", received=str(list(ends)), expected="two numbers, the lower one first")
     return ends
 
 

@@ -71,10 +71,10 @@ class Pack:
         """Raise PackUntrusted unless the pack is trusted."""
         if self.trusted is None:
             raise PackUntrusted(
-                f"pack {self.manifest.name} in {self.folder} is from elsewhere, and nobody has said that it is trusted",
-                received="models of someone else; a model is a program: it may crash this process, never end, or fill the memory",
+                f"pack {self.manifest.name} in {self.folder} is not bundled, and not trusted",
+                received="models from elsewhere; a model is a program: it may crash this process, never terminate, or exhaust memory",
                 expected="a bundled pack, one that you exported, or one that you trust",
-                remedy=f"if you know who made it: meshwright packs trust {_quoted(self.folder)}, or trust=True for this time")
+                remedy=f"if you know who made it: meshwright packs trust {_quoted(self.folder)}, or trust=True for one time")
 
     @property
     def engines_untrusted(self) -> str | None:
@@ -82,7 +82,7 @@ class Pack:
         listing = listing_hash(self.folder)
         if listing is None or self.trusted_by_caller or is_bundled(self.folder) or trusted(self.folder, listing):
             return None
-        return (f"the engines in the pack's folder are programs of someone else: if you know who built them, "
+        return (f"the engines in the pack's folder are untrusted programs: if you know who built them, "
                 f"meshwright packs trust {_quoted(self.folder)}")
 
     def component(self, kind: str) -> Component:
@@ -119,16 +119,16 @@ class Pack:
     def _check_file(self, path: Path, name: str, entry: FileEntry, hashes: FileHashes | None) -> None:
         if not path.is_file():
             raise PackCorrupt(f"{name} is missing from pack {self.folder}", expected=f"sha256 {entry.sha256}",
-                              remedy="install the pack again")
+                              remedy="reinstall the pack")
         _check_inside(path, self.folder)
         size = path.stat().st_size
         if size != entry.bytes:
             raise PackCorrupt(f"{name} of pack {self.folder} has another size than pack.json says",
                               received=f"{size} bytes", expected=f"{entry.bytes} bytes, sha256 {entry.sha256}",
-                              remedy="install the pack again")
+                              remedy="reinstall the pack")
         if hashes is not None and (digest := hashes.of(path)) != entry.sha256:
-            raise PackCorrupt(f"{name} of pack {self.folder} was altered", received=f"sha256 {digest}",
-                              expected=f"sha256 {entry.sha256}", remedy="install the pack again")
+            raise PackCorrupt(f"{name} of pack {self.folder} has been modified", received=f"sha256 {digest}",
+                              expected=f"sha256 {entry.sha256}", remedy="reinstall the pack")
 
     def _check_models(self) -> None:
         """Each model is made of known operators, and its weights lie where hashes are known of."""
@@ -152,7 +152,7 @@ def find_pack(name_or_path: str | os.PathLike[str]) -> Path:
     then as a folder here; anything with a separator is a path."""
     text = os.fspath(name_or_path)
     if not text or "\0" in text:
-        raise PackNotFound("that is no name of a pack", received=repr(text))
+        raise PackNotFound("not a valid name of a pack", received=repr(text))
     if not isinstance(name_or_path, Path) and Path(text).name == text:
         for folder in installed_packs():
             if folder.name == text:
@@ -161,7 +161,7 @@ def find_pack(name_or_path: str | os.PathLike[str]) -> Path:
     if _is_pack(folder):
         return folder
     known = ", ".join(sorted({folder.name for folder in installed_packs()})) or "none"
-    raise PackNotFound("there is no such pack", received=text, expected=f"a folder with {MANIFEST}, or one of: {known}",
+    raise PackNotFound("no such pack", received=text, expected=f"a folder with {MANIFEST}, or one of: {known}",
                        remedy=f"give its path, or set {VARIABLE} to the folder that holds it")
 
 
@@ -203,4 +203,4 @@ def _quoted(folder: Path) -> str:
 def _check_inside(path: Path, folder: Path) -> None:
     """A link may point to another file of the pack, never out of it."""
     if not path.resolve().is_relative_to(folder.resolve()):
-        raise PackFormat(f"{path.name} of pack {folder} is a link out of the folder", received=str(path.resolve()))
+        raise PackFormat(f"{path.name} of pack {folder} is a link that leads out of the folder", received=str(path.resolve()))

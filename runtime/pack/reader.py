@@ -114,7 +114,7 @@ def _name(entry: Entry, key: str) -> str:
     """What has a name is called by it, on a command line too."""
     name = entry.str(key)
     if not name.strip() or len(name) > 200:
-        raise PackFormat(f"{entry.where}: {key} is no name", received=repr(name[:80]), expected="1 to 200 characters")
+        raise PackFormat(f"{entry.where}: {key} is not a valid name", received=repr(name[:80]), expected="1 to 200 characters")
     return name
 
 
@@ -204,7 +204,8 @@ def _coarse(entry: Entry) -> Coarse:
         raise PackFormat(f"{entry.where}: rotation is not a 3 by 3 matrix")
     matrix = np.array(rotation, np.float64)
     if np.abs(matrix @ matrix.T - np.eye(3)).max() > 1e-3 or np.linalg.det(matrix) < 0:
-        raise PackFormat(f"{entry.where}: rotation turns nothing", received=str(rotation), expected="orthogonal rows, and no mirror")
+        raise PackFormat(f"{entry.where}: rotation is not a rotation matrix", received=str(rotation),
+                         expected="orthogonal rows, and no mirror")
     return Coarse(entry.int("resolution", *RESOLUTION), entry.float("bound", *LENGTH), rotation, entry.float("scale", *LENGTH),
                   entry.get("shrink", 1.0).number(0.1, 10.0), _deviation(entry["deviation"]) if "deviation" in entry else None)
 
@@ -278,10 +279,10 @@ def _check_halves(manifest: Manifest) -> None:
     """What the unconditional halves are made of must be there."""
     prior = manifest.prior
     if manifest.find("prior_image_encoder") and prior and prior.unconditional != "zeros" and not prior.unconditional_image:
-        raise PackFormat("the prior that a picture steers has no empty prompt", received=prior.unconditional,
+        raise PackFormat("the prior has no unconditional embedding for pictures", received=prior.unconditional,
                          expected="zeros, or unconditional_image beside it in a pack that takes prompts too")
     if prior and prior.unconditional_image and not manifest.find("prior_image_encoder"):
-        raise PackFormat("nothing encodes the pictures that the prior is to follow", expected="prior_image_encoder")
+        raise PackFormat("there is no encoder for the prior's pictures", expected="prior_image_encoder")
     for loop, kind in ((manifest.prior, "prior_step"), (manifest.refiner, "refiner_step")):
         if loop and loop.unconditional == "encoder":
             raise PackFormat(f"the unconditional half of {kind} cannot come from its encoder", expected="empty or zeros")
@@ -289,7 +290,7 @@ def _check_halves(manifest: Manifest) -> None:
     if refiner and step and refiner.unconditional_coarse != "same" and step.shape("coarse")[0] != 2:
         raise PackFormat("refiner_step takes one coarse latent for both halves", received=refiner.unconditional_coarse, expected="same")
     if manifest.find("views_step") and not manifest.multiview:
-        raise PackFormat("pack.json does not say how views_step draws", expected="multiview")
+        raise PackFormat("pack.json has no loop for views_step", expected="multiview")
     if manifest.find("field_density") and manifest.grid.density_threshold is None:
         raise PackFormat("pack.json: grid lacks an entry", expected="density_threshold, which field_density needs")
     for kind, section in (("image_encoder", manifest.picture), ("prior_image_encoder", manifest.picture),

@@ -88,10 +88,10 @@ def check_known_views(request: Request, pack: Manifest, route: str) -> None:
     if not request.views:
         return
     if pack.find("vae_encoder") is None:
-        raise InputError(f"pack {pack.name} keeps no views: it holds no encoder of them", received=f"{len(request.views) + 1} pictures",
-                         expected="one picture")
+        raise InputError(f"pack {pack.name} takes only one picture: it has no encoder for known views",
+                         received=f"{len(request.views) + 1} pictures", expected="one picture")
     if route == "coarse" and required(pack.refiner).coarse_latents != "target":
-        raise InputError(f"pack {pack.name} keeps no views: it encodes them in another way than it draws them",
+        raise InputError(f"pack {pack.name} takes only one picture: it does not encode views as the latents that it generates",
                          received=f"{len(request.views) + 1} pictures", expected="one picture")
     known_views(request, pack.views)
 
@@ -103,10 +103,10 @@ def known_views(request: Request, views: Views) -> dict[int, Picture]:
         away = [abs((azimuth - each + 180) % 360 - 180) for each in views.azimuths]
         index = int(np.argmin(away))
         if away[index] > TOLERANCE:
-            raise InputError(f"no view is drawn at {azimuth:g} degrees from the first picture", received=f"a picture at {azimuth:g}",
+            raise InputError(f"the pack has no view at {azimuth:g} degrees from the first picture", received=f"a picture at {azimuth:g}",
                              expected=f"{', '.join(f'{each:g}' for each in sorted(views.azimuths))}, or at most {TOLERANCE:g} degrees off")
         if index in known:
-            raise InputError("two pictures stand for the same view", received=f"azimuths near {views.azimuths[index]:g}, twice",
+            raise InputError("two pictures are for the same view", received=f"azimuths near {views.azimuths[index]:g}, twice",
                              expected="one picture for each azimuth")
         known[index] = picture
     return known
@@ -114,7 +114,7 @@ def known_views(request: Request, views: Views) -> dict[int, Picture]:
 
 def known_view_notices(request: Request, views: Views) -> list[str]:
     """For each picture that is kept, where the view that it stands for is seen from: the user may have stood elsewhere."""
-    return [f"the picture at {azimuth:g} degrees is kept as the view at {views.azimuths[number]:g} degrees, "
+    return [f"the picture at {azimuth:g} degrees is used as the view at {views.azimuths[number]:g} degrees, "
             f"{abs(views.elevations[number]):g} {'above' if views.elevations[number] >= 0 else 'below'} the horizon"
             for (azimuth, _), number in zip(request.views, known_views(request, views), strict=True)]
 

@@ -20,6 +20,7 @@ from ..geometry.isosurface import extract
 from ..geometry.mesh import Mesh
 from ..geometry.render import split_grid
 from ..geometry.topology import keep_components, split_non_manifold_edges
+from ..images import pictures
 from ..pack.manifest import Manifest
 from ..request import Request
 from .stages import Stage, run_stage
@@ -96,12 +97,7 @@ def resized(views: np.ndarray, size: int) -> np.ndarray:
     """(n, size, size, 3) float32 in [0, 1]: bicubic, with antialiasing, as the reconstructor was trained on."""
     if views.shape[1:3] == (size, size):
         return views
-    from PIL import Image
-
-    def channel(plane: np.ndarray) -> np.ndarray:
-        return np.asarray(Image.fromarray(plane).resize((size, size), Image.Resampling.BICUBIC))
-
-    planes = [[channel(np.ascontiguousarray(view[..., c], np.float32)) for c in range(3)] for view in views]
+    planes = [[pictures.resized(np.ascontiguousarray(view[..., c], np.float32), size, size) for c in range(3)] for view in views]
     return np.stack([np.stack(view, axis=-1) for view in planes]).clip(0, 1)
 
 

@@ -24,12 +24,12 @@ def choose_route(request: Request, pack: Manifest) -> str:
     route = _route(request, pack)
     if request.control is not None and not (route == "views" and _has_control(pack)):
         raise InputError(f"pack {pack.name} has no ControlNet", received="a control picture", expected="none",
-                         remedy="leave the prompt and the route out" if _has_control(pack) else None)
+                         remedy="omit the prompt and the route" if _has_control(pack) else None)
     if route in ("views", "refine"):
         asked = [name for name in COARSE_OPTIONS if getattr(request, name) is not None]
         if asked:
             whose = f"pack {pack.name}" if pack.prior is None else f"the route {route} of pack {pack.name}"
-            raise InputError(f"{whose} draws no coarse shape", received=" and ".join(asked), expected="neither")
+            raise InputError(f"{whose} does not generate a coarse shape", received=" and ".join(asked), expected="neither")
     else:
         coarse_settings(request, pack).table("coarse shape")
     drawing_settings(request, pack, view_loop(route, pack)).table("views")
@@ -62,7 +62,7 @@ def view_loop(route: str, pack: Manifest) -> Diffusion:
 def _route(request: Request, pack: Manifest) -> str:
     if request.mesh is not None:
         if pack.refiner is None:
-            raise InputError(f"pack {pack.name} redraws no meshes", received="a mesh", expected=_wants(pack))
+            raise InputError(f"pack {pack.name} does not refine meshes", received="a mesh", expected=_wants(pack))
         return "refine"
     if request.image is None:
         if not follows_prompts(pack):
@@ -77,9 +77,9 @@ def _picture_route(request: Request, pack: Manifest) -> str:
     if not routes:
         raise InputError(f"pack {pack.name} makes meshes from prompts", received="a picture", expected="a prompt alone")
     if request.prompt and "coarse" not in routes:
-        raise InputError(f"pack {pack.name} reads no prompts", received=shorten(request.prompt), expected="a picture alone")
+        raise InputError(f"pack {pack.name} takes no prompts", received=shorten(request.prompt), expected="a picture alone")
     if request.prompt and request.route == "views":
-        raise InputError("the route views reads no prompts: its network draws what the picture shows",
+        raise InputError("the route views takes no prompt: it generates what the picture shows",
                          received=shorten(request.prompt), expected="a picture alone", remedy="leave --route out, or the prompt")
     if request.route is not None and request.route not in routes:
         raise InputError(f"pack {pack.name} has no such route", received=request.route, expected=" or ".join(routes))

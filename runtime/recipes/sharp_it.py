@@ -17,6 +17,7 @@ from ..geometry.cameras import Cameras, orbit
 from ..geometry.isosurface import extract
 from ..geometry.mesh import Mesh
 from ..geometry.render import grid, render_views
+from ..geometry.shading import to_uint8
 from ..images.pictures import Picture, preprocess
 from ..pack.manifest import Coarse, Diffusion, Manifest, required
 from ..request import Request
@@ -160,7 +161,7 @@ def decode_coarse_mesh(models: Models, latent: Array) -> Mesh:
     mesh = extract(sdf, None, coarse.resolution, 2 * coarse.bound, negative_inside=False, decimals=None)
     rebuild.check_not_empty(mesh, "coarse shape")
     mesh = mesh.replace(vertices=mesh.vertices * np.float32(coarse.shrink))
-    colors = np.rint(255 * field(mesh.vertices)["color"][0].clip(0, 1)).astype(np.uint8)
+    colors = to_uint8(field(mesh.vertices)["color"][0])
     return into_world(mesh.replace(colors=colors), coarse).with_normals()
 
 

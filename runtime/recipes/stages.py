@@ -120,7 +120,7 @@ def _step_noise(rows: np.ndarray, seed: int, stream: str, shape: tuple[int, ...]
     return normal(seed, f"{stream}/step", whole)
 
 
-def iterate_steps(stage: str, work: Callable[[OnStep], Any]) -> Generator[Step, None, Any]:
+def iterate_steps(stage: str, work: Callable[[OnStep], T]) -> Generator[Step, None, T]:
     """Run `work(on_step)`; yield a Step for each call of `on_step(index from 1, total)`; return what `work` returns.
 
     The work stays one call, so a backend may record all of its steps at once. It runs on a thread of its
@@ -147,7 +147,7 @@ def iterate_steps(stage: str, work: Callable[[OnStep], Any]) -> Generator[Step, 
 def _run(work: Callable[[OnStep], Any], events: SimpleQueue[tuple[str, Any]], stop: threading.Event) -> None:
     def on_step(index: int, total: int) -> None:
         if stop.is_set():
-            raise Cancelled("the run was stopped between two steps")
+            raise Cancelled("the run was cancelled between two steps")
         events.put(("step", (index, total)))
 
     try:

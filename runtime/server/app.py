@@ -147,7 +147,7 @@ class _Handlers:
         body = await self._json(request)
         known = {"model": "pack", "prompt": "prompt", "image": "image", "seed": "seed"}
         names = (*known, *ONLY)
-        wrong = [(f"/{name[:64]}", f"there is no such option; expected {', '.join(names)}") for name in body if name not in names]
+        wrong = [(f"/{name[:64]}", f"unknown option; expected {', '.join(names)}") for name in body if name not in names]
         wrong += [(f"/{name}", f"expected {only!r}") for name, only in ONLY.items()
                   if body.get(name, only) != only]
         if wrong:

@@ -39,7 +39,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "matte": {"type": "string", "enum": list(MATTES), "description": "how the object is told from its background"},
     "route": {"type": "string", "enum": list(ROUTES), "description": "how a picture becomes a mesh"},
     "mesh": MESH,
-    "control": PICTURE | {"description": "a picture over the whole grid of views, for packs with a ControlNet"},
+    "control": PICTURE | {"description": "a control picture for the whole grid of views, for packs with a ControlNet"},
     "control_scale": {"type": "number", "minimum": 0, "maximum": MAX_CONTROL},
     "seed": {"type": "integer", "minimum": 0, "maximum": MAX_SEED, "default": 0},
     "steps": STEPS | {"description": "of the loop that draws the views"}, "guidance": GUIDANCE,
@@ -94,7 +94,7 @@ def faults(value: object, schema: Mapping[str, Any], pointer: str = "") -> Itera
             if name in schema["properties"]:
                 yield from faults(item, schema["properties"][name], f"{pointer}/{name}")
             else:
-                yield f"{pointer}/{name[:64]}", f"there is no such option; expected {', '.join(schema['properties'])}"
+                yield f"{pointer}/{name[:64]}", f"unknown option; expected {', '.join(schema['properties'])}"
         yield from ((f"{pointer}/{name}", "is missing") for name in schema.get("required", ()) if name not in value)
 
 

@@ -57,7 +57,7 @@ def submission(fields: Mapping[str, Any], packs: Sequence[str]) -> Submission:
     fields = {name: value for name, value in fields.items() if value is not None}
     wrong = list(faults({name: "data" if isinstance(value, bytes) else value for name, value in fields.items()}, TASK))
     if "pack" in fields and fields["pack"] not in packs:
-        wrong.append(("/pack", f"there is no such pack; expected one of {', '.join(packs)}"))
+        wrong.append(("/pack", f"no such pack; expected one of {', '.join(packs)}"))
     wrong += _missing(fields)
     if wrong:
         raise Problem(422, "the task is wrong", faults=wrong)

@@ -30,9 +30,10 @@ from ..assets.presets import PRESETS
 from ..events import CoarseMesh, EngineBuild, Event, Notice, StageStarted, Step, Views
 from ..files.gltf.writer import png_bytes
 from ..files.writer import encode
+from ..geometry.shading import to_uint8
 from ..pipeline import Pipeline
 from ..request import Request
-from ..results import Generation, to_bytes
+from ..results import Generation
 from .folder import DataFolder
 from .schema import OF_THE_RESULT
 from .store import CANCELED, FAILED, SUCCEEDED, Task, TaskStore
@@ -241,7 +242,7 @@ class _Run:
         elif isinstance(event, CoarseMesh):
             self._early("coarse.glb", encode(event.mesh, Path("coarse.glb"), None, self._metres)[Path("coarse.glb")])
         elif isinstance(event, Views):
-            self._early("views.png", png_bytes(to_bytes(_sheet(event.images))))
+            self._early("views.png", png_bytes(to_uint8(_sheet(event.images))))
         elif isinstance(event, Notice):
             pass  # all of them are told with the result, each one once
 

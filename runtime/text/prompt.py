@@ -57,7 +57,7 @@ def _number(entry: Mapping[str, Any], key: str, high: int, default: int | None =
 def _string(entry: Mapping[str, Any], key: str, default: str | None = None) -> str:
     value = entry[key] if default is None else entry.get(key, default)
     if not isinstance(value, str):
-        raise ValueError(f"{key} is no text")
+        raise ValueError(f"{key} is not a string")
     return value
 
 
@@ -74,7 +74,7 @@ def _byte_pairs(document: Mapping[str, Any], length: int) -> BytePairs:
     """Of the kinds of BPE only CLIP's: other text encoders clean and split their prompts in other ways."""
     model, padding = document["model"], document.get("padding") or {}
     if model.get("end_of_word_suffix") != WORD_END:
-        raise PackFormat("the tokenizer is no CLIP tokenizer", received=f"words that end with {model.get('end_of_word_suffix')!r}",
+        raise PackFormat("the tokenizer is not a CLIP tokenizer", received=f"words that end with {model.get('end_of_word_suffix')!r}",
                          expected=repr(WORD_END))
     merges: list[Any] = [tuple(pair.split(" ")) if isinstance(pair, str) else tuple(pair) for pair in model["merges"]]
     added = [AddedToken(_string(token, "content"), _number(token, "id", MAX_ID), bool(token.get("normalized", False)))

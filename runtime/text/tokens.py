@@ -62,7 +62,7 @@ class Tokenizer(ABC):
         check_prompt(prompt)
         tokens = self.encode(prompt)
         if self.special.issuperset(tokens.input_ids.ravel().tolist()):
-            raise InputError("the text encoder knows no word of the prompt", received=shorten(prompt),
+            raise InputError("the text encoder knows none of the words in the prompt", received=shorten(prompt),
                              remedy="describe the object in words")
         return tokens
 
@@ -70,7 +70,7 @@ class Tokenizer(ABC):
 def check_prompt(prompt: str) -> None:
     """Raise InputError for a prompt without text or with characters that no text holds."""
     if not isinstance(prompt, str) or not prompt.strip():
-        raise InputError("the prompt is empty", remedy='say what to make, such as "a red chair"')
+        raise InputError("the prompt is empty", remedy='describe what to make, such as "a red chair"')
     bad = next((c for c in prompt if unicodedata.category(c) in ("Cc", "Cs")), None)
     if bad is not None:
         raise InputError("the prompt holds a control character", received=f"U+{ord(bad):04X}",
@@ -92,5 +92,5 @@ def _notices(count: int, room: int, unknown: list[str]) -> tuple[str, ...]:
     if count > room:
         notices.append(f"the prompt has {count} tokens; the text encoder reads the first {room}")
     if unknown:
-        notices.append("words the text encoder does not know: " + ", ".join(shorten(word, 20) for word in unknown[:5]))
+        notices.append("words unknown to the text encoder: " + ", ".join(shorten(word, 20) for word in unknown[:5]))
     return tuple(notices)

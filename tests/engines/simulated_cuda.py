@@ -108,7 +108,7 @@ class SimulatedCuda:
             self._not_recording("allocate")
             if sum(size for size, _ in self.blocks.values()) + nbytes > self.total:
                 raise RuntimeError("CUDA_ERROR_OUT_OF_MEMORY (2)")
-            held = np.full(nbytes + ALIGNMENT, 0xCD, np.uint8)  # what was never written is no number
+            held = np.full(nbytes + ALIGNMENT, 0xCD, np.uint8)  # what was never written is not a number
             address = -(-held.ctypes.data // ALIGNMENT) * ALIGNMENT
             self.blocks[address] = nbytes, held
             return address

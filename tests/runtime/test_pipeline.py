@@ -139,8 +139,8 @@ def test_provenance_is_in_the_file(made, pipe, tmp_path):
 
 def test_notices_are_told_once(pipe):
     events = list(pipe.stream("a red zebra", **FAST))
-    assert [e.message for e in events if isinstance(e, Notice)] == ["words the text encoder does not know: 'zebra'"]
-    assert events[-1].generation.notices == ("words the text encoder does not know: 'zebra'",)
+    assert [e.message for e in events if isinstance(e, Notice)] == ["words unknown to the text encoder: 'zebra'"]
+    assert events[-1].generation.notices == ("words unknown to the text encoder: 'zebra'",)
 
 
 @pytest.mark.parametrize("kind", [StageStarted, Step, StageDone, CoarseMesh, CoarseViews, Views, Surface])
@@ -182,7 +182,7 @@ def test_a_request_may_be_given_whole(pipe, made):
 def test_options_are_checked_before_the_work(pipe):
     with pytest.raises(InputError, match="faces"):
         pipe.stream("a red chair", faces=3)
-    with pytest.raises(InputError, match="no such option; received colour; expected seed"):
+    with pytest.raises(InputError, match="unknown option; received colour; expected seed"):
         pipe.stream("a red chair", colour="red")
 
 

@@ -87,8 +87,8 @@ def test_pictures_may_be_files(file, kind):
     ({"image": PICTURE, "control": "nowhere.png"}, "the picture nowhere.png cannot be read"),
     ({"views": {azimuth: "nowhere.png" for azimuth in range(7)}}, "too many pictures; received 7"),
     ({"views": {0: PICTURE, 90: "nowhere.png"}}, "the picture nowhere.png cannot be read"),
-    ({"image": PICTURE, "matte": "nowhere.png"}, "the matte is unknown; received 'nowhere.png'; expected auto.*or a file that is there"),
-    ({"image": PICTURE, "matte": "a\0b"}, "the matte is unknown"),
+    ({"image": PICTURE, "matte": "nowhere.png"}, "unknown matte; received 'nowhere.png'; expected auto.*or a file that is there"),
+    ({"image": PICTURE, "matte": "a\0b"}, "unknown matte"),
     ({"image": PICTURE, "matte": "."}, "the picture . cannot be read; received a folder"),
     ({"mesh": "nowhere.glb", "prompt": "a red chair"}, "the mesh nowhere.glb cannot be read"),
 ], ids=str)
@@ -117,9 +117,9 @@ def test_what_is_loaded_has_one_type():
     assert Request.load("a red chair", mesh=mesh).mesh.mesh is mesh
     matted = Request.load(image=PICTURE, matte=PICTURE)
     assert matted.matte == "auto" and matted.matte_picture is PICTURE
-    with pytest.raises(InputError, match="there are two mattes; received a picture, and 'none'"):
+    with pytest.raises(InputError, match="two mattes are given; received a picture, and 'none'"):
         Request(image=PICTURE, matte="none", matte_picture=PICTURE)
-    with pytest.raises(InputError, match="there is no such option; received matte_picture, stepps; expected seed, steps"):
+    with pytest.raises(InputError, match="unknown option; received matte_picture, stepps; expected seed, steps"):
         Request.load(image=PICTURE, matte_picture=PICTURE, stepps=3)
 
 

@@ -89,7 +89,7 @@ def test_a_change_hears_of_it_and_is_waited_for():
 
 def test_what_is_under_way_cannot_close_the_pipeline_itself():
     lock = RunLock()
-    with pytest.raises(InputError, match="cannot be closed by what it is doing; raise Cancelled instead"):
+    with pytest.raises(InputError, match="cannot be closed from its own callback; raise Cancelled instead"):
         lock.call(lambda check: lock.close(pytest.fail))
     lock.close(lambda: None)
 

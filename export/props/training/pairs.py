@@ -27,7 +27,6 @@ from ....runtime.geometry.cameras import orbit
 from ....runtime.geometry.isosurface.extract import extract
 from ....runtime.geometry.mesh import Mesh
 from ....runtime.geometry.render import render_views
-from ..world import cameras as poses
 from ..world.dataset import VIEW_SIZE, to_bytes
 from ..world.pictures import random_picture
 from ..world.world import Prop, make_prop
@@ -122,7 +121,7 @@ def coarse_views(model: shap_e.Autoencoder, prop: Prop, surface: np.ndarray, rng
     mesh = coarse_mesh(model.decoder, latent.clamp(-1, 1))
     if rng.random() < RECOLORED and mesh.colors is not None:
         mesh = mesh.replace(colors=recolored(mesh.colors, rng))
-    return grid(render_views(mesh.with_normals(), orbit(poses.AZIMUTHS, poses.ELEVATIONS, poses.RADIUS, poses.FOV), VIEW_SIZE))
+    return grid(render_views(mesh.with_normals(), orbit(), VIEW_SIZE))
 
 
 def sample(seed: int, model: shap_e.Autoencoder) -> dict:
@@ -131,7 +130,7 @@ def sample(seed: int, model: shap_e.Autoencoder) -> dict:
     azimuths = rng.uniform(0, 360, PICTURES)
     surface = prop.surface(SURFACE, rng)
     return {"pictures": np.stack([random_picture(prop, float(azimuth), rng) for azimuth in azimuths]), "azimuths": azimuths,
-            "coarse": coarse_views(model, prop, surface, rng), "views": grid(prop.views(poses.view_poses(), VIEW_SIZE)),
+            "coarse": coarse_views(model, prop, surface, rng), "views": grid(prop.views(orbit().c2w, VIEW_SIZE)),
             "surface": surface.astype(np.float16), "seeds": seed, "captions": prop.captions(1)[0]}
 
 

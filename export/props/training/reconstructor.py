@@ -5,10 +5,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ....runtime.geometry.cameras import camera_vectors, orbit
 from ...models.field import sample_planes
 from ...models.reconstructor import Reconstructor, ReconstructorConfig
 from ..world import sdf_torch
-from ..world.cameras import camera_vectors
 from ..world.dataset import EXTENT, NEAR, POINTS, WIDE
 from ..world.world import make_prop
 from .diffusion import STEPS, alphas_cumprod
@@ -144,7 +144,7 @@ def losses(sdf: Tensor, rgb: Tensor, true_sdf: Tensor, color: Tensor) -> dict[st
 def train(run: Run, schedule: Schedule = SCHEDULE) -> Reconstructor:
     """reconstructor.pt; needs pairs, refiner.pt, and for views drawn from pictures views.pt."""
     model, generated = Reconstructor(CONFIG).to(run.device), GeneratedViews(run)
-    cameras = torch.from_numpy(camera_vectors()).to(run.device)
+    cameras = torch.from_numpy(camera_vectors(orbit())).to(run.device)
     others = round(schedule.batch * GENERATED_SHARE)
 
     def loss(rng):

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ....runtime.geometry.cameras import camera_vectors, orbit
 from ....runtime.geometry.isosurface.flexicubes import EDGES, WEIGHT_SCALE
 from ....runtime.geometry.isosurface.sparse_field import SparseField, evaluate_sparse
 from ....runtime.geometry.isosurface.tables import tables
 from ...models.field import sample_planes
-from ..world.cameras import camera_vectors
 from ..world.world import make_prop
 from .loop import Schedule, averaged, fit
 from .reconstructor import CONFIG, Reconstructor
@@ -64,7 +64,7 @@ def distance_to_truth(prop, vertices: Tensor) -> Tensor:
 def train(run: Run, schedule: Schedule = SCHEDULE) -> nn.ModuleDict:
     """surface.pt; needs reconstructor.pt. On the CPU, where the runtime's extraction is."""
     model = averaged(Reconstructor(CONFIG), run.out / "reconstructor.pt")
-    decoder, cameras = model.synthesizer.decoder, torch.from_numpy(camera_vectors())[None]
+    decoder, cameras = model.synthesizer.decoder, torch.from_numpy(camera_vectors(orbit()))[None]
     heads = nn.ModuleDict({"net_deformation": decoder.net_deformation, "net_weight": decoder.net_weight}).requires_grad_(True)
     if not (run.out / "surface.pt").exists():
         for head in heads.values():

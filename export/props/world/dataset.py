@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ....runtime.geometry.cameras import FOV, orbit
 from . import sdf, sdf_torch
-from .cameras import FOV, view_poses
 from .families import FAMILIES
 from .sdf_torch import MOST, SLOTS
 from .world import Prop, color_names, make_prop, paint
@@ -186,7 +186,7 @@ def _drawn(props: list[Prop], device: torch.device | str) -> dict[str, Tensor]:
     points = torch.cat([near + torch.randn_like(near) * spread, anywhere], dim=1).half()
     distance, index = sdf_torch.distances(rows, points.float())
     on_surface = sdf_torch.distances(rows, surface.float())[1]
-    poses = torch.from_numpy(view_poses()).float().to(device).unsqueeze(0)
+    poses = torch.from_numpy(orbit().c2w).float().to(device).unsqueeze(0)
     return {"seeds": torch.tensor([prop.seed for prop in props], device=device), "primitives": rows,
             "family": torch.tensor([FAMILY_NAMES.index(prop.family) for prop in props], device=device),
             "views": (sdf_torch.slot_weights(rows, poses, VIEW_SIZE, FOV).clamp(0, 1) * 255 + 0.5).byte(),
@@ -197,7 +197,7 @@ def _drawn(props: list[Prop], device: torch.device | str) -> dict[str, Tensor]:
 def write(folder: Path, count: int, first_seed: int) -> None:
     """The files of `count` shapes, each row written as it is made; a stopped run goes on where the seeds end."""
     folder.mkdir(parents=True, exist_ok=True)
-    files, poses = {name: _file(folder, name, (count, *shape), dtype) for name, (shape, dtype) in LAYOUT.items()}, view_poses()
+    files, poses = {name: _file(folder, name, (count, *shape), dtype) for name, (shape, dtype) in LAYOUT.items()}, orbit().c2w
     for i in np.flatnonzero(np.asarray(files["seeds"]) < 0):
         prop = make_prop(first_seed + int(i))
         row = sample(prop, np.random.default_rng((prop.seed, 2)), poses)

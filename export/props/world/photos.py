@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numba import njit
 
+from ....runtime.geometry.cameras import orbit
 from . import sdf
-from .cameras import poses
 from .world import Prop, make_prop
 
 
@@ -22,7 +22,7 @@ class Shot:
 
     def c2w(self) -> np.ndarray:
         """(1, 4, 4) float64, camera to world in OpenGL axes; the shift is none of it."""
-        return poses([self.azimuth], [self.elevation], self.radius)
+        return orbit([self.azimuth], [self.elevation], self.radius).c2w
 
 
 def random_shot(rng: np.random.Generator, azimuth: float | None = None) -> Shot:

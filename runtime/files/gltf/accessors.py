@@ -57,7 +57,7 @@ class Accessors:
         """(n, k) int64: rows of an accessor of unsigned numbers."""
         values = self.stored(index)[rows]
         if values.dtype.kind != "u":
-            raise ValueError("its indices are no whole numbers")
+            raise ValueError("its indices are not integers")
         return values.astype(np.int64)
 
     def _replaced(self, values: np.ndarray, sparse: dict[str, Any]) -> np.ndarray:
@@ -67,7 +67,7 @@ class Accessors:
             raise ValueError(f"a sparse accessor replaces {count} of {len(values)} elements")
         places = self._elements(sparse["indices"], np.dtype(DTYPES[sparse["indices"]["componentType"]]), 1, count)[:, 0]
         if places.dtype.kind != "u" or (count and places.max() >= len(values)):
-            raise ValueError("a sparse accessor replaces elements that there are not")
+            raise ValueError("a sparse accessor replaces nonexistent elements")
         replaced = values.copy()
         replaced[places] = self._elements(sparse["values"], values.dtype, values.shape[1], count)
         return replaced

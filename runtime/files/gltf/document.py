@@ -42,10 +42,10 @@ class Document:
     def entry(self, kind: str, index: Any) -> dict[str, Any]:
         """An element of one of the JSON's lists. LookupError, TypeError or ValueError where there is none."""
         if isinstance(index, bool) or not isinstance(index, int) or index < 0:
-            raise ValueError(f"{quoted(index)} is no index")
+            raise ValueError(f"{quoted(index)} is not an index")
         found = self.root[kind][index]
         if not isinstance(found, dict):
-            raise TypeError(f"{kind}[{index}] is no object")
+            raise TypeError(f"{kind}[{index}] is not an object")
         return found
 
     def view(self, index: Any) -> tuple[memoryview, int]:
@@ -60,7 +60,7 @@ class Document:
     def uri_bytes(self, uri: Any) -> bytes:
         """What a URI stands for: data within the URI itself, or a file in the folder or below it. Unreachable for all else."""
         if not isinstance(uri, str):
-            raise TypeError("a URI that is no text")
+            raise TypeError("a URI that is not a string")
         if uri[:5].lower() == "data:":
             return _data_uri(uri)
         path = self._inside(uri)
@@ -92,13 +92,13 @@ class Document:
     def _inside(self, uri: str) -> Path:
         """The file that a relative URI names. Some exporters escape nothing, and some write paths of their own system."""
         if SCHEME.match(uri):
-            raise Unreachable(f"{quoted(uri)} is no file beside the mesh, and is not opened")
+            raise Unreachable(f"{quoted(uri)} is not a file beside the mesh and is not opened")
         home = self.folder.resolve()
         for name in dict.fromkeys((unquote(uri), uri)):
             try:
                 path = (self.folder / name.replace("\\", "/")).resolve()
                 if not path.is_relative_to(home):
-                    raise Unreachable(f"{quoted(uri)} lies outside of the mesh's folder, and is not opened")
+                    raise Unreachable(f"{quoted(uri)} is outside the mesh's folder and is not opened")
                 if path.is_file():
                     return path
             except (OSError, RuntimeError):  # a name that is too long for any file, or links in a circle
@@ -123,7 +123,7 @@ def _chunks(data: bytes) -> tuple[bytes, bytes]:
     if version != 2:
         raise ValueError(f"glTF of version {version}, not 2")
     if total > len(data):
-        raise ValueError(f"the file ends early, {total} bytes were announced")
+        raise ValueError(f"the file ends early, {total} bytes expected")
     found: dict[bytes, bytes] = {}
     offset = 12
     while offset + 8 <= total:
@@ -158,4 +158,4 @@ def _data_uri(uri: str) -> bytes:
     try:
         return base64.b64decode(packed + "=" * (-len(packed) % 4), validate=True)
     except ValueError as error:
-        raise Unreachable(f"a data URI is no base64 ({error})") from error
+        raise Unreachable(f"a data URI is not valid base64 ({error})") from error

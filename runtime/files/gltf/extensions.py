@@ -45,7 +45,7 @@ def check_extensions(root: dict[str, Any], notices: Notices) -> None:
         elif name in MESHOPT:
             raise compressed(name)
         elif name not in READ | PICTURES | NEITHER:
-            raise InputError("the mesh needs an extension of glTF that is not read here", received=quoted(name),
+            raise InputError("the mesh requires an unsupported glTF extension", received=quoted(name),
                              expected="glTF 2.0 and the extensions in docs/files.md", remedy="save it again without that extension")
         elif name in NEITHER:
             notices.add("a required extension that changes neither shape nor base colour is ignored", name)
@@ -57,7 +57,7 @@ def check_extensions(root: dict[str, Any], notices: Notices) -> None:
 def _names(root: dict[str, Any], key: str) -> list[str]:
     names = root.get(key, [])
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise TypeError(f"{key} is no list of names")
+        raise TypeError(f"{key} is not a list of names")
     return list(dict.fromkeys(names))
 
 

@@ -90,7 +90,7 @@ class Textures:
         try:
             data = bytes(self.document.view(entry["bufferView"])[0]) if "bufferView" in entry else self.document.uri_bytes(entry["uri"])
             if data[:4] in UNREAD:
-                return f"{name} is a {UNREAD[data[:4]]} file, which is not read here"
+                return f"{name} is a {UNREAD[data[:4]]} file, which is not supported"
             pixels = picture_of(data, name).pixels
         except Unreachable as error:
             return str(error)

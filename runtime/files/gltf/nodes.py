@@ -40,7 +40,7 @@ class Nodes:
             index, above = waiting.pop()
             visited += 1
             if visited > min(len(self.entries), MAX_NODES):  # a tree reaches each node once
-                raise ValueError(f"its nodes are no tree, or more than {MAX_NODES}")
+                raise ValueError(f"its nodes do not form a tree, or more than {MAX_NODES}")
             node = self.document.entry("nodes", index)
             if index in coarser or _extension(node, "KHR_node_visibility").get("visible", True) is False:
                 continue
@@ -54,7 +54,7 @@ class Nodes:
         above: int | None = index
         while above is not None and above not in self._worlds:
             if len(chain) >= len(self.entries):
-                raise ValueError("its nodes are no tree")
+                raise ValueError("its nodes do not form a tree")
             chain.append(above)
             above = self._parents.get(above)
         matrix = np.eye(4) if above is None else self._worlds[above]

@@ -48,7 +48,7 @@ class Primitive:
         normals = None if self.normals is None else np.empty_like(self.positions)
         assert self.joints is not None and self.weights is not None
         if self.joints.max(initial=0) >= len(joint_matrices):
-            raise IndexError(f"a vertex asks for joint {self.joints.max()} of {len(joint_matrices)}")
+            raise IndexError(f"a vertex refers to joint {self.joints.max()} of {len(joint_matrices)}")
         for start in range(0, len(positions), CHUNK):
             rows = slice(start, start + CHUNK)
             matrices = sum((self.weights[rows, k, None, None] * joint_matrices[self.joints[rows, k], :3]
@@ -73,7 +73,7 @@ def read_primitive(accessors: Accessors, entry: dict[str, Any], weights: Sequenc
     if not len(faces):
         return None
     if faces.max() >= count:
-        raise IndexError(f"a face asks for vertex {faces.max()} of {count}")
+        raise IndexError(f"a face refers to vertex {faces.max()} of {count}")
     # Many primitives may share one long list of vertices, of which each needs few.
     rows: Rows = ALL
     if count > faces.size:

@@ -49,7 +49,7 @@ class Model:
 
 
 def glb_bytes(
-    mesh: Mesh, extras: Mapping[str, Any] | None = None, *, metres_per_unit: float = 1.0, name: str = "mesh",
+    mesh: Mesh, extras: Mapping[str, object] | None = None, *, metres_per_unit: float = 1.0, name: str = "mesh",
 ) -> bytes:
     """The whole file. World axes (z up, front +x) become glTF's (+Y up, front +Z), units become metres.
 
@@ -63,7 +63,7 @@ def glb_bytes(
 
 
 def models_bytes(
-    models: Sequence[Model], extras: Mapping[str, Any] | None = None, *, metres_per_unit: float = 1.0, group: str | None = None,
+    models: Sequence[Model], extras: Mapping[str, object] | None = None, *, metres_per_unit: float = 1.0, group: str | None = None,
     jpeg: bool = False,
 ) -> bytes:
     """As `glb_bytes`, with a node for each model.

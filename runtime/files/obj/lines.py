@@ -138,7 +138,7 @@ class _Reading:
         colored = (counts == 6) | (counts == 7)
         self.vertex_colors.append(np.where(colored[:, None], table(values, counts, 6)[:, 3:], np.nan) if colored.any() else len(counts))
         if (counts == 4).any():
-            self._count("weights of vertices (w) are left out", lines.numbers[(counts == 4) & (table(values, counts, 4)[:, 3] != 1)])
+            self._count("vertex weights (w) are ignored", lines.numbers[(counts == 4) & (table(values, counts, 4)[:, 3] != 1)])
 
     def _uvs(self, lines: Lines) -> None:
         values, counts = floats(lines, 1)
@@ -149,7 +149,7 @@ class _Reading:
     def _normals(self, lines: Lines) -> None:
         values, counts = floats(lines, 3)
         rows = table(values, counts, 3)
-        self._count("normals that are no numbers: the faces' own are used", lines.numbers[np.isnan(rows).any(axis=1)])
+        self._count("normals that are not numbers are replaced by face normals", lines.numbers[np.isnan(rows).any(axis=1)])
         self.normals.append(rows.astype(np.float32))
 
     def _faces(self, lines: Lines, before: np.ndarray, changes: tuple[list[int], list[int]]) -> None:
@@ -184,7 +184,7 @@ class _Reading:
     def _leave_out(self, word: bytes, line: int) -> None:
         kind = "lines and points are left out" if word in (b"l", b"p") else \
             "curves and surfaces without faces are left out" if word in _FREE_FORM else \
-            "statements that lead to other files are left out" if word in _OUTSIDE else "lines that are not understood are left out"
+            "statements that refer to other files are ignored" if word in _OUTSIDE else "unrecognised lines are ignored"
         words = self.left_out.setdefault(kind, {})
         if len(words) < MAX_WORDS:
             words.setdefault(decode_name(word[:20]), line)

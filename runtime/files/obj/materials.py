@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ....engines.errors import InputError
+from ...geometry.shading import to_uint8
+from ...images.picture_decoding import grey_of_16_bits
 from ...images.pictures import picture_of
 from ..scene.notices import Notices, quoted
 from ..scene.surfaces import MAX_TILE, downscaled
@@ -58,7 +60,7 @@ class ObjMaterials:
         found = self._statements.get(name) or self._statements.get(strip_comment(name)) or self._commented.get(strip_comment(name))
         if found is None:
             if name:
-                self._notices.add(f"materials that are not there are white, {self._why}", quoted(name))
+                self._notices.add(f"missing materials are white, {self._why}", quoted(name))
             return ObjMaterial()
         statements, path = found
         return material_of(statements, lambda picture: self._picture(picture, statements.name, path.parent), self._notices)
@@ -76,7 +78,7 @@ class ObjMaterials:
             path = self._files.find(name, self._folder)
             several = [path] if path is not None else [self._files.find(word, self._folder) for word in name.split()[1:]]
             if not any(several):
-                self._notices.add("material files are not there", quoted(name))
+                self._notices.add("material files are missing", quoted(name))
             found += [each for each in several if each is not None]
         return found
 
@@ -93,7 +95,7 @@ class ObjMaterials:
             if path is not None:
                 break
         else:
-            self._notices.add("pictures are not there, or not in the mesh's folder", f"{quoted(name)} of material {quoted(material)}")
+            self._notices.add("pictures are missing, or not in the mesh's folder", f"{quoted(name)} of material {quoted(material)}")
             return None
         if path not in self._pictures:
             self._pictures[path] = self._pixels(path)
@@ -171,7 +173,7 @@ def _eight_bits(image: Image) -> np.ndarray:
     from PIL.Image import fromarray
 
     if image.mode.startswith("I"):
-        image = fromarray(np.rint(np.asarray(image) / 257).clip(0, 255).astype(np.uint8))
+        image = grey_of_16_bits(image)
     elif image.mode == "F":
-        image = fromarray(np.rint(255 * np.nan_to_num(np.asarray(image)).clip(0, 1)).astype(np.uint8))
+        image = fromarray(to_uint8(np.nan_to_num(np.asarray(image))))
     return np.asarray(image.convert("RGBA" if image.has_transparency_data else "RGB"))[..., :3].copy()

@@ -126,7 +126,7 @@ def _color(text: str | None, name: str, notices: Notices) -> np.ndarray:
     except ValueError:  # spectral and xyz are kinds of colours that nothing writes
         values = np.empty(0)
     if values.size not in (1, 3) or not np.isfinite(values).all():
-        notices.add("colours that are not understood are white", f"{quoted(text)} of material {quoted(name)}")
+        notices.add("unrecognised colours are treated as white", f"{quoted(text)} of material {quoted(name)}")
         return np.ones(3, np.float32)
     if values.min() < 0 or values.max() > 1:
         notices.add("colours outside of 0 to 1 are cut off", f"{quoted(text)} of material {quoted(name)}")

@@ -204,7 +204,7 @@ def _corner(word: bytes, before: list[int], line: int) -> tuple[int, int, int]:
         try:
             value = int(text) if text else None
         except ValueError:
-            raise ValueError(f"line {line}: {word.decode('latin-1')[:40]!r} is no corner of a face") from None
+            raise ValueError(f"line {line}: {word.decode('latin-1')[:40]!r} is not a face corner") from None
         if value is not None and value < 0 < count + 1 + value:
             value += count + 1
         found.append(0 if value is None else min(max(value, -INVALID_INDEX), INVALID_INDEX - 1) or INVALID_INDEX)
@@ -229,7 +229,7 @@ def _float(word: bytes, line: int) -> float:
         value = float(word)
     except ValueError:
         if not _NAN.fullmatch(word):
-            raise ValueError(f"line {line}: {word.decode('latin-1')[:40]!r} is no number") from None
+            raise ValueError(f"line {line}: {word.decode('latin-1')[:40]!r} is not a number") from None
         value = np.nan
     return value if abs(value) != np.inf else np.nan
 

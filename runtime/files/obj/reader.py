@@ -46,7 +46,7 @@ def read_obj(data: bytes, folder: Path, progress: Callable[[float], None] = lamb
     corners = _checked(lines, notices)
     made = triangulate(lines.positions, corners[:, 0], lines.counts, lambda done: progress(READING + (1 - READING) * done))
     if made.wrong:
-        notices.add(with_count("polygons that cross themselves, or have too many corners, are filled as well as can be",
+        notices.add(with_count("polygons that intersect themselves or have too many corners are triangulated approximately",
                             len(made.wrong), int(lines.lines[made.wrong[0]])))
     materials = ObjMaterials(folder, lines.libraries, notices)
     parts = _parts(lines, corners, made, materials, notices, lambda: progress(1.0))
@@ -77,16 +77,16 @@ def _checked(lines: ObjLines, notices: Notices) -> np.ndarray:
     if len(missing):
         asked = int(corners[missing[0], 0])
         number = 0 if asked == INVALID_INDEX else asked
-        received = f"a face asks for number {number} of {len(lines.positions)}" if asked else "a corner without a position"
+        received = f"a face refers to position {number} of {len(lines.positions)}" if asked else "a corner without a position"
         raise ValueError(f"line {_line_of(missing[0], lines)}: {received}")
     for column, what in ((1, "texture coordinates"), (2, "normals")):
         lost = np.flatnonzero(wanted[:, column] & ~there[:, column])
         if len(lost):
-            notices.add(with_count(f"corners of faces name {what} that are not there", len(lost), _line_of(lost[0], lines)))
+            notices.add(with_count(f"face corners refer to missing {what}", len(lost), _line_of(lost[0], lines)))
     if len(lines.uvs):
         broken = there[:, 1] & ~np.isfinite(lines.uvs).all(axis=1)[np.where(there[:, 1], rows[:, 1], 0)]
         if broken.any():
-            notices.add(with_count("corners of faces have texture coordinates that are no numbers", int(broken.sum()),
+            notices.add(with_count("face corners have texture coordinates that are not numbers", int(broken.sum()),
                                 _line_of(int(broken.argmax()), lines)))
             there[broken, 1] = False
     return np.where(there, rows, -1)

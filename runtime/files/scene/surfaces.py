@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from ....engines.errors import InputError
-from ...geometry.shading import to_linear, to_srgb
+from ...geometry.shading import to_linear, to_srgb, to_uint8
+from ...images.pictures import resized
 
 # What our own files say wrote them.
 GENERATOR = "Meshwright"
@@ -99,7 +100,7 @@ def summed(first: Material, second: Material) -> Material:
 
 def srgb_bytes(linear: np.ndarray) -> np.ndarray:
     """(..., 3) uint8 sRGB of linear light; what is beyond 1 is cut."""
-    return np.rint(255 * to_srgb(np.nan_to_num(linear).clip(0, 1))).astype(np.uint8)
+    return to_uint8(to_srgb(np.nan_to_num(linear).clip(0, 1)))
 
 
 def tinted(picture: np.ndarray, color: np.ndarray) -> np.ndarray:
@@ -114,19 +115,12 @@ def downscaled(picture: np.ndarray, max_size: int) -> np.ndarray:
     scale = max_size / max(picture.shape[:2])
     if scale >= 1:
         return picture
-    return _resized(picture, tuple(max(1, round(side * scale)) for side in picture.shape[1::-1]))
+    height, width = (max(1, round(side * scale)) for side in picture.shape[:2])
+    return resized(picture, height, width, "box")
 
 
 def _light(material: Material, size: tuple[int, int]) -> np.ndarray:
     """(h, w, 3) float32, linear: a material's picture times its colour, resized to (width, height)."""
     if material.picture is None:
         return np.broadcast_to(material.color, (size[1], size[0], 3))
-    return to_linear(_resized(material.picture, size).astype(np.float32) / 255) * material.color
-
-
-def _resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    from PIL import Image
-
-    if picture.shape[1::-1] == size:
-        return picture
-    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BOX))
+    return to_linear(resized(material.picture, size[1], size[0], "box").astype(np.float32) / 255) * material.color

@@ -83,7 +83,7 @@ def test_engines_for_two_machines_lie_side_by_side(cache, model):
     (lambda data: data[:40], "is damaged"),
     (lambda data: b"", "is no engine of this release"),
     (lambda data: b"ftrt" + data, "is no engine of this release"),
-    (lambda data: data[:-1] + b"!", "was altered"),
+    (lambda data: data[:-1] + b"!", "has been modified"),
     (lambda data: data.replace(b'"name"', b'"eman"'), "is damaged"),
     (lambda data: data.replace(b"RTX 4090", b"RTX 4080"), "does not fit: GPU RTX 4090, the engine's is RTX 4080"),
     (lambda data: data.replace(b'"axes": {}', b'"axes": 10'), "is damaged"),

@@ -77,7 +77,7 @@ def test_what_is_not_listed_or_was_altered_is_not_used(cache, pack):
     shipped = ShippedEngines(pack)
     ((_, entry),) = shipped.files("p/a")
     path.write_bytes(path.read_bytes()[:-1] + b"!")
-    with pytest.raises(DamagedEngine, match="of the pack was altered"):
+    with pytest.raises(DamagedEngine, match="of the pack has been modified"):
         shipped.check(entry)
     path.write_bytes(b"cut")
     ((_, damaged),) = shipped.files("p/a")

@@ -278,7 +278,7 @@ def test_provider_options_and_threads(folder):
     with open_engine(path, providers=[("CPUExecutionProvider", {})], threads=2) as engine:
         np.testing.assert_array_equal(engine.run(affine_inputs())["y"], affine_inputs()["x"] * 2 + 0.5)
         assert engine._session.get_session_options().intra_op_num_threads == 2
-    with pytest.raises(EngineError, match="threads; received 0; expected a whole number from 1"):
+    with pytest.raises(EngineError, match="threads; received 0; expected an integer from 1"):
         open_engine(path, threads=0)
 
 

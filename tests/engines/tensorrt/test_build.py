@@ -111,7 +111,7 @@ def test_an_operator_that_it_cannot_take_is_named_with_the_reason(tmp_path):
 
 def test_a_file_that_is_no_model(tmp_path):
     (tmp_path / "none.onnx").write_bytes(b"nothing of the kind" * 9)
-    assert "none.onnx is no ONNX model" in refused(replace(affine(tmp_path), model=tmp_path / "none.onnx"), tmp_path, ModelFileError)
+    assert "none.onnx is not an ONNX model" in refused(replace(affine(tmp_path), model=tmp_path / "none.onnx"), tmp_path, ModelFileError)
 
 
 def test_a_model_that_is_missing(tmp_path):
@@ -201,7 +201,7 @@ def test_a_process_that_the_system_ends_was_out_of_memory(tmp_path, monkeypatch)
 
     monkeypatch.setattr(tensorrt_build.subprocess, "Popen", doomed)
     said = refused(affine(tmp_path), tmp_path, BackendError)
-    assert said.startswith("there was not enough memory to build affine.onnx") and "--component; the cache is as it was" in said
+    assert said.startswith("there was not enough memory to build affine.onnx") and "--component; the cache is unchanged" in said
 
 
 def test_a_process_that_gets_no_memory_says_so(tmp_path, monkeypatch, capfd):

@@ -169,7 +169,7 @@ def test_plans_that_do_not_load(bench):
         bench.plan.unlink(missing_ok=True)
         if content is not None:
             bench.plan.write_bytes(content)
-        with pytest.raises(ModelFileError, match=f"{message}.*it is built again"):
+        with pytest.raises(ModelFileError, match=f"{message}.*it is rebuilt"):
             bench.open()
 
 

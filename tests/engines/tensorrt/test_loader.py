@@ -57,7 +57,7 @@ def test_a_damaged_engine_is_built_again_with_the_reason(cache, tmp_path):
     entry.path.write_bytes(entry.path.read_bytes()[:-5])
     again, new, told = load(cache, affine(tmp_path))
     assert new and again.sha256 is not None and told.notes[0].startswith(f"p/affine: {entry.path.name} is truncated; received ")
-    assert told.notes[0].endswith("; it is built again") and load(cache, affine(tmp_path))[:2] == (again, False)
+    assert told.notes[0].endswith("; it is rebuilt") and load(cache, affine(tmp_path))[:2] == (again, False)
 
 
 def test_what_a_build_that_was_killed_has_left_is_swept(cache, tmp_path):
@@ -84,7 +84,7 @@ def test_a_stale_engine_is_built_again_with_the_reason(cache, tmp_path):
     load(cache, order)
     models.loop(order.model)  # another model of that name
     _, new, told = load(cache, replace(order, axes={"length": Range(1, 2, 8)}))
-    assert new and told.notes == [f"{WHY} ranges of open axes changed, model changed; it is built again"]
+    assert new and told.notes == [f"{WHY} ranges of open axes changed, model changed; it is rebuilt"]
 
 
 def test_engines_for_chosen_capabilities_lie_beside_the_others_and_come_second(cache, tmp_path):

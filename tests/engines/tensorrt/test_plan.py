@@ -62,7 +62,7 @@ def test_an_engine_is_read_from_a_cache_file_or_by_itself(built, tmp_path):
 def test_a_cache_file_that_is_cut_short(built, tmp_path):
     entry, content, order = built
     (tmp_path / "cut.engine").write_bytes(entry.path.read_bytes()[:-100])
-    with pytest.raises(ModelFileError, match=f"cut.engine is truncated; received {len(content) - 100} bytes.*it is built again"):
+    with pytest.raises(ModelFileError, match=f"cut.engine is truncated; received {len(content) - 100} bytes.*it is rebuilt"):
         opened(tmp_path / "cut.engine", order)
 
 

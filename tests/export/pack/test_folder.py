@@ -63,7 +63,7 @@ def test_a_file_where_a_folder_should_be(tmp_path):
     (tmp_path / "file").write_text("precious")
     with pytest.raises(ExportError, match="file is in the way"):
         check_target(tmp_path / "file")
-    with pytest.raises(ExportError, match="file is no folder; name another output folder"):
+    with pytest.raises(ExportError, match="file is not a folder; name another output folder"):
         check_target(tmp_path / "file" / "deep" / "pack")
 
 

@@ -3,8 +3,8 @@ import torch
 
 from meshwright.export.props.training import pairs, shap_e
 from meshwright.export.props.training.vae import build
-from meshwright.export.props.world.cameras import view_poses
 from meshwright.export.props.world.world import make_prop
+from meshwright.runtime.geometry.cameras import orbit
 
 SEED = 50_200_000
 
@@ -65,4 +65,4 @@ def test_a_coarse_picture_shows_the_shape_from_the_six_views():
     # A ball of radius 0.5 from 4 away fills pi (0.5 / tan 15 deg / sqrt(16 - 0.25) / 2)^2 of a picture.
     share = np.pi * (0.5 / np.sqrt(16 - 0.25) / np.tan(np.radians(15)) / 2) ** 2
     np.testing.assert_allclose(seen, share, rtol=0.03)
-    assert len(view_poses()) == 6 and shap_e.CONFIG.rows == 192
+    assert len(orbit()) == 6 and shap_e.CONFIG.rows == 192

@@ -81,7 +81,7 @@ def test_a_weight_that_no_file_holds_is_named(tmp_path):
 
 
 def test_a_folder_without_a_pack_is_refused_first(tmp_path):
-    with pytest.raises(ExportError, match="none is no pack; expected a folder with pack.json"):
+    with pytest.raises(ExportError, match="none is not a pack; expected a folder with pack.json"):
         restore.write(tmp_path / "none", tmp_path / "out")
     assert not list(tmp_path.iterdir())
 

@@ -108,7 +108,7 @@ def test_an_index_that_names_a_file_of_too_long_a_name(tmp_path):
 def test_an_index_that_names_a_file_elsewhere(tmp_path, file):
     index = tmp_path / "model.safetensors.index.json"
     index.write_text(json.dumps({"weight_map": {"a": file}}))
-    with pytest.raises(CheckpointError, match="is no index of shards"):
+    with pytest.raises(CheckpointError, match="is not an index of shards"):
         read_tensors(index)
 
 

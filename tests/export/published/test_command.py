@@ -242,7 +242,7 @@ def test_an_option_that_is_empty_is_not_left_out(small, tmp_path, capsys, option
 
 def test_a_place_where_no_pack_can_be(small, tmp_path, capsys):
     (tmp_path / "file").write_text("precious")
-    for name, message in (("file/pack", "file is no folder"), ("x" * 300, "no folder can be made"), ("a\0b", "no folder can be made")):
+    for name, message in (("file/pack", "file is not a folder"), ("x" * 300, "no folder can be made"), ("a\0b", "no folder can be made")):
         assert command.main([*sharp_it(small), "-o", str(tmp_path / name)]) == 2
         said = capsys.readouterr().err
         assert message in said and said.count("\n") == 1
@@ -272,9 +272,9 @@ def test_a_folder_in_the_way(small, tmp_path, capsys):
     (["sharp-it", "--view-size", "100"], "argument --view-size: 100 is not a multiple of 16"),
     (["sharp-it", "--elevations", "20,100"], "argument --elevations: 20,100 is not 1, 2, 3 or 6 angles of -89.9 to 89.9"),
     (["sharp-it", "--coarse-distance", "0"], "argument --coarse-distance: 0 is not above zero"),
-    (["sharp-it", "--coarse-distance", "far"], "argument --coarse-distance: 'far' is no number"),
+    (["sharp-it", "--coarse-distance", "far"], "argument --coarse-distance: 'far' is not a number"),
     (["sharp-it", "--view-size", "1.5"], "argument --view-size: '1.5' is no whole number"),
-    (["instantmesh", "--elevations", "up"], "argument --elevations: 'up' is no number"),
+    (["instantmesh", "--elevations", "up"], "argument --elevations: 'up' is not a number"),
     (["instantmesh", "--guidance", "nan"], "argument --guidance: nan is not between 0 and 100"),
     (["sharp-it", "--prior-guidance", "101"], "argument --prior-guidance: 101 is not between 0 and 100"),
     (["sharp-it", "--prior-steps", "1001"], "argument --prior-steps: 1001 is more than 1000"),

@@ -71,7 +71,7 @@ def test_pictures_of_another_size_than_the_encoder_sees(write):
     {"size": None}, {"size": {"shortest_edge": [224]}}, {"size": {}}, {"rescale_factor": 1.0}, {"rescale_factor": "1/255"},
     {"resample": [3]}, {"resample": 1}])
 def test_another_way_of_preparing_pictures_is_refused(write, change):
-    with pytest.raises(CheckpointError, match="preprocessor_config.json prepares pictures in another way; received size"):
+    with pytest.raises(CheckpointError, match="preprocessor_config.json preprocesses pictures differently; received size"):
         image_processor(write(CLIP | change))
 
 

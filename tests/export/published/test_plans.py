@@ -107,7 +107,7 @@ def test_a_sampler_that_the_step_of_zero123plus_does_not_calculate(small, tmp_pa
     root = shutil.copytree(small / "zero123plus-v1.2", tmp_path / "zero123plus-v1.2")
     path = root / "scheduler" / "scheduler_config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    with pytest.raises(CheckpointError, match=f"asks for what the step of Zero123.. does not do; received {received}; expected v_pred"):
+    with pytest.raises(CheckpointError, match=f"requires what the step of Zero123.. does not support; received {received}; expected v_"):
         instantmesh(InstantMeshPaths(root, small / "instant_mesh_large.ckpt", "mesh"), InstantMeshChoices(view_size=64), FP32)
 
 

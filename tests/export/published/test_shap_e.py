@@ -26,7 +26,7 @@ from meshwright.runtime.diffusion.noise import normal
 from meshwright.runtime.diffusion.schedules import make_table
 from meshwright.runtime.geometry.isosurface.sparse_field import evaluate_sparse
 from meshwright.runtime.geometry.shading import to_linear
-from meshwright.runtime.images.pictures import Picture, prepared
+from meshwright.runtime.images.pictures import Picture, preprocess
 from meshwright.runtime.pack.manifest import Resize
 from meshwright.runtime.text.prompt import load_tokenizer
 
@@ -112,7 +112,7 @@ def test_a_picture_draws_the_latent_of_shap_e_img2img_pipeline(published, render
 
     vision = folders.image_encoder(root / "image_encoder").load()
     spec = prior_image_encoder(vision, mean=looks.mean, std=looks.std, size=looks.size, precision=FP32)
-    image = prepared(Picture.of(pixels), 1.0, Resize(looks.size, looks.resample))
+    image = preprocess(Picture.of(pixels), 1.0, Resize(looks.size, looks.resample))
     with graph(spec, tmp_path) as engine:
         states = engine.run({"image": image})["states"]
     assert_close(drawn(root, states, first, tmp_path), theirs, 1e-4)

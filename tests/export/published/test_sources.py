@@ -79,7 +79,7 @@ def test_an_id_is_the_local_copy_of_a_repository(hub):
 
 
 def test_an_id_that_cannot_be_had(hub):
-    assert hub("some/other").startswith("some/other does not exist, and could not be had from the Hugging Face hub; received ")
+    assert hub("some/other").startswith("some/other does not exist, and could not be downloaded from the Hugging Face hub; received ")
     assert hub("some/thing/none.ckpt").endswith("give the path of a copy on this machine")
 
 

@@ -45,7 +45,7 @@ def test_an_engine_that_nobody_has_checked_is_checked_when_it_is_first_used(gpu,
 @TENSORRT_RTX
 @pytest.mark.parametrize(("damage", "reason"), [
     (lambda path: path.write_bytes(path.read_bytes()[:-3]), "is truncated; received"),
-    (lambda path: path.write_bytes(path.read_bytes()[:-3] + b"abc"), "was altered"),
+    (lambda path: path.write_bytes(path.read_bytes()[:-3] + b"abc"), "has been modified"),
     (lambda path: path.write_bytes(b"\0" * 5000), "is no engine of this release"),
 ])
 def test_damaged_engines_are_told_of_and_harm_nothing(built, tiny, tmp_path, damage, reason):
@@ -77,7 +77,7 @@ def test_an_engine_that_the_product_calls_invalid_is_not_used(built, tiny, monke
     assert set(used.values()) == {f"onnxruntime ({CPU})"}
     note = next(note for note in made.notices if note.startswith("text_encoder "))
     assert "does not run on tensorrt-rtx: " in note and "(it is not built for this GPU's compute capability)" in note
-    with pytest.raises(ModelFileError, match="^text_encoder does not run on tensorrt-rtx: .*it is built again by: meshwright build"):
+    with pytest.raises(ModelFileError, match="^text_encoder does not run on tensorrt-rtx: .*it is rebuilt by: meshwright build"):
         run(tiny, backend="tensorrt-rtx")
     turing = SimulatedGpu(monkeypatch, tmp_path / "cache", Card("A Turing GPU", (7, 5)))
     build_missing(Pack.open(tiny), "auto", quiet=True)

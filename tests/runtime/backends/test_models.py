@@ -109,7 +109,7 @@ def test_large_is_what_the_manifest_says(tiny, monkeypatch):
 
 
 def test_unknown_memory(tiny):
-    with pytest.raises(InputError, match="memory is unknown; received 'none'; expected normal, low, lowest"):
+    with pytest.raises(InputError, match="unknown memory mode; received 'none'; expected normal, low, lowest"):
         Pipeline.open(tiny, memory="none")
 
 

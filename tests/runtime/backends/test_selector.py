@@ -38,7 +38,7 @@ def test_a_provider_that_is_named_and_is_not_here_is_an_error(tiny):
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    ({"backend": "abacus"}, "the backend is unknown; received 'abacus'; expected auto, onnxruntime, tensorrt, tensorrt-rtx, null"),
+    ({"backend": "abacus"}, "unknown backend; received 'abacus'; expected auto, onnxruntime, tensorrt, tensorrt-rtx, null"),
     ({"backend": "tensorrt", "providers": (CPU,)}, "providers are ONNX Runtime's; received backend tensorrt"),
 ])
 def test_refused(tiny, options, message):

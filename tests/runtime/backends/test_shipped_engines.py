@@ -39,7 +39,7 @@ def test_engines_that_a_pack_ships_are_used_where_they_are_trusted(shipping, tmp
     made, used = run(pack)  # the pack is trusted, by its hash; engines that somebody has added are not
     notices = made.notices
     assert set(used.values()) == {f"onnxruntime ({CPU})"}
-    assert "the engines in the pack's folder are programs of someone else" in notices[0] and f"meshwright packs trust {pack}" in notices[0]
+    assert "the engines in the pack's folder are untrusted programs" in notices[0] and f"meshwright packs trust {pack}" in notices[0]
 
 
 @TENSORRT_RTX
@@ -73,7 +73,7 @@ def test_an_engine_of_a_pack_that_was_altered_gives_way_to_one_of_the_cache(ship
     made, used = run(pack, trust=True)
     notices = made.notices
     assert used["vae_decoder"] == f"onnxruntime ({CPU})" and used["refiner_step"] == "tensorrt-rtx"
-    assert any("of the pack was altered" in note for note in notices)
+    assert any("of the pack has been modified" in note for note in notices)
     shutil.copytree(engines / "engines", tmp_path / "cache/engines", dirs_exist_ok=True)
     made, used = run(pack, trust=True)
     assert made.notices == () and set(used.values()) == {"tensorrt-rtx"}

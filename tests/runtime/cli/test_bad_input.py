@@ -24,8 +24,8 @@ def refused(ended, message, folder):
     ("   ", "the prompt is empty"),
     ("a red\nchair", "control character; received U+000A"),
     ("a red \x1b[31m chair", "control character; received U+001B"),
-    ("\U0001f600\U0001f600", "knows no word of the prompt"),
-    ("x" * 100_000, "knows no word of the prompt"),
+    ("\U0001f600\U0001f600", "knows none of the words in the prompt"),
+    ("x" * 100_000, "knows none of the words in the prompt"),
     (b"a \xff chair", "control character; received U+DCFF"),
 ], ids=["empty", "spaces", "line-break", "escape", "emoji", "one-long-word", "no-text"])
 def test_prompts(main, tmp_path, prompt, message):
@@ -63,10 +63,10 @@ def test_the_process_ends_with_two(cli, tmp_path, arguments):
     (("--texture", "1000"), "texture is out of range"),
     (("--texture-from", "air"), "texture_from is unknown"),
     (("--threads", "0"), "threads is out of range"),
-    (("--backend", "abacus"), "the backend is unknown"),
+    (("--backend", "abacus"), "unknown backend"),
     (("--providers", "NoSuchProvider"), "NoSuchProvider"),
     (("--providers", ""), "provider"),
-    (("--pack", "nothing-of-that-name"), "there is no such pack"),
+    (("--pack", "nothing-of-that-name"), "no such pack"),
     (("--preview", "c.jpg"), "a name that ends in .png"),
     (("--preview", "nowhere/c.png"), "cannot be written"),
     (("--keep-stages", "/dev/null"), "cannot be written"),

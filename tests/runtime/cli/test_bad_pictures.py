@@ -65,16 +65,16 @@ def bomb(width, height):
 
 
 @pytest.mark.parametrize(("picture", "message"), [
-    ("text.png", "text.png is no picture that can be read; received 5 bytes, no kind of picture that is known"),
-    ("empty.png", "empty.png is no picture that can be read; received 0 bytes; expected a whole PNG"),
-    ("half.jpg", "half.jpg is no picture that can be read; received"),
+    ("text.png", "text.png is not a readable picture; received 5 bytes, not a known picture format"),
+    ("empty.png", "empty.png is not a readable picture; received 0 bytes; expected a whole PNG"),
+    ("half.jpg", "half.jpg is not a readable picture; received"),
     ("bomb.png", "bomb.png is too large; received 20000 by 20000 pixels; expected at most 200 megapixels"),
     ("one.png", "the picture is too small; received 1 by 1 pixels"),
     ("line.png", "the picture is too small; received 1 by 10000 pixels"),
     ("clear.png", "the picture has no foreground; received a picture that is transparent nearly everywhere"),
     ("plain.png", "the picture has no foreground; received a picture that is all one colour"),
-    ("mug.svg", "mug.svg is no picture that can be read; received an SVG drawing"),
-    ("mug.tif", "mug.tif is no picture that can be read; received a TIFF picture; expected a whole PNG, JPEG, WebP, BMP or GIF file;"
+    ("mug.svg", "mug.svg is not a readable picture; received an SVG drawing"),
+    ("mug.tif", "mug.tif is not a readable picture; received a TIFF picture; expected a whole PNG, JPEG, WebP, BMP or GIF file;"
                 " save it as a PNG or JPEG"),
     (".", "cannot be read; received a folder"),
     ("nowhere.png", "nowhere.png cannot be read; received No such file"),
@@ -87,7 +87,7 @@ def test_refused(main, pack, pictures, tmp_path, picture, message):
 
 @pytest.mark.parametrize(("matte", "message"), [
     ("alpha", "the picture has no alpha"),
-    ("magic", "the matte is unknown; received 'magic'; expected auto, alpha, none, or a file that is there"),
+    ("magic", "unknown matte; received 'magic'; expected auto, alpha, none, or a file that is there"),
     ("black.png", "no foreground; received a matte that is black nearly everywhere"),
     ("one.png", "the matte does not fit over the picture; received 1 by 1 pixels; expected 60 by 80"),
 ])
@@ -124,8 +124,8 @@ def test_of_an_animation_the_first_frame(main, pack, pictures, tmp_path):
     assert ended.returncode == 0 and "note: the picture is an animation; its first frame is used" in ended.stderr, ended.stderr
 
 
-@pytest.mark.parametrize(("given", "message"), [("cut.png", None), ("text.png", "standard input is no picture that can be read"),
-                                                ("empty.png", "standard input is no picture that can be read; received 0 bytes")])
+@pytest.mark.parametrize(("given", "message"), [("cut.png", None), ("text.png", "standard input is not a readable picture"),
+                                                ("empty.png", "standard input is not a readable picture; received 0 bytes")])
 def test_from_standard_input(pack, pictures, tmp_path, given, message):
     command = [sys.executable, "-m", "meshwright.runtime.cli.main", "generate", "--image", "-", "--pack", str(pack), *QUICK,
                "-o", str(tmp_path / "c.glb")]

@@ -134,7 +134,7 @@ def test_named_packs_only(again, broken):
 def test_a_name_that_there_is_no_pack_of():
     ended = run("--pack", "sofa", "--json")
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr.startswith("meshwright: there is no such pack; received sofa") and ended.stderr.count("\n") == 1
+    assert ended.stderr.startswith("meshwright: no such pack; received sofa") and ended.stderr.count("\n") == 1
     with pytest.raises(PackNotFound):
         examine(["sofa"])
 
@@ -142,7 +142,7 @@ def test_a_name_that_there_is_no_pack_of():
 def test_folders_that_are_not_there_are_noted(again, tmp_path, monkeypatch):
     monkeypatch.setenv("MESHWRIGHT_PACKS", str(tmp_path / "gone"))
     told = examine()
-    assert told["notes"] == [f"$MESHWRIGHT_PACKS names {tmp_path / 'gone'}, which is no folder"] and told["ok"]
+    assert told["notes"] == [f"$MESHWRIGHT_PACKS names {tmp_path / 'gone'}, which is not a folder"] and told["ok"]
 
 
 def test_without_the_bundled_pack(again, monkeypatch, tmp_path):
@@ -203,7 +203,7 @@ def test_the_engine_cache(again, tmp_path, monkeypatch):
     cache.default_folder().mkdir(parents=True)
     (cache.default_folder() / "a.engine").write_bytes(b"short")
     told = examine(["props"])
-    assert told["notes"] == [f"1 engines in {folder} are damaged; they are built again when they are needed"] and told["ok"]
+    assert told["notes"] == [f"1 engines in {folder} are damaged; they are rebuilt when needed"] and told["ok"]
 
 
 def test_an_engine_cache_that_cannot_be_read(again, monkeypatch):
@@ -228,7 +228,7 @@ def test_folders_that_may_not_be_looked_into(tmp_path, monkeypatch):
         (row,) = doctor._disks([], {"folder": str(closed / "cache/engines")})
         assert row["free_bytes"] > 0 and row["why_not"] is None
         (note,) = doctor._notes(founds, NO_GPU, {"damaged": 0})
-    assert note.endswith(f"names {closed / 'packs'}, which is no folder")
+    assert note.endswith(f"names {closed / 'packs'}, which is not a folder")
 
 
 def test_lines_fit_a_terminal(report):

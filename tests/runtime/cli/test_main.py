@@ -41,8 +41,8 @@ def test_json_is_one_object(cli, tmp_path):
     assert report["seed"] == 7 and report["options"]["steps"] == 2 and report["options"]["guidance"] == 1.5
     assert report["files"] == [str(tmp_path / "z.glb")]
     assert report["mesh"]["watertight"] is True and 4 <= report["mesh"]["faces"] <= 500
-    assert report["notices"] == ["words the text encoder does not know: 'zebra'"]
-    assert "note: words the text encoder does not know" in ended.stderr
+    assert report["notices"] == ["words unknown to the text encoder: 'zebra'"]
+    assert "note: words unknown to the text encoder" in ended.stderr
     timings = report["timings"]
     assert all(seconds >= 0 for seconds in timings.values()) and len(timings) == 10
 

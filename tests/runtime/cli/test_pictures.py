@@ -71,16 +71,16 @@ def test_control(main, packs, mug, tmp_path):
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    (("--pack", "instantmesh"), "the prompt is empty; say what to make"),
+    (("--pack", "instantmesh"), "the prompt is empty; describe what to make"),
     (("a red chair", "--pack", "instantmesh"), "makes meshes from pictures"),
-    (("a red chair", "--image", "MUG", "--pack", "instantmesh"), "reads no prompts"),
+    (("a red chair", "--image", "MUG", "--pack", "instantmesh"), "takes no prompts"),
     (("--image", "MUG", "--pack", "tiny"), "makes meshes from prompts"),
     (("--image", "nowhere.png", "--pack", "instantmesh"), "nowhere.png cannot be read"),
     (("--image", "/dev/null", "--pack", "instantmesh"), "/dev/null cannot be read; received a device; expected a regular file"),
     (("--image", "-", "--view", "90=-", "--pack", "instantmesh"), "standard input holds one picture; received - 2 times"),
-    (("--image", "MUG", "--control-scale", "1", "--pack", "instantmesh"), "control_scale is there without a control picture"),
-    (("--image", "MUG", "--prior-steps", "3", "--pack", "instantmesh"), "draws no coarse shape"),
-    (("a red chair", "--memory", "some", "--pack", "tiny"), "memory is unknown"),
+    (("--image", "MUG", "--control-scale", "1", "--pack", "instantmesh"), "control_scale is given without a control picture"),
+    (("--image", "MUG", "--prior-steps", "3", "--pack", "instantmesh"), "does not generate a coarse shape"),
+    (("a red chair", "--memory", "some", "--pack", "tiny"), "unknown memory mode"),
 ], ids=lambda value: " ".join(value) if isinstance(value, tuple) else None)
 def test_what_does_not_fit(main, packs, mug, tmp_path, arguments, message):
     known = {"instantmesh": packs["instantmesh"], "MUG": mug}
@@ -163,13 +163,13 @@ def test_a_matte_of_ones_own(main, both, mug, tmp_path):
     (("--view", "0="), "a view is not AZIMUTH=FILE"),
     (("--view", "0=nowhere.png"), "nowhere.png cannot be read"),
     (("--view", "nan=MUG"), "the azimuth of a view is out of range"),
-    (("--view", "0=MUG", "--view", "180=MUG"), "no view is drawn at 180 degrees"),
+    (("--view", "0=MUG", "--view", "180=MUG"), "the pack has no view at 180 degrees"),
     (("--view", "0=MUG", "--view", "90=MUG", "--view", "90=MUG"), "two pictures have the same azimuth"),
     ([part for azimuth in range(0, 350, 50) for part in ("--view", f"{azimuth}=MUG")], "too many pictures; received 7; expected at most 6"),
     (("--image", "MUG", "--route", "scenic"), "the route is unknown"),
-    (("--image", "MUG", "a red chair", "--route", "views"), "the route views reads no prompts"),
-    (("--image", "MUG", "--matte", "nowhere.png"), "the matte is unknown; received 'nowhere.png'"),
-    (("a red chair", "--matte", "none"), "route and matte are about pictures"),
+    (("--image", "MUG", "a red chair", "--route", "views"), "the route views takes no prompts"),
+    (("--image", "MUG", "--matte", "nowhere.png"), "unknown matte; received 'nowhere.png'"),
+    (("a red chair", "--matte", "none"), "route and matte need a picture"),
 ], ids=str)
 def test_views_routes_and_mattes_that_do_not_fit(main, both, mug, tmp_path, arguments, message):
     given = [argument.replace("MUG", str(mug)) for argument in arguments]

@@ -41,8 +41,8 @@ def test_a_view(png, monkeypatch):
 
 
 @pytest.mark.parametrize(("stream", "message"), [
-    (stdin(b"no picture"), "standard input is no picture that can be read; received 10 bytes"),
-    (stdin(b""), "standard input is no picture that can be read; received 0 bytes"),
+    (stdin(b"no picture"), "standard input is not a readable picture; received 10 bytes"),
+    (stdin(b""), "standard input is not a readable picture; received 0 bytes"),
     (None, "the picture on standard input cannot be read; received it is closed")])
 def test_what_is_no_picture(monkeypatch, stream, message):
     monkeypatch.setattr("sys.stdin", stream)

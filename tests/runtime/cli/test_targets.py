@@ -50,7 +50,7 @@ def contents(folder):
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    (("generate", "--image", "mug_color.png", "-o", "mug.obj"), "mug_color.png would be overwritten, and the mesh is made from it"),
+    (("generate", "--image", "mug_color.png", "-o", "mug.obj"), "mug_color.png would be overwritten, but the run reads it"),
     (("generate", "--image", "mug_color.png", "-o", "kept/../mug.obj"), "mug_color.png would be overwritten"),
     (("generate", "--view", "0=mug_color.png", "-o", "mug.obj"), "mug_color.png would be overwritten"),
     (("generate", "--image", "mug.png", "-o", "m.glb", "--preview", "mug.png"), "mug.png would be overwritten"),
@@ -108,7 +108,7 @@ def test_by_whatever_link_it_is_reached(main, both, here, link, linked, source, 
         link(here / source, here / target)
     before = contents(here)
     ended = main(*[{"SOURCE": source, "TARGET": target}.get(word, word) for word in arguments], "--pack", both, *QUICK)
-    assert ended.returncode == 2 and f"{source} would be overwritten, and the mesh is made from it" in ended.stderr, ended.stderr
+    assert ended.returncode == 2 and f"{source} would be overwritten, but the run reads it" in ended.stderr, ended.stderr
     assert contents(here) == before
 
 

@@ -93,7 +93,7 @@ def test_a_matte_of_ones_own(channels):
 
 
 @pytest.mark.parametrize(("picture", "matte", "message"), [
-    (photo(), "magic", "the matte is unknown; received 'magic'; expected auto, alpha, none, or a picture"),
+    (photo(), "magic", "unknown matte; received 'magic'; expected auto, alpha, none, or a picture"),
     (photo(), Picture.of(np.full((120, 120, 3), 255, np.uint8)),
      "does not fit over the picture; received 120 by 120 pixels; expected 160 by 120"),
     (photo(), Picture.of(np.zeros((120, 160, 3), np.uint8)), "no foreground; received a matte that is black nearly everywhere"),
@@ -112,14 +112,14 @@ def test_check_matte():
     for known in ("auto", "alpha", "none", photo()):
         check_matte(known)
     for unknown in (None, "", "AUTO", 3, ["auto"]):
-        with pytest.raises(InputError, match="the matte is unknown"):
+        with pytest.raises(InputError, match="unknown matte"):
             check_matte(unknown)
 
 
 def test_a_picture_in_which_nothing_stands_out(matting):
     """The network, asked for a mist of grey noise, is sure of nothing."""
     mist = np.random.default_rng(1).normal(128, 4, (200, 200, 1)).repeat(3, 2).clip(0, 255).astype(np.uint8)
-    with pytest.raises(InputError, match="no foreground; received a picture in which nothing stands out.*--matte FILE"):
+    with pytest.raises(InputError, match="no foreground; received a picture without a salient object.*--matte FILE"):
         matting.foreground(Picture.of(mist))
 
 
@@ -156,5 +156,5 @@ def test_another_file_is_not_used(tmp_path, monkeypatch, spoil):
     if spoil == "altered":
         path.write_bytes(network.FILE.read_bytes()[:-1] + b"\0")
     monkeypatch.setattr(network, "FILE", path)
-    with pytest.raises(ModelFileError, match=f"{'was altered' if spoil == 'altered' else 'cannot be read'}.*install meshwright again"):
+    with pytest.raises(ModelFileError, match=f"{'has been modified' if spoil == 'altered' else 'cannot be read'}.*reinstall meshwright"):
         Matting().foreground(photo())

@@ -47,7 +47,7 @@ def test_kinds_that_are_read(kind):
 def test_kinds_that_are_refused_by_name(tmp_path, data, name, remedy):
     """Whatever the ending says."""
     (tmp_path / "mug.png").write_bytes(data)
-    with pytest.raises(InputError, match=f"mug.png is no picture that can be read; received {name}; expected a whole PNG.*{remedy}"):
+    with pytest.raises(InputError, match=f"mug.png is not a readable picture; received {name}; expected a whole PNG.*{remedy}"):
         read_picture(tmp_path / "mug.png")
 
 

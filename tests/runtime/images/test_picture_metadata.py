@@ -117,7 +117,7 @@ def test_the_end_may_be_followed_by_anything(plain):
 def test_a_file_that_is_cut_off_is_still_refused(plain):
     with_chunks(plain, chunk(b"tEXt", b"a\0b"))
     plain.write_bytes(plain.read_bytes()[:-30])
-    with pytest.raises(InputError, match="a.png is no picture that can be read"):
+    with pytest.raises(InputError, match="a.png is not a readable picture"):
         read_picture(plain)
 
 

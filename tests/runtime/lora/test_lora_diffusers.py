@@ -133,7 +133,7 @@ def test_a_lora_that_gives_no_numbers_is_refused_and_nothing_changes(packs, lora
     save_file(huge, tmp_path / "huge.safetensors")
     with Pipeline.open(packs["fp32"], threads=1) as pipe:
         before = step(pipe)
-        with pytest.raises(InputError, match="refiner_step gives values that are not finite; received latent_next, previous_next"):
+        with pytest.raises(InputError, match="refiner_step produces values that are not finite; received latent_next, previous_next"):
             pipe.load_lora(tmp_path / "huge.safetensors")
         assert pipe.loras.applied == ()
         np.testing.assert_array_equal(step(pipe), before)

@@ -70,16 +70,16 @@ def test_other_precisions(tmp_path, dtype):
 
 
 @pytest.mark.parametrize("tensors, message", [
-    ({f"unet.{LAYER}.lora_A.weight": 2 * DOWN}, r"or there twice; received (unet\.)?down_blocks.*lora_A\.weight; expected"),
-    ({f"{LAYER}.lora.up.weight": 2 * UP}, r"or there twice; received down_blocks.*to_q\.lora"),
-    ({"text_encoder.layers.0.q_proj.lora_B.bias": UP[0]}, r"there twice; received text_encoder\.layers\.0\.q_proj\.lora_B\.bias"),
-    ({f"{LAYER}.lora_magnitude_vector": UP[0]}, r"not known here, or there twice; received .*lora_magnitude_vector"),
-    ({f"{LAYER}.alpha": np.ones(3, np.float32)}, r"not known here, or there twice; received .*to_q\.alpha"),
-    ({"other.alpha": np.float32(1)}, r"not known here, or there twice; received other\.alpha"),
-    ({"other.lora_A.weight": DOWN}, "do not fit each other, or are not finite; received other"),
-    ({"other.lora_A.weight": DOWN, "other.lora_B.weight": UP[:, :1]}, "do not fit each other, or are not finite; received other"),
+    ({f"unet.{LAYER}.lora_A.weight": 2 * DOWN}, r"or duplicate tensors; received (unet\.)?down_blocks.*lora_A\.weight; expected"),
+    ({f"{LAYER}.lora.up.weight": 2 * UP}, r"or duplicate tensors; received down_blocks.*to_q\.lora"),
+    ({"text_encoder.layers.0.q_proj.lora_B.bias": UP[0]}, r"duplicate tensors; received text_encoder\.layers\.0\.q_proj\.lora_B\.bias"),
+    ({f"{LAYER}.lora_magnitude_vector": UP[0]}, r"unknown or duplicate tensors; received .*lora_magnitude_vector"),
+    ({f"{LAYER}.alpha": np.ones(3, np.float32)}, r"unknown or duplicate tensors; received .*to_q\.alpha"),
+    ({"other.alpha": np.float32(1)}, r"unknown or duplicate tensors; received other\.alpha"),
+    ({"other.lora_A.weight": DOWN}, "do not match, or are not finite; received other"),
+    ({"other.lora_A.weight": DOWN, "other.lora_B.weight": UP[:, :1]}, "do not match, or are not finite; received other"),
     ({"other.lora_A.weight": DOWN, "other.lora_B.weight": UP * np.nan}, "not finite; received other"),
-    ({"other.lora_A.weight": DOWN[0], "other.lora_B.weight": UP}, "do not fit each other")])
+    ({"other.lora_A.weight": DOWN[0], "other.lora_B.weight": UP}, "do not match")])
 def test_what_is_not_known_is_listed(tmp_path, tensors, message):
     with pytest.raises(InputError, match=message):
         read_lora(write(tmp_path / "bad.safetensors", LAYOUTS["peft"] | tensors))
@@ -107,7 +107,7 @@ def test_files_that_hold_nothing(tmp_path):
 def test_wrong_headers_are_refused(tmp_path, header):
     path = tmp_path / "wrong.safetensors"
     path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(8))
-    with pytest.raises(InputError, match="is no safetensors file, or is damaged"):
+    with pytest.raises(InputError, match="is not a safetensors file, or is damaged"):
         read_lora(path)
 
 
@@ -147,7 +147,7 @@ def entry(low, high, shape=(2, 2), dtype="F32"):
     safetensors({"a": {**entry(0, 16), "dtype": ["F32"]}}, bytes(16)), (1 << 60).to_bytes(8, "little") + bytes(100)])
 def test_places_that_lie(tmp_path, data):
     (tmp_path / "lies.safetensors").write_bytes(data)
-    with pytest.raises(InputError, match="is no safetensors file, or is damaged"):
+    with pytest.raises(InputError, match="is not a safetensors file, or is damaged"):
         read_lora(tmp_path / "lies.safetensors")
 
 
@@ -163,5 +163,5 @@ def test_devices_and_fifos_are_not_waited_for(tmp_path):
 @pytest.mark.parametrize("alpha", [10**400, [1], True])
 def test_an_alpha_beyond_every_number(tmp_path, alpha):
     notes = {"lora_adapter_metadata": json.dumps({"lora_alpha": alpha})}
-    with pytest.raises(InputError, match="alpha of layer .* is no number"):
+    with pytest.raises(InputError, match="alpha of layer .* is not a number"):
         read_lora(write(tmp_path / "a.safetensors", LAYOUTS["peft"], notes))

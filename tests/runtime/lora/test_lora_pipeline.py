@@ -92,9 +92,9 @@ def test_the_command_line(cli, pack, lora, tmp_path):
 
 
 @pytest.mark.parametrize("options, message", [
-    (["--lora-scale", 2], "lora-scale is there without a LoRA"),
+    (["--lora-scale", 2], "lora-scale is given without a LoRA"),
     (["--lora", "gone.safetensors"], "the LoRA gone.safetensors cannot be read"),
-    (["--lora", "broken.safetensors"], "the LoRA broken.safetensors is no safetensors file, or is damaged")])
+    (["--lora", "broken.safetensors"], "the LoRA broken.safetensors is not a safetensors file, or is damaged")])
 def test_bad_options_on_the_command_line(cli, pack, tmp_path, options, message):
     (tmp_path / "broken.safetensors").write_bytes(b"no tensors")
     run = cli("generate", "a red chair", "--pack", pack, "-o", tmp_path / "made.glb", *options, cwd=tmp_path)

@@ -164,7 +164,7 @@ def test_a_refitted_engine_that_is_off_is_built_anew(gpu, pack, lora, expected):
     gpu.trt.refittable, gpu.trt.refit_slip = True, 0.1
     with Pipeline.open(pack, threads=1) as pipe:
         first = check(pipe, lora, expected)
-    assert gpu.built == ["refiner_step"] and "off against the processor; received relative error" in " ".join(first.notices)
+    assert gpu.built == ["refiner_step"] and "differs from the CPU's results; received relative error" in " ".join(first.notices)
 
 
 def test_an_engine_that_is_off_with_the_lora_leaves_it_to_the_processor(gpu, pack, lora, expected, tmp_path):
@@ -173,7 +173,7 @@ def test_an_engine_that_is_off_with_the_lora_leaves_it_to_the_processor(gpu, pac
     with Pipeline.open(pack, threads=1) as pipe:
         first = check(pipe, lora, expected)
     assert first.provenance["backend"] == "onnxruntime and tensorrt-rtx"
-    why = "refiner_step does not run on tensorrt-rtx: refiner_step with other weights is off against the processor"
+    why = "refiner_step does not run on tensorrt-rtx: refiner_step with other weights differs from the CPU's results"
     assert any(note.startswith(why) for note in first.notices)
 
 

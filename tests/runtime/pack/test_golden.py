@@ -58,7 +58,7 @@ def test_a_small_archive_that_unpacks_to_a_lot(tmp_path, monkeypatch):
     found = archive(tmp_path / "g.npz", {f"{i}.npy": npy(np.zeros(100_000, np.float32)) for i in range(3)})
     assert (tmp_path / "g.npz").stat().st_size < 5000
     assert found.read(["0", "1"])["1"].shape == (100_000,)
-    with pytest.raises(PackFormat, match="golden.npz unpacks to too much; received 1200384 bytes; expected at most 1048576"):
+    with pytest.raises(PackFormat, match="golden.npz is too large when unpacked; received 1200384 bytes; expected at most 1048576"):
         found.read(found.names)
 
 

@@ -101,11 +101,11 @@ SHADING = {"ambient": 0.3, "diffuse": 0.7, "direction": [0, 0, 1], "two_sided": 
     ("instantmesh", {"picture": {"background": 1.0, "encoder": {"size": 16, "resample": "bicubic"}}}, "picture of reference_encoder"),
     ("instantmesh", {"grid": {"resolution": 32, "extent": 2.0}}, "density_threshold, which field_density needs"),
     ("instantmesh", {"grid__density_threshold": "ten"}, "density_threshold has the wrong type"),
-    ("sharp-it", {"prior__unconditional": "empty"}, "no empty prompt"),
+    ("sharp-it", {"prior__unconditional": "empty"}, "no unconditional embedding"),
     ("sharp-it", {"refiner__unconditional": "encoder"}, "unconditional half of refiner_step cannot come from its encoder"),
     ("sharp-it", {"refiner__unconditional_coarse": "grey"}, "unknown value"),
-    ("sharp-it", {"refiner__guidance_interval": [0.5]}, "guidance_interval is no interval; received \\[0.5\\]"),
-    ("sharp-it", {"refiner__guidance_interval": [5.0, 0.5]}, "is no interval; .*expected two numbers, the lower one first"),
+    ("sharp-it", {"refiner__guidance_interval": [0.5]}, "guidance_interval is not an interval; received \\[0.5\\]"),
+    ("sharp-it", {"refiner__guidance_interval": [5.0, 0.5]}, "is not an interval; .*expected two numbers, the lower one first"),
     ("sharp-it", {"picture": {}}, "lacks an entry"),
     ("sharp-it", {"coarse__shrink": float("inf")}, "finite"),
     ("sharp-it", {"views__shading": SHADING | {"direction": [0, 0, 0]}}, "direction is not a vector"),
@@ -146,7 +146,7 @@ def test_sections_of_a_pack_for_prompts_and_pictures(tmp_path):
     ({"picture__ratio": 0.0}, "ratio is out of range"),
     ({"picture__ratio": 1.5}, "ratio is out of range"),
     ({"prior__unconditional_image": "encoder"}, "unconditional_image"),
-    ({"multiview": None}, "does not say how views_step draws; expected multiview"),
+    ({"multiview": None}, "has no loop for views_step; expected multiview"),
 ], ids=str)
 def test_a_pack_for_both_that_is_wrong(tmp_path, change, message):
     folder = build_both(tmp_path / "both")
@@ -163,5 +163,5 @@ def test_a_pack_for_both_that_is_wrong(tmp_path, change, message):
 def test_a_prior_that_follows_pictures_needs_their_encoder(tmp_path):
     folder = build(tmp_path / "tiny")
     edit(folder, prior__unconditional_image="empty")
-    with pytest.raises(PackFormat, match="nothing encodes the pictures"):
+    with pytest.raises(PackFormat, match="no encoder for the prior's pictures"):
         Pack.open(folder)

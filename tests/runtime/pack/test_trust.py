@@ -129,7 +129,7 @@ def test_a_model_that_passed_is_not_looked_at_again_and_one_that_changed_is(stra
 @pytest.mark.parametrize("where", ["name", "version", "license__id", "exporter"])
 def test_codes_for_a_terminal_are_refused(stranger, where):
     edit(stranger, **{where: "a\x1b]0;title\x07b"})
-    with pytest.raises(PackFormat, match=r"is no text to be shown; received a\\x1b\]0;title\\x07b"):
+    with pytest.raises(PackFormat, match=r"is not printable text; received a\\x1b\]0;title\\x07b"):
         Pack.open(stranger)
 
 

@@ -152,12 +152,12 @@ def test_a_density_field_has_the_same_surface(open_pack, made):
 
 @pytest.mark.parametrize(("options", "message"), [
     ({"prompt": "a red chair"}, "makes meshes from pictures; received a prompt alone; expected a picture; give one with --image"),
-    ({"prompt": "a red chair", "image": PICTURE}, "reads no prompts; received 'a red chair'; expected a picture alone"),
+    ({"prompt": "a red chair", "image": PICTURE}, "takes no prompts; received 'a red chair'; expected a picture alone"),
     ({"image": PICTURE, "control": CONTROL}, "has no ControlNet"),
-    ({"image": PICTURE, "prior_steps": 3}, "draws no coarse shape"),
-    ({"image": PICTURE, "prior_guidance": 3.0}, "draws no coarse shape"),
+    ({"image": PICTURE, "prior_steps": 3}, "does not generate a coarse shape"),
+    ({"image": PICTURE, "prior_guidance": 3.0}, "does not generate a coarse shape"),
     ({"image": "mug.png"}, "the picture mug.png cannot be read"),
-    ({}, "the prompt is empty; say what to make, .* or give a picture"),
+    ({}, "the prompt is empty; describe what to make, .* or give a picture"),
 ], ids=["prompt", "both", "control", "prior-steps", "prior-guidance", "path", "nothing"])
 def test_requests_that_do_not_fit(open_pack, options, message):
     """Refused at once, before the first event is asked for."""

@@ -38,9 +38,9 @@ def test_views_that_pictures_stand_for(views, numbers):
 
 
 @pytest.mark.parametrize(("views", "message"), [
-    ({0: RED, 180: BLUE}, "no view is drawn at 180 degrees from the first picture; .*expected 30, 90, 150, 210, 270, 330"),
-    ({0: RED, 101: BLUE}, "no view is drawn at 101"),
-    ({0: RED, 85: BLUE, 95: GREEN}, "two pictures stand for the same view; received azimuths near 90, twice"),
+    ({0: RED, 180: BLUE}, "the pack has no view at 180 degrees from the first picture; .*expected 30, 90, 150, 210, 270, 330"),
+    ({0: RED, 101: BLUE}, "the pack has no view at 101"),
+    ({0: RED, 85: BLUE, 95: GREEN}, "two pictures are for the same view; received azimuths near 90, twice"),
 ], ids=str)
 def test_azimuths_that_are_refused(both, views, message):
     with pytest.raises(InputError, match=message):
@@ -54,14 +54,14 @@ def test_azimuths_that_are_refused(both, views, message):
     ({"views": [(0, RED), (360, BLUE)]}, "the same azimuth"),
     ({"image": RED, "views": {0: BLUE}}, "the same azimuth; received 0 degrees"),
     ({"image": RED, "views": {-1e-20: BLUE}}, "the same azimuth; received 0 degrees"),
-    ({"views": {0: 5}}, "the view at 0 is no picture; received int; expected what read_picture"),
+    ({"views": {0: 5}}, "the view at 0 is not a picture; received int; expected a Picture from read_picture"),
     ({"views": {0: None}}, "the view at 0 has no picture"),
     ({"views": {"front": RED}}, "the azimuth of a view is out of range; received 'front'"),
     ({"views": {float("nan"): RED}}, "azimuth of a view is out of range"),
     ({"views": {400: RED}}, "azimuth of a view is out of range"),
-    ({"views": 7}, "views is no list of azimuths and pictures"),
-    ({"views": {0: RED, 90: BLUE}, "matte": RED}, "one matte cannot serve several pictures"),
-    ({"views": {0: RED}, "mesh": BLOCK, "prompt": "a red chair"}, "redrawn from its own views"),
+    ({"views": 7}, "views is not a list of azimuths and pictures"),
+    ({"views": {0: RED, 90: BLUE}, "matte": RED}, "one matte cannot be used for several pictures"),
+    ({"views": {0: RED}, "mesh": BLOCK, "prompt": "a red chair"}, "refined from its own views"),
 ], ids=str)
 def test_requests_that_are_refused(options, message):
     with pytest.raises(InputError, match=message):
@@ -70,7 +70,7 @@ def test_requests_that_are_refused(options, message):
 
 def test_packs_without_an_encoder_of_views_refuse(tmp_path):
     with Pipeline.open(build_instantmesh(tmp_path / "tiny"), threads=1) as pipe, \
-            pytest.raises(InputError, match="pack tiny keeps no views: it holds no encoder of them; received 2 pictures"):
+            pytest.raises(InputError, match="pack tiny takes only one picture: it has no encoder for known views; received 2 pictures"):
         pipe.stream(views={0: RED, 90: BLUE})
 
 
@@ -79,7 +79,7 @@ def test_packs_whose_coarse_latents_are_not_those_they_draw_refuse(both, tmp_pat
     folder = build_both(tmp_path / "tiny")
     edit(folder, refiner__coarse_latents="raw")
     with Pipeline.open(folder, threads=1) as pipe:
-        with pytest.raises(InputError, match="encodes them in another way than it draws them"):
+        with pytest.raises(InputError, match="does not encode views as the latents that it generates"):
             pipe.stream(views={0: RED, 90: BLUE}, route="coarse")
         pipe.stream(views={0: RED, 90: BLUE}, route="views").close()
 
@@ -137,8 +137,8 @@ def test_known_views_stay_and_the_others_follow(both, route):
 def test_progress_and_files_of_several_pictures(both, tmp_path):
     events = list(both.stream(views={0: RED, 90: BLUE, 270: GREEN}, steps=2, **FAST))
     assert [e for e in events if isinstance(e, Step)] == [Step("views", 1, 2), Step("views", 2, 2)]
-    assert events[-1].generation.notices == ("the picture at 90 degrees is kept as the view at 90 degrees, 10 below the horizon",
-                                             "the picture at 270 degrees is kept as the view at 270 degrees, 20 above the horizon")
+    assert events[-1].generation.notices == ("the picture at 90 degrees is used as the view at 90 degrees, 10 below the horizon",
+                                             "the picture at 270 degrees is used as the view at 270 degrees, 20 above the horizon")
     files = {path.name for path in events[-1].generation.encode_stages(tmp_path)}
     assert {"crop.png", "crop_90.png", "crop_270.png", "matte.png", "matte_90.png", "matte_270.png"} <= files
 

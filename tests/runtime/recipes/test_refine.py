@@ -77,13 +77,13 @@ def test_an_edit_has_steps_and_guidance_of_its_own(tmp_path):
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    ({"mesh": 5, "prompt": "a red chair"}, "mesh is no mesh; received int; expected what read_mesh gives"),
-    ({"mesh": BLOCK}, "the prompt is empty; say what the mesh is to look like"),
-    ({"mesh": BLOCK, "prompt": "a red chair", "image": RED}, "a mesh is redrawn from its own views"),
-    ({"mesh": BLOCK, "prompt": "a red chair", "route": "coarse"}, "route and matte are about pictures"),
-    ({"prompt": "a red chair", "matte": "none"}, "route and matte are about pictures"),
+    ({"mesh": 5, "prompt": "a red chair"}, "mesh is not a mesh; received int; expected a MeshFile, as read_mesh returns"),
+    ({"mesh": BLOCK}, "the prompt is empty; describe how the mesh should look"),
+    ({"mesh": BLOCK, "prompt": "a red chair", "image": RED}, "a mesh is refined from its own views"),
+    ({"mesh": BLOCK, "prompt": "a red chair", "route": "coarse"}, "route and matte need a picture"),
+    ({"prompt": "a red chair", "matte": "none"}, "route and matte need a picture"),
     ({"image": RED, "route": "scenic"}, "the route is unknown; received 'scenic'; expected views, coarse"),
-    ({"image": RED, "matte": "some"}, "the matte is unknown"),
+    ({"image": RED, "matte": "some"}, "unknown matte"),
 ], ids=str)
 def test_requests_that_are_refused(options, message):
     with pytest.raises(InputError, match=message):
@@ -151,7 +151,7 @@ def test_a_result_is_not_saved_over_the_mesh_that_it_was_made_from(pipe, tmp_pat
     before, made = mesh.read_bytes(), pipe.refine(mesh, "a blue chair", **FAST)
     (tmp_path / "link.glb").hardlink_to(mesh)
     for name in (mesh.name, "link.glb"):
-        with pytest.raises(OutputError, match="far.glb would be overwritten, and the mesh is made from it"):
+        with pytest.raises(OutputError, match="far.glb would be overwritten, but the run reads it"):
             made.save(tmp_path / name)
     assert mesh.read_bytes() == before and made.save(tmp_path / "other.glb") == [tmp_path / "other.glb"]
 
@@ -178,10 +178,10 @@ def test_a_mesh_without_a_file_stays_in_metres(tmp_path):
 
 @pytest.mark.parametrize(("mesh", "prompt", "message"), [
     ("nowhere.glb", "a red chair", "the mesh nowhere.glb cannot be read"),
-    ("/dev/null", "a red chair", "the mesh /dev/null has an unknown ending"),
+    ("/dev/null", "a red chair", "the mesh /dev/null has an unknown file extension"),
     ("BLOCK", "", "the prompt is empty"),
     ("BLOCK", "a red\nchair", "control character"),
-    (".", "a red chair", "unknown ending"),
+    (".", "a red chair", "unknown file extension"),
 ], ids=str)
 def test_bad_input(main, block, tmp_path, mesh, prompt, message):
     mesh = block if mesh == "BLOCK" else mesh
@@ -189,14 +189,14 @@ def test_bad_input(main, block, tmp_path, mesh, prompt, message):
 
 
 @pytest.mark.parametrize(("changes", "message"), [
-    ({"vertices": np.zeros((0, 3), np.float32), "colors": None}, "the mesh has no surface; received faces of vertices that there are not"),
+    ({"vertices": np.zeros((0, 3), np.float32), "colors": None}, "the mesh has no surface; received faces of nonexistent vertices"),
     ({"vertices": BLOCK.vertices.tolist()}, "the mesh has no usable vertices; received list"),
     ({"vertices": BLOCK.vertices[:, :2]}, r"no usable vertices; received float32 \(4, 2\)"),
     ({"vertices": BLOCK.vertices * np.float32("nan")}, "received positions that are not finite"),
     ({"vertices": np.ones((4, 3), np.float32)}, "received a point"),
     ({"faces": np.zeros((0, 3), np.int32)}, "the mesh has no surface; received no triangles"),
-    ({"faces": BLOCK.faces + 1}, "received faces of vertices that there are not"),
-    ({"faces": BLOCK.faces - 1}, "received faces of vertices that there are not"),
+    ({"faces": BLOCK.faces + 1}, "received faces of nonexistent vertices"),
+    ({"faces": BLOCK.faces - 1}, "received faces of nonexistent vertices"),
     ({"faces": None}, "no usable faces; received NoneType"),
     ({"faces": BLOCK.faces.astype(np.float32)}, "no usable faces; received float32"),
     ({"colors": BLOCK.colors[:3]}, r"no usable colors; received uint8 \(3, 3\)"),

@@ -72,16 +72,16 @@ def test_which_way(manifests, pack, request_, route):
 
 
 @pytest.mark.parametrize(("pack", "request_", "message"), [
-    ("both", {"image": RED, "prompt": "a red chair", "route": "views"}, "the route views reads no prompts: .*leave --route out"),
-    ("both", {"image": RED, "prior_steps": 2}, "the route views of pack tiny draws no coarse shape"),
-    ("both", {"mesh": BLOCK, "prompt": "a red chair", "prior_guidance": 2.0}, "the route refine of pack tiny draws no coarse shape"),
+    ("both", {"image": RED, "prompt": "a red chair", "route": "views"}, "the route views takes no prompt: .*leave --route out"),
+    ("both", {"image": RED, "prior_steps": 2}, "the route views of pack tiny does not generate a coarse shape"),
+    ("both", {"mesh": BLOCK, "prompt": "a red chair", "prior_guidance": 2.0}, "the route refine of pack tiny does not generate a coarse"),
     ("both", {"image": RED, "control": RED}, "has no ControlNet"),
     ("pictures", {"image": RED, "route": "coarse"}, "pack tiny has no such route; received coarse; expected views"),
-    ("pictures", {"mesh": BLOCK, "prompt": "a red chair"}, "pack tiny redraws no meshes; received a mesh; expected a picture"),
+    ("pictures", {"mesh": BLOCK, "prompt": "a red chair"}, "pack tiny does not refine meshes; received a mesh; expected a picture"),
     ("steered", {"image": RED, "route": "views"}, "has no such route; received views; expected coarse"),
     ("steered", {"prompt": "a red chair"}, "makes meshes from pictures"),
     ("text", {"image": RED}, "makes meshes from prompts"),
-    ("pictures", {"image": RED, "prompt": "a red chair"}, "reads no prompts"),
+    ("pictures", {"image": RED, "prompt": "a red chair"}, "takes no prompts"),
 ], ids=str)
 def test_no_way(manifests, pack, request_, message):
     with pytest.raises(InputError, match=message):

@@ -65,9 +65,9 @@ def test_a_run_tells_what_it_used(folder):
         options = pipe.generate("a red chair", quality="draft", faces=200).extras["options"]
         assert options == {"steps": 2, "guidance": 2.0, "sampler": "dpm-solver++-2m", "guidance_interval": [0.5, 4.0], "prior_steps": 3,
                            "prior_guidance": 2.0, "prior_sampler": "dpm-solver++-2m", "faces": 200, "texture": 128, "texture_from": "views"}
-        with pytest.raises(InputError, match="views has no schedule for that; received align-your-steps is 10 steps of 1000, not 4"):
+        with pytest.raises(InputError, match="views cannot be scheduled so; received align-your-steps is 10 steps of 1000, not 4"):
             pipe.stream("a red chair", sampler="align-your-steps", steps=4)
-        with pytest.raises(InputError, match="coarse shape has no schedule for that"):
+        with pytest.raises(InputError, match="coarse shape cannot be scheduled so"):
             pipe.stream("a red chair", prior_sampler="align-your-steps", prior_steps=4)
 
 
@@ -82,8 +82,8 @@ def test_a_pack_without_that_quality_says_what_it_has(pack, tmp_path):
     ({"quality": "best"}, "the quality is unknown; received 'best'; expected draft, standard, full"),
     ({"sampler": "euler"}, "the sampler is unknown; received 'euler'; expected euler-ancestral, ddim"),
     ({"prior_sampler": 3}, "prior_sampler is unknown; received 3"),
-    ({"guidance_interval": (2, 1)}, r"guidance_interval is no interval; received \(2, 1\); expected two numbers, the lower one first"),
-    ({"prior_guidance_interval": "1:2"}, "prior_guidance_interval is no interval"),
+    ({"guidance_interval": (2, 1)}, r"guidance_interval is not an interval; received \(2, 1\); expected two numbers, the lower one first"),
+    ({"prior_guidance_interval": "1:2"}, "prior_guidance_interval is not an interval"),
     ({"guidance_interval": (-1, 1)}, "guidance_interval is out of range; received -1"),
 ])
 def test_what_is_none_of_these_is_refused(options, message):
@@ -95,7 +95,7 @@ def test_what_is_none_of_these_is_refused(options, message):
     ({"draft": {"steps": 3}}, "quality: draft has an unknown entry; received steps; expected views, prior, texture"),
     ({"draft": {"views": {"steps": 0}}}, "steps is out of range"),
     ({"draft": {"views": {"sampler": "euler"}}}, "sampler has an unknown value; received euler"),
-    ({"draft": {"prior": {"guidance_interval": [1]}}}, "guidance_interval is no interval"),
+    ({"draft": {"prior": {"guidance_interval": [1]}}}, "guidance_interval is not an interval"),
     ({"draft": {"texture": 100}}, "texture is out of range; received 100"),
     ({"draft": 3}, "draft has the wrong type"),
 ])

@@ -108,10 +108,11 @@ def test_letters_that_the_vocabulary_lacks_are_noticed():
     ids = {"a</w>": 0, START: 1, END: 2}
     tokens = BytePairs(ids, [], 6).encode("a b")
     assert tokens.input_ids.tolist() == [[1, 0, 2, 2, 2, 2]]
-    assert tokens.notices == ("words the text encoder does not know: 'b'",)
+    assert tokens.notices == ("words unknown to the text encoder: 'b'",)
 
 
-@pytest.mark.parametrize(("prompt", "message"), [("", "empty"), ("a\nchair", "U\\+000A"), (END, "knows no word"), ("!!!", "knows no word")])
+@pytest.mark.parametrize(("prompt", "message"), [
+    ("", "empty"), ("a\nchair", "U\\+000A"), (END, "none of the words"), ("!!!", "none of the words")])
 def test_refused_prompts(prompt, message, ours):
     with pytest.raises(InputError, match=message):
         ours.encode_prompt(prompt)
@@ -128,7 +129,7 @@ def test_reads_a_tokenizer_file(tmp_path, ours):
 
 
 @pytest.mark.parametrize(("model", "message"), [
-    ({"type": "Unigram"}, "WordPiece or BPE"), ({"end_of_word_suffix": None}, "no CLIP tokenizer"),
+    ({"type": "Unigram"}, "WordPiece or BPE"), ({"end_of_word_suffix": None}, "not a CLIP tokenizer"),
     ({"vocab": {"a": 0}}, "special piece"), ({"unk_token": "[UNK]"}, "special piece"),
     ({"merges": ["a zzz"]}, "'zzz'"), ({"merges": ["a"]}, "cannot be read"), ({"merges": 3}, "cannot be read"),
 ])

@@ -55,13 +55,13 @@ def test_a_long_prompt_is_cut_with_a_notice(vocabulary):
 
 def test_emoji_beside_words_are_noticed(vocabulary):
     tokens = WordPiece(vocabulary, 16).encode_prompt("a red chair \U0001f600")
-    assert tokens.notices == ("words the text encoder does not know: '\U0001f600'",)
+    assert tokens.notices == ("words unknown to the text encoder: '\U0001f600'",)
 
 
 @pytest.mark.parametrize(("prompt", "message"), [
     ("", "empty"), (" \u3000", "empty"),
     ("a\x00chair", "U\\+0000"), ("a\nchair", "U\\+000A"), ("a\x1b[31m", "U\\+001B"),
-    ("a\udcff", "U\\+DCFF"), ("\U0001f600", "knows no word"), ("x" * 100_000, "knows no word"), (None, "empty"),
+    ("a\udcff", "U\\+DCFF"), ("\U0001f600", "knows none of the words"), ("x" * 100_000, "knows none of the words"), (None, "empty"),
 ])
 def test_refused_prompts(prompt, message, vocabulary):
     with pytest.raises(InputError, match=message):

@@ -2,19 +2,19 @@ import numpy as np
 import pytest
 import torch
 
-from meshwright.export.props.world import cameras, dataset
+from meshwright.export.props.world import dataset
 from meshwright.export.props.world.families import FAMILIES, USUAL
 from meshwright.export.props.world.palette import COLORS
 from meshwright.export.props.world.sdf_torch import SLOTS
 from meshwright.export.props.world.world import make_prop
-from meshwright.runtime.geometry.cameras import camera_vectors, orbit
+from meshwright.runtime.geometry.cameras import orbit
 
 SEED = 60_000_000
 
 
 @pytest.fixture(scope="module")
 def rows():
-    return dataset.sample(make_prop(SEED), np.random.default_rng(0), cameras.view_poses())
+    return dataset.sample(make_prop(SEED), np.random.default_rng(0), orbit().c2w)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def test_a_prop_in_its_own_colours_is_the_prop(data):
     colors[0, prop.primitives[:, 22].astype(int)] = prop.primitives[:, 18:21]
     batch = dataset.Batch(data, torch.tensor([0]), torch.from_numpy(colors))
     views = batch.views()[0].permute(0, 2, 3, 1).numpy()
-    np.testing.assert_allclose(views, prop.views(cameras.view_poses(), dataset.VIEW_SIZE), atol=0.006)
+    np.testing.assert_allclose(views, prop.views(orbit().c2w, dataset.VIEW_SIZE), atol=0.006)
     torch.testing.assert_close(batch.view(torch.tensor([4])), batch.views()[:, 4], rtol=0, atol=0)
     points, sdf, color = batch.field(torch.arange(600, 700))
     distance, true_color = prop.distances(points[0].numpy())
@@ -83,11 +83,3 @@ def test_a_stopped_run_goes_on_behind_the_last_whole_row(data, tmp_path):
     assert again.seeds.tolist() == [SEED, SEED + 1]
     assert (again.views[0] == 7).all() and torch.equal(again.views[1], data.views[1])
 
-
-def test_poses_are_those_of_the_runtime():
-    ours = orbit(cameras.AZIMUTHS, cameras.ELEVATIONS, cameras.RADIUS, cameras.FOV)
-    np.testing.assert_allclose(cameras.view_poses(), ours.c2w, atol=1e-12)
-    np.testing.assert_allclose(cameras.camera_vectors(), camera_vectors(ours), atol=1e-6)
-    pose = [-0.5, -0.296198, 0.813798, 3.255191, 0.866025, -0.17101, 0.469846, 1.879385,
-            0, 0.939693, 0.34202, 1.368081]
-    np.testing.assert_allclose(cameras.camera_vectors()[0], pose + [1.866025, 1.866025, 0.5, 0.5], atol=2e-6)

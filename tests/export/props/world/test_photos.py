@@ -1,9 +1,9 @@
 import numpy as np
 
 from meshwright.export.props.world import sdf
-from meshwright.export.props.world.cameras import poses
 from meshwright.export.props.world.photos import random_photo
 from meshwright.export.props.world.world import make_prop
+from meshwright.runtime.geometry.cameras import orbit
 
 SEED = 50_100_000
 
@@ -28,7 +28,7 @@ def test_the_object_stays_whole_in_the_picture():
 
 
 def test_light_and_gloss_change_the_colour_and_not_the_outline():
-    prop, c2w = make_prop(SEED).primitives, poses([20.0], [20.0], 4.0)
+    prop, c2w = make_prop(SEED).primitives, orbit([20.0], [20.0], 4.0).c2w
     plain = sdf.render_rgba(prop, c2w, 48)
     dark = sdf.render_rgba(prop, c2w, 48, light=sdf.Light(ambient=0.2, diffuse=0.0))
     shiny = sdf.render_rgba(prop, c2w, 48, light=sdf.Light(gloss=0.5))
@@ -37,7 +37,7 @@ def test_light_and_gloss_change_the_colour_and_not_the_outline():
 
 
 def test_views_are_the_colours_on_white():
-    prop, c2w = make_prop(SEED).primitives, poses([20.0], [20.0], 4.0)
+    prop, c2w = make_prop(SEED).primitives, orbit([20.0], [20.0], 4.0).c2w
     seen = sdf.render_rgba(prop, c2w, 48)
     np.testing.assert_allclose(sdf.render(prop, c2w, 48), seen[..., :3] + 1 - seen[..., 3:], atol=1e-6)
     assert seen[0, 0, 0].tolist() == [0, 0, 0, 0]

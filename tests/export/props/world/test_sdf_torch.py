@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from meshwright.export.props.world import sdf_torch
-from meshwright.export.props.world.cameras import view_poses
 from meshwright.export.props.world.families import FAMILIES
 from meshwright.export.props.world.world import make_prop
+from meshwright.runtime.geometry.cameras import orbit
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def test_the_surface_is_where_the_distance_is_zero(props, rows):
 
 def test_views_are_those_of_the_renderer(props, rows):
     picked = [6, 10]
-    poses, size = view_poses()[:1], 16
+    poses, size = orbit().c2w[:1], 16
     weights = sdf_torch.slot_weights(rows[picked], torch.from_numpy(poses).float()[None], size)
     colors = np.zeros((len(picked), sdf_torch.SLOTS, 3), np.float32)
     for colour, k in zip(colors, picked, strict=True):
@@ -54,7 +54,7 @@ def test_views_are_those_of_the_renderer(props, rows):
 
 
 def test_a_camera_of_its_own_for_each_prop_and_light(rows):
-    poses = torch.from_numpy(view_poses()[:3]).float().unsqueeze(1)
+    poses = torch.from_numpy(orbit().c2w[:3]).float().unsqueeze(1)
     light = torch.tensor([[0.0, 0, 1, 0.3, 0.7], [0, 0, 1, 1.0, 0.0], [1, 0, 0, 0.3, 0.7]])
     apart = sdf_torch.slot_weights(rows[:3], poses, 8, torch.tensor([[30.0], [40.0], [50.0]]), light)
     alone = sdf_torch.slot_weights(rows[1:2], poses[1:2], 8, 40.0, light[1:2])

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 
 from meshwright.export.props.world import sdf
-from meshwright.export.props.world.cameras import view_poses
 from meshwright.export.props.world.families import FAMILIES, SECOND_PART, USUAL
 from meshwright.export.props.world.palette import COLORS, NAMES, WORDS, nearest
 from meshwright.export.props.world.shapes import Builder, turn
 from meshwright.export.props.world.world import make_prop
+from meshwright.runtime.geometry.cameras import orbit
 
 SEED = 50_000_000
 PRIMITIVES = {
@@ -137,7 +137,7 @@ def test_views_show_the_front_from_the_front_and_are_not_mirrored():
     builder.sphere(0.15, (0.4, 0, 0), slot=1)
     builder.sphere(0.15, (0, 0.4, 0), slot=2)
     prop = builder.finish(np.array([[0.5, 0.5, 0.5], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]))
-    views = sdf.render(prop, view_poses(), 32)
+    views = sdf.render(prop, orbit().c2w, 32)
     assert views.shape == (6, 32, 32, 3) and views.dtype == np.float32
     red = (views[..., 0] - views[..., 1] > 0.3).sum(axis=(1, 2))
     assert red[[0, 5]].min() > 4 and red[2] == red[3] == 0, "seen at azimuths 30 and 330, not from behind"
@@ -151,7 +151,7 @@ def test_shading_and_edges_of_a_view():
     builder.sphere(0.5, (0, 0, 0))
     prop = np.stack(builder.rows)
     prop[:, 18:21] = 0.8
-    view = sdf.render(prop, view_poses()[:1], 64)[0]
+    view = sdf.render(prop, orbit().c2w[:1], 64)[0]
     shown = view[np.linalg.norm(np.indices((64, 64)) - 31.5, axis=0) < 10]
     assert shown.min() >= 0.8 * 0.55 - 1e-3 and shown.max() <= 0.8 + 1e-3
     assert ((view > 0.8) & (view < 1)).any(), "edges are antialiased"

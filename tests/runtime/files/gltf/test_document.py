@@ -41,12 +41,14 @@ def test_buffers_beside_the_file(tmp_path, name, uri):
 
 
 @pytest.mark.parametrize(("uri", "why"), [
-    ("../out.bin", "'../out.bin' lies outside of the mesh's folder, and is not opened"), ("OUT", "lies outside"),
-    ("linked.bin", "'linked.bin' lies outside"), ("%2e%2e/out.bin", "lies outside"), ("..\\out.bin", "lies outside"),
-    ("https://example.org/a.bin", "'https://example.org/a.bin' is no file beside the mesh"), ("file:///etc/passwd", "is no file beside"),
-    ("C:\\a.bin", "is no file beside"), ("nowhere.bin", "'nowhere.bin' is not there"), ("", "'' is not there"),
-    ("x" * 5000, "is not there"), ("fifo.bin", "is not there"), ("device.bin", "lies outside"),
-    ("a%00.bin", "is not there"), ("data:;base64,A", "is no base64"), ("data:;base64", "a data URI without data"), (5, "no text"),
+    ("../out.bin", "'../out.bin' is outside the mesh's folder and is not opened"), ("OUT", "is outside"),
+    ("linked.bin", "'linked.bin' is outside"), ("%2e%2e/out.bin", "is outside"), ("..\\out.bin", "is outside"),
+    ("https://example.org/a.bin", "'https://example.org/a.bin' is not a file beside the mesh"),
+    ("file:///etc/passwd", "is not a file beside"),
+    ("C:\\a.bin", "is not a file beside"), ("nowhere.bin", "'nowhere.bin' is not there"), ("", "'' is not there"),
+    ("x" * 5000, "is not there"), ("fifo.bin", "is not there"), ("device.bin", "is outside"),
+    ("a%00.bin", "is not there"), ("data:;base64,A", "is not valid base64"),
+    ("data:;base64", "a data URI without data"), (5, "not a string"),
 ], ids=lambda value: str(value)[:20])
 def test_buffers_that_are_not_opened(tmp_path, uri, why):
     file = triangle()

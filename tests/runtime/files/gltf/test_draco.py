@@ -57,7 +57,7 @@ def test_without_the_package_it_is_refused(monkeypatch):
 def test_data_that_do_not_fit_are_refused(tmp_path):
     path = tmp_path / "a.glb"
     path.write_bytes(packed(count=5).glb())
-    with pytest.raises(InputError, match="no mesh that can be read"):
+    with pytest.raises(InputError, match="not a readable mesh"):
         read_mesh(path)
     data, random = packed().glb(), np.random.default_rng(0)
     start = data.index(b"DRACO")

@@ -81,5 +81,5 @@ def test_variants_show_their_default():
 def test_lists_of_names_that_are_none():
     file = triangle()
     file.document["extensionsRequired"] = "KHR_texture_transform"
-    with pytest.raises(TypeError, match="no list of names"):
+    with pytest.raises(TypeError, match="not a list of names"):
         file.scene()

@@ -216,15 +216,15 @@ def picture(**image):
 
 @pytest.mark.parametrize(("image", "notice"), [
     ({"uri": "nowhere.png"}, "a texture is left out: 'nowhere.png' is not there (material 'skin')"),
-    ({"uri": "../up.png"}, "a texture is left out: '../up.png' lies outside of the mesh's folder, and is not opened (material 'skin')"),
+    ({"uri": "../up.png"}, "a texture is left out: '../up.png' is outside the mesh's folder and is not opened (material 'skin')"),
     ({"uri": "http://example.org/a.png"},
-     "a texture is left out: 'http://example.org/a.png' is no file beside the mesh, and is not opened (material 'skin')"),
-    ({"uri": "text.png"}, "a texture is left out: picture 'text.png' is no picture that can be read (9 bytes, "),
+     "a texture is left out: 'http://example.org/a.png' is not a file beside the mesh and is not opened (material 'skin')"),
+    ({"uri": "text.png"}, "a texture is left out: picture 'text.png' is not a readable picture (9 bytes, "),
     ({"uri": "\x1b[31m.png"}, r"a texture is left out: '\x1b[31m.png' is not there (material 'skin')"),
     ({"uri": "data:image/ktx2;base64," + base64.b64encode(b"\xabKTX 20\xbb\r\n\x1a\n").decode()},
-     "a texture is left out: picture '0' is a KTX file, which is not read here (material 'skin')"),
+     "a texture is left out: picture '0' is a KTX file, which is not supported (material 'skin')"),
     ({"uri": "data:image/vnd-ms.dds;base64," + base64.b64encode(b"DDS " + bytes(124)).decode()},
-     "a texture is left out: picture '0' is a DDS file, which is not read here (material 'skin')"),
+     "a texture is left out: picture '0' is a DDS file, which is not supported (material 'skin')"),
 ])
 def test_pictures_that_cannot_be_had_are_named(tmp_path, image, notice):
     """The shape is read all the same, in the material's factor."""

@@ -60,7 +60,7 @@ def test_several_material_files_in_one_line(tmp_path, line, missing):
     (tmp_path / "my own.mtl").write_text("newmtl other\nKd 0 1 0\n")
     part, scene = read(tmp_path, f"mtllib {line}\n", mtl=KD_RED)
     np.testing.assert_allclose(part.material.color, RED, atol=1e-6)
-    assert scene.notices == tuple(f"material files are not there ({name!r})" for name in missing)
+    assert scene.notices == tuple(f"material files are missing ({name!r})" for name in missing)
 
 
 def test_several_lines_of_material_files(tmp_path):
@@ -108,11 +108,11 @@ def test_comments_behind_names(tmp_path, defined, used):
 
 
 @pytest.mark.parametrize(("head", "use", "notices"), [
-    ("", "usemtl m\n", ("materials that are not there are white, since the file names no material file ('m')",)),
-    ("mtllib nothing.mtl\n", "usemtl m\n", ("material files are not there ('nothing.mtl')",
-                                            "materials that are not there are white, since no material file has them ('m')")),
-    ("mtllib a.mtl\n", "usemtl M\n", ("materials that are not there are white, since no material file has them ('M')",)),
-    ("mtllib ../a.mtl\n", "", ("material files are not there ('../a.mtl')",)), ("mtllib a.mtl\n", "", ()), ("", "", ()),
+    ("", "usemtl m\n", ("missing materials are white, since the file names no material file ('m')",)),
+    ("mtllib nothing.mtl\n", "usemtl m\n", ("material files are missing ('nothing.mtl')",
+                                            "missing materials are white, since no material file has them ('m')")),
+    ("mtllib a.mtl\n", "usemtl M\n", ("missing materials are white, since no material file has them ('M')",)),
+    ("mtllib ../a.mtl\n", "", ("material files are missing ('../a.mtl')",)), ("mtllib a.mtl\n", "", ()), ("", "", ()),
 ])
 def test_what_is_missing_is_told(tmp_path, head, use, notices):
     (tmp_path / "in").mkdir()
@@ -158,7 +158,7 @@ def test_pictures_outside_of_the_folder_are_not_opened(tmp_path, name):
     name = name.format(outside=tmp_path)
     part, scene = read(inside, mtl=f"newmtl m\nKd 0 0 0\nmap_Kd {name}\n")
     assert part.material.picture is None and (part.material.color == 1).all() and [each.name for each in scene.sources] == ["a.mtl"]
-    assert scene.notices == (f"pictures are not there, or not in the mesh's folder ({name!r} of material 'm')",)
+    assert scene.notices == (f"pictures are missing, or not in the mesh's folder ({name!r} of material 'm')",)
 
 
 def test_pictures_that_cannot_be_read_are_told(tmp_path):
@@ -234,9 +234,9 @@ def test_options_move_the_picture(tmp_path):
 
 
 @pytest.mark.parametrize(("lines", "notice"), [
-    ("Kd 1 2", "colours that are not understood are white ('1 2' of material 'm')"),
-    ("Kd nan 0 0", "colours that are not understood are white ('nan 0 0' of material 'm')"),
-    ("Kd spectral a.rfl", "colours that are not understood are white ('spectral a.rfl' of material 'm')"), ("Kd", None),
+    ("Kd 1 2", "unrecognised colours are treated as white ('1 2' of material 'm')"),
+    ("Kd nan 0 0", "unrecognised colours are treated as white ('nan 0 0' of material 'm')"),
+    ("Kd spectral a.rfl", "unrecognised colours are treated as white ('spectral a.rfl' of material 'm')"), ("Kd", None),
     ("Kd 0.1 0.2 0.3 # a", None),
     ("Kd 255 0 0", "colours outside of 0 to 1 are cut off ('255 0 0' of material 'm')"),
     ("d 0.5", "transparent materials are shown opaque ('m')"), ("Tr 0.5", "transparent materials are shown opaque ('m')"),
@@ -271,14 +271,14 @@ def test_many_missing_materials_are_one_notice(tmp_path):
     for i in range(20):
         materials.named(f"m{i}")
     assert notices.messages() == (
-        "materials that are not there are white, since the file names no material file ('m0', 'm1', 'm2', and 17 more)",)
+        "missing materials are white, since the file names no material file ('m0', 'm1', 'm2', and 17 more)",)
 
 
 def test_lines_of_no_end_name_nothing_and_take_no_time(tmp_path):
     long = "x " * 500_000
     part, scene = read(tmp_path, f"mtllib {long}\nmtllib a.mtl\n", mtl=f"newmtl m\nmap_Kd a{long} -s 1\nKd {long}\n")
     assert part.material.picture is None and [notice[:38] for notice in scene.notices] == [
-        "material files are not there ('x')", "colours that are not understood are wh", "pictures are not there, or not in the "]
+        "material files are missing ('x')", "unrecognised colours are treated as wh", "pictures are missing, or not in the me"]
     assert all(len(notice) < 400 for notice in scene.notices)
 
 
@@ -286,8 +286,8 @@ def test_fifos_are_not_waited_for(tmp_path):
     """Nobody writes into them: who opened one would wait for ever."""
     os.mkfifo(tmp_path / "a.mtl")
     part, scene = read(tmp_path)
-    assert part.material.picture is None and any("material files are not there ('a.mtl')" in each for each in scene.notices)
+    assert part.material.picture is None and any("material files are missing ('a.mtl')" in each for each in scene.notices)
     os.remove(tmp_path / "a.mtl")
     os.mkfifo(tmp_path / "p.png")
     part, scene = read(tmp_path, mtl="newmtl m\nmap_Kd p.png\n")
-    assert part.material.picture is None and any("pictures are not there" in each for each in scene.notices)
+    assert part.material.picture is None and any("pictures are missing" in each for each in scene.notices)

@@ -51,7 +51,7 @@ def test_the_same_square_in_every_writing(encode):
 
 
 def test_lines_keep_their_numbers_where_some_go_on():
-    with pytest.raises(ValueError, match="^line 6: 'x' is no number"):
+    with pytest.raises(ValueError, match="^line 6: 'x' is not a number"):
         read("# C:\\models\\\nv 0 0 \\\n 0\n\nv 1 1 1\nv 0 x 0\nf 1 2 3\n")
 
 
@@ -87,23 +87,23 @@ def test_missing_normals_are_zeros_which_count_as_none():
 
 
 @pytest.mark.parametrize(("lines", "notice"), [
-    ("f 1/1 2/2 3/3\n", "corners of faces name texture coordinates that are not there (3, the first in line 5)"),
-    ("f 1//1 2//9 3\n", "corners of faces name normals that are not there (2, the first in line 5)"),
-    ("vt 0 0\nf 1/0 2/1 3/1\n", "corners of faces name texture coordinates that are not there (line 6)"),
-    ("vt 0 0\nf 1/-2 2/1 3/1\n", "corners of faces name texture coordinates that are not there (line 6)"),
-    ("vt nan 0\nf 1/1 2/1 3/1\n", "corners of faces have texture coordinates that are no numbers (3, the first in line 6)"),
-    ("vn -1.#IND 0 0\nf 1//1 2//1 3//1\n", "normals that are no numbers: the faces' own are used (line 5)"),
+    ("f 1/1 2/2 3/3\n", "face corners refer to missing texture coordinates (3, the first in line 5)"),
+    ("f 1//1 2//9 3\n", "face corners refer to missing normals (2, the first in line 5)"),
+    ("vt 0 0\nf 1/0 2/1 3/1\n", "face corners refer to missing texture coordinates (line 6)"),
+    ("vt 0 0\nf 1/-2 2/1 3/1\n", "face corners refer to missing texture coordinates (line 6)"),
+    ("vt nan 0\nf 1/1 2/1 3/1\n", "face corners have texture coordinates that are not numbers (3, the first in line 6)"),
+    ("vn -1.#IND 0 0\nf 1//1 2//1 3//1\n", "normals that are not numbers are replaced by face normals (line 5)"),
     ("vn -nan(ind) 0 0\nvn 0 0 1 # up\nvn inf 0 1.#QNAN\nf 1//2 2//2 3//2\n",
-     "normals that are no numbers: the faces' own are used (2, the first in line 5)"),
+     "normals that are not numbers are replaced by face normals (2, the first in line 5)"),
     ("f 1 2 3\nf 1 2\nf 3\n", "faces of fewer than three corners are left out (2, the first in line 6)"),
     ("f 1 2 3\nl 1 2\nl 2 3\np 1\n", "lines and points are left out ('l' in line 6, 'p' in line 8)"),
     ("cstype bezier\nsurf 0 1 0 1 1 2\nf 1 2 3\n", "curves and surfaces without faces are left out ('cstype' in line 5, 'surf' in line 6)"),
-    ("call other.obj\nf 1 2 3\n", "statements that lead to other files are left out ('call' in line 5)"),
-    ("f 1 2 3\nwhat is this\n", "lines that are not understood are left out ('what' in line 6)"),
-    ("v 0 0 1 0.5\nf 1 2 3\n", "weights of vertices (w) are left out (line 5)"),
+    ("call other.obj\nf 1 2 3\n", "statements that refer to other files are ignored ('call' in line 5)"),
+    ("f 1 2 3\nwhat is this\n", "unrecognised lines are ignored ('what' in line 6)"),
+    ("v 0 0 1 0.5\nf 1 2 3\n", "vertex weights (w) are ignored (line 5)"),
     ("v 0 0 1 1.0\nf 1 2 3\n", None), ("vt 0.5\nf 1/1 2/1 3/1\n", None), ("vt 0.5 0.5 0\nf 1/1 2/1 3/1\n", None),
     ("o a\ng b c\ns 1\ns off\nmg 1 2\nlod 3\nf 1 2 3\n", None),
-    ("f 1 3 2 4\n", "polygons that cross themselves, or have too many corners, are filled as well as can be (line 5)"),
+    ("f 1 3 2 4\n", "polygons that intersect themselves or have too many corners are triangulated approximately (line 5)"),
 ])
 def test_what_could_not_be_honoured_is_told(lines, notice):
     scene = read(SQUARE + lines)
@@ -167,12 +167,13 @@ def test_progress_can_end_the_reading():
 
 
 @pytest.mark.parametrize(("text", "message"), [
-    (SQUARE + "f 1 2 9\n", "line 5: a face asks for number 9 of 4"), (SQUARE + "f 1 2 0\n", "line 5: a face asks for number 0 of 4"),
-    (SQUARE + "f 1 2 -5\n", "line 5: a face asks for number -5 of 4"), (SQUARE + "f 1 2 /3\n", "line 5: a corner without a position"),
-    (SQUARE + "f 1 2 x\n", "line 5: 'x' is no corner"), (SQUARE + "f 1 2 3.0\n", "line 5: '3.0' is no corner"),
-    (SQUARE + "f 1 2 99999999999999999999\n", "line 5: a face asks for number"), (SQUARE + "f 1 2 --3\n", "line 5: '--3' is no corner"),
-    (SQUARE + "f 1 2-3 4\n", "line 5: '2-3' is no corner"), ("v 0 0,5 0\n", "line 1: '0,5' is no number"),
-    ("v 0 1_0 0\n", "line 1: '1_0' is no number"), ("v 0 0 0\n\nv 1 1\n", "line 3: 2 numbers where 3 are needed"),
+    (SQUARE + "f 1 2 9\n", "line 5: a face refers to position 9 of 4"), (SQUARE + "f 1 2 0\n", "line 5: a face refers to position 0 of 4"),
+    (SQUARE + "f 1 2 -5\n", "line 5: a face refers to position -5 of 4"), (SQUARE + "f 1 2 /3\n", "line 5: a corner without a position"),
+    (SQUARE + "f 1 2 x\n", "line 5: 'x' is not a face corner"), (SQUARE + "f 1 2 3.0\n", "line 5: '3.0' is not a face corner"),
+    (SQUARE + "f 1 2 99999999999999999999\n", "line 5: a face refers to position"),
+    (SQUARE + "f 1 2 --3\n", "line 5: '--3' is not a face corner"),
+    (SQUARE + "f 1 2-3 4\n", "line 5: '2-3' is not a face corner"), ("v 0 0,5 0\n", "line 1: '0,5' is not a number"),
+    ("v 0 1_0 0\n", "line 1: '1_0' is not a number"), ("v 0 0 0\n\nv 1 1\n", "line 3: 2 numbers where 3 are needed"),
     ("v 0 0 0\np 1\n", "it has no faces; lines and points are left out .'p' in line 2."),
     ("v 0 0 0\nf 1 1\n", "it has no faces; faces of fewer than three corners"),
 ])
