@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,12 +45,15 @@ class Ended:
         return re.sub(r"/[^ ;,]*/", "", said)[-SHOWN:] or f"the process ended with code {self.code}"
 
 
-def run_command(command: Sequence[str | Path], *, limit: float = float("inf")) -> Ended:
-    """Run a command in the root of the project. limit : seconds after which it is killed, with what it started."""
+def run_command(command: Sequence[str | Path], *, limit: float = float("inf"), environment: Mapping[str, str] | None = None) -> Ended:
+    """Run a command in the root of the project.
+
+    limit : seconds after which it is killed, with what it started; environment : variables on top of this process' own
+    """
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
         began = time.perf_counter()
         child = subprocess.Popen([str(word) for word in command], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=errors,
-                                 start_new_session=True)
+                                 start_new_session=True, env={**os.environ, **(environment or {})})
         status, used = _wait(child.pid, began + limit)
         seconds = time.perf_counter() - began
         child.returncode = os.waitstatus_to_exitcode(status)
@@ -58,9 +61,9 @@ def run_command(command: Sequence[str | Path], *, limit: float = float("inf")) -
     return Ended(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss * UNIT, child.returncode, *texts)
 
 
-def checked_command(command: Sequence[str | Path]) -> Ended:
+def checked_command(command: Sequence[str | Path], *, environment: Mapping[str, str] | None = None) -> Ended:
     """As `run_command`; SystemExit with what the command said where it fails."""
-    ended = run_command(command)
+    ended = run_command(command, environment=environment)
     if ended.code:
         raise SystemExit(f"{' '.join(map(str, command))} ended with code {ended.code}\n{ended.failure_message}")
     return ended

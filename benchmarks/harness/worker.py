@@ -36,12 +36,14 @@ class Worker:
     not start, never again.
 
     module, arguments : of `python -m`
+    environment : variables on top of this process' own
     log : where its standard error goes, None for that of this process
     ready : its first answer, or {"failed": why}; None until it is asked
     """
 
-    def __init__(self, module: str, *arguments: str, log: Path | None = None) -> None:
+    def __init__(self, module: str, *arguments: str, log: Path | None = None, environment: Mapping[str, str] | None = None) -> None:
         self._command, self._log = [sys.executable, "-m", module, *arguments], log
+        self._environment = {**os.environ, **(environment or {})}
         self._child: subprocess.Popen | None = None
         self._lines: queue.Queue[str | None] = queue.Queue()
         self.ready: Answer | None = None
@@ -90,7 +92,7 @@ class Worker:
         log = None if self._log is None else self._log.open("a")
         try:
             self._child = subprocess.Popen(self._command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, cwd=ROOT,
-                                           start_new_session=True)
+                                           start_new_session=True, env=self._environment)
         finally:
             if log:
                 log.close()

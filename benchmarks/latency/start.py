@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import venv
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
 
@@ -15,12 +16,13 @@ INSTALLERS = ("pip", "setuptools", "wheel")
 IMPORT = "import time; t = time.perf_counter(); import meshwright.runtime; print(time.perf_counter() - t)"
 
 
-def start_to_glb(pack: str, prompt: str, times: int) -> dict[str, float]:
+def start_to_glb(pack: str, prompt: str, times: int, environment: Mapping[str, str] | None = None) -> dict[str, float]:
     """The command line in a fresh process: median seconds until it has ended, and its largest resident memory in MB."""
     with tempfile.TemporaryDirectory() as folder:
         command = [*CLI, "generate", prompt, "-o", str(Path(folder) / "made.glb"), "--pack", pack, "--quiet"]
-        runs = [checked_command(command) for _ in range(times)]
-    return {"seconds": median(run.seconds for run in runs), "memory": max(run.peak_bytes for run in runs) / (1 << 20)}
+        runs = [checked_command(command, environment=environment) for _ in range(times)]
+    return {"seconds": median(run.seconds for run in runs), "processor": median(run.processor_seconds for run in runs),
+            "memory": max(run.peak_bytes for run in runs) / (1 << 20)}
 
 
 def import_seconds(times: int = 7) -> float:
