@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 from meshwright.engines.machine.memory import peak_bytes, reset_peak
@@ -19,31 +19,9 @@ from meshwright.runtime import Pipeline, read_picture, verify_pack
 from meshwright.runtime.backends.models import Models
 from meshwright.runtime.events import Result, StageDone, StageStarted
 from meshwright.runtime.pack.pack import Pack
+from meshwright.runtime.speed import TimedEngine
 
 from ..harness.worker import serve
-
-
-class Timed:
-    """An engine that adds up how long it has been at work."""
-
-    def __init__(self, kind: str, engine, seconds: dict[str, float]) -> None:
-        self._kind, self._engine, self._seconds = kind, engine, seconds
-
-    def run(self, inputs: Mapping, **options) -> dict:
-        return self._timed(lambda: self._engine.run(inputs, **options))
-
-    def scan(self, *tensors: Mapping, **options) -> dict:
-        return self._timed(lambda: self._engine.scan(*tensors, **options))
-
-    def close(self) -> None:
-        self._engine.close()
-
-    def _timed(self, work: Callable[[], dict]) -> dict:
-        began = time.perf_counter()
-        try:
-            return work()
-        finally:
-            self._seconds[self._kind] += time.perf_counter() - began
 
 
 class TimedModels(Models):
@@ -52,15 +30,15 @@ class TimedModels(Models):
     def __init__(self, side: str, pack: Pack, threads: int, checkpoints: Path | None) -> None:
         super().__init__(pack, threads=threads)
         self.seconds: dict[str, float] = defaultdict(float)
-        self._timed: dict[str, Timed] = {}
+        self._timed: dict[str, TimedEngine] = {}
         self._make: Callable[[str], object] = super().engine
         if side == "eager":
             self._make = _eager_components(pack, checkpoints, threads)
             self.open_ahead = lambda kinds: None  # its components are PyTorch's
 
-    def engine(self, kind: str) -> Timed:
+    def engine(self, kind: str) -> TimedEngine:
         if kind not in self._timed:
-            self._timed[kind] = Timed(kind, self._make(kind), self.seconds)
+            self._timed[kind] = TimedEngine(self._make(kind), kind, self.seconds)
         return self._timed[kind]
 
 

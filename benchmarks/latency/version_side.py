@@ -43,7 +43,7 @@ class VersionSide:
         rebuild.textured = noted
 
     def run(self, *, quality: bool = False, **options) -> dict:
-        """One prompt or picture to a GLB: seconds, also of all cores, of each stage and of the file; with `quality` also `atlas_quality`."""
+        """One prompt or picture to a GLB: seconds, also of all cores, and of each stage; with `quality` also `atlas_quality`."""
         began, used = time.perf_counter(), _processor_seconds()
         if "image" in options:
             options["image"] = read_picture(options["image"])

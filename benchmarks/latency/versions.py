@@ -65,7 +65,7 @@ def measure_warm(paths: dict[str, Path], threads: int, tasks: dict[str, list[dic
                     run = side.insist(do="run", **asked)
                     if number:
                         found[task][name].append(run)
-                    print(f"{threads} threads, round {number}, {task}, {name}: {run['seconds']:.2f} s, {run['processor']:.2f} s of processor",
+                    print(f"{threads} threads, round {number}, {task}, {name}: {run['seconds']:.2f} s, {run['processor']:.2f} s of cores",
                           file=sys.stderr, flush=True)
     finally:
         for side in sides.values():
@@ -106,10 +106,11 @@ def summary(document: dict) -> list[dict]:
 def page(document: dict) -> str:
     """The Markdown page of the figures."""
     where, clocks = document["machine"], {"seconds": "clock", "processor": "all cores"}
-    rows = [[row["task"], str(row["threads"]), clocks[row["measure"]], figure(row["before"]), figure(row["after"]), figure(row["share"], ".2f"),
-             f"{row['bar']:g}"] for row in document["summary"]]
+    rows = [[row["task"], str(row["threads"]), clocks[row["measure"]], figure(row["before"]), figure(row["after"]),
+             figure(row["share"], ".2f"), f"{row['bar']:g}"] for row in document["summary"]]
+    low, high = document["load"]
     parts = ["# Speed: before and after",
-             f"{where['processor']}, {where['cores']} cores, load {document['load'][0]:.1f} to {document['load'][1]:.1f} meanwhile; before is "
+             f"{where['processor']}, {where['cores']} cores, load {low:.1f} at the start and {high:.1f} at the end; before is "
              f"commit {document['before']}. Medians of {document['rounds']} rounds, by turns in one run; the share is the median of "
              "after / before. \"Clock\" is what a user waits on such a machine, \"all cores\" what the processor worked.",
              table(["", "threads", "seconds", "before", "after", "share", "bar"], rows)]

@@ -202,14 +202,24 @@ def _named(options: Namespace) -> list[Source]:
 
 def _open(options: Namespace, pack: str) -> Pipeline:
     if options.build:
+        build_engines(options, Pack.open(pack))
+    return Pipeline.open(pack, measure_memory=getattr(options, "json", False), **engine_options(options))
+
+
+def build_engines(options: Namespace, pack: Pack) -> None:
+    """Build the engines that the pack lacks, where that is asked for."""
+    if options.build:
         from .build_command import build_missing
 
-        wanted = Pack.open(pack)
-        wanted.require_trust()
-        build_missing(wanted, options.backend, quiet=getattr(options, "quiet", False))
+        pack.require_trust()
+        build_missing(pack, options.backend, quiet=getattr(options, "quiet", False))
+
+
+def engine_options(options: Namespace) -> dict[str, Any]:
+    """What the options say of how models are run, as `Pipeline.open` and `Models` take it."""
     providers = None if options.providers is None else tuple(name for name in options.providers.split(",") if name)
-    return Pipeline.open(pack, backend=options.backend, threads=options.threads, providers=providers, memory=options.memory,
-                         measure_memory=getattr(options, "json", False), gpu_share=options.gpu_share, vram=options.vram)
+    return {"backend": options.backend, "threads": options.threads, "providers": providers, "memory": options.memory,
+            "gpu_share": options.gpu_share, "vram": options.vram}
 
 
 def _report(made: Generation, asset: Asset | None, written: list[Path]) -> dict[str, Any]:

@@ -1,5 +1,5 @@
-"""The command line: `meshwright generate`, `refine`, `finish`, `lint`, `verify`, `packs`, `build`, `doctor`, `serve`, and the
-commands that installed packages add.
+"""The command line: `meshwright generate`, `refine`, `finish`, `lint`, `verify`, `packs`, `build`, `doctor`, `bench`,
+`serve`, and the commands that installed packages add.
 
 Thin: it reads options, calls the library and prints. Results go to standard output, progress and errors to
 standard error. Exit codes: 0 done; 1 the work failed, a pack did not verify, `doctor` found something broken, or the result
@@ -24,7 +24,7 @@ from .asset_options import ENGINES, add_asset_options
 from .process import StopSignals, standard_streams
 
 BAD_INPUT, FAILED = 2, 1
-COMMANDS = ("generate", "refine", "finish", "lint", "verify", "packs", "build", "doctor", "serve")
+COMMANDS = ("generate", "refine", "finish", "lint", "verify", "packs", "build", "doctor", "bench", "serve")
 ENTRY_POINTS = "meshwright.commands"
 
 
@@ -94,6 +94,10 @@ def _run(options: argparse.Namespace) -> int:
         from .build_command import build
 
         return build(options)
+    if options.command == "bench":
+        from .bench import bench
+
+        return bench(options)
     if options.command == "serve":
         from ..server.command import serve
 
@@ -149,8 +153,18 @@ def build_parser() -> argparse.ArgumentParser:
     look = commands.add_parser("doctor", help="report what this machine has, what would run each pack, and what is broken")
     look.add_argument("--pack", action="append", default=[], metavar="PACK", help="name or folder; repeatable (default: all found)")
     look.add_argument("--json", action="store_true", help="print one JSON object")
+    _add_bench(commands.add_parser("bench", help="measure how fast a pack is on this machine"))
     _add_serve(commands.add_parser("serve", help="serve a page and an HTTP interface with a queue, on this machine"))
     return parser
+
+
+def _add_bench(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("pack", nargs="?", default="props", metavar="PACK", help="name or folder (default props)")
+    add("--rounds", type=int, default=3, help="meshes that are made after the first (default 3)")
+    add("--steps", type=int, help="steps of the loop that draws the views (default: the pack's)")
+    _add_engine_options(parser)
+    add("--json", action="store_true", help="print one JSON object")
 
 
 def _add_generate(parser: argparse.ArgumentParser) -> None:

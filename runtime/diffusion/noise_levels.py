@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 
@@ -97,9 +97,12 @@ def karras_sigmas(steps: int, largest: float, smallest: float, rho: float = 7.0)
     return (largest ** (1 / rho) + ramp * (smallest ** (1 / rho) - largest ** (1 / rho))) ** rho
 
 
+@cache
 def _betas_of(alpha_bar: Callable[[float], float], steps: int) -> np.ndarray:
     levels = np.array([alpha_bar(i / steps) for i in range(steps + 1)])
-    return np.minimum(1 - levels[1:] / levels[:-1], MAX_BETA)
+    betas = np.minimum(1 - levels[1:] / levels[:-1], MAX_BETA)
+    betas.flags.writeable = False
+    return betas
 
 
 def _cosine(t: float) -> float:

@@ -68,7 +68,7 @@ def test_time_of_a_component_adds_up_even_when_it_fails():
             return {"carry": (carry, per_step, constants, keep, on_step)}
 
     seconds = {"x": 0.0}
-    engine = side.Timed("x", Broken(), seconds)
+    engine = side.TimedEngine(Broken(), "x", seconds)
     with pytest.raises(ValueError):
         engine.run({})
     before = seconds["x"]
