@@ -20,9 +20,9 @@ SEED = 65_000_000
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
+    """Shapes as a GPU draws them in its memory, on the CPU; those that are read from files are tested with the dataset."""
     folder = tmp_path_factory.mktemp("train")
-    dataset.write(folder / "data", 2, SEED)
-    return Run(dataset.Dataset.open(folder / "data"), folder / "checkpoints", folder / "pairs")
+    return Run(dataset.Dataset.drawn(2, SEED, "cpu"), folder / "checkpoints", folder / "pairs")
 
 
 @pytest.fixture(scope="module")

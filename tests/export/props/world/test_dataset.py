@@ -54,6 +54,18 @@ def test_a_prop_in_its_own_colours_is_the_prop(data):
     np.testing.assert_allclose(surface[0, :, 3:] / 2 + 0.5, prop.distances(surface[0, :, :3].numpy())[1], atol=1e-6)
 
 
+def test_shapes_that_are_drawn_in_memory_are_those_of_the_files(data):
+    drawn = dataset.Dataset.drawn(2, SEED, "cpu")
+    for name, (shape, _) in dataset.LAYOUT.items():
+        assert getattr(drawn, name).shape == (2, *shape) and getattr(drawn, name).dtype == getattr(data, name).dtype, name
+    assert torch.equal(drawn.seeds, data.seeds) and torch.equal(drawn.family, data.family)
+    torch.testing.assert_close(drawn.primitives, data.primitives)
+    apart = (drawn.views.float() - data.views.float()).abs()
+    assert float(apart.mean()) < 1 and float((apart > 32).float().mean()) < 0.01, "but for pixels on edges"
+    for prop, points, sdf in zip(map(make_prop, (SEED, SEED + 1)), drawn.points, drawn.sdf, strict=True):
+        np.testing.assert_allclose(sdf.float(), prop.distances(points.float().numpy())[0], atol=2e-3)
+
+
 def test_looks_are_painted_on_shapes_of_their_family(data):
     family = dataset.FAMILY_NAMES[int(data.family[1])]
     batch = data.batch(np.random.default_rng(0), [dataset.Look(family, "red", "teal")] * 3)
