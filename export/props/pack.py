@@ -124,7 +124,7 @@ def manifest(checkpoints: Path) -> dict:
             "Trained from scratch by the Meshwright authors on procedural objects, but for the text encoder.",
             "Text encoder: all-MiniLM-L6-v2, Apache-2.0, frozen, its token table stored in 8 bits."]},
         "sources": sources(checkpoints), "text": {"length": language.LENGTH, "tokenizer": "tokenizer.json"},
-        "prior": {"latent_shape": [1, shap_e.CONFIG.rows, shap_e.CONFIG.latent_width], "steps": 10, "guidance": 5.0,
+        "prior": {"latent_shape": [1, shap_e.CONFIG.rows, shap_e.CONFIG.latent_width], "steps": 10, "guidance": 3.0,
                   "unconditional_image": "empty", **loop, "schedule": {**SCHEDULE, "kind": "dpm-solver++-2m"}},
         "refiner": {"latent_shape": [1, 4, *LATENT_GRID], "steps": 1, "guidance": 1.0, "edit": {"steps": 4, "guidance": 3.0}, **loop},
         "multiview": {"latent_shape": [1, 4, *LATENT_GRID], "steps": 1, "guidance": 1.0, "schedule": SCHEDULE, "unconditional": "encoder"},
