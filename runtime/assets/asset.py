@@ -20,7 +20,7 @@ from ..geometry.mesh import Mesh
 from ..geometry.render import preview
 from .collision import Collision, collision_shapes
 from .layout import Content, contents, hull_names
-from .levels import Level, level_of, make_level, texture_side
+from .levels import Level, level_of, make_level, texture_side, with_maps
 from .look import Source
 from .options import AssetOptions
 from .placing import placed
@@ -134,6 +134,7 @@ def make_asset(
     side = options.texture or (len(finest.texture) if finest is not None and finest.texture is not None else TEXTURE)
     with step("level 0"):
         first = make_level(shape, source, options.faces or len(shape.faces), side) if finest is None else level_of(finest, shape)
+        first = with_maps(first, shape, side, normals=options.normal_map, occlusion=options.occlusion)
     levels = [first]
     for number, share in enumerate(options.lods, 1):
         budget = int(share * len(first.mesh.faces))
@@ -142,7 +143,9 @@ def make_asset(
             options = replace(options, lods=options.lods[:number - 1])
             break
         with step(f"level {number}"):
-            level = make_level(shape, source, budget, texture_side(side, share))
+            small = texture_side(side, share)
+            level = make_level(shape, source, budget, small)
+            level = with_maps(level, shape, small, normals=options.normal_map, occlusion=options.occlusion)
         if level.largest_error > MAX_ERROR or len(level.mesh.faces) >= len(levels[-1].mesh.faces):
             notices = (*notices, f"the shape cannot do with {budget:,} triangles: that level and the coarser ones are left out")
             options = replace(options, lods=options.lods[:number - 1])

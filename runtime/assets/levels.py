@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from ..geometry.mesh import Mesh
 from ..geometry.topology import is_watertight
 from ..texture.unwrap import unwrap
 from .look import Source, painted
+from .surface_maps import normal_map, occlusion_map, tangents
 
 MIN_TEXTURE = 64
 
@@ -62,6 +63,16 @@ def make_level(shape: Mesh, look: Source | None, faces: int, texture: int) -> Le
     mesh = unwrap(light, texture).mesh
     painting = painted(mesh, texture, lambda atlas: look.colors(atlas.position, atlas.normal))
     return level_of(mesh.replace(texture=painting), shape)
+
+
+def with_maps(level: Level, shape: Mesh, side: int, *, normals: bool, occlusion: bool) -> Level:
+    """The level with textures of the full surface: its normals, ambient occlusion, or both. It is unwrapped first if it is not."""
+    if not normals and not occlusion:
+        return level
+    mesh = level.mesh if level.mesh.uvs is not None else unwrap(level.mesh, side).mesh
+    tangent = tangents(mesh) if normals else None
+    return replace(level, mesh=mesh, tangents=tangent, normal_map=None if tangent is None else normal_map(mesh, tangent, shape, side),
+                   occlusion=occlusion_map(mesh, shape, side) if occlusion else None)
 
 
 def texture_side(finest: int, share: float) -> int:
