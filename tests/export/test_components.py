@@ -54,6 +54,7 @@ def test_masked_tokens_neither_speak_nor_are_seen():
     torch.testing.assert_close(states[:1, :3], module(ids[:1, :3], mask[:1, :3]))
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_clip_keeps_its_padding_and_takes_any_batch(tmp_path):
     model = CLIPTextModel(CLIPTextConfig(**CLIP)).eval()

@@ -19,6 +19,7 @@ def test_group_norms_as_they_come_are_measured_beside_those_of_the_exporter():
     assert not close < 1e-3  # infinite where the norm gives NaN
 
 
+@pytest.mark.slow
 def test_the_command_prints_a_table(capsys):
     parity.main(["--only", "field_color"])
     head, line, *rows = capsys.readouterr().out.splitlines()

@@ -39,6 +39,7 @@ def test_the_result_is_the_same_but_for_rounding(model):
         np.testing.assert_allclose(mapped.run({"x": x})["y"], expected, atol=1e-5 * np.abs(expected).max())
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_no_copy_of_the_weights_is_made(model, tmp_path):
     small = models.half_weights(tmp_path / "small.onnx", 8, 1)

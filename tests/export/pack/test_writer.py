@@ -26,13 +26,22 @@ def tokenizer(tmp_path):
     return {"tokenizer.json": path}
 
 
-def components(**options):
-    return [spec(kind="one", **options), spec(kind="two", **options)]
+def components():
+    return [spec(kind="one", tolerance=0.25), spec(kind="two", tolerance=0.25)]
 
 
-def test_a_pack_is_complete_and_hashed(tmp_path, tokenizer):
-    document = write_pack(tmp_path / "packs" / "p", components(), manifest(), tokenizer)
-    folder = tmp_path / "packs" / "p"
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """The folder of a pack, pack.json as `write_pack` returned it, and what was told meanwhile. Nothing may change the folder."""
+    folder, events = tmp_path_factory.mktemp("written"), []
+    (folder / "source.json").write_text("{}")
+    document = write_pack(folder / "packs" / "p", components(), manifest(), {"tokenizer.json": folder / "source.json"},
+                          on_component=events.append)
+    return folder / "packs" / "p", document, events
+
+
+def test_a_pack_is_complete_and_hashed(written):
+    folder, document, _ = written
     assert json.loads((folder / "pack.json").read_text("utf-8")) == document
     assert {path.name for path in folder.iterdir()} == {"pack.json", *document["files"]}
     assert set(document["files"]) == {"one.onnx", "two.onnx", "golden.npz", "tokenizer.json"}
@@ -42,20 +51,18 @@ def test_a_pack_is_complete_and_hashed(tmp_path, tokenizer):
     assert [path.name for path in folder.parent.iterdir()] == ["p"]
 
 
-def test_a_component_is_described_from_its_file(tmp_path, tokenizer):
-    entry = write_pack(tmp_path / "p", components(tolerance=0.25), manifest(), tokenizer)["components"]["one"]
+def test_a_component_is_described_from_its_file(written):
+    entry = written[1]["components"]["one"]
     assert entry["error"].keys() == {"abs", "rel"} and entry["error"]["rel"] < 1e-5
     assert entry["errors"] == {"noise": entry["error"]}
-    del entry["error"], entry["errors"]
-    assert entry == {
+    assert {key: value for key, value in entry.items() if not key.startswith("error")} == {
         "kind": "one", "file": "one.onnx", "precision": "fp32", "compute": "fp32", "tolerance": 0.25, "parameters": 26,
         "inputs": [{"name": "rows", "dtype": "float32", "shape": [1, "n", 3]}],
         "outputs": [{"name": "out", "dtype": "float32", "shape": [1, "n", 2]}]}
 
 
-def test_golden_inputs_give_the_golden_outputs(tmp_path, tokenizer):
-    write_pack(tmp_path / "p", components(), manifest(), tokenizer)
-    with np.load(tmp_path / "p" / "golden.npz") as golden, open_engine(tmp_path / "p" / "two.onnx") as engine:
+def test_golden_inputs_give_the_golden_outputs(written):
+    with np.load(written[0] / "golden.npz") as golden, open_engine(written[0] / "two.onnx") as engine:
         assert set(golden) == {f"{kind}/{tensor}" for kind in ("one", "two") for tensor in ("in/rows", "out/out")}
         assert not np.array_equal(golden["one/in/rows"], golden["two/in/rows"])
         out = engine.run({"rows": golden["two/in/rows"]})["out"]
@@ -120,13 +127,12 @@ def test_without_the_parity_check_no_error_is_claimed(tmp_path, tokenizer):
     assert write_pack(tmp_path / "p", strayed, manifest(), tokenizer, check_parity=False)["components"]["one"]["error"] == {}
 
 
-def test_each_component_is_announced_and_reported(tmp_path, tokenizer):
-    events = []
-    document = write_pack(tmp_path / "p", components(), manifest(), tokenizer, on_component=events.append)
+def test_each_component_is_announced_and_reported(written):
+    folder, document, events = written
     assert events[::2] == [ComponentStarted("one", 1, 2), ComponentStarted("two", 2, 2)]
     done = events[3]
     assert isinstance(done, ComponentDone) and (done.kind, done.number, done.count) == ("two", 2, 2)
-    assert done.parameters == 26 and done.bytes == (tmp_path / "p" / "two.onnx").stat().st_size
+    assert done.parameters == 26 and done.bytes == (folder / "two.onnx").stat().st_size
     assert done.error.rel == document["components"]["two"]["error"]["rel"]
     assert 0 < done.seconds < 60 and done.peak_bytes > 1e8
     assert facts(done).startswith(": 26 parameters, 0.0 MB, relative error ")

@@ -42,6 +42,7 @@ def trained(run):
         shap_e.CAPTIONS, surface.RESOLUTION = captions, resolution
 
 
+@pytest.mark.slow
 def test_every_stage_leaves_its_checkpoint(trained):
     names = [stage.name for stage in (*train.BEFORE_PAIRS, *train.WHILE_PAIRS, *train.AFTER_PAIRS)]
     assert len(names) == 8
@@ -53,12 +54,14 @@ def test_every_stage_leaves_its_checkpoint(trained):
     assert scaled.shape == (2, 4, 48, 32) and abs(float(scaled.mean())) < 0.01 and float(scaled.std()) == pytest.approx(1, abs=0.1)
 
 
+@pytest.mark.slow
 def test_what_is_finished_is_not_trained_again(trained, monkeypatch):
     for stages in ("BEFORE_PAIRS", "WHILE_PAIRS", "AFTER_PAIRS"):
         monkeypatch.setattr(train, stages, tuple(dataclasses.replace(stage, train=None) for stage in getattr(train, stages)))
     train.train(trained, 10.0, pair_count=2)
 
 
+@pytest.mark.slow
 def test_met_views_are_drawn_by_the_refiner_or_from_pictures(trained):
     generated, rng = reconstructor.GeneratedViews(trained), np.random.default_rng(0)
     rows, views = generated.batch(rng, 2)
@@ -69,6 +72,7 @@ def test_met_views_are_drawn_by_the_refiner_or_from_pictures(trained):
     assert float(sdf[:, :30].abs().median()) < 0.03 < float(sdf[:, 50:].abs().median())
 
 
+@pytest.mark.slow
 def test_from_a_decoder_alone_the_encoder_is_learnt_and_the_decoder_kept(trained, tmp_path):
     decoder = {name: value for name, value in weights_of(trained.out / "shap_e.pt").items() if name.startswith("decoder.")}
     torch.save({"average": decoder}, tmp_path / "shap_e.pt")
