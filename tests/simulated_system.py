@@ -52,8 +52,8 @@ def become(system: str) -> None:
         signal.SIGBREAK = signal.SIGTTIN
         _add("msvcrt", LK_NBLCK=LOCK_NON_BLOCKING, locking=lock)
         ctypes.windll = SimpleNamespace(kernel32=SimpleNamespace(GlobalMemoryStatusEx=_memory_status))
-    memory, host = (import_module(f"meshwright.engines.machine.{name}") for name in ("memory", "host_memory"))
-    memory.STATUS = memory.REFERENCES = host.MEMINFO = host.OWN_GROUP = Path("/no/such/system")
+    memory = import_module("meshwright.engines.machine.memory")
+    memory.STATUS = memory.REFERENCES = memory.MEMINFO = memory.OWN_GROUP = Path("/no/such/system")
 
 
 def _add(name: str, **members: object) -> None:

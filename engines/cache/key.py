@@ -15,7 +15,7 @@ from typing import Any
 
 from ..errors import ModelFileError
 
-# Of what we ourselves do between the model file and the engine; raise it when `tensorrt_network` adapts networks otherwise.
+# Of what we ourselves do between the model file and the engine; raise it when `tensorrt.network` adapts networks otherwise.
 BUILDER = 1
 NONE, ANY = "none", "any"
 # What each part is called where a person reads why an engine is not used.

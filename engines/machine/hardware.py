@@ -13,7 +13,7 @@ from typing import Any
 
 from ..cuda.driver import Driver
 from ..cuda.nvml import Nvml
-from .host_memory import available_bytes, total_bytes
+from .memory import available_bytes, total_bytes
 
 # The packages of CUDA 13, which all our backends for NVIDIA cards come with, need a driver that runs it.
 NEEDED_CUDA = (13, 0)

@@ -98,7 +98,7 @@ class PackageProbe:
             return json.loads(out.splitlines()[-1])
         except (IndexError, ValueError):  # it died on the way: a signal, or a library that ends the process
             last = " ".join(said.split())[-200:]
-            return {"broken": f"the process that loads it ended with {process.returncode}; it said: {last or 'nothing'}"}
+            return {"broken": f"the process that loads it ended with {process.returncode}; its output: {last or 'none'}"}
 
 
 def licence_of(found: Distribution) -> str | None:

@@ -34,7 +34,7 @@ RESERVE = 512 << 20
 ELSEWHERE = 8 << 30
 # The compute capability from which on TensorRT-RTX builds engines without being asked: Turing would make them slower.
 MIN_DEFAULT_CAPABILITY = 8.0
-# Seconds between two calls of `on_progress`, whether or not the process that builds has said anything.
+# Seconds between two calls of `on_progress`, whether or not the process that builds has printed anything.
 INTERVAL = 0.5
 
 
@@ -124,15 +124,15 @@ def _build(order: BuildRequest, model: Path, out: Path, on_progress: OnProgress,
                "axes": {name: [each.low, each.best, each.high] for name, each in order.axes.items()}}
     with ExitStack() as stack:
         try:
-            said = stack.enter_context(tempfile.TemporaryFile())
-            process = _start(said, lock)
+            output = stack.enter_context(tempfile.TemporaryFile())
+            process = _start(output, lock)
         except OSError as error:
             raise BackendError(f"{order.model.name} cannot be built", received=f"the process that builds it did not start: {error}",
                                remedy="close other programs; the cache is unchanged") from error
         orders, lines = _pipe(process.stdin), _Lines(_pipe(process.stdout))
         try:
             if not _converse(orders, lines, request, on_progress):
-                raise _ended(order.model.name, process.wait(), said)
+                raise _ended(order.model.name, process.wait(), output)
         finally:
             process.kill()
             process.wait()
@@ -141,9 +141,9 @@ def _build(order: BuildRequest, model: Path, out: Path, on_progress: OnProgress,
                 orders.close()
 
 
-def _start(said: IO[bytes], lock: int | None) -> subprocess.Popen[str]:
-    """The worker. said : for what the vendor's libraries print."""
-    return start_child(_command(), inherited=lock, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True,
+def _start(output: IO[bytes], lock: int | None) -> subprocess.Popen[str]:
+    """The worker. output : for what the vendor's libraries print."""
+    return start_child(_command(), inherited=lock, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=output, text=True,
                        encoding="utf-8", errors="replace")
 
 
@@ -185,7 +185,7 @@ class _Lines:
 
 
 def _converse(orders: IO[str], lines: _Lines, request: dict[str, Any], on_progress: OnProgress) -> bool:
-    """Whether the worker said that it has finished; its own error is raised."""
+    """Whether the worker reported that it has finished; its own error is raised."""
     try:
         orders.write(json.dumps(request) + "\n")
         orders.flush()
@@ -208,13 +208,13 @@ def _received(parts: list[Any]) -> Exception:
     return getattr(errors, kind, BackendError)(subject, received=received, expected=expected, remedy=remedy)
 
 
-def _ended(name: str, code: int, said: IO[bytes]) -> errors.EngineError:
+def _ended(name: str, code: int, output: IO[bytes]) -> errors.EngineError:
     """A worker that ended without an answer: the system ended it, or a library crashed."""
-    said.seek(0)
-    last = " ".join(said.read().decode("utf-8", "replace").split())[-300:]
+    output.seek(0)
+    last = " ".join(output.read().decode("utf-8", "replace").split())[-300:]
     if code == -getattr(signal, "SIGKILL", 9):
         return failed(name, "out of memory: the system ended the process that built it")
     if last:
-        return failed(name, f"the process that built it ended with {code}; it said: {last}")
+        return failed(name, f"the process that built it ended with {code}; its output: {last}")
     return BackendError(f"{name} cannot be built", received=f"the process that built it ended with {code} without a message",
                         remedy="this component runs on ONNX Runtime; the cache is unchanged")

@@ -1,4 +1,4 @@
-"""Builds one engine in this process. `tensorrt_build` calls it in a process of its own.
+"""Builds one engine in this process. `build` calls it in a process of its own.
 
 Works for `tensorrt` 10 and 11 and for `tensorrt_rtx`, which needs neither GPU nor driver.
 """
@@ -19,7 +19,7 @@ from .network import Network, Range
 
 # Device memory then comes from us, which the capture of a CUDA graph needs. TensorRT 10 has no such flag.
 FLAGS = ("REQUIRE_USER_ALLOCATION",)
-# Weights can then be replaced in the engine (`tensorrt_refit`). TensorRT optimises less, and wants a GPU to build it.
+# Weights can then be replaced in the engine (`TensorRTEngine.refit`). TensorRT optimises less, and wants a GPU to build it.
 REFIT = "REFIT"
 # Multiplications of FP32 then keep all 24 bits of their factors; TensorRT takes 11 by itself. A flag that is cleared.
 NO_TF32 = "NO_TF32"
@@ -41,12 +41,12 @@ def build(product: Product, model: Path, axes: Mapping[str, Range], workspace: i
     if not model.is_file():
         raise ModelFileError("the model file is missing", received=str(model))
     trt = product.load()
-    said = logger(trt)
+    log = logger(trt)
     try:
-        builder = trt.Builder(said)
+        builder = trt.Builder(log)
     except Exception as error:  # the binding raises TypeErrors where the library gave no object
-        raise unavailable(f"{product.name} cannot build engines here", f"{error} {said.taken()}") from error
-    network = Network(trt, builder, model, said)
+        raise unavailable(f"{product.name} cannot build engines here", f"{error} {log.errors()}") from error
+    network = Network(trt, builder, model, log)
     config, monitor = builder.create_builder_config(), _monitor(trt, on_progress)
     _set_flags(trt, config, flags)
     _set_capabilities(trt, config, capabilities)
@@ -58,7 +58,7 @@ def build(product: Product, model: Path, axes: Mapping[str, Range], workspace: i
     if monitor.raised is not None:
         raise monitor.raised
     if engine is None:
-        raise failed(model.name, said.taken())
+        raise failed(model.name, log.errors())
     return memoryview(engine)
 
 

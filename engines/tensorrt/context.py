@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from math import prod
 from pathlib import Path
 from types import ModuleType
@@ -10,8 +11,8 @@ from typing import Any
 
 from ..cuda.memory import DeviceArray, DeviceMemory
 from ..errors import BackendError
+from ..files.side_file import write_whole
 from ..spec import EngineSpec
-from .jit_cache import JitCache
 
 # An engine with no more shapes than these has a kernel compiled for each when it is first used; with more, TensorRT-RTX
 # compiles in the background and uses a general kernel meanwhile.
@@ -21,11 +22,11 @@ FEW_SHAPES = 4
 class Contexts:
     """Makes the contexts of one engine. None of them allocates memory of its own: `memory` lends it to a launch."""
 
-    def __init__(self, trt: ModuleType, engine: Any, said: Any, spec: EngineSpec, memory: DeviceMemory, kernels: Path,
+    def __init__(self, trt: ModuleType, engine: Any, log: Any, spec: EngineSpec, memory: DeviceMemory, kernels: Path,
                  ranges: Mapping[str, tuple[int, int]]) -> None:
-        """engine, said : TensorRT's engine and its logger. kernels : file for what is compiled for the card. ranges : lengths of the open
+        """engine, log : TensorRT's engine and its logger. kernels : file for what is compiled for the card. ranges : lengths of the open
         axes that the engine was built for."""
-        self.engine, self.said, self.spec, self.memory = engine, said, spec, memory
+        self.engine, self.log, self.spec, self.memory = engine, log, spec, memory
         self._strategy = trt.ExecutionContextAllocationStrategy.USER_MANAGED
         self._jit: JitCache | None = None
         self._config = engine.create_runtime_config() if hasattr(trt, "IRuntimeCache") else None
@@ -41,7 +42,7 @@ class Contexts:
         """A context of its own for each captured graph: TensorRT's graphs are valid while their context is left alone."""
         made = self.engine.create_execution_context(self._strategy if self._config is None else self._config)
         if made is None:
-            raise self.memory.cuda.error("the engine could not be prepared", self.said.taken())
+            raise self.memory.cuda.error("the engine could not be prepared", self.log.errors())
         return Context(self, made)
 
     def save(self) -> None:
@@ -95,7 +96,31 @@ class Context:
         ask = getattr(self._context, "is_stream_capturable", None)
         if ask is None or ask(self._contexts.memory.cuda.stream):
             return None
-        return f"TensorRT says that the engine cannot be captured ({self._contexts.said.taken()})"
+        return f"TensorRT says that the engine cannot be captured ({self._contexts.log.errors()})"
 
     def _failed(self, subject: str) -> BackendError:
-        return self._contexts.memory.cuda.error(subject, self._contexts.said.taken())
+        return self._contexts.memory.cuda.error(subject, self._contexts.log.errors())
+
+
+class JitCache:
+    """What TensorRT-RTX compiles for the card when an engine first runs, kept beside the engine for the next process. TensorRT refuses what
+    another card, driver or version compiled.
+
+    path : of the file that they are kept in; cache : TensorRT's object
+    """
+
+    def __init__(self, config: Any, path: Path) -> None:
+        self._path = path
+        self.cache = config.create_runtime_cache()
+        self._kept = b""
+        with suppress(OSError):
+            content = self._path.read_bytes()
+            if content and self.cache.deserialize(content):
+                self._kept = content
+        config.set_runtime_cache(self.cache)
+
+    def save(self) -> None:
+        """Write down what was compiled since. A folder that cannot be written to is no error: it is compiled again."""
+        content = bytes(self.cache.serialize() or b"")
+        if content and content != self._kept and write_whole(self._path, content):
+            self._kept = content

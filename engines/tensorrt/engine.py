@@ -1,6 +1,6 @@
 """Runs a TensorRT engine: `tensorrt` on data-centre and workstation cards, `tensorrt_rtx` on RTX cards.
 
-`tensorrt_builder` builds the engine beforehand. All tensors, scratch memory included, lie in the pipeline's device memory.
+`builder` builds the engine beforehand. All tensors, scratch memory included, lie in the pipeline's device memory.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +26,9 @@ from ..spec import Axes, TensorSpec
 from .context import Context, Contexts
 from .logger import logger
 from .plan import check, load, ranges
-from .refit import refit
+
+MAX_LISTED = 5
+BUILD = "an engine with these weights has to be built"
 
 
 class TensorRTEngine(Engine):
@@ -48,12 +52,12 @@ class TensorRTEngine(Engine):
         self._record = record or EngineRecord(plan)
         memory.trim()  # TensorRT takes the weights' memory from the driver
         with memory.cuda.translate_errors(f"{plan.name} does not load"):
-            said = logger(trt)
-            self._runtime = trt.Runtime(said)
-            engine = load(trt, self._runtime, said, plan, product)
+            log = logger(trt)
+            self._runtime = trt.Runtime(log)
+            engine = load(trt, self._runtime, log, plan, product)
             check(trt, engine, self.spec, plan)
             self._ranges = ranges(engine, self.spec)
-            self._contexts = Contexts(trt, engine, said, self.spec, memory, self._record.kernels, self._ranges)
+            self._contexts = Contexts(trt, engine, log, self.spec, memory, self._record.kernels, self._ranges)
             self._weights = int(engine.get_engine_stat(trt.EngineStat.TOTAL_WEIGHTS_SIZE)) if hasattr(trt, "EngineStat") else 0
         memory.count_weights(self._weights)
 
@@ -68,7 +72,7 @@ class TensorRTEngine(Engine):
         with self.memory.cuda.translate_errors(f"{self._plan.name} cannot be refitted"):
             self.memory.cuda.synchronise()
             self._loops.clear()  # their graphs would use the weights that were there before
-            refit(self._trt, engine, self._contexts.said, weights, self._plan.name)
+            _refit(self._trt, engine, self._contexts.log, weights, self._plan.name)
         return True
 
     def _run(self, inputs: Tensors, axes: Axes, keep: frozenset[str]) -> dict[str, Array]:
@@ -175,3 +179,30 @@ def _along(tensor: TensorSpec, value: Array, axis: str, start: int, stop: int) -
         return value
     piece = on_host(value)[(slice(None),) * tensor.shape.index(axis) + (slice(start, stop),)]
     return piece.copy(order="C")
+
+
+def _refit(trt: ModuleType, engine: Any, log: Any, weights: Mapping[str, np.ndarray], name: str) -> None:
+    """Put `weights`, by the names that they have in the model file, in the place of the engine's. Nothing may be running on it.
+
+    log : the engine's logger. name : of the plan
+    Raises BackendError if one of them is not to be had; the engine is of no use then.
+    """
+    refitter = trt.Refitter(engine, log)
+    unknown = list(weights.keys() - set(refitter.get_all_weights()))
+    if unknown:
+        raise BackendError(f"{name} was built without weights that can be replaced", received=_listed(unknown), remedy=BUILD)
+    # Kept until the end: the refitter reads the arrays where they lie.
+    held = {weight: np.ascontiguousarray(value) for weight, value in weights.items()}
+    for weight, value in held.items():
+        if not refitter.set_named_weights(weight, trt.Weights(value)):
+            raise BackendError(f"{name} rejects new values for {weight}", received=log.errors(), remedy=BUILD)
+    missing = refitter.get_missing_weights()
+    if missing:  # TensorRT merged them with some of those that are replaced
+        raise BackendError(f"{name} cannot be refitted with these weights alone", received=_listed(missing), remedy=BUILD)
+    if not refitter.refit_cuda_engine():
+        raise BackendError(f"{name} cannot be refitted", received=log.errors(), remedy=BUILD)
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+    return ", ".join(sorted(names)[:MAX_LISTED]) + more

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-SILENT = "no reason from TensorRT"
+SILENT = "TensorRT gave no reason"
 
 
 def logger(trt: ModuleType) -> Any:
@@ -22,9 +22,9 @@ def logger(trt: ModuleType) -> Any:
             if severity in (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR):
                 self._errors = [*self._errors[-2:], " ".join(message.split())]
 
-        def taken(self) -> str:
-            """What was said since the last time."""
-            said, self._errors = " | ".join(dict.fromkeys(self._errors)), []
-            return said or SILENT
+        def errors(self) -> str:
+            """Since the last time that they were asked for."""
+            found, self._errors = " | ".join(dict.fromkeys(self._errors)), []
+            return found or SILENT
 
     return Logger()

@@ -170,7 +170,7 @@ def _parser_error(trt: ModuleType, parser: Any, path: Path) -> EngineError:
                               remedy="reinstall the pack")
     told = list(dict.fromkeys(map(_problem, errors)))
     more = [f"and {len(told) - MAX_PROBLEMS} more"] if len(told) > MAX_PROBLEMS else []
-    return BackendError(f"{path.name} cannot be built", received=" | ".join([*told[:MAX_PROBLEMS], *more]) or "no reason from the parser",
+    return BackendError(f"{path.name} cannot be built", received=" | ".join([*told[:MAX_PROBLEMS], *more]) or "the parser gave no reason",
                         expected="operators that TensorRT takes", remedy="this component runs on ONNX Runtime")
 
 

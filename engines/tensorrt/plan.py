@@ -26,18 +26,18 @@ INVALID = {"VERSION_MISMATCH": "it is of another version", "UNSUPPORTED_CC": "it
            "CUDA_ERROR": "the driver or CUDA is not installed as it should be"}
 
 
-def load(trt: ModuleType, runtime: Any, said: Any, plan: Path, product: Product) -> Any:
+def load(trt: ModuleType, runtime: Any, log: Any, plan: Path, product: Product) -> Any:
     """TensorRT's engine. ModelFileError names what built the file, and what this is, where they do not fit; BackendError
     for a GPU without enough memory.
 
-    said : the runtime's logger
+    log : the runtime's logger
     """
     entry, content = read(plan)
     invalid = why_invalid(trt, runtime, content)
     engine = None if invalid else runtime.deserialize_cuda_engine(content)
     if engine is not None:
         return engine
-    words = said.taken()
+    words = log.errors()
     reason = words if invalid is None else invalid if words == SILENT else f"{invalid}: {words}"
     known = explain(reason)
     if known is not None:

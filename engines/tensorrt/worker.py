@@ -1,4 +1,4 @@
-"""The process in which one engine is built: `python -m meshwright.engines.tensorrt.worker`, driven by `tensorrt_build`.
+"""The process in which one engine is built: `python -m meshwright.engines.tensorrt.worker`, driven by `build`.
 
 Reads a request, one line of JSON, from standard input; writes the engine to the file it names, and lines of JSON to
 standard output: {"share": 0.25} while it works, then {"done": true} or {"error": [kind, subject, received, expected, remedy]}.

@@ -89,8 +89,8 @@ def test_one_that_works(install):
 
 @pytest.mark.parametrize(("code", "said"), [
     ("import os; os.abort()", "the process that loads it ended with -"),
-    ("import os, sys; print('out of\\nluck', file=sys.stderr, flush=True); os._exit(3)", "ended with 3; it said: out of luck"),
-    ("import os; os._exit(0)", "ended with 0; it said: nothing"),
+    ("import os, sys; print('out of\\nluck', file=sys.stderr, flush=True); os._exit(3)", "ended with 3; its output: out of luck"),
+    ("import os; os._exit(0)", "ended with 0; its output: none"),
     ("raise ImportError", "it cannot be imported; received ImportError"),
     ("1 +", "it cannot be imported; received invalid syntax"),
 ])

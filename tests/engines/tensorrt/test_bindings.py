@@ -57,9 +57,9 @@ def test_what_tensorrt_serialises_becomes_bytes(tmp_path):
 
 
 def test_a_logger_and_a_runtime_can_be_made():
-    said = logger(tensorrt_rtx)
-    said.log(tensorrt_rtx.ILogger.Severity.WARNING, "no matter")
-    said.log(tensorrt_rtx.ILogger.Severity.ERROR, "a  first\nerror")
-    assert said.taken() == "a first error" and said.taken() == "no reason from TensorRT"
-    said.log(tensorrt_rtx.ILogger.Severity.ERROR, "another")
-    assert said.taken() == "another"
+    log = logger(tensorrt_rtx)
+    log.log(tensorrt_rtx.ILogger.Severity.WARNING, "no matter")
+    log.log(tensorrt_rtx.ILogger.Severity.ERROR, "a  first\nerror")
+    assert log.errors() == "a first error" and log.errors() == "TensorRT gave no reason"
+    log.log(tensorrt_rtx.ILogger.Severity.ERROR, "another")
+    assert log.errors() == "another"

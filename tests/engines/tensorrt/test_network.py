@@ -24,12 +24,12 @@ def two_attentions(path, second_keys, length=3, batch=2):
 def parsed():
     """A function from a file to its network's layers and the attentions among them."""
     trt = choose("tensorrt-rtx").load()
-    said = logger(trt)
-    builder = trt.Builder(said)
+    log = logger(trt)
+    builder = trt.Builder(log)
     alive = []
 
     def parse(path):
-        alive.append(Network(trt, builder, path, said))
+        alive.append(Network(trt, builder, path, log))
         layers = [alive[-1].definition.get_layer(i) for i in range(alive[-1].definition.num_layers)]
         return layers, [layer for layer in layers if layer.type == trt.LayerType.ATTENTION_INPUT]
     return parse

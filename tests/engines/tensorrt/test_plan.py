@@ -77,8 +77,8 @@ def test_an_engine_without_a_driver(built):
 @pytest.mark.parametrize("kind", ["text_encoder", "field_geometry", "prior_step"])
 def test_a_parsed_network_has_the_models_tensors(kind):
     """What the plan is checked against when it is loaded on a GPU."""
-    said = logger(tensorrt_rtx)
-    network = Network(tensorrt_rtx, tensorrt_rtx.Builder(said), PROPS / f"{kind}.onnx", said).definition
+    log = logger(tensorrt_rtx)
+    network = Network(tensorrt_rtx, tensorrt_rtx.Builder(log), PROPS / f"{kind}.onnx", log).definition
     spec = spec_in_file(PROPS / f"{kind}.onnx")
     inputs = [network.get_input(i) for i in range(network.num_inputs)]
     outputs = [network.get_output(i) for i in range(network.num_outputs)]
