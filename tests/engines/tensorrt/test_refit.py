@@ -65,7 +65,7 @@ def test_an_engine_that_was_not_built_for_it_stays_as_it_is(bench):
 @pytest.mark.parametrize("wrong, message", [
     ({"fixed": {"w0.half", "w1.half"}}, "built without weights that can be replaced; received w0.half, w1.half; an engine with these"),
     ({"missing": ["w2.half"]}, "cannot be refitted with these weights alone; received w2.half"),
-    ({"refuses": {"set_named_weights"}}, "refuses another w0.half; received set_named_weights refuses"),
+    ({"refuses": {"set_named_weights"}}, "rejects new values for w0.half; received set_named_weights refuses"),
     ({"refuses": {"refit_cuda_engine"}}, "cannot be refitted; received refit_cuda_engine refuses")])
 def test_what_tensorrt_refuses_is_told(bench, wrong, message):
     for name, value in wrong.items():
