@@ -7,6 +7,9 @@ names that (`shading`). Meshes are in world axes (`cameras`).
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 
 from .cameras import Cameras, orbit, rays
@@ -30,7 +33,7 @@ def brightness(normals: np.ndarray) -> np.ndarray:
 
 def render_views(
     mesh: Mesh, cameras: Cameras, size: int, *, supersample: int = 2, shaded: bool = True,
-    background: float = 1.0, shading: Shading | None = None,
+    background: float = 1.0, shading: Shading | None = None, threads: int | None = 1,
 ) -> np.ndarray:
     """(n, size, size, 3) float32 in [0, 1] sRGB: the mesh from each camera.
 
@@ -38,18 +41,27 @@ def render_views(
     supersample : rays per pixel along each side, averaged
     shaded : False leaves the light out and shows the bare colours
     shading : the light, where that is not `brightness`
+    threads : views that are rendered at a time, each in memory of its own; None for as many as there are cores
     """
     if mesh.normals is None and shaded:
         mesh = mesh.with_normals()
     scene = Scene(mesh.vertices, mesh.faces)
     views = np.empty((len(cameras), size, size, 3), np.float32)
-    for k in range(len(cameras)):  # one at a time, so that large previews stay small in memory
+
+    def render(k: int) -> None:
         origins, directions = rays(cameras.select(slice(k, k + 1)), size * supersample)
         hits = scene.intersect(origins.reshape(-1, 3), directions.reshape(-1, 3))
         pixels = np.full((len(hits.face), 3), background, np.float32)
         seen = np.flatnonzero(hits.face >= 0)
         pixels[seen] = _surface_colors(mesh, hits.select(seen), shaded, shading)
         views[k] = _average_blocks(pixels.reshape(size * supersample, -1, 3), supersample)
+
+    if threads == 1:
+        for k in range(len(cameras)):
+            render(k)
+        return views
+    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:  # Embree and most of numpy let other threads run
+        list(pool.map(render, range(len(cameras))))
     return views
 
 

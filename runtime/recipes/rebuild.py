@@ -28,6 +28,9 @@ from .texture import textured
 
 # Loose pieces with less than this share of the surface are taken for noise of the field.
 SPECK = 0.02
+# Cells of the grid from which on the field is not asked for a distance that the coarse shape bounds. A cube that the surface passes through
+# has corners on both sides of it, at most its diagonal of 1.7 cells apart.
+NEAR = 2.25
 Bounds = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 STAGES = ("reconstruction", "surface", "texture")
 COMPONENTS = ("reconstructor", "field_density", "field_geometry", "field_weights", "field_color")  # as they are used
@@ -38,19 +41,29 @@ class Field:
     """The reconstructed field: triplanes (1, 3, C, P, P) float32, where their engine has them, and the queries that read them.
 
     bounds : points (n, 3) -> the least and the largest distance (n,) that the coarse shape allows there; None for any
+    near : where the bounds leave only distances of more than this, or of less than minus this, the nearest of them is taken
     """
 
     models: Models
     planes: Array
     bounds: Bounds | None = None
+    near: float = np.inf
 
     def geometry(self, points: np.ndarray) -> dict[str, np.ndarray]:
         """points (n, 3) -> sdf (n,), negative inside, and the raw deformation (n, 3)."""
+        if self.bounds is None:
+            return self._geometry(points)
+        least, most = self.bounds(points)
+        rows = np.flatnonzero((least < self.near) & (most > -self.near))
+        sdf, deformation = np.where(least > 0, least, most), np.zeros_like(points)
+        if len(rows):
+            found = self._geometry(points[rows])
+            sdf[rows], deformation[rows] = np.clip(found["sdf"], least[rows], most[rows]), found["deformation"]
+        return {"sdf": sdf, "deformation": deformation}
+
+    def _geometry(self, points: np.ndarray) -> dict[str, np.ndarray]:
         found = self.models.run("field_geometry", planes=self.planes, points=points[None])
-        sdf = found["sdf"][0, :, 0]
-        if self.bounds is not None:
-            sdf = np.clip(sdf, *self.bounds(points))
-        return {"sdf": sdf, "deformation": found["deformation"][0]}
+        return {"sdf": found["sdf"][0, :, 0], "deformation": found["deformation"][0]}
 
     def density(self, points: np.ndarray) -> np.ndarray:
         """points (n, 3) -> density (n,), larger inside."""
@@ -72,7 +85,8 @@ def rebuild(models: Models, views: np.ndarray, cameras: Cameras, request: Reques
     """
     pack = models.pack.manifest
     yield Views(views)
-    field = yield from run_stage(models, "reconstruction", lambda: replace(reconstruct(models, views, cameras), bounds=bounds))
+    field = yield from run_stage(models, "reconstruction", lambda: replace(
+        reconstruct(models, views, cameras), bounds=bounds, near=NEAR * pack.grid.extent / pack.grid.resolution))
     surface = yield from run_stage(models, "surface", lambda: extract_surface(pack, field))
     yield Surface(surface)
     return (yield from run_stage(models, "texture", textured(surface, field.color, views, cameras, request, pack)))

@@ -87,7 +87,7 @@ def refine(models: Models, coarse: Mesh, embeddings: np.ndarray, crops: list[Pic
     """
     pack = models.pack.manifest
     cameras = orbit(pack.views.azimuths, pack.views.elevations, pack.views.radius, pack.views.fov)
-    guide = yield from run_stage(models, "coarse views", lambda: coarse_views(pack, coarse, cameras))
+    guide = yield from run_stage(models, "coarse views", lambda: coarse_views(pack, coarse, cameras, models.threads))
     # The refiner sees the known views in place of the coarse ones as well.
     known = pictures.known_view_images(models, request, crops, guide)
     guide = pictures.with_known(guide, known)
@@ -197,9 +197,10 @@ def into_world(mesh: Mesh, coarse: Coarse) -> Mesh:
     return mesh.replace(vertices=np.ascontiguousarray(mesh.vertices @ matrix.T))
 
 
-def coarse_views(pack: Manifest, mesh: Mesh, cameras: Cameras) -> np.ndarray:
-    """(n, size, size, 3) float32 in [0, 1]: the coarse mesh from the recipe's cameras."""
-    return render_views(mesh, cameras, pack.views.size, background=pack.views.background, shading=pack.views.shading)
+def coarse_views(pack: Manifest, mesh: Mesh, cameras: Cameras, threads: int | None = 1) -> np.ndarray:
+    """(n, size, size, 3) float32 in [0, 1]: the coarse mesh from the recipe's cameras. threads : as in `render_views`"""
+    return render_views(mesh, cameras, pack.views.size, background=pack.views.background, shading=pack.views.shading,
+                        threads=threads)
 
 
 def refine_views(models: Models, guide: np.ndarray, embeddings: np.ndarray, known: Mapping[int, np.ndarray],

@@ -18,8 +18,7 @@ from ..geometry.topology import connected, weld
 
 MAX_ERROR = 0.2  # share of a chart's area that the projection may take away
 MAX_ANGLE = np.radians(68.0)  # between a face and its chart's mean normal when regions merge
-STRAIGHTENINGS = 2  # times that seams are made shorter; after each, regions are merged again
-HANDOVERS = 12  # rounds of a straightening
+HANDOVERS = 12  # rounds in which seams are made shorter
 HANDOVER_COSINE = 0.4  # of a face to the mean normal of the chart that gets it
 
 
@@ -67,12 +66,9 @@ class Adjacency:
 
 def make_charts(adjacency: Adjacency) -> np.ndarray:
     """(m,) int64 from 0: the chart of each face. A chart hangs together over edges."""
-    label = np.arange(len(adjacency.normals))
-    for _ in range(STRAIGHTENINGS):
-        regions = _Regions(adjacency, label)
-        regions.merge()
-        label = adjacency.parts(_straightened(adjacency, regions))
-    regions = _Regions(adjacency, label)
+    regions = _Regions(adjacency, np.arange(len(adjacency.normals)))
+    regions.merge()
+    regions = _Regions(adjacency, adjacency.parts(_straightened(adjacency, regions)))
     regions.merge()
     return regions.label
 

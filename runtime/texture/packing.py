@@ -143,19 +143,19 @@ class _Grid:
         for quarter, turned in ((False, mask), (True, np.rot90(mask))):
             if turned.shape[1] > self._side or turned.shape[0] > rows:
                 continue
-            taken, places = 0, (rows - turned.shape[0] + 1) * self._width
-            for start, length in _runs(turned, self._width):
+            taken, places, runs = 0, (rows - turned.shape[0] + 1) * self._width, list(_runs(turned, self._width))
+            for start, length in runs:
                 doublings = length.bit_length() - 1
                 taken |= shifted[doublings] >> start | shifted[doublings] >> (start + length - (1 << doublings))
             free = ~taken & ((1 << places) - 1)
             if free:
                 place = (free & -free).bit_length() - 1
-                key = (place // self._width + len(turned), place)
-                best = min(best, (key, quarter, turned), key=lambda each: each[0]) if best else (key, quarter, turned)
+                candidate = (place // self._width + len(turned), place, quarter, runs)
+                best = candidate if best is None else min(best, candidate)
         if best is None:
             return None
-        (bottom, place), quarter, turned = best
-        for start, length in _runs(turned, self._width):
+        bottom, place, quarter, runs = best
+        for start, length in runs:
             self._taken |= (1 << length) - 1 << place + start
         self.top = max(self.top, bottom)
         return (place % self._width, place // self._width), quarter

@@ -143,3 +143,9 @@ def test_preview_frames_any_size(marked):
 def test_empty_mesh_gives_the_background():
     empty = Mesh(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int32))
     assert (render_views(empty, orbit(), 8) == 1).all() and (preview(empty, 8) == 1).all()
+
+
+@pytest.mark.parametrize("threads", [2, None])
+def test_views_that_are_rendered_at_a_time_are_the_same(marked, threads):
+    cameras = orbit()
+    np.testing.assert_array_equal(render_views(marked, cameras, 32, threads=threads), render_views(marked, cameras, 32))

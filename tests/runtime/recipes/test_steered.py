@@ -129,6 +129,14 @@ def test_the_finished_surface_stays_near_the_coarse_one_if_the_pack_says_so(tmp_
         free, held = field.geometry(points), replace(field, bounds=bounds).geometry(points)
         np.testing.assert_allclose(held["sdf"], np.clip(free["sdf"], *bounds(points)))
         np.testing.assert_array_equal(held["deformation"], free["deformation"])
+        low, high = bounds(points)
+        far = (low >= 0.1) | (high <= -0.1)
+        assert 0 < far.sum() < 50
+        asked = replace(field, bounds=bounds, near=0.1).geometry(points)
+        np.testing.assert_array_equal(asked["sdf"], np.where(far, np.where(low > 0, low, high), held["sdf"]))
+        np.testing.assert_array_equal(asked["deformation"], np.where(far[:, None], 0, held["deformation"]))
+        nowhere = replace(field, bounds=bounds, near=-9.0).geometry(points)
+        np.testing.assert_array_equal(nowhere["sdf"], np.where(low > 0, low, high))
         assert small.generate("a red chair", seed=3, **FAST).mesh.faces.size
     assert sharp_it.coarse_bounds(pipe.models, latent) is None
 
