@@ -86,7 +86,7 @@ class Cuda:
 
     def allocate(self, nbytes: int) -> int:
         """The address of new memory, aligned to 256 bytes at least."""
-        with self.translate_errors(f"no {nbytes:,} bytes of the GPU's memory could be had"):
+        with self.translate_errors(f"{nbytes:,} bytes of GPU memory could not be allocated"):
             return int(self._checked(self._driver.cuMemAlloc(nbytes)))
 
     def free(self, address: int) -> None:

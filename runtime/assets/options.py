@@ -63,7 +63,8 @@ class AssetOptions:
                              expected=f"at most {MAX_LEVELS - 1} shares below 1, each smaller than the one before")
         given = [name for name in ("height", "width", "depth") if getattr(self, name) is not None]
         if len(given) > 1:
-            raise InputError("the mesh is scaled as a whole", received=" and ".join(given), expected="one of height, width and depth")
+            raise InputError("the mesh can only be scaled uniformly", received=" and ".join(given),
+                             expected="one of height, width and depth")
         for name in given:
             value = getattr(self, name)
             if not isinstance(value, int | float) or not math.isfinite(value) or not 0 < value <= MAX_METRES:

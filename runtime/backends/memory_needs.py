@@ -86,7 +86,7 @@ def check_fits(manifest: Manifest, vram: int) -> None:
     needed = gpu_needs(manifest)
     if needed["least"] > vram:
         largest = max(manifest.components.values(), key=lambda component: sum(on_gpu(manifest, component)))
-        raise InputError(f"pack {manifest.name} does not fit into so much of the GPU's memory", received=size_text(vram),
+        raise InputError(f"pack {manifest.name} does not fit into that much GPU memory", received=size_text(vram),
                          expected=f"about {size_text(needed['least'])} at least, for {largest.name}",
                          remedy=f"vram {size_text(needed['least'])}, or run it on the processor: providers CPUExecutionProvider")
 

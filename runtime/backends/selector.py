@@ -55,7 +55,7 @@ class BackendSelector:
         if providers is not None and wanted not in ("auto", "onnxruntime"):
             raise InputError("providers are ONNX Runtime's", received=f"backend {wanted}", expected="backend onnxruntime or auto")
         if gpu_share not in GPU_SHARES:
-            raise InputError("the share of the GPU is unknown", received=repr(gpu_share), expected=", ".join(GPU_SHARES))
+            raise InputError("unknown GPU share", received=repr(gpu_share), expected=", ".join(GPU_SHARES))
         self.pack, self.wanted, self.providers, self.gpu_share = pack, wanted, providers, gpu_share
         self._gpu_bytes = gpu_bytes
         self.used: dict[str, Candidate] = {}
@@ -265,7 +265,7 @@ class BackendSelector:
         for each in rejected:
             if each.cause == "not built" and each.backend not in self._reported:  # it is the same for most components
                 self._reported.add(each.backend)
-                self.notify(f"{component.name} does not run on {each.backend}: {each.why}; for this and others like it: "
+                self.notify(f"{component.name} does not run on {each.backend}: {each.why}; for this and similar components: "
                          f"{self.build_command_for(each.backend)}")
 
 

@@ -17,20 +17,20 @@ def add_asset_options(parser: argparse.ArgumentParser) -> None:
     """None stands for what nobody has said; the ranges are checked by `AssetOptions`."""
     add = parser.add_argument_group("what an engine takes").add_argument
     add("--for", dest="engine", choices=ENGINES, metavar="ENGINE",
-        help=f"names, levels, collision, size, pivot, triangles and textures as this engine takes them: {', '.join(ENGINES)};"
-             " each of the following options, and --faces and --texture, goes before it")
-    add("--lods", metavar="LEVELS", help="levels of detail: how many, each of half the triangles; or the shares, such as 0.5,0.125")
+        help=f"presets of names, levels, collision, size, pivot, triangles and textures for an engine: {', '.join(ENGINES)};"
+             " overridden by each of the following options, and by --faces and --texture")
+    add("--lods", metavar="LEVELS", help="levels of detail: their number, each with half the triangles; or the ratios, such as 0.5,0.125")
     add("--collision", metavar="HOW", help="none, box, hull, or hulls: convex parts, with the extra [collision] (default none)")
-    add("--max-hulls", type=int, metavar="N", help="most convex parts (default 16)")
-    add("--height", type=float, metavar="METRES", help="scale the mesh so that it is so high")
-    add("--width", type=float, metavar="METRES", help="or so wide")
-    add("--depth", type=float, metavar="METRES", help="or so deep, from front to back")
-    add("--real-size", action=argparse.BooleanOptionalAction, default=None, help="give it the size that the pack knows such things have")
-    add("--origin", metavar="WHERE", help="keep, or the bottom or center of its box (default keep)")
-    add("--naming", metavar="ENGINE", help="plain, unreal, unity or godot: names of files and nodes (default plain)")
+    add("--max-hulls", type=int, metavar="N", help="maximum number of convex parts (default 16)")
+    add("--height", type=float, metavar="METRES", help="scale the mesh to this height")
+    add("--width", type=float, metavar="METRES", help="or to this width")
+    add("--depth", type=float, metavar="METRES", help="or to this depth, from front to back")
+    add("--real-size", action=argparse.BooleanOptionalAction, default=None, help="scale to the pack's typical size of such objects")
+    add("--origin", metavar="WHERE", help="pivot: keep, or bottom or center of the bounding box (default keep)")
+    add("--naming", metavar="ENGINE", help="naming of files and nodes: plain, unreal, unity or godot (default plain)")
     add("--normal-map", action=argparse.BooleanOptionalAction, default=None, help="bake the dense surface into a normal map")
     add("--occlusion", action=argparse.BooleanOptionalAction, default=None, help="bake ambient occlusion")
-    add("--texture-format", metavar="FORMAT", help="of the colours: png or jpeg (default png)")
+    add("--texture-format", metavar="FORMAT", help="colour texture format: png or jpeg (default png)")
 
 
 def asset_options(options: Namespace) -> Any:

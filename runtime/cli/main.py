@@ -181,7 +181,7 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
     add("--prior-steps", type=int, help="steps of the coarse shape (default: the pack's)")
     add("--prior-guidance", type=float, help="guidance of the coarse shape (default: the pack's)")
     add("--prior-sampler", metavar="NAME", help="sampler of the coarse shape, as --sampler")
-    add("--prior-guidance-interval", metavar="LOW:HIGH", help="noise levels at which the coarse shape is guided, as --guidance-interval")
+    add("--prior-guidance-interval", metavar="LOW:HIGH", help="guidance interval of the coarse shape, as --guidance-interval")
     _add_making(parser)
 
 
@@ -196,8 +196,8 @@ def _add_finish(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("mesh", metavar="FILE", help="the mesh (GLB, glTF or OBJ, +Y up and front +Z)")
     add("-o", "--output", metavar="FILE", required=True, help="output file; its extension sets the format: glb, obj, ply, stl")
-    add("--faces", type=int, help="most triangles (default: as many as it has)")
-    add("--texture", type=int, metavar="PIXELS", help="side of the texture, a power of two (default: as it is, or 1024)")
+    add("--faces", type=int, help="maximum number of triangles (default: as in the file)")
+    add("--texture", type=int, metavar="PIXELS", help="size of the texture, a power of two (default: as in the file, or 1024)")
     add_asset_options(parser)
     add("--preview", metavar="PNG", help="also write a picture of the mesh")
     add("--quiet", action="store_true", help="print errors only")
@@ -207,7 +207,7 @@ def _add_finish(parser: argparse.ArgumentParser) -> None:
 def _add_lint(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", metavar="FILE", help="GLB, glTF or OBJ")
     parser.add_argument("--for", dest="engine", choices=ENGINES, metavar="ENGINE",
-                        help=f"whose limits count: {', '.join(ENGINES)} (default: the one that the file was made for)")
+                        help=f"check against the limits of: {', '.join(ENGINES)} (default: the one that the file was made for)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -218,10 +218,10 @@ def _add_making(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=0, help="same seed, same mesh (default 0)")
     add("--steps", type=int, help="steps of the views (default: the pack's)")
     add("--guidance", type=float, help="how strongly the views follow the prompt or the picture (default: the pack's)")
-    add("--sampler", metavar="NAME", help="of that loop: ddim, euler-ancestral, dpm-solver++-2m, heun-karras or align-your-steps"
+    add("--sampler", metavar="NAME", help="sampler of the views: ddim, euler-ancestral, dpm-solver++-2m, heun-karras or align-your-steps"
                                           " (default: the pack's)")
-    add("--guidance-interval", metavar="LOW:HIGH", help="noise over signal at which there is guidance, such as 0.3:5 (default: the pack's)")
-    add("--quality", metavar="HOW", help="draft, standard or full: the pack's words for steps, sampler and texture (default full)")
+    add("--guidance-interval", metavar="LOW:HIGH", help="range of sigma in which guidance is applied, such as 0.3:5 (default: the pack's)")
+    add("--quality", metavar="HOW", help="draft, standard or full: the pack's presets of steps, sampler and texture (default full)")
     add("--faces", type=int, help="maximum number of triangles (default: the pack's)")
     add("--texture", type=int, metavar="PIXELS", help="size of the texture, a power of two (default: the pack's)")
     add("--texture-from", metavar="SOURCE", help="views, field or blend (default: the pack's)")
@@ -258,29 +258,29 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     add("--port", type=int, default=8188, help="default 8188; 0 for any that is free")
     add("--open", action="store_true", help="open the page in a browser")
     add("--data", metavar="DIR", help="folder of the queue and the results (default: the user's own)")
-    add("--token-file", metavar="FILE", help="requests must bring the token in this file; needed for any other address than this machine's")
+    add("--token-file", metavar="FILE", help="require the token in this file; needed for any address other than this machine's")
     add("--allow-host", action="append", default=[], metavar="NAME[:PORT]",
-        help="a further name that the server is asked for by, such as a proxy's")
+        help="another host name of the server, such as a proxy's")
     add("--pack", action="append", default=[], metavar="PACK",
-        help="name or folder; may be given again, the first is the default (default props)")
-    add("--backend", default="auto", metavar="NAME", help="as of generate (default auto)")
+        help="name or folder; repeatable, the first is the default (default props)")
+    add("--backend", default="auto", metavar="NAME", help="as for generate (default auto)")
     add("--threads", type=int, help="threads of the networks (default: the backend's choice)")
-    add("--memory", default="normal", metavar="HOW", help="as of generate (default normal)")
+    add("--memory", default="normal", metavar="HOW", help="as for generate (default normal)")
     add("--max-queue", type=int, default=100, metavar="N", help="tasks that may wait (default 100)")
     add("--max-body", type=int, default=64, metavar="MB", help="largest request (default 64)")
-    add("--deadline", type=float, default=7200, metavar="SECONDS", help="longest time of one task (default 7200)")
+    add("--deadline", type=float, default=7200, metavar="SECONDS", help="time limit of a task (default 7200)")
     add("--keep-days", type=float, default=7, metavar="DAYS", help="results are deleted after this time (default 7)")
     add("--keep-size", type=float, default=10, metavar="GB", help="the oldest results are deleted above this size (default 10)")
 
 
 def _add_engine_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backend", default="auto", metavar="NAME",
-                        help="auto, onnxruntime, tensorrt, tensorrt-rtx or null (default auto: the best that works here)")
+                        help="auto, onnxruntime, tensorrt, tensorrt-rtx or null (default auto: the best that works)")
     parser.add_argument("--build", action="store_true", help="first build the TensorRT engines that are missing for this machine")
     parser.add_argument("--threads", type=int, help="threads of the networks (default: the backend's choice)")
     parser.add_argument("--gpu-share", default="full", metavar="HOW",
                         help="background leaves a GPU to a game that renders on it: low priority, blocks of 8 ms (default full)")
-    parser.add_argument("--vram", metavar="SIZE", help="most of the GPU's memory that may be used, such as 6G (default: all of it)")
+    parser.add_argument("--vram", metavar="SIZE", help="limit of GPU memory, such as 6G (default: none)")
     parser.add_argument("--memory", default="normal", metavar="HOW",
                         help="low holds one large model file at a time, lowest also memory-maps its weights, normal"
                              " keeps all files open (default normal)")

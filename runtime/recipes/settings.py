@@ -35,7 +35,7 @@ class LoopSettings:
         try:
             return make_table(self.schedule, self.steps, self.guidance, self.interval)
         except ValueError as error:
-            raise InputError(f"the {stage} cannot be scheduled so", received=str(error)) from error
+            raise InputError(f"the {stage} has no schedule with these settings", received=str(error)) from error
 
 
 def drawing_settings(request: Request, pack: Manifest, loop: Diffusion) -> LoopSettings:

@@ -75,7 +75,7 @@ class Guard:
         if len(scope["headers"]) > MAX_HEADERS or len(scope["raw_path"]) + len(scope["query_string"]) > MAX_TARGET:
             raise Problem(431, "the request's head is too large")
         if headers.getlist("host") != [headers.get("host", "")] or headers.get("host", "").lower() not in self.limits.hosts:
-            raise Problem(421, "this server does not answer for that host", "ask for it by the address that it was started with")
+            raise Problem(421, "this is not a host name of this server", "use the address that it was started with")
         if scope["method"] in CHANGING:
             self._check_origin(headers)
         if self.limits.token is not None and scope["path"] not in OPEN_PATHS and not scope["path"].startswith(OPEN_FOLDER):
@@ -86,7 +86,7 @@ class Guard:
         origin = headers.get("origin")
         if origin is not None and urlsplit(origin).netloc.lower() not in self.limits.hosts or \
                 headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
-            raise Problem(403, "a page from elsewhere may not change anything here")
+            raise Problem(403, "requests from pages of other origins are refused")
 
     def _check_token(self, headers: Headers) -> None:
         scheme, _, given = headers.get("authorization", "").partition(" ")

@@ -103,7 +103,7 @@ class SimulatedCuda:
         return [call[0] for call in self.calls]
 
     def allocate(self, nbytes):
-        with self.translate_errors(f"no {nbytes:,} bytes of the GPU's memory could be had"):
+        with self.translate_errors(f"{nbytes:,} bytes of GPU memory could not be allocated"):
             self.call("allocate", nbytes)
             self._not_recording("allocate")
             if sum(size for size, _ in self.blocks.values()) + nbytes > self.total:

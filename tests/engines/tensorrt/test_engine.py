@@ -113,7 +113,7 @@ def test_closing_gives_everything_back(bench):
 def test_too_little_memory(affine):
     affine.trt.scratch = 2 << 30
     with affine.open() as engine:
-        with pytest.raises(BackendError, match="bytes of the GPU's memory could be had; received CUDA_ERROR_OUT_OF_MEMORY"):
+        with pytest.raises(BackendError, match="bytes of GPU memory could not be allocated; received CUDA_ERROR_OUT_OF_MEMORY"):
             engine.run(affine_inputs())
         affine.trt.scratch = 1000
         engine.run({**affine_inputs(3)})  # a new shape, which asks for its scratch anew

@@ -112,7 +112,7 @@ def test_components_are_loaded_and_unloaded_to_stay_below_a_limit(built, tiny, m
 
 @TENSORRT_RTX
 def test_a_limit_that_nothing_fits_into_is_refused_before_work(built, tiny):
-    with pytest.raises(InputError, match="does not fit into so much of the GPU's memory; received 0.5G; expected about 0.6G at least"):
+    with pytest.raises(InputError, match="does not fit into that much GPU memory; received 0.5G; expected about 0.6G at least"):
         Pipeline.open(tiny, threads=1, vram="512M")
     assert built.cuda is None
     with Pipeline.open(tiny, threads=1, vram="512M", providers=[CPU]) as pipe:  # on the processor it says nothing
@@ -125,7 +125,7 @@ def test_a_share_for_the_background(built, tiny):
         pipe.generate("a red chair", seed=3, **FAST)
         choice = pipe.models.engine("refiner_step").block_choice
     assert built.cuda.low_priority and choice.block_ms == 8.0
-    with pytest.raises(InputError, match="the share of the GPU is unknown; received 'half'; expected full, background"):
+    with pytest.raises(InputError, match="unknown GPU share; received 'half'; expected full, background"):
         Pipeline.open(tiny, gpu_share="half")
 
 

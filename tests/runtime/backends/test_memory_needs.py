@@ -101,7 +101,7 @@ def test_what_a_pack_takes_of_a_gpu(props):
     (prior, _), (refiner, drawing) = (on_gpu(manifest, each) for each in manifest.components.values())
     assert gpu_needs(manifest) == {"everything": GPU_CONTEXT + prior + refiner + drawing, "least": GPU_CONTEXT + refiner + drawing}
     check_fits(manifest, GPU_CONTEXT + refiner + drawing)
-    with pytest.raises(InputError, match=r"does not fit into so much of the GPU's memory; received 2\.0G; expected about 4\.\dG at least, "
+    with pytest.raises(InputError, match=r"does not fit into that much GPU memory; received 2\.0G; expected about 4\.\dG at least, "
                                          r"for refiner_step; vram 4\.\dG, or run it on the processor"):
         check_fits(manifest, 2 << 30)
 

@@ -52,7 +52,7 @@ def test_without_engines_the_next_best_serves_and_says_how_to_build(gpu, tiny):
         made = pipe.generate("a red chair", seed=3, **FAST)
         assert set(used(pipe).values()) == {f"onnxruntime ({CPU})"}
         how, cuda = made.notices
-        assert how == (f"text_encoder does not run on tensorrt-rtx: no engine is built for it; for this and others like it: "
+        assert how == (f"text_encoder does not run on tensorrt-rtx: no engine is built for it; for this and similar components: "
                        f"meshwright build {tiny} --backend tensorrt-rtx")
         assert cuda.startswith(f"onnxruntime ({CUDA}) does not work here: this build of ONNX Runtime lacks the provider {CUDA}")
         assert pipe.generate("a red chair", seed=4, **FAST).notices == () and gpu.cuda is not None
