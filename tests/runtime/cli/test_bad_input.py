@@ -42,7 +42,7 @@ def test_a_prompt_of_100000_characters_is_cut_with_a_note(cli, tmp_path):
 @pytest.mark.parametrize("arguments", [
     ("generate", "", "--pack", "tiny", "-o", "c.glb"), ("generate", "a red chair", "--pack", "nowhere", "-o", "c.glb"),
     ("generate", "a red chair", "--pack", "tiny", "-o", "c.fbx"), ("paint",),
-], ids=["prompt", "pack", "ending", "command"])
+], ids=["prompt", "pack", "extension", "command"])
 def test_the_process_ends_with_two(cli, tmp_path, arguments):
     refused(cli(*arguments, cwd=tmp_path), "", tmp_path)
 
@@ -80,8 +80,8 @@ def test_options(main, tmp_path, options, message, monkeypatch):
 
 
 @pytest.mark.parametrize(("output", "message"), [
-    ("chair.fbx", ".fbx"), ("chair", "ending"), ("nowhere/chair.glb", "nowhere"), (".", "ending"),
-    ("/proc/chair.glb", "chair.glb"), ("", "ending"),
+    ("chair.fbx", ".fbx"), ("chair", "extension"), ("nowhere/chair.glb", "nowhere"), (".", "extension"),
+    ("/proc/chair.glb", "chair.glb"), ("", "extension"),
 ])
 def test_outputs(main, tmp_path, output, message, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -125,7 +125,7 @@ def test_broken_packs(main, tiny, tmp_path_factory, tmp_path, spoil):
 
 
 @pytest.mark.parametrize("extra", [(), ("--preview", "c.png", "--keep-stages", "kept")], ids=["mesh", "everything"])
-@pytest.mark.parametrize("ending", ["glb", "obj"])
+@pytest.mark.parametrize("extension", ["glb", "obj"])
 def test_a_disk_that_is_full(cli, tmp_path, ending, extra):
     """A limit on the size of files stands for the disk: writing past it fails as on a full one."""
     def limit():
