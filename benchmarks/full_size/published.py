@@ -30,7 +30,7 @@ LIGHTNING_PREFIX = "lrm_generator."
 OLD_ATTENTION = {"to_q.": "query.", "to_k.": "key.", "to_v.": "value.", "to_out.0.": "proj_attn."}
 
 
-def shap_e(folder: Path, sizes: Sizes = SMALL, seed: int = 0, *, trailing_comma: bool = True) -> Path:
+def shap_e(folder: Path, sizes: Sizes = SMALL, seed: int | None = 0, *, trailing_comma: bool = True) -> Path:
     """`openai/shap-e`: a text's prior and the decoder. trailing_comma : in its scheduler's JSON, as one published revision has it."""
     _json(folder / "model_index.json", configs.shap_e_index(image=False))
     _json(folder / "scheduler" / "scheduler_config.json", configs.heun(), trailing_comma)
@@ -42,7 +42,7 @@ def shap_e(folder: Path, sizes: Sizes = SMALL, seed: int = 0, *, trailing_comma:
     return folder
 
 
-def shap_e_img2img(folder: Path, sizes: Sizes = SMALL, seed: int = 0) -> Path:
+def shap_e_img2img(folder: Path, sizes: Sizes = SMALL, seed: int | None = 0) -> Path:
     """`openai/shap-e-img2img`: a picture's prior and the decoder."""
     _json(folder / "model_index.json", configs.shap_e_index(image=True))
     _json(folder / "scheduler" / "scheduler_config.json", configs.heun())
@@ -53,7 +53,7 @@ def shap_e_img2img(folder: Path, sizes: Sizes = SMALL, seed: int = 0) -> Path:
     return folder
 
 
-def zero123plus(folder: Path, sizes: Sizes = SMALL, seed: int = 0, *, version: str = "1.2") -> Path:
+def zero123plus(folder: Path, sizes: Sizes = SMALL, seed: int | None = 0, *, version: str = "1.2") -> Path:
     """`sudo-ai/zero123plus-v1.1` or `-v1.2`, in FP16: 1.2 as safetensors, 1.1 as pickles with names of older releases."""
     old = version == "1.1"
     _json(folder / "model_index.json", configs.zero123plus_index(version))
@@ -70,43 +70,46 @@ def zero123plus(folder: Path, sizes: Sizes = SMALL, seed: int = 0, *, version: s
     return folder
 
 
-def refiner(folder: Path, sizes: Sizes = SMALL, seed: int = 0) -> Path:
+def refiner(folder: Path, sizes: Sizes = SMALL, seed: int | None = 0) -> Path:
     """`YiftachEde/Sharp-It`: a UNet with eight input channels and nothing else, FP16."""
     return _diffusers(folder, configs.unet(sizes, channels=8), seed, dtype="float16")
 
 
-def controlnet(folder: Path, sizes: Sizes = SMALL, seed: int = 0) -> Path:
+def controlnet(folder: Path, sizes: Sizes = SMALL, seed: int | None = 0) -> Path:
     """`sudo-ai/controlnet-zp11-depth-v1` and its like, FP16."""
     return _diffusers(folder, configs.controlnet(sizes), seed, dtype="float16")
 
 
-def white_unet(file: Path, sizes: Sizes = SMALL, seed: int = 0) -> Path:
+def white_unet(file: Path, sizes: Sizes = SMALL, seed: int | None = 0) -> Path:
     """InstantMesh's `diffusion_pytorch_model.bin`: the weights of a Zero123++ UNet alone, FP16."""
     return write_pickle(file, Weights("white", shapes_of(configs.unet(sizes)), seed, "float16"))
 
 
-def instant_mesh(file: Path, sizes: Sizes = SMALL, seed: int = 0, *, variant: str = "large") -> Path:
+def instant_mesh(file: Path, sizes: Sizes = SMALL, seed: int | None = 0, *, variant: str = "large") -> Path:
     """`instant_mesh_base.ckpt` or `_large`: a Lightning checkpoint in FP32, the image encoder within."""
     return _instant(file, shapes_of(getattr(sizes, variant)), f"mesh-{variant}", seed)
 
 
-def instant_nerf(file: Path, sizes: Sizes = SMALL, seed: int = 0, *, variant: str = "large") -> Path:
+def instant_nerf(file: Path, sizes: Sizes = SMALL, seed: int | None = 0, *, variant: str = "large") -> Path:
     """`instant_nerf_base.ckpt` or `_large`: one network for density and colour in place of the four of the mesh files."""
     return _instant(file, nerf_shapes(getattr(sizes, variant)), f"nerf-{variant}", seed)
 
 
 # What both export commands need, at the place in the output folder where `full_size` looks for it.
-LAYOUTS: Mapping[str, Callable[[Path, Sizes, int], Path]] = {
+LAYOUTS: Mapping[str, Callable[[Path, Sizes, int | None], Path]] = {
     "shap-e": shap_e, "zero123plus-v1.2": zero123plus, "Sharp-It": refiner, "diffusion_pytorch_model.bin": white_unet,
     "instant_mesh_large.ckpt": instant_mesh, "instant_nerf_large.ckpt": instant_nerf}
-OTHERS: Mapping[str, Callable[[Path, Sizes, int], Path]] = {
+OTHERS: Mapping[str, Callable[[Path, Sizes, int | None], Path]] = {
     "shap-e-img2img": shap_e_img2img, "zero123plus-v1.1": partial(zero123plus, version="1.1"), "controlnet": controlnet,
     "instant_mesh_base.ckpt": partial(instant_mesh, variant="base"), "instant_nerf_base.ckpt": partial(instant_nerf, variant="base")}
 
 
-def write(out: Path, sizes: Sizes = SMALL, names: Sequence[str] = tuple(LAYOUTS), seed: int = 0,
+def write(out: Path, sizes: Sizes = SMALL, names: Sequence[str] = tuple(LAYOUTS), seed: int | None = 0,
           on_written: Callable[[str, float], None] | None = None) -> Path:
-    """Each of `names` (keys of LAYOUTS and OTHERS) into `out`; what is there already stays. on_written : name and seconds."""
+    """Each of `names` (keys of LAYOUTS and OTHERS) into `out`; what is there already stays.
+
+    seed : None for files of the same names and shapes that hold no weights; on_written : name and seconds
+    """
     for name in names:
         target, began = out / name, time.perf_counter()
         if target.exists():
@@ -125,20 +128,20 @@ def _json(path: Path, document: dict, trailing_comma: bool = False) -> None:
     path.write_text((text.removesuffix("\n}") + ",\n}" if trailing_comma else text) + "\n", "utf-8")
 
 
-def _diffusers(folder: Path, config: dict, seed: int, *, dtype: str = "float32", pickled: bool = False,
+def _diffusers(folder: Path, config: dict, seed: int | None, *, dtype: str = "float32", pickled: bool = False,
                shaping: Shaping | None = None, spelling: Mapping[str, str] | None = None,
                extras: Mapping[str, np.ndarray] | None = None) -> Path:
     _json(folder / "config.json", config)
     shapes = _respelled(shapes_of(config), spelling or {})
     weights = Weights(config["_class_name"] + str(config.get("in_channels", "")), shapes, seed, dtype, shaping, extras)
-    if pickled:
+    if pickled or seed is None:
         write_pickle(folder / "diffusion_pytorch_model.bin", weights)
     else:
         write_safetensors(folder / "diffusion_pytorch_model.safetensors", weights)
     return folder
 
 
-def _transformers(folder: Path, config: dict, seed: int, *, dtype: str = "float32", pickled: bool = False) -> Path:
+def _transformers(folder: Path, config: dict, seed: int | None, *, dtype: str = "float32", pickled: bool = False) -> Path:
     _json(folder / "config.json", config)
     extras = None
     if pickled:
@@ -147,7 +150,7 @@ def _transformers(folder: Path, config: dict, seed: int, *, dtype: str = "float3
         count = configs.TOKENS if text else (config["image_size"] // config["patch_size"]) ** 2 + 1
         extras = {f"{'text' if text else 'vision'}_model.embeddings.position_ids": np.arange(count)[None]}
     weights = Weights(config["model_type"], shapes_of(config), seed, dtype, extras=extras)
-    if pickled:
+    if pickled or seed is None:
         write_pickle(folder / "pytorch_model.bin", weights)
     else:
         write_safetensors(folder / "model.safetensors", weights)

@@ -51,14 +51,18 @@ def write_onnx(spec: ComponentSpec, path: Path, *, largest_file: int = MAX_FILE_
             store_int8(model, MIN_HALF, spec.in_halves)
         if spec.precision.weights in ("fp16", "int8"):
             store_half(model, spec.kind)
-        size = sum(value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value is not None)
-        beside: dict[str, Any] = {"external_data": f"{path.name}.data", "size_threshold_bytes": PAGE, "alignment": PAGE,
-                                  "align_threshold": 0}
-        ir.save(model, path, **(beside if size > largest_file else {}))
+        save(model, path, largest_file=largest_file)
     finally:
         # onnxscript's rewriting rules remember the last graph that they saw, and with it the whole network.
         for value in {*weights, *_weights(model)}:
             value.const_value = None
+
+
+def save(model: ir.Model, path: Path, *, largest_file: int = LARGEST_FILE) -> None:
+    """Write a finished graph, its weights within or beside it as `write_onnx` says."""
+    size = sum(value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value is not None)
+    beside: dict[str, Any] = {"external_data": f"{path.name}.data", "size_threshold_bytes": PAGE, "alignment": PAGE, "align_threshold": 0}
+    ir.save(model, path, **(beside if size > largest_file else {}))
 
 
 def _weights(model: ir.Model) -> list[ir.Value]:

@@ -62,7 +62,7 @@ def write_pack(path: str | os.PathLike[str], components: Iterable[ComponentSpec]
         entries = _Components(folder, seed, check_parity, on_component or _ignore, largest_file).write(components)
         for name, source in files.items():
             shutil.copyfile(source, folder / name)
-        document = {"format": FORMAT, "exporter": exporter(), **manifest, "files": _hashes(folder), "components": entries}
+        document = {"format": FORMAT, "exporter": exporter(), **manifest, "files": hashes(folder), "components": entries}
         text = (json.dumps(document, indent=1, allow_nan=False) + "\n").encode()
         (folder / "pack.json").write_bytes(text)
     trust(Path(path), hashlib.sha256(text).hexdigest(), EXPORTED)
@@ -203,7 +203,8 @@ def parameters(path: Path) -> int:
     return sum(value.const_value.size for value in ir.load(path).graph.initializers.values() if value.const_value is not None)
 
 
-def _hashes(folder: Path) -> dict[str, Any]:
+def hashes(folder: Path) -> dict[str, Any]:
+    """"files" of pack.json: of each file in a pack's folder."""
     found = {}
     for path in sorted(folder.iterdir()):
         with path.open("rb") as stream:

@@ -12,7 +12,7 @@ import argparse
 import difflib
 import itertools
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -159,9 +159,9 @@ def _as_parameter(parameter: np.ndarray, probe: np.ndarray, trained: np.ndarray,
     raise ExportError(f"weight {name} is stored in an order that is not known", received=str(probe.shape), expected=str(parameter.shape))
 
 
-def _latent_scaling(spec: ComponentSpec, pack: Path) -> tuple[Tensor, float]:
-    """Mean (4,) and deviation of the unscaled latents, from the encoder's graph."""
-    probe, trained = _graphs(spec, pack)
+def latent_scaling(autoencoder: nn.Module, pack: Path) -> tuple[Tensor, float]:
+    """Mean (4,) and deviation of the unscaled latents, from the encoder's graph in the pack."""
+    probe, trained = _graphs(_specs("vae", autoencoder, PROBE)[0], pack)
     wanted = {"mean": np.array(PROBE.shift, np.float32), "gain": np.array([PROBE.gain], np.float32)}
     nodes = probe.places_in(trained)
     found = {key: trained.at((nodes[place[0]], place[1])).ravel() for key, value in wanted.items()
@@ -177,31 +177,46 @@ def write(pack: Path, out: Path, *, pictures: bool = True) -> None:
     """
     if not (pack / "pack.json").is_file():
         raise ExportError(f"{pack} is not a pack", expected="a folder with pack.json")
-    out.mkdir(parents=True, exist_ok=True)
-    text, refined = shap_e.build_prior(), refiner_training.build()
-    coder, shape, planes = vae.build(), ShapEDecoder(shap_e.CONFIG), Reconstructor(CONFIG)
-    parts = {
-        "prior": (text, lambda scaling: (shap_e_prior(text, sizes.STATES, sizes.CLAMP),)),
-        "refiner": (refined, lambda scaling: (refiner(refined, sizes.LATENT_GRID, sizes.STATES),)),
-        "vae": (coder, lambda scaling: (vae_encoder(coder, *sizes.GRID, scaling), vae_decoder(coder, *sizes.GRID, scaling))),
-        "shap_e": (shape, lambda scaling: shap_e_decoder(shape)),
-        "reconstructor": (planes, lambda scaling: (reconstructor(planes), *field_decoder(planes.synthesizer, sizes.PLANES))),
-    }
-    if pictures and (pack / "views_step.onnx").exists():
-        drawn, steering = ViewsModel(), picture_prior.PictureWords()
-        parts["views"] = (drawn, lambda scaling: views_components(drawn))
-        parts["picture_prior"] = (steering, lambda scaling: (steering_component(steering),))
-    for module, _ in parts.values():
-        fill(module.eval())
-    mean, std = _latent_scaling(parts["vae"][1](PROBE)[0], pack)
+    modules = networks(pictures and (pack / "views_step.onnx").exists())
+    for module in modules.values():
+        fill(module)
+    mean, std = latent_scaling(modules["vae"], pack)
     scaling = Scaling(shift=tuple(mean.tolist()), gain=1 / std)
-    for name, (module, specs) in parts.items():
-        state = restore(module, specs(PROBE), pack)
-        check(specs(scaling), pack)
-        torch.save({"average": {f"decoder.{k}": v for k, v in state.items()} if name == "shap_e" else state}, out / f"{name}.pt")
+    for name, module in modules.items():
+        state = restore(module, _specs(name, module, PROBE), pack)
+        check(_specs(name, module, scaling), pack)
         print(f"{name}: {len(state)} weights", flush=True)
-    heads, decoder = ("net_deformation.", "net_weight."), planes.synthesizer.decoder.state_dict()
-    torch.save({"average": {k: v for k, v in decoder.items() if k.startswith(heads)}}, out / "surface.pt")
+    write_checkpoints(out, {name: module.state_dict() for name, module in modules.items()}, mean, std)
+
+
+def networks(pictures: bool = True) -> dict[str, nn.Module]:
+    """Every network that the pack is made of, by the name of its checkpoint, with fresh weights; but for the text encoder."""
+    found = {"prior": shap_e.build_prior(), "refiner": refiner_training.build(), "vae": vae.build(), "shap_e": ShapEDecoder(shap_e.CONFIG),
+             "reconstructor": Reconstructor(CONFIG)}
+    found |= {"views": ViewsModel(), "picture_prior": picture_prior.PictureWords()} if pictures else {}
+    return {name: module.eval() for name, module in found.items()}
+
+
+def _specs(name: str, module: nn.Module, scaling: Scaling) -> tuple[ComponentSpec, ...]:
+    """The components that hold that network."""
+    if name == "vae":
+        return vae_encoder(module, *sizes.GRID, scaling), vae_decoder(module, *sizes.GRID, scaling)
+    if name == "reconstructor":
+        return reconstructor(module), *field_decoder(module.synthesizer, sizes.PLANES)
+    one = {"prior": lambda: (shap_e_prior(module, sizes.STATES, sizes.CLAMP),), "views": lambda: views_components(module),
+           "refiner": lambda: (refiner(module, sizes.LATENT_GRID, sizes.STATES),), "shap_e": lambda: shap_e_decoder(module),
+           "picture_prior": lambda: (steering_component(module),)}
+    return one[name]()
+
+
+def write_checkpoints(out: Path, states: Mapping[str, Mapping[str, Tensor]], mean: Tensor, std: float) -> None:
+    """The files that `pack` reads. states : of `networks`; mean (4,), std : of the unscaled latents"""
+    out.mkdir(parents=True, exist_ok=True)
+    for name, state in states.items():
+        torch.save({"average": {f"decoder.{k}": v for k, v in state.items()} if name == "shap_e" else dict(state)}, out / f"{name}.pt")
+    decoder, heads = "synthesizer.decoder.", ("net_deformation.", "net_weight.")
+    tuned = {k.removeprefix(decoder): v for k, v in states["reconstructor"].items() if k.removeprefix(decoder).startswith(heads)}
+    torch.save({"average": tuned}, out / "surface.pt")
     torch.save({"mean": mean, "std": torch.tensor(std)}, out / "pairs.pt")
 
 

@@ -63,8 +63,11 @@ class Plan:
         return {"name": name, "version": VERSION, "recipe": self.recipe, "license": combine(s.licence for s in self.sources),
                 "sources": described, **self.entries, "quality": QUALITY, "choices": dict(self.choices)}
 
-    def write(self, path: str | os.PathLike[str], name: str, *, seed: int = 0, on_component: OnComponent | None = None) -> dict[str, Any]:
+    def write(self, path: str | os.PathLike[str], name: str, *, seed: int = 0, on_component: OnComponent | None = None,
+              **options: Any) -> dict[str, Any]:
         """Write the pack; returns pack.json. `check` first: a network that is another one is found late here.
+
+        options : further ones of `write_pack`
 
         Raises ExportError, and leaves nothing behind then.
         """
@@ -73,4 +76,4 @@ class Plan:
             for file, document in self.tokenizers.items():
                 files[file] = Path(folder) / file
                 files[file].write_text(json.dumps(document, ensure_ascii=False), "utf-8")
-            return write_pack(path, self.components(), self.manifest(name), files, seed=seed, on_component=on_component)
+            return write_pack(path, self.components(), self.manifest(name), files, seed=seed, on_component=on_component, **options)
