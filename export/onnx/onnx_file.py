@@ -58,7 +58,7 @@ def write_onnx(spec: ComponentSpec, path: Path, *, largest_file: int = MAX_FILE_
             value.const_value = None
 
 
-def save(model: ir.Model, path: Path, *, largest_file: int = LARGEST_FILE) -> None:
+def save(model: ir.Model, path: Path, *, largest_file: int = MAX_FILE_BYTES) -> None:
     """Write a finished graph, its weights within or beside it as `write_onnx` says."""
     size = sum(value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value is not None)
     beside: dict[str, Any] = {"external_data": f"{path.name}.data", "size_threshold_bytes": PAGE, "alignment": PAGE, "align_threshold": 0}
