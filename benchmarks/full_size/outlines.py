@@ -27,10 +27,10 @@ from meshwright.export.props.restore import latent_scaling, networks, write_chec
 from meshwright.export.spec import ComponentSpec
 from meshwright.runtime.pack.pack import BUNDLED
 
-from .full_size_packs import Job
+from .fields import coarse_ball, reconstructed_ball
+from .job import Job
 from .published import write as write_published
-from .published_fields import coarse_ball, reconstructed_ball
-from .published_weights import plain
+from .weights import plain
 
 RECIPE, PROPS = "recipe.json", "props"
 # Halves from 2**-6 on stand for the parameters of a component, one each: tensors of the same numbers would be merged. None of them

@@ -95,25 +95,23 @@ class Benchmark:
         return self._by_turns(pack, sides, {"do": "prompt", "asked": asked}, deadline, 0.0)
 
     def _loop(self, pack: str, kind: str, deadline: float) -> dict[str, Answer]:
-        return self._component(pack, kind, {"do": "loop", "kind": kind, "steps": 4 if self._args.small else 8}, deadline)
+        return self._step(pack, kind, deadline, do="loop", steps=4 if self._args.small else 8)
 
-    def _step(self, pack: str, kind: str, deadline: float) -> dict[str, Answer]:
-        return self._component(pack, kind, {"do": "step", "kind": kind}, deadline)
-
-    def _cold(self, pack: str, kind: str, deadline: float) -> dict[str, Answer]:
-        """A fresh process, as a user starts it."""
-        with tempfile.TemporaryDirectory() as folder:
-            ended = run_command([*CLI, "generate", PROMPT, "-o", f"{folder}/made.glb", "--pack", pack], limit=deadline - time.monotonic())
-        return {"command": {"failed": ended.failure_message} if ended.code else {"ms": [1000 * ended.seconds], "host_bytes": ended.peak_bytes}}
-
-    def _component(self, pack: str, kind: str, request: dict[str, Any], deadline: float) -> dict[str, Answer]:
-        found = self._by_turns(pack, self._sides, request, deadline, 100.0)
+    def _step(self, pack: str, kind: str, deadline: float, **request: Any) -> dict[str, Answer]:
+        found = self._by_turns(pack, self._sides, {"do": "step", "kind": kind, **request}, deadline, 100.0)
         ready = [side for side, answer in found.items() if "failed" not in answer]
         for side, check in self._check(pack, kind, ready, deadline).items():
             found[side]["check"] = check
         for side in [side for side in ready if SIDES[side].package == "torch"][:1]:
             found[side] |= self._worker(pack, side).ask(LIMIT, do="operations", kind=kind)
         return found
+
+    def _cold(self, pack: str, kind: str, deadline: float) -> dict[str, Answer]:
+        """A fresh process, as a user starts it."""
+        with tempfile.TemporaryDirectory() as folder:
+            ended = run_command([*CLI, "generate", PROMPT, "-o", f"{folder}/made.glb", "--pack", pack], limit=deadline - time.monotonic())
+        told = {"failed": ended.failure_message} if ended.code else {"ms": [1000 * ended.seconds], "host_bytes": ended.peak_bytes}
+        return {"meshwright generate": told}
 
     def _by_turns(self, pack: str, sides: list[str], request: dict[str, Any], deadline: float, repeat_ms: float) -> dict[str, Answer]:
         """All sides open, compile and warm up at once; then they take turns."""

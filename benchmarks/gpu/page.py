@@ -21,8 +21,9 @@ def page(document: Mapping[str, Any]) -> str:
     items, where = document["figures"], document["machine"]
     peaks = next((found for found in items.get("props: peaks", {}).values() if "failed" not in found), {})
     rates = [figure(peaks.get(name), ".3g", unit) for name, unit in (("matrix_flops", 1e12), ("copy_bytes", 1e9))]
-    failed = [f"- {item}, {side}: {found['failed'][:300]}" for item, sides in items.items() for side, found in sides.items() if "failed" in found]
-    rows = [_row(item, side, sides, peaks) for item, sides in items.items() for side in sides if sides[side].get("ms")]
+    answers = [(item, side, sides) for item, sides in items.items() for side in sides]
+    failed = [f"- {item}, {side}: {sides[side]['failed'][:300]}" for item, side, sides in answers if "failed" in sides[side]]
+    rows = [_row(item, side, sides, peaks) for item, side, sides in answers if sides[side].get("ms")]
     return "\n\n".join([
         "# On a GPU" if document["device"] else "# The GPU benchmark, rehearsed without a GPU",
         f"{document['date']}. {document['device'] or 'NO GPU: all of this ran on the processor and says nothing of one'}. "
@@ -76,10 +77,9 @@ def _bars(items: Items, peaks: Mapping[str, float]) -> Iterator[list[str]]:
     rows = [("full size, prompt to GLB, share of PyTorch eager", 0.4, _ratio(run, best, "eager")),
             ("the same, share of torch.compile (its loops, eager's other stages)", 0.67, ours and compiled and ours / compiled),
             ("full size, prompt to GLB, s", 3.0, ours and ours / 1000), *blocks]
-    for name, bar, value in rows:
-        yield [name, f"at most {bar:g}", figure(value, ".3g"), VERDICTS[None if value is None else value <= bar]]
+    yield from ([name, f"at most {bar:g}", figure(value, ".3g"), VERDICTS[value and value <= bar]] for name, bar, value in rows)
     share = _peak_share(refiner, _best(refiner), peaks)
-    yield ["refiner, share of the measured matrix peak", "at least 55%", figure(share, ".0%"), VERDICTS[None if share is None else share >= 0.55]]
+    yield ["refiner, share of the measured matrix peak", "at least 0.55", figure(share, ".3g"), VERDICTS[share and share >= 0.55]]
 
 
 def _compiled_ms(items: Items) -> float | None:

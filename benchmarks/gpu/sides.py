@@ -19,7 +19,6 @@ from meshwright.runtime.backends.pack_engines import PackEngines
 from meshwright.runtime.pack.pack import Pack
 
 Tensors = Mapping[str, np.ndarray]
-Make = Callable[[str], Engine]
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class Opened:
     wait : until the device is done; peak : bytes of its memory since `reset_peak`
     """
 
-    make: Make
+    make: Callable[[str], Engine]
     ready: Callable[[Any, Tensors], Callable[[], Any]]
     wait: Callable[[], Any] = lambda: None
     peak: Callable[[], int | None] = lambda: None
@@ -62,17 +61,26 @@ def open_side(side: Side, pack: Pack, modules: Path) -> Opened:
         return pack.path(pack.component(kind).file)
 
     if side.package == "torch":
-        return _torch(side, pack, file, modules)
+        import torch
+
+        from ..harness.torch_engine import TorchEngine
+
+        device = torch.device("cuda" if side.gpu else "cpu")
+        cuda = (torch.cuda.synchronize, torch.cuda.max_memory_allocated, torch.cuda.reset_peak_memory_stats) if side.gpu else ()
+        return Opened(lambda kind: TorchEngine(modules / f"{kind}.pt", file(kind), pack.component(kind).spec, device, side.graphs),
+                      lambda engine, inputs: engine.ready(inputs), *cuda)
     if not side.gpu:
         return Opened(lambda kind: open_engine(file(kind), providers=(CPU,)), lambda engine, inputs: lambda: engine.run(inputs))
     from meshwright.engines.cuda.device import Cuda
 
     memory, loop = DeviceMemory(Cuda()), LoopOptions(graphs="always" if side.graphs else "never")
-    if side.package == "tensorrt":
-        make = _tensorrt(pack, file, memory, loop)
-    else:
+    if side.package == "onnxruntime":
         import_onnxruntime().preload_dlls()  # finds the CUDA libraries of the nvidia-* wheels
-        make = lambda kind: open_engine(file(kind), providers=(CUDA, CPU), memory=memory, loop=loop)  # noqa: E731
+    plan = _built(pack) if side.package == "tensorrt" else None
+
+    def make(kind: str) -> Engine:
+        which = {"providers": (CUDA, CPU)} if plan is None else plan(kind)
+        return open_engine(file(kind), memory=memory, loop=loop, **which)
 
     def ready(engine: Engine, inputs: Tensors) -> Callable[[], Any]:
         there, outputs = {name: memory.upload(value) for name, value in inputs.items()}, frozenset(t.name for t in engine.spec.outputs)
@@ -81,29 +89,17 @@ def open_side(side: Side, pack: Pack, modules: Path) -> Opened:
     return Opened(make, ready, memory.cuda.synchronise, lambda: memory.peak_bytes, memory.reset_peak)
 
 
-def _torch(side: Side, pack: Pack, file: Callable[[str], Path], modules: Path) -> Opened:
-    import torch
-
-    from ..harness.torch_engine import TorchEngine
-
-    if side.gpu and not torch.cuda.is_available():
-        raise BackendUnavailable(f"PyTorch {torch.__version__} sees no GPU")
-    device = "cuda" if side.gpu else "cpu"
-    cuda = (torch.cuda.synchronize, torch.cuda.max_memory_allocated, torch.cuda.reset_peak_memory_stats) if side.gpu else ()
-    return Opened(lambda kind: TorchEngine(modules / f"{kind}.pt", file(kind), pack.component(kind).spec, device, side.graphs),
-                  lambda engine, inputs: engine.ready(inputs), *cuda)
-
-
-def _tensorrt(pack: Pack, file: Callable[[str], Path], memory: DeviceMemory, loop: LoopOptions) -> Make:
+def _built(pack: Pack) -> Callable[[str], dict[str, Any]]:
+    """Of a component, the options of `open_engine` for the engine that `meshwright build` has left."""
     product = next((each for each in PRODUCTS if each.is_installed), None)
     if product is None:
         raise BackendUnavailable("no TensorRT is installed")
     engines = PackEngines(pack, detect_hardware())
 
-    def make(kind: str) -> Engine:
+    def plan(kind: str) -> dict[str, Any]:
         found, why = engines.find(product, pack.component(kind), lambda entry: False)
         if not found:
             raise BackendUnavailable(f"{kind} has no engine of {product.name}", received=why or "no engine is built for it")
-        return open_engine(file(kind), backend=product.name, plan=found[0].path, memory=memory, loop=loop)
+        return {"backend": product.name, "plan": found[0].path}
 
-    return make
+    return plan

@@ -13,9 +13,9 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from ..full_size_packs import Job
-from ..full_size_worker import SIZES
-from ..outlines import PROPS, fill_outlines, write_bundled_modules, write_pack_outline
+from ..full_size.job import Job
+from ..full_size.outlines import PROPS, fill_outlines, write_bundled_modules, write_pack_outline
+from ..full_size.sizes import SIZES
 
 PACKS, MODULES, FILLED = ("sharp-it", "instantmesh", PROPS), "modules", "filled"
 
@@ -43,16 +43,15 @@ def fill(file: Path, out: Path) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu.skeletons", description=__doc__.splitlines()[0])
-    commands = parser.add_subparsers(required=True)
+    commands = parser.add_subparsers(dest="command", required=True)
     writing, filling = (commands.add_parser(name) for name in ("write", "fill"))
-    for command, work in ((writing, lambda args: write(args.file, args.size, args.packs)), (filling, lambda args: fill(args.file, args.out))):
-        command.add_argument("file", type=Path, help="the archive, .tar.xz")
-        command.set_defaults(work=work)
+    for each in (writing, filling):
+        each.add_argument("file", type=Path, help="the archive, .tar.xz")
     writing.add_argument("--size", choices=tuple(SIZES), default="full")
     writing.add_argument("--packs", nargs="+", choices=PACKS, default=list(PACKS))
     filling.add_argument("out", type=Path, help="folder of the packs")
     args = parser.parse_args(arguments)
-    args.work(args)
+    write(args.file, args.size, args.packs) if args.command == "write" else fill(args.file, args.out)
 
 
 if __name__ == "__main__":
