@@ -21,7 +21,7 @@ from meshwright.runtime.backends.models import Models
 from meshwright.runtime.backends.pack_engines import RANGES
 from meshwright.runtime.diffusion.noise import normal
 from meshwright.runtime.diffusion.schedules import make_table
-from meshwright.runtime.pack.golden import Golden, compared
+from meshwright.runtime.pack.golden import Golden, compare_outputs
 from meshwright.runtime.pack.pack import Pack
 
 from ..harness.worker import serve
@@ -72,7 +72,7 @@ class Worker:
             np.savez(part := path.with_suffix(f".{os.getpid()}.npz"), **outputs)
             part.rename(path)
         with np.load(path) as file:
-            found = compared(outputs, {name: file[name] for name in file.files}, component)
+            found = compare_outputs(outputs, {name: file[name] for name in file.files}, component)
         return {"relative": found.relative, "passed": found.passed}
 
     def operations(self, kind: str) -> dict[str, Any]:
