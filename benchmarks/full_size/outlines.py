@@ -22,8 +22,6 @@ from meshwright.engines.files.trust import EXPORTED, trust
 from meshwright.export.onnx.onnx_file import save
 from meshwright.export.onnx.weight_names import TRANSPOSED
 from meshwright.export.pack.writer import hashes
-from meshwright.export.props.pack import components
-from meshwright.export.props.restore import latent_scaling, networks, write_checkpoints
 from meshwright.export.spec import ComponentSpec
 from meshwright.runtime.pack.pack import BUNDLED
 
@@ -61,6 +59,10 @@ def write_pack_outline(job: Job, modules: Path) -> None:
 
 def write_bundled_modules(scratch: Path, modules: Path) -> None:
     """`modules`/KIND.pt of each component of the bundled pack. scratch : a folder for checkpoints"""
+    # Not where packs are filled: that machine need not have what trains them.
+    from meshwright.export.props.pack import components
+    from meshwright.export.props.restore import latent_scaling, networks, write_checkpoints
+
     made = networks()
     scaling = latent_scaling(made["vae"], BUNDLED / PROPS)
     for module in made.values():

@@ -20,7 +20,7 @@ def page(document: Mapping[str, Any]) -> str:
     """`document` as `__main__` keeps it: answers by item and side."""
     items, where = document["figures"], document["machine"]
     peaks = next((found for found in items.get("props: peaks", {}).values() if "failed" not in found), {})
-    rates = [figure(peaks.get(name), ".3g", unit) for name, unit in (("matrix_flops", 1e12), ("copy_bytes", 1e9))]
+    rates = [figure(peaks.get(name), ".3g", unit) for name, unit in (("matrix_flops", 1e12), ("copy_bytes", 1e12))]
     answers = [(item, side, sides) for item, sides in items.items() for side in sides]
     failed = [f"- {item}, {side}: {sides[side]['failed'][:300]}" for item, side, sides in answers if "failed" in sides[side]]
     rows = [_row(item, side, sides, peaks) for item, side, sides in answers if sides[side].get("ms")]
@@ -31,7 +31,7 @@ def page(document: Mapping[str, Any]) -> str:
         f"{', '.join(f'{name} {version}' for name, version in document['versions'].items())}.",
         "`python -m benchmarks.gpu` ([how](gpu_how.md)). The sides took turns in one run, each in a process of its own. ms are of one step "
         "in loops. Errors are against ONNX Runtime on the processor. Full-size weights are random.",
-        f"Measured peaks: {rates[0]} TFLOP/s in FP16 matrix products, {rates[1]} GB/s read and written by copies.",
+        f"Measured peaks: {rates[0]} TFLOP/s in FP16 matrix products, {rates[1]} TB/s read and written by copies.",
         table(["measure", "bar", "measured", ""], list(_bars(items, peaks))),
         table(["", "side", "median, ms", "p90, ms", "share of the first", "of the matrix peak", "error", "first use, s", "device, GiB",
                "host, GiB"], rows),
@@ -93,22 +93,19 @@ def _compiled_ms(items: Items) -> float | None:
 
 
 def plot(items: Items, title: str, path: Path) -> None:
-    """Bars of the medians, a group for each item."""
-    groups = {item: known for item, sides in items.items() if (known := {side: ms for side in sides if (ms := _ms(sides[side]))})}
-    if not groups:
+    """Bars of the medians."""
+    answers = [(item, side, sides[side]) for item, sides in items.items() for side in sides]
+    bars = [(f"{item}, {side}", ms, f"C{[*SIDES, side].index(side)}") for item, side, found in answers if (ms := _ms(found))]
+    if not bars:
         return
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    shown, axes = pyplot.subplots(1, len(groups), figsize=(2.2 * len(groups) + 1, 4), squeeze=False)
-    for axis, (item, known) in zip(axes[0], groups.items(), strict=True):
-        axis.bar(list(known), list(known.values()), color=[f"C{[*SIDES, side].index(side)}" for side in known])
-        axis.tick_params(axis="x", rotation=60, labelsize=7)
-        axis.set_title(item.replace(": ", "\n"), fontsize=7)
-    axes[0][0].set_ylabel("ms, median")
-    shown.suptitle(title, fontsize=8)
-    shown.tight_layout()
-    shown.savefig(path, dpi=110)
+    labels, lengths, colours = zip(*reversed(bars), strict=True)
+    shown, axis = pyplot.subplots(figsize=(9, 0.25 * len(bars) + 1))
+    axis.barh(labels, lengths, color=colours)
+    axis.set(xscale="log", xlabel="ms, median", title=title)
+    shown.savefig(path, dpi=110, bbox_inches="tight")
     pyplot.close(shown)

@@ -27,9 +27,8 @@ from meshwright.runtime.pack.pack import Pack
 from ..harness.worker import serve
 from .sides import SIDES, Tensors, open_side
 
-# Inputs of a step that are fresh at each one; the others stay the same.
-FRESH = ("noise", "reference_noise")
-WARM_UP, PRODUCTS = 3, 10
+# Inputs of a step that are fresh at each one; and how often what reaches a peak is tried, the first few to warm up.
+FRESH, TRIES, WARM_UP = ("noise", "reference_noise"), 13, 3
 
 
 class Worker:
@@ -39,7 +38,9 @@ class Worker:
         self._side, self._pack = SIDES[side], Pack.open(pack, verify=False)
         self._golden, self._opened = Golden(self._pack), open_side(self._side, self._pack, modules)
         self._engines: dict[str, Engine] = {}
-        self._pipeline = Pipeline(_SideModels(self._pack, self._engine))
+        models = Models(self._pack, backend="onnxruntime")
+        models.engine = lambda kind, on_build=None: self._engine(kind)  # the recipe's models, on the engines of this side
+        self._pipeline = Pipeline(models)
 
     def step(self, kind: str, repeat: int) -> dict[str, Any]:
         """Milliseconds of each of `repeat` evaluations; inputs and outputs stay on the device."""
@@ -86,8 +87,8 @@ class Worker:
         device = "cuda" if self._side.gpu else "cpu"
         a, b = (torch.randn(side, side, device=device).half() for _ in range(2))
         source, target = (torch.ones(copied, dtype=torch.uint8, device=device) for _ in range(2))
-        product, copy = (median(self._timed(work, WARM_UP + PRODUCTS)["ms"][WARM_UP:]) / 1000
-                         for work in (lambda: a @ b, lambda: target.copy_(source)))
+        works = (lambda: a @ b, lambda: target.copy_(source))
+        product, copy = (median(self._timed(work, TRIES)["ms"][WARM_UP:]) / 1000 for work in works)
         return {"matrix_flops": 2 * side**3 / product, "copy_bytes": 2 * copied / copy}
 
     def _timed(self, work: Callable[[], Any], repeat: int) -> dict[str, Any]:
@@ -127,17 +128,6 @@ class Worker:
         fresh = [name for name in FRESH if name in inputs]
         per_step = {"row": rows, **{name: normal(0, f"benchmark/{name}", (len(rows), *inputs[name].shape)) for name in fresh}}
         return carry, per_step, {name: value for name, value in inputs.items() if name not in {**carry, **per_step}}
-
-
-class _SideModels(Models):
-    """The recipe's models, on the engines of one side."""
-
-    def __init__(self, pack: Pack, make: Callable[[str], Engine]) -> None:
-        super().__init__(pack, backend="onnxruntime")
-        self._make = make
-
-    def engine(self, kind: str, on_build: Any = None) -> Engine:
-        return self._make(kind)
 
 
 if __name__ == "__main__":

@@ -74,13 +74,15 @@ class TorchEngine(Engine):
 
 def take_weights(module: nn.Module, model: Path) -> nn.Module:
     """Give a module the weights of the graph that was exported from it: by name, and those that the exporter folded into another shape
-    by their number of values, in order. What the graph does not have stays as it is."""
+    by their number of values, in order. Of what the graph does not have under its name, only outlines are looked for: tensors in which one
+    number stands for all values.
+    """
     stored, left = dict(ModelWeights(model).stored), []
     for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
         names = [f"module.{name}{turned}{half}" for turned in ("", TRANSPOSED) for half in ("", ".half")]
         found = next((each for each in names if each in stored), None)
         if found is None:
-            left.append(tensor)
+            left += [tensor] if tensor.untyped_storage().nbytes() < tensor.nbytes else []
             continue
         values = stored.pop(found).read()
         tensor.data = _like(tensor, values.T if TRANSPOSED in found[len(names[0]):] else values)

@@ -9,6 +9,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks.gpu.__main__ import STAGES
+from benchmarks.harness.torch_engine import TorchEngine
+from meshwright.engines import open_engine
+from meshwright.runtime.pack.golden import Golden, compare_outputs
+from meshwright.runtime.pack.pack import Pack
 
 ROOT = Path(__file__).parents[3]
 STEPS = {f"{pack}: {what} {kind}" for _, pack, what, kind in STAGES if what in ("loop", "step") and not pack.startswith("instantmesh")}
@@ -18,8 +22,8 @@ STEPS = {f"{pack}: {what} {kind}" for _, pack, what, kind in STAGES if what in (
 def brought_back(tmp_path_factory):
     """The folder that a call brings back."""
     folder = tmp_path_factory.mktemp("card")
-    write = [sys.executable, "-m", "benchmarks.gpu.skeletons", "write", folder / "small.tar.xz", "--size", "small", "--packs", "sharp-it", "props"]
-    subprocess.run(write, cwd=ROOT, check=True, capture_output=True)
+    write = ["-m", "benchmarks.gpu.skeletons", "write", folder / "small.tar.xz", "--size", "small", "--packs", "sharp-it", "props"]
+    subprocess.run([sys.executable, *write], cwd=ROOT, check=True, capture_output=True)
     assert (folder / "small.tar.xz").stat().st_size < 1 << 20
     on_card(folder)
     return folder
@@ -52,6 +56,27 @@ def test_everything_is_measured_and_right(brought_back):
     for pack in ("props", "sharp-it-fp16-compute"):
         assert all(answer["stages"]["total"] > 0 and answer["ms"][0] > 0 for answer in figures[f"{pack}: prompt"].values())
     assert figures["props: cold"]["meshwright generate"]["host_bytes"] > 1 << 20
+
+
+@pytest.mark.slow
+def test_every_module_computes_what_its_graph_does(brought_back):
+    packs = brought_back / "work/packs"
+    for pack in (Pack.open("props"), Pack.open(packs / "sharp-it-fp16-compute")):
+        golden = Golden(pack)
+        for component in pack.manifest.components.values():
+            model, module = pack.path(component.file), packs / "modules" / pack.manifest.name / f"{component.kind}.pt"
+            inputs = golden.inputs(component)
+            with open_engine(model) as graph, TorchEngine(module, model, component.spec, "cpu", False) as engine:
+                found = compare_outputs(engine.run(inputs), graph.run(inputs), component)
+            assert found.relative < 0.02, (component.kind, found)
+
+
+def test_a_checkout_that_is_not_installed_is_made_importable(tmp_path):
+    program = "import meshwright.runtime, importlib.metadata; print(*meshwright.runtime.__path__, importlib.metadata.version('meshwright'))"
+    script = f'. benchmarks/gpu/bare_machine.sh; "{sys.executable}" -c "{program}"'
+    made = subprocess.run(["bash", "-c", script], cwd=ROOT, env={**os.environ, "SITE": str(tmp_path)}, capture_output=True, text=True,
+                          check=True)
+    assert made.stdout.split() == [str(tmp_path / "meshwright/runtime"), "0.1.0"]
 
 
 @pytest.mark.slow
