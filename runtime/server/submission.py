@@ -80,12 +80,16 @@ def _missing(fields: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What a task of its type needs and may not have."""
     if "for" in fields and fields.get("format", "glb") != "glb":
         return [("/format", "belongs to a task without \"for\": engines take GLB")]
+    if fields.get("type") == "finish":
+        return ([] if fields.get("mesh") else [("/mesh", "is missing; a task of type finish needs it")]) + [
+            (f"/{name}", "does not belong to a task of type finish") for name in fields
+            if name not in ("type", "mesh", "faces", "texture", *OF_THE_RESULT)]
     if fields.get("type") == "refine":
         return ([(f"/{name}", "is missing; a task of type refine needs it") for name in ("mesh", "prompt") if not fields.get(name)]
                 + [(f"/{name}", "does not belong to a task of type refine") for name in ("image", "views", "route", "matte")
                    if name in fields])
     if "mesh" in fields:
-        return [("/mesh", "belongs to a task of type refine only")]
+        return [("/mesh", "belongs to a task of type refine or finish")]
     if not (fields.get("prompt") or fields.get("image") or fields.get("views")):
         return [("/prompt", "is missing; a task needs a prompt, a picture or both")]
     return []
@@ -97,7 +101,8 @@ def _check_ranges(request: Mapping[str, Any]) -> None:
     prompt = options.pop("prompt", "")
     options.pop("control_scale", None)  # means nothing without its picture
     try:
-        Request(prompt if prompt or not request.keys() & {"image", "views"} else "object", **options)
+        without_words = request["type"] == "finish" or request.keys() & {"image", "views"}
+        Request(prompt or ("object" if without_words else ""), **options)
     except InputError as error:
         name = next((name for name in options if name in error.subject), "prompt")
         raise Problem(422, "the task is wrong", faults=[(f"/{name}", str(error))]) from error

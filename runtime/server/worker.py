@@ -15,9 +15,9 @@ import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +26,17 @@ import numpy as np
 from ...engines.errors import Cancelled, DeviceLost, MeshwrightError, printable
 from ...engines.files.file_set import write_files
 from ...engines.machine.parent import end_with_parent
+from ..assets.asset import steps
+from ..assets.finish import finish
+from ..assets.options import AssetOptions
 from ..assets.presets import PRESETS
 from ..events import CoarseMesh, EngineBuild, Event, Notice, StageStarted, Step, Views
 from ..files.gltf.writer import png_bytes
 from ..files.writer import encode
+from ..geometry.render import preview
 from ..geometry.shading import to_uint8
 from ..pipeline import Pipeline
 from ..request import Request
-from ..results import Generation
 from .folder import DataFolder
 from .schema import OF_THE_RESULT
 from .store import CANCELED, FAILED, SUCCEEDED, Task, TaskStore
@@ -41,6 +44,7 @@ from .store import CANCELED, FAILED, SUCCEEDED, Task, TaskStore
 LOST = 3
 # Seconds: between two looks at the queue without being told to, between two tries on a full disk.
 IDLE, FULL_DISK = 0.5, 2.0
+PREVIEW = 512  # pixels along a picture's height
 # Parts of a lease after which it is renewed.
 RENEWALS = 4
 
@@ -110,8 +114,8 @@ class Worker:
         run = self._running = _Run(self.store, self.folder, task, self.options.deadline)
         outcome: dict[str, Any] = {"state": FAILED}
         try:
-            made = run.make(self._pipeline(str(task.request.get("pack") or self.options.packs[0])))
-            outcome = {"state": SUCCEEDED, "files": run.write(made), "timings": {name: round(s, 4) for name, s in made.timings.items()}}
+            files, timings = run.make(lambda: self._pipeline(task.request["pack"]))
+            outcome = {"state": SUCCEEDED, "files": files, "timings": {name: round(s, 4) for name, s in timings.items()}}
         except _GivenUp:
             return
         except Cancelled:
@@ -182,23 +186,38 @@ class _Run:
         self._stage = 0
         self._metres = 1.0
 
-    def make(self, pipeline: Pipeline) -> Generation:
-        """Run it. Cancelled, or what the pipeline raises."""
-        self.output.mkdir(parents=True, exist_ok=True)
-        request = self._request()
-        self._stages, self._metres = pipeline.stages_of(request), pipeline.pack.manifest.metres_per_unit
-        return pipeline.generate(request, on_event=self._on_event)
+    def make(self, pipeline: Callable[[], Pipeline]) -> tuple[dict[str, int], Mapping[str, float]]:
+        """Run it, and write what it makes. Gives the sizes of the files and the seconds of the stages. Cancelled, or what fails.
 
-    def write(self, made: Generation) -> dict[str, int]:
-        """The result's files, and a picture of it. Gives their sizes."""
+        pipeline : gives the open pack, where the task needs one
+        """
+        self.output.mkdir(parents=True, exist_ok=True)
+        if self.task.request["type"] == "finish":
+            return self._finish()
+        opened = pipeline()
+        request, engine = self._request(), self.task.request.get("for")
+        self._stages, self._metres = opened.stages_of(request), opened.pack.manifest.metres_per_unit
+        made = opened.generate(request, on_event=self._on_event)
+        if engine is None:
+            return self._write(made.encode(self._target()), made.preview(), made.notices), made.timings
+        asset = made.asset(PRESETS[engine], made_for=engine, strict=False, on_step=self._on_asset_step)
+        return self._write(asset.encode(self._target()), made.preview(), (*made.notices, *asset.notices)), {**made.timings, **asset.timings}
+
+    def _finish(self) -> tuple[dict[str, int], Mapping[str, float]]:
         request = self.task.request
-        target = self.output / f"{request['name']}.{request['format']}"
-        if "for" in request:
-            asset = made.asset(PRESETS[request["for"]], made_for=request["for"], strict=False, on_step=self._on_asset_step)
-            files, notices = asset.encode(target), (*made.notices, *asset.notices)
-        else:
-            files, notices = made.encode(target), made.notices
-        files = files | {self.output / "preview.png": png_bytes(made.preview())}
+        engine = request.get("for", "")
+        options = replace(PRESETS[engine] if engine else AssetOptions(), **{
+            name: request[name] for name in ("faces", "texture") if name in request})
+        self._stages = ("repair", *steps(options))
+        asset = finish(self.input / request["mesh"]["file"], options, made_for=engine, strict=False, on_step=self._on_asset_step)
+        return self._write(asset.encode(self._target()), to_uint8(preview(asset.levels[0].mesh, PREVIEW)), asset.notices), asset.timings
+
+    def _target(self) -> Path:
+        return self.output / f"{self.task.request['name']}.{self.task.request['format']}"
+
+    def _write(self, files: dict[Path, bytes], picture: np.ndarray, notices: Sequence[str]) -> dict[str, int]:
+        """The result's files, and a picture of it. Gives their sizes."""
+        files = files | {self.output / "preview.png": png_bytes(picture)}
         write_files(files)
         for notice in notices:
             self._record("notice", {"message": self.public(notice)})
@@ -249,7 +268,9 @@ class _Run:
     def _on_asset_step(self, name: str, seconds: float | None) -> None:
         self._check()
         if seconds is None:
-            self._record("stage", {"stage": name, "index": len(self._stages), "total": len(self._stages)}, 1.0)
+            known = name in self._stages
+            self._stage = self._stages.index(name) if known else self._stage
+            self._record("stage", {"stage": name, "index": self._stage + 1, "total": len(self._stages)}, 0.0 if known else 1.0)
 
     def _early(self, name: str, data: bytes) -> None:
         write_files({self.output / name: data})

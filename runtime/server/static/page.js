@@ -61,7 +61,7 @@ class Card {
     this.element = $("card").content.firstElementChild.cloneNode(true);
     this.find = (selector) => this.element.querySelector(selector);
     this.element.dataset.id = task.id;
-    this.find("h3").textContent = `${titleOf(task.request)} · seed ${task.request.seed}`;
+    this.find("h3").textContent = task.request.type === "finish" ? titleOf(task.request) : `${titleOf(task.request)} · seed ${task.request.seed}`;
     this.find(".cancel").onclick = () => ask(task.links.cancel, { method: "POST" }).catch((error) => this.say(error.message));
     this.find(".again").onclick = () => again(this.task);
     this.shown = new Set();
@@ -181,8 +181,11 @@ function options() {
   if ($("pack").value) request.pack = $("pack").value;
   if ($("quality").value) request.quality = $("quality").value;
   if (chosen) request[chosen.name] = chosen.data;
-  if (chosen && chosen.name === "mesh") request.type = "refine";
-  return request;
+  if (!chosen || chosen.name !== "mesh") return request;
+  if (request.prompt) return { ...request, type: "refine" };
+  // Without words a mesh is not redrawn, only made ready.
+  const kept = ["mesh", "for", "faces", "texture", "name", "format", "pack"].filter((key) => request[key] !== undefined);
+  return { type: "finish", ...Object.fromEntries(kept.map((key) => [key, request[key]])) };
 }
 
 async function submit(request) {
@@ -197,9 +200,9 @@ async function submit(request) {
 
 async function make() {
   showError(null);
-  const request = options(), count = Math.max(1, Math.min(8, Number($("variants").value) || 1));
+  const request = options(), count = request.type === "finish" ? 1 : Math.max(1, Math.min(8, Number($("variants").value) || 1));
   try {
-    for (let index = count - 1; index >= 0; index--) await submit({ ...request, seed: request.seed + index });
+    for (let index = count - 1; index >= 0; index--) await submit(request.type === "finish" ? request : { ...request, seed: request.seed + index });
   } catch (error) {
     showError(error);
   }
@@ -222,7 +225,7 @@ function clearFile() {
   $("file").value = "";
   $("picture").hidden = $("remove").hidden = true;
   $("drop-label").hidden = false;
-  $("drop-label").textContent = "Drop a picture to make a mesh of it, or a GLB to redraw it, or choose a file";
+  $("drop-label").textContent = "Drop a picture to make a mesh of it, or a GLB to redraw it or make it ready, or choose a file";
 }
 
 async function choose(file) {

@@ -88,6 +88,15 @@ def test_a_mesh_is_redrawn_and_other_formats_are_written(server, done):
     assert {"result.obj", "result.mtl", "result_color.png", "preview.png"} <= {file["name"] for file in redrawn["files"]}
 
 
+def test_a_mesh_is_made_ready_for_an_engine_without_networks(server, done):
+    mesh = server.ask("GET", done["links"]["self"] + "/files/result.glb")[1]
+    body = {"type": "finish", "mesh": base64.b64encode(mesh).decode(), "for": "web", "faces": 60, "texture": 64, "name": "chair"}
+    task = submitted(server, **body)
+    stages = [data["stage"] for _, kind, data in sent_events(server, task["id"]) if kind == "stage"]
+    assert stages == ["repair", "level 0"]
+    assert {file["name"] for file in server.client.task(task["id"])["files"]} == {"chair.glb", "preview.png"}
+
+
 def test_a_form_with_files(server, done):
     mesh = server.ask("GET", done["links"]["self"] + "/files/result.glb")[1]
     boundary = uuid.uuid4().hex

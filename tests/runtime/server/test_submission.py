@@ -63,6 +63,8 @@ def test_views_keep_their_azimuths():
     ({"prompt": "a chair", "type": "refine", "mesh": base64_of(GLB + b"more")}, ["/mesh"]),
     ({"prompt": "a chair", "type": "refine", "mesh": base64_of(GLB), "image": PNG}, ["/image"]),
     ({"prompt": "a chair", "__class__": 1}, ["/__class__"]),
+    ({"type": "finish"}, ["/mesh"]),
+    ({"type": "finish", "mesh": base64_of(GLB), "prompt": "a chair", "seed": 1}, ["/prompt", "/seed"]),
     ({"prompt": "a chair", "name": "../chair"}, ["/name"]),
     ({"prompt": "a chair", "name": "chair\n"}, ["/name"]),
     ({"prompt": "a chair", "for": "doom"}, ["/for"]),
