@@ -15,9 +15,13 @@ import traceback
 import numpy as np
 import pytest
 
+from meshwright.engines.cache.record import BlockChoice
 from meshwright.engines.cuda.device import Cuda
 from meshwright.engines.cuda.memory import DeviceMemory
+from meshwright.engines.engine import ignore
 from meshwright.engines.errors import BackendError, BackendUnavailable, Cancelled, DeviceLost
+from meshwright.engines.loop import BlockLoop, LoopOptions
+from meshwright.engines.loop_buffers import LoopBuffers
 
 STREAM = 0x5000
 
@@ -146,6 +150,37 @@ def memory_of_the_host_that_the_gpu_reads(pretend):
     pretend.fail("cuMemHostAlloc", 0)
 
 
+def a_loop_in_blocks(pretend):
+    """Its step copies a row to where the next carry lies: the carry after N steps is the last row."""
+    cuda = Cuda()
+    memory = DeviceMemory(cuda)
+
+    def arguments(steps):
+        return {"x": np.zeros(3, np.float32)}, {"z": np.arange(3 * steps, dtype=np.float32).reshape(steps, 3)}, {}
+
+    buffers = LoopBuffers(memory, *arguments(1), {})
+    loop = BlockLoop(cuda, buffers, lambda addresses: cuda.copy(addresses["z"], addresses["x_next"], 12), options=LoopOptions())
+    graphs = []
+    for steps in (8, 8, 20, 3):
+        launched, seen = pretend.count("cuGraphLaunch"), []
+        made = loop.scan(*arguments(steps), lambda done, of, seen=seen: seen.append(done), keep=False)
+        np.testing.assert_array_equal(made["x"], [3 * steps - 3, 3 * steps - 2, 3 * steps - 1])
+        assert seen[-1] == steps
+        graphs.append(pretend.count("cuGraphLaunch") - launched)
+    assert loop.choice == BlockChoice(8, 50.0, 1.0, 16.0) and graphs == [1, 1, 2, 0]  # the driver's copies take 2 ms, its graphs 1 ms
+
+    def stop(done, of):
+        raise Cancelled("enough")
+
+    with pytest.raises(Cancelled):
+        loop.scan(*arguments(24), stop, keep=False)
+    np.testing.assert_array_equal(loop.scan(*arguments(16), ignore, keep=False)["x"], [45, 46, 47])
+    freed = pretend.count("cuMemFreeHost")
+    loop.close()
+    memory.close()
+    assert pretend.count("cuMemFreeHost") == freed + 2 and pretend.count("cuMemHostAlloc") == pretend.count("cuMemFreeHost") + 1
+
+
 def a_stream_of_low_priority(pretend):
     assert Cuda(low_priority=True).core_stream.priority == 2  # the least that this driver knows
 
@@ -221,7 +256,7 @@ def a_gpu_that_cannot_be_used(pretend):
 # The last one leaves a GPU that does not answer.
 CASES = (a_gpu_that_cannot_be_used, memory_and_copies, the_pool, a_capture_is_done_at_its_launch,
          a_capture_that_fails_leaves_the_stream_as_it_was,
-         memory_of_the_host_that_the_gpu_reads, a_stream_of_low_priority, events, other_threads,
+         memory_of_the_host_that_the_gpu_reads, a_loop_in_blocks, a_stream_of_low_priority, events, other_threads,
          an_error_that_passes, a_gpu_that_stops_answering)
 
 
