@@ -2,7 +2,8 @@
 
 MESHWRIGHT_GPU_TESTS=rehearsal runs the very same tests on simulated products, whose kernels the CPU calculates, with a pack of tiny
 networks: what has been rehearsed works at the first try where there is a card. `test_rehearsal` does so. MESHWRIGHT_GPU_TESTS=bundled does
-it with the bundled pack, which takes minutes.
+it with the bundled pack, which takes minutes. Engines of TensorRT are built first; MESHWRIGHT_GPU_ENGINES names a folder that keeps them
+for the next time.
 """
 
 from __future__ import annotations
@@ -24,7 +25,6 @@ from meshwright.engines.machine.products import choose
 from meshwright.engines.onnxruntime.package import import_onnxruntime
 from meshwright.runtime import Pipeline
 from meshwright.runtime.backends.candidates import CPU, CUDA
-from meshwright.runtime.backends.models import Models
 from meshwright.runtime.cli.build_command import build_missing
 from meshwright.runtime.pack.pack import Pack
 
@@ -58,7 +58,8 @@ class Card:
 @pytest.fixture(scope="session")
 def card(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Card]:
     """The machine's first card; skipped where there is none."""
-    cache = tmp_path_factory.mktemp("engines")
+    kept = os.environ.get("MESHWRIGHT_GPU_ENGINES")
+    cache = Path(kept) if kept and not REHEARSAL else tmp_path_factory.mktemp("engines")
     with pytest.MonkeyPatch.context() as patch:
         simulated = _simulate(patch, cache) if REHEARSAL else None
         patch.setenv("MESHWRIGHT_CACHE", str(cache))
@@ -108,12 +109,11 @@ def pack() -> Pack:
     return Pack.open(PACK, verify=False)
 
 
-@pytest.fixture
-def models(backend: str, pack: Pack) -> Iterator[Models]:
-    """The pack's components on that backend."""
-    opened = Models(pack, **options(backend))
-    yield opened
-    opened.close()
+@pytest.fixture(scope="module")
+def pipeline(backend: str) -> Iterator[Pipeline]:
+    """The pack on that backend. To close it is no harm: it opens again."""
+    with Pipeline.open(PACK, trust=True, **options(backend)) as opened:
+        yield opened
 
 
 @pytest.fixture

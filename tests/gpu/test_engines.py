@@ -54,11 +54,11 @@ def close(a: dict, b: dict, tolerance: float = 1e-4) -> bool:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_component_is_within_tolerance_of_the_processor(models, pack, kind):
+def test_a_component_is_within_tolerance_of_the_processor(pipeline, pack, kind):
     component = pack.component(kind)
     inputs = Golden(pack).inputs(component)
     with open_engine(pack.path(component.file), threads=None) as reference:
-        check = compare_outputs(models.engine(kind).run(inputs), reference.run(inputs), component)
+        check = compare_outputs(pipeline.models.engine(kind).run(inputs), reference.run(inputs), component)
     assert check.passed, f"relative error {check.relative:.2g}, tolerance {check.tolerance:.2g}"
 
 
@@ -165,8 +165,9 @@ def test_device_memory_does_not_grow(open_step, pack):
     assert memory.held_bytes == held and memory.cuda.free_bytes()[0] >= free - (4 << 20)
 
 
-def test_what_is_counted_is_what_the_driver_says(models, pack):
+def test_what_is_counted_is_what_the_driver_says(open_pipeline, pack):
     """Within the allowance for CUDA's own libraries, which load while the first engines do."""
+    models = open_pipeline().models
     models.engine("text_encoder")
     memory = models.backends.memory
     free, held = memory.cuda.free_bytes()[0], memory.held_bytes
@@ -177,10 +178,7 @@ def test_what_is_counted_is_what_the_driver_says(models, pack):
     assert counted > 0 and abs(taken - counted) < 0.25 * taken + (300 << 20)
 
 
-def test_work_in_the_background(backend, pack):
-    models = Models(pack, **options(backend), gpu_share="background")
-    try:
-        assert np.isfinite(models.engine("prior_step").scan(*arguments(pack, "prior_step", STEPS))["latent"]).all()
-        assert models.engine("prior_step").block_choice.block_ms == 8.0
-    finally:
-        models.close()
+def test_work_in_the_background(open_pipeline, pack):
+    engine = open_pipeline(gpu_share="background").models.engine("prior_step")
+    assert np.isfinite(engine.scan(*arguments(pack, "prior_step", STEPS))["latent"]).all()
+    assert engine.block_choice.block_ms == 8.0

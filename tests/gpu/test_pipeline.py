@@ -26,11 +26,16 @@ def make(pipeline, **more):
     return pipeline.generate(PROMPT, **{**FAST, **more})
 
 
-def test_a_run_gives_the_processors_mesh_and_the_same_one_again(open_pipeline, backend):
+@pytest.fixture(scope="module")
+def whole(pipeline):
+    """What a run makes."""
+    return make(pipeline)
+
+
+def test_a_run_gives_the_processors_mesh_and_the_same_one_again(pipeline, whole, backend):
     with Pipeline.open(PACK, trust=True, providers=("CPUExecutionProvider",)) as on_cpu:
         expected = make(on_cpu)
-    pipeline = open_pipeline()
-    first, again, other = make(pipeline), make(pipeline), make(pipeline, seed=4)
+    first, again, other = whole, make(pipeline), make(pipeline, seed=4)
     used = {str(candidate) for candidate in pipeline.models.backends.used.values()}
     assert used == {"onnxruntime (CUDAExecutionProvider)" if backend == "onnxruntime" else backend}
     mean, _ = deviation(first.mesh, expected.mesh, 1000)
@@ -41,32 +46,28 @@ def test_a_run_gives_the_processors_mesh_and_the_same_one_again(open_pipeline, b
     assert max(first.device_memory.values()) <= pipeline.models.backends.memory.cuda.free_bytes()[1]
 
 
-def test_two_pipelines_on_two_threads(open_pipeline):
-    alone = glb_bytes(make(open_pipeline()).mesh)
+def test_two_pipelines_on_two_threads(open_pipeline, whole):
     pipelines = [open_pipeline(), open_pipeline()]
     with ThreadPoolExecutor(2) as threads:
         made = list(threads.map(make, pipelines))
-    assert [glb_bytes(each.mesh) for each in made] == [alone, alone]
+    assert [glb_bytes(each.mesh) for each in made] == [glb_bytes(whole.mesh)] * 2
 
 
-def test_a_run_that_is_cancelled_and_a_pipeline_that_is_closed(open_pipeline):
-    pipeline = open_pipeline()
-
+def test_a_run_that_is_cancelled_and_a_pipeline_that_is_closed(pipeline, whole):
     def stop(event):
         if isinstance(event, Step) and event.stage != "coarse shape":
             raise Cancelled("enough")
 
-    whole = glb_bytes(make(pipeline).mesh)
     with pytest.raises(Cancelled):
         make(pipeline, on_event=stop)
-    assert glb_bytes(make(pipeline).mesh) == whole
+    assert glb_bytes(make(pipeline).mesh) == glb_bytes(whole.mesh)
     events = pipeline.stream(PROMPT, **FAST)
     next(events)
     pipeline.close()
     with pytest.raises(Cancelled):
         next(events)
     assert pipeline.models.backends.memory is None
-    assert glb_bytes(make(pipeline).mesh) == whole  # it is opened anew
+    assert glb_bytes(make(pipeline).mesh) == glb_bytes(whole.mesh)  # it is opened anew
 
 
 def test_low_memory_gives_memory_back(open_pipeline, monkeypatch):
@@ -79,22 +80,20 @@ def test_low_memory_gives_memory_back(open_pipeline, monkeypatch):
     assert pipeline.models._engines == {} and max(held) < 16 << 20  # a latent or the planes
 
 
-def test_a_run_stays_below_a_limit(open_pipeline, backend):
-    whole = make(open_pipeline())
+def test_a_run_stays_below_a_limit(open_pipeline, whole):
     with pytest.raises(InputError, match="does not fit"):
         open_pipeline(vram="300M")
     made = make(open_pipeline(vram="2G"))
     assert max(made.device_memory.values()) < 2 << 30 and glb_bytes(made.mesh) == glb_bytes(whole.mesh)
 
 
-def test_a_lora_on_and_off_restores_every_bit(open_pipeline, pack, tmp_path, own_cache):
+def test_a_lora_on_and_off_restores_every_bit(pipeline, pack, tmp_path):
     model = pack.path(pack.component("refiner_step").file)
     stored = ModelWeights(model).stored
     name = next(name for name, tensor in stored.items() if name.endswith(".weight") and len(tensor.shape) == 4)
     layer = name.removeprefix("module.net.").removesuffix(".weight")
     lora = layers(tmp_path / "lora.safetensors", {layer: stored[name].shape})
     inputs = Golden(pack).inputs(pack.component("refiner_step"))
-    pipeline = open_pipeline()
     before = pipeline.models.run("refiner_step", **inputs)["latent_next"]
     pipeline.load_lora(lora, 0.5, "refiner_step")
     changed = pipeline.models.run("refiner_step", **inputs)["latent_next"]
