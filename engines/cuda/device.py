@@ -113,7 +113,7 @@ class Cuda:
 
     def allocate_host(self, nbytes: int) -> HostBuffer:
         """Memory of the host that the GPU reads by itself, page-locked."""
-        with self.translate_errors(f"no {nbytes:,} bytes of page-locked memory could be had"):
+        with self.translate_errors(f"{nbytes:,} bytes of page-locked memory could not be allocated"):
             return HostBuffer(int(self._checked(self._driver.cuMemHostAlloc(nbytes, 0))), nbytes, self._free_host)
 
     def _free_host(self, address: int) -> None:

@@ -143,7 +143,7 @@ class DeviceMemory:
         if self.limit is not None and self._held() + size > self.limit:
             self._release()
             if self._held() + size > self.limit:
-                raise BackendError(f"no {size:,} bytes of the GPU's memory may be had", received=f"{self._held():,} bytes in use",
+                raise BackendError(f"{size:,} more bytes of GPU memory would exceed the limit", received=f"{self._held():,} bytes in use",
                                    expected=f"at most {self.limit:,}")
         try:
             block = Block(size, self.cuda.allocate(size))

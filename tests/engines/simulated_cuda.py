@@ -129,7 +129,7 @@ class SimulatedCuda:
             target.reshape(-1).view(np.uint8)[:] = self.view(address, target.nbytes)
 
     def allocate_host(self, nbytes):
-        with self.translate_errors(f"no {nbytes:,} bytes of page-locked memory could be had"):
+        with self.translate_errors(f"{nbytes:,} bytes of page-locked memory could not be allocated"):
             self.call("allocate host", nbytes)
             self._not_recording("allocate host")
             array = np.full(nbytes, 0xCD, np.uint8)

@@ -79,7 +79,7 @@ def test_blocks_that_lie_free_make_room(memory):
     memory.empty((100_000,), "uint8").close()
     large = memory.empty((900_000,), "uint8")
     assert memory.cuda.names()[-4:] == ["synchronise", "free", "free", "allocate"] and memory.held_bytes < 1_050_000
-    with pytest.raises(BackendError, match="no 524,288 bytes .*received CUDA_ERROR_OUT_OF_MEMORY"):
+    with pytest.raises(BackendError, match="524,288 bytes of GPU memory could not be allocated; received CUDA_ERROR_OUT_OF_MEMORY"):
         memory.empty((500_000,), "uint8")
     large.close()
     memory.empty((500_000,), "uint8")
