@@ -7,6 +7,7 @@ import argparse
 import json
 import sys
 import tempfile
+from collections.abc import Mapping
 
 from ..harness.command import CLI, checked_command
 
@@ -14,11 +15,11 @@ SIZES = (512, 2048, 4096, 8192)
 LIMIT = 2_000  # MB, for any size
 
 
-def measured(size: int, source: str) -> dict[str, float | str]:
-    """One run of the command line."""
+def measured(size: int, source: str, environment: Mapping[str, str] | None = None) -> dict[str, float | str]:
+    """One run of the command line. environment : as `run_command`"""
     with tempfile.TemporaryDirectory() as folder:
         ended = checked_command([*CLI, "generate", "a red chair", "--quiet", "--texture", str(size), "--texture-from", source, "-o",
-                                 f"{folder}/chair.glb"])
+                                 f"{folder}/chair.glb"], environment=environment)
     return {"texture": size, "from": source, "seconds": round(ended.seconds, 1), "processor_seconds": round(ended.processor_seconds, 1),
             "peak_mb": round(ended.peak_bytes / 1e6)}
 

@@ -2,9 +2,9 @@
 
 The older one is checked out into a worktree, in the same environment. For each number of threads (1, 2 and 4, where there are as many
 cores) two processes, one a version, take turns: the same prompt and seed, then the same rendered photo. The first round is left out.
-Then the two make prompts again, for what their textures are like; and the command line is started anew by turns. On a machine that
-is busy with other things, processor seconds (of all cores, child processes included) say more than those of the clock. Writes speed.json
-and speed.md.
+Then the two make prompts again, for what their textures are like; the command line is started anew by turns, and with large textures
+where --large says so. On a machine that is busy with other things, processor seconds (of all cores, child processes included) say more
+than those of the clock. Writes speed.json and speed.md.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from ..harness.results import RESULTS, Results, figure, machine, table
 from ..harness.worker import Worker
 from .__main__ import PROMPTS, tasks_of
 from .start import start_to_glb
+from .texture_memory import measured
 
 SIDES = ("before", "after")
 BARS = {"prompt": 0.6, "picture": 0.6, "cold": 0.65}  # largest share of the time before
@@ -120,6 +121,11 @@ def page(document: dict) -> str:
     quality = document["quality"]
     kept = [[label, *(figure(mean(each[key] for each in quality[name]), ".4g") for name in SIDES)] for key, label in MEASURES.items()]
     parts += [f"## Textures of {len(quality['before'])} prompts", table(["mean", *SIDES], kept)]
+    if document["large"]:
+        rows = [[f"{run['side']}, {run['texture']}", *(f"{run[key]:g}" for key in ("seconds", "processor_seconds", "peak_mb"))]
+                for run in document["large"]]
+        heading = ["", "clock, s", "all cores, s", "peak memory, MB"]
+        parts += ["## Large textures, from the start of a process to the GLB", table(heading, rows)]
     return "\n\n".join(parts)
 
 
@@ -131,7 +137,7 @@ def _stages(found: dict[str, list[dict]]) -> str:
 
 def main(arguments: list[str] | None = None) -> None:
     args = _parse(arguments)
-    document = {"before": args.before, "machine": machine(), "rounds": args.rounds, "pack": args.pack, "warm": {},
+    document = {"before": args.before, "machine": machine(), "rounds": args.rounds, "pack": args.pack, "warm": {}, "large": [],
                 "load": [os.getloadavg()[0]]}
     from meshwright.runtime.pack.pack import Pack
 
@@ -144,10 +150,19 @@ def main(arguments: list[str] | None = None) -> None:
         document["quality"] = {name: [run["quality"] for run in runs]
                                for name, runs in measure_warm(paths, args.threads[-1], looked, args.pack)["prompt"].items()}
         document["cold"] = measure_cold(paths, args.pack, args.starts)
+        for side, size in args.large:
+            document["large"].append({"side": side, **measured(size, "field", {"PYTHONPATH": str(paths[side])})})
     document["load"].append(os.getloadavg()[0])
     document["summary"] = summary(document)
     Results(args.out, "speed", document, page, anew=True).save()
     print(page(document))
+
+
+def _side_and_size(text: str) -> tuple[str, int]:
+    side, _, size = text.partition(":")
+    if side not in SIDES:
+        raise argparse.ArgumentTypeError(f"{text!r} is not SIDE:PIXELS")
+    return side, int(size)
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -158,6 +173,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=8, help="warm rounds")
     parser.add_argument("--starts", type=int, default=5, help="fresh processes")
     parser.add_argument("--props", type=int, default=12, help="prompts whose textures are looked at")
+    parser.add_argument("--large", type=_side_and_size, nargs="*", default=[], metavar="SIDE:PIXELS", help="such as after:8192")
     parser.add_argument("--out", type=Path, default=RESULTS)
     return parser.parse_args(arguments)
 

@@ -78,7 +78,8 @@ class Models:
             return self._engines[kind]
 
     def open_ahead(self, kinds: Iterable[str]) -> None:
-        """Open components of these that the pack has, one after another, on a thread of its own, while the run is busy with others.
+        """Open components of these that the pack has, one after another, on a thread of its own, while the run is busy with others. The
+        first that is not open yet is left to the run, which needs it at once.
 
         On the CPU with memory to spare alone: elsewhere one waits for the device, and opens one at a time on purpose. Nor where one
         thread was asked for.
@@ -87,9 +88,9 @@ class Models:
             if self.memory != "normal" or self.backends.wanted == "null" or self.backends.may_use_gpu or self.threads == 1:
                 return
             missing = [kind for kind in kinds if self.has(kind) and kind not in self._engines and kind not in self._ahead]
-            if missing:
+            if len(missing) > 1:
                 with_one_thread = ThreadPoolExecutor(1, "meshwright-open")
-                self._ahead |= {kind: with_one_thread.submit(self._open, kind) for kind in missing}
+                self._ahead |= {kind: with_one_thread.submit(self._open, kind) for kind in missing[1:]}
                 with_one_thread.shutdown(wait=False)
 
     def stop_opening(self) -> None:

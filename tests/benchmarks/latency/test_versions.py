@@ -54,9 +54,11 @@ def test_the_page():
     sides = {"before": [run(2.0, 3.0)], "after": [run(1.0, 1.5)]}
     document = {"before": "abc", "machine": {"processor": "Abacus", "cores": 2}, "rounds": 1, "load": [0.5, 1.5],
                 "warm": {"2": {"prompt": sides}},
+                "large": [{"side": "after", "texture": 8192, "seconds": 9.5, "processor_seconds": 8.0, "peak_mb": 1200}],
                 "cold": sides, "quality": {"before": [quality], "after": [quality]}}
     document["summary"] = summary(document)
     text = page(json.loads(json.dumps(document)))
     assert "| warm prompt | 2 | clock | 2.000 | 1.000 | 0.50 | 0.6 |" in text
     assert "| process start to GLB | 2 | all cores | 3.000 | 1.500 | 0.50 | 0.65 |" in text
+    assert "| after, 8192 | 9.5 | 8 | 1200 |" in text
     assert "| texture | 1.000 | 0.500 |" in text and "Abacus, 2 cores, load 0.5 at the start and 1.5 at the end" in text

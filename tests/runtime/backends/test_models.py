@@ -164,6 +164,7 @@ def test_what_cannot_be_opened_ahead_fails_where_it_is_used(tiny, monkeypatch):
     monkeypatch.setattr(backends, "open_engine", fail)
     with Pipeline.open(tiny, threads=2) as pipe:
         pipe.models.open_ahead(["text_encoder", "prior_step"])
+        assert list(pipe.models._ahead) == ["prior_step"]
         pipe.models.engine("text_encoder")
         with pytest.raises(ModelFileError, match="no model today"):
             pipe.models.engine("prior_step")
