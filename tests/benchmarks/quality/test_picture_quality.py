@@ -7,23 +7,19 @@ import pytest
 from PIL import Image
 
 from benchmarks.quality import __main__ as props_quality
-from benchmarks.quality import families, generation, metrics, summary
+from benchmarks.quality import generation, metrics, summary
 from meshwright.export.props.world.world import make_prop
 from meshwright.runtime.geometry.mesh import Mesh
 from tests.runtime.tiny_pictures import build_both
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory):
+def ran(tmp_path_factory, one_reference_each):
     folder = tmp_path_factory.mktemp("pictures")
-    kept, families.PER_FAMILY = families.PER_FAMILY, 1
-    families.references.cache_clear()
     pack = build_both(folder / "tiny")
     props_quality.main(["--pack", str(pack), "--image", "--pictures", "2", "--steered", "1", "--jobs", "1",
                         "--out", str(folder / "out"), "--sheet", str(folder / "docs" / "sheet.png")])
-    yield folder
-    families.PER_FAMILY = kept
-    families.references.cache_clear()
+    return folder
 
 
 @pytest.mark.slow

@@ -7,23 +7,19 @@ import pytest
 from PIL import Image
 
 from benchmarks.quality import __main__ as props_quality
-from benchmarks.quality import families, tasks
+from benchmarks.quality import tasks
 from meshwright.engines.errors import EmptyShape
 from tests.runtime.tiny_pack import build
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory):
+def ran(tmp_path_factory, one_reference_each):
     folder = tmp_path_factory.mktemp("quality")
-    kept, families.PER_FAMILY = families.PER_FAMILY, 1
-    families.references.cache_clear()
     pack = build(folder / "tiny")
     arguments = ["--pack", str(pack), "--prompts", "2", "--paraphrases", "1", "--objects", "1", "--jobs", "1",
                  "--out", str(folder / "out"), "--sheet", str(folder / "docs" / "sheet.png")]
     props_quality.main(arguments)
-    yield folder, arguments
-    families.PER_FAMILY = kept
-    families.references.cache_clear()
+    return folder, arguments
 
 
 @pytest.mark.slow
