@@ -247,7 +247,7 @@ def _number(kind: Any, text: str) -> Any:
     try:
         return kind(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no {'whole number' if kind is int else 'number'}") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a {'whole number' if kind is int else 'number'}") from None
 
 
 def _say(options: argparse.Namespace, message: str) -> None:

@@ -273,7 +273,7 @@ def test_a_folder_in_the_way(small, tmp_path, capsys):
     (["sharp-it", "--elevations", "20,100"], "argument --elevations: 20,100 is not 1, 2, 3 or 6 angles of -89.9 to 89.9"),
     (["sharp-it", "--coarse-distance", "0"], "argument --coarse-distance: 0 is not above zero"),
     (["sharp-it", "--coarse-distance", "far"], "argument --coarse-distance: 'far' is not a number"),
-    (["sharp-it", "--view-size", "1.5"], "argument --view-size: '1.5' is no whole number"),
+    (["sharp-it", "--view-size", "1.5"], "argument --view-size: '1.5' is not a whole number"),
     (["instantmesh", "--elevations", "up"], "argument --elevations: 'up' is not a number"),
     (["instantmesh", "--guidance", "nan"], "argument --guidance: nan is not between 0 and 100"),
     (["sharp-it", "--prior-guidance", "101"], "argument --prior-guidance: 101 is not between 0 and 100"),

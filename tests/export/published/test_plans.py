@@ -162,7 +162,7 @@ def test_the_coarse_shape_may_start_from_a_picture(small):
     plan = sharp_it_plan(small, shap_e="shap-e-img2img")
     assert list(kinds(plan))[1] == "prior_image_encoder" and "prior_text" not in plan.entries
     assert set(plan.tokenizers) == {"tokenizer.json"} and plan.entries["prior"]["guidance"] == 3.0
-    assert inputs(plan, "prior_step")["states"] == (2, 16, 24)
+    assert inputs(plan, "prior_step")["states"] == ("halves", 16, 24)
 
 
 def test_components_of_instantmesh(small):
@@ -206,7 +206,7 @@ def test_choices_that_add_inputs(small):
     assert inputs(sharp_it_plan(small), "refiner_step")["coarse"] == (1, 4, 24, 16)
     for halves in ("zeros", "zero-image"):
         plan = sharp_it_plan(small, uncond_coarse=halves)
-        assert inputs(plan, "refiner_step")["coarse"] == (2, 4, 24, 16) and plan.entries["refiner"]["unconditional_coarse"] == halves
+        assert inputs(plan, "refiner_step")["coarse"] == ("halves", 4, 24, 16) and plan.entries["refiner"]["unconditional_coarse"] == halves
     assert inputs(instantmesh_plan(small), "reference_encoder")["noise"] == (2, 4, 8, 8)
     assert "noise" not in inputs(instantmesh_plan(small, posterior="mode"), "reference_encoder")
     assert inputs(instantmesh_plan(small, controlnet=True), "views_step")["control"] == (1, 3, 192, 128)
