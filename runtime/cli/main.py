@@ -266,6 +266,8 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     add("--backend", default="auto", metavar="NAME", help="as for generate (default auto)")
     add("--threads", type=int, help="threads of the networks (default: the backend's choice)")
     add("--memory", default="normal", metavar="HOW", help="as for generate (default normal)")
+    add("--gpu-share", default="full", metavar="HOW", help="as for generate (default full)")
+    add("--vram", metavar="SIZE", help="as for generate, for each pack")
     add("--max-queue", type=int, default=100, metavar="N", help="tasks that may wait (default 100)")
     add("--max-body", type=int, default=64, metavar="MB", help="largest request (default 64)")
     add("--deadline", type=float, default=7200, metavar="SECONDS", help="time limit of a task (default 7200)")

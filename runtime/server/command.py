@@ -45,7 +45,7 @@ def serve(options: argparse.Namespace) -> int:
     port = listener.getsockname()[1]
     with listener, _Data(options.data) as folder:
         worker = WorkerOptions(str(folder.root), "", packs, deadline=options.deadline, backend=options.backend, threads=options.threads,
-                               memory=options.memory)
+                               memory=options.memory, gpu_share=options.gpu_share, vram=options.vram)
         settings = ServiceOptions(worker, max_queue=options.max_queue, keep_seconds=options.keep_days * 86400,
                                   keep_bytes=int(options.keep_size * 1e9))
         service = Service(folder, devices(settings, [gpu.index for gpu in detect_hardware().gpus]))

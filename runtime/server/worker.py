@@ -54,7 +54,7 @@ class WorkerOptions:
     """data : the server's folder; name : of this worker, unique; packs : names or folders, the first one is the default
 
     lease : seconds that a task is claimed for at a time; deadline : seconds that a task may run; min_free : bytes that the disk must
-    have free before a task is begun. backend, threads, memory, trust : of `Pipeline.open`
+    have free before a task is begun. backend, threads, memory, gpu_share, vram (for each pack), trust : of `Pipeline.open`
     """
 
     data: str
@@ -66,6 +66,8 @@ class WorkerOptions:
     backend: str = "auto"
     threads: int | None = None
     memory: str = "normal"
+    gpu_share: str = "full"
+    vram: str | None = None
     trust: bool = False
 
     def to_json(self) -> str:
@@ -146,7 +148,7 @@ class Worker:
         if name not in self.pipelines:
             options = self.options
             self.pipelines[name] = Pipeline.open(name, backend=options.backend, threads=options.threads, memory=options.memory,
-                                                 trust=options.trust)
+                                                 gpu_share=options.gpu_share, vram=options.vram, trust=options.trust)
         return self.pipelines[name]
 
     def _listen(self) -> None:
