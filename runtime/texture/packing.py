@@ -36,8 +36,7 @@ def pack(flat: np.ndarray, chart: np.ndarray, outline: np.ndarray, padding: floa
         return pack_boxes(flat, chart, padding)
     side = max(CELLS, int(np.ceil(3 * np.sqrt(count))))
     low, high, best, tries = 0.0, np.inf, None, 0
-    edge = flat[:, 1:] - flat[:, :1]
-    area = np.abs(edge[:, 0, 0] * edge[:, 1, 1] - edge[:, 0, 1] * edge[:, 1, 0]).sum() / 2
+    area = flat_area(flat)
     largest = max(float(flat.max()), 1e-30)
     scale = min(np.sqrt(FIRST_FILL / area) if area > 0 else np.inf, 0.9 / largest)
     while best is None or tries < TRIES and high > CLOSE * low:
@@ -52,6 +51,12 @@ def pack(flat: np.ndarray, chart: np.ndarray, outline: np.ndarray, padding: floa
         if not low < scale < high:
             scale = (low + high) / 2
     return np.clip(best / side, 0.0, 1.0)
+
+
+def flat_area(flat: np.ndarray) -> float:
+    """Of the triangles (m, 3, 2) together."""
+    one, two = flat[:, 1] - flat[:, 0], flat[:, 2] - flat[:, 0]
+    return float(np.abs(one[:, 0] * two[:, 1] - one[:, 1] * two[:, 0]).sum() / 2)
 
 
 def _lying(flat: np.ndarray, chart: np.ndarray) -> np.ndarray:

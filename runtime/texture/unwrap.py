@@ -14,7 +14,7 @@ from ...engines.errors import InputError
 from ..geometry.mesh import Mesh
 from .atlas import rasterize_rows
 from .charts import Adjacency, flattened, make_charts
-from .packing import pack
+from .packing import flat_area, pack
 
 PADDING = 4  # texels between charts, so that two mip levels stay clean
 # Texels along a side of the texture in which faces of one chart that lie over one another are looked for.
@@ -73,9 +73,7 @@ def _hidden(flat: np.ndarray, chart: np.ndarray, height: np.ndarray, size: int) 
     low, high = np.full((2, int(chart.max()) + 1, 2), [[[np.inf]], [[-np.inf]]])
     np.minimum.at(low, chart, flat.min(axis=1))
     np.maximum.at(high, chart, flat.max(axis=1))
-    edge = flat[:, 1:] - flat[:, :1]
-    area = np.abs(edge[:, 0, 0] * edge[:, 1, 1] - edge[:, 0, 1] * edge[:, 1, 0]).sum() / 2
-    scale = size / max(np.sqrt(area), 1e-30)
+    scale = size / max(np.sqrt(flat_area(flat)), 1e-30)
     boxes = np.ceil((high - low) * scale).astype(np.int64) + 1
     low[:, 1] -= (np.cumsum(boxes[:, 1]) - boxes[:, 1]) / scale  # in one strip, one below the other
     face, texel = rasterize_rows((flat - low[chart][:, None]) * scale, int(boxes[:, 1].sum()), int(boxes[:, 0].max()))
