@@ -24,6 +24,8 @@ LOG.addHandler(logging.NullHandler())  # a library prints nothing by itself
 TOLERANCE = 0.02
 # Shapes of which buffers and graphs are kept; who asks for more of them pays for new ones.
 MAX_LOOPS = 4
+# Of one block, however short its steps: a graph's memory and the time to capture it grow with its kernels.
+MAX_STEPS = 64
 # Steps whose rows are copied to the GPU at once where there is no graph.
 PLAIN_STEPS = 8
 
@@ -256,11 +258,11 @@ class _Progress:
 
 
 def block_steps(step_ms: float, block_ms: float, steps: int) -> int:
-    """K: how many steps of `step_ms` each go into a block of at most `block_ms`. Even, at most `steps`; 0 where not even two go.
+    """K: how many steps of `step_ms` each go into a block of at most `block_ms`. Even, at most `steps` and MAX_STEPS; 0 where not even two go.
 
     Of the numbers from half of what goes to all of it, the one that leaves the fewest of `steps` over, the largest of those.
     """
-    most = min(steps, int(block_ms / step_ms) if step_ms > 0 else steps) // 2 * 2
+    most = min(steps, MAX_STEPS, int(block_ms / step_ms) if step_ms > 0 else steps) // 2 * 2
     if most < 2:
         return 0
     least = max(2, (most // 2 + 1) // 2 * 2)

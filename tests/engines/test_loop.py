@@ -52,6 +52,7 @@ def launches(bench):
     (5.0, 50.0, 36, 6),    # ten would leave six over
     (5.0, 50.0, 47, 6),    # ten would leave seven, eight seven, six five
     (26.0, 50.0, 20, 0),   # not even two fit
+    (0.1, 50.0, 64, 64), (0.1, 50.0, 200, 50), (0.1, 50.0, 1000, 50),  # no graph is endless
     (4.1, 8.0, 20, 0), (4.0, 8.0, 20, 2), (0.0, 50.0, 7, 6), (1.0, 50.0, 1, 0)])
 def test_how_many_steps_a_block_has(step_ms, block_ms, steps, expected):
     assert block_steps(step_ms, block_ms, steps) == expected
