@@ -258,7 +258,7 @@ class _Progress:
 
 
 def block_steps(step_ms: float, block_ms: float, steps: int) -> int:
-    """K: how many steps of `step_ms` each go into a block of at most `block_ms`. Even, at most `steps` and MAX_STEPS; 0 where not even two go.
+    """K: how many steps of `step_ms` each go into a block of `block_ms`. Even, at most `steps` and MAX_STEPS; 0 where not even two go.
 
     Of the numbers from half of what goes to all of it, the one that leaves the fewest of `steps` over, the largest of those.
     """
