@@ -1,4 +1,4 @@
-"""What `engines.cuda` asks of cuda-core, run on the pretended driver: `test_cuda` starts this as a process of its own.
+"""What `engines.cuda` asks of cuda-core, run on the simulated driver: `test_cuda` starts this as a process of its own.
 
 Prints one line of JSON: for each case None, or the traceback of what failed.
 """
@@ -26,17 +26,17 @@ from meshwright.engines.loop_buffers import LoopBuffers
 STREAM = 0x5000
 
 
-class Pretend:
+class SimulatedLibrary:
     """The driver that cuda-core loads: functions may be told to fail, and count their calls."""
 
     def __init__(self):
         self._library = ctypes.CDLL("libcuda.so.1")
 
     def fail(self, name, code):
-        self._library.pretend_fail(name.encode(), code)
+        self._library.simulate_failure(name.encode(), code)
 
     def count(self, name):
-        return self._library.pretend_count(name.encode())
+        return self._library.count_calls(name.encode())
 
 
 def filled(cuda, values):
@@ -54,7 +54,7 @@ def read(cuda, address, like):
 VALUES = np.arange(10, dtype=np.float32)
 
 
-def memory_and_copies(pretend):
+def memory_and_copies(simulated):
     cuda = Cuda()
     assert (cuda.device, cuda.stream, cuda.lost) == (0, STREAM, None)
     a, b = filled(cuda, VALUES), cuda.allocate(40)
@@ -72,34 +72,34 @@ def memory_and_copies(pretend):
     cuda.close()
 
 
-def the_pool(pretend):
+def the_pool(simulated):
     memory = DeviceMemory(Cuda())
     array = memory.upload(VALUES.reshape(2, 5))
     np.testing.assert_array_equal(array.numpy(), VALUES.reshape(2, 5))
-    taken = pretend.count("cuMemAlloc")
+    taken = simulated.count("cuMemAlloc")
     del array
-    assert memory.upload(VALUES).numpy().tolist() == VALUES.tolist() and pretend.count("cuMemAlloc") == taken
-    streams = pretend.count("cuStreamDestroy")
+    assert memory.upload(VALUES).numpy().tolist() == VALUES.tolist() and simulated.count("cuMemAlloc") == taken
+    streams = simulated.count("cuStreamDestroy")
     memory.close()
     memory.close()
-    assert memory.held_bytes == 0 and pretend.count("cuStreamDestroy") == streams + 1
+    assert memory.held_bytes == 0 and simulated.count("cuStreamDestroy") == streams + 1
 
 
-def a_capture_is_done_at_its_launch(pretend):
+def a_capture_is_done_at_its_launch(simulated):
     cuda = Cuda()
     a, b = filled(cuda, VALUES), filled(cuda, VALUES * 0)
     graph = cuda.capture(lambda: cuda.copy(a, b, 40))
-    assert not read(cuda, b, VALUES).any() and pretend.count("cuGraphUpload") == 1
+    assert not read(cuda, b, VALUES).any() and simulated.count("cuGraphUpload") == 1
     for scale in (1, 2):
         cuda.upload(VALUES * scale, a)
         graph.launch()
         np.testing.assert_array_equal(read(cuda, b, VALUES), VALUES * scale)
     graph.close()
     graph.close()
-    assert pretend.count("cuGraphExecDestroy") == 1 == pretend.count("cuGraphDestroy")
+    assert simulated.count("cuGraphExecDestroy") == 1 == simulated.count("cuGraphDestroy")
 
 
-def a_capture_that_fails_leaves_the_stream_as_it_was(pretend):
+def a_capture_that_fails_leaves_the_stream_as_it_was(simulated):
     cuda = Cuda()
     a, b = filled(cuda, VALUES), filled(cuda, VALUES * 0)
 
@@ -117,40 +117,40 @@ def a_capture_that_fails_leaves_the_stream_as_it_was(pretend):
         gc.collect()
         graph.launch()
         np.testing.assert_array_equal(read(cuda, b, VALUES), VALUES)
-    pretend.fail("cuGraphInstantiateWithParams", 1)
+    simulated.fail("cuGraphInstantiateWithParams", 1)
     with pytest.raises(BackendError, match="a CUDA graph could not be captured"):
         cuda.capture(lambda: cuda.copy(a, b, 40))
-    pretend.fail("cuGraphInstantiateWithParams", 0)
+    simulated.fail("cuGraphInstantiateWithParams", 0)
     del kept
     gc.collect()
-    ended = pretend.count("cuStreamEndCapture")
+    ended = simulated.count("cuStreamEndCapture")
 
     def work():
         gc.collect()
-        assert pretend.count("cuStreamEndCapture") == ended
+        assert simulated.count("cuStreamEndCapture") == ended
         cuda.copy(a, b, 40)
 
     cuda.capture(work).launch()
 
 
-def memory_of_the_host_that_the_gpu_reads(pretend):
+def memory_of_the_host_that_the_gpu_reads(simulated):
     cuda = Cuda()
     buffer, there = cuda.allocate_host(VALUES.nbytes), cuda.allocate(VALUES.nbytes)
     buffer.array[:] = VALUES.view(np.uint8)
-    copied = pretend.count("cuStreamSynchronize")
+    copied = simulated.count("cuStreamSynchronize")
     cuda.copy_from_host(buffer, there, VALUES.nbytes)
-    assert pretend.count("cuStreamSynchronize") == copied
+    assert simulated.count("cuStreamSynchronize") == copied
     np.testing.assert_array_equal(read(cuda, there, VALUES), VALUES)
     buffer.close()
     buffer.close()
-    assert pretend.count("cuMemFreeHost") == 1
-    pretend.fail("cuMemHostAlloc", 2)
+    assert simulated.count("cuMemFreeHost") == 1
+    simulated.fail("cuMemHostAlloc", 2)
     with pytest.raises(BackendError, match="40 bytes of page-locked memory could not be allocated"):
         cuda.allocate_host(40)
-    pretend.fail("cuMemHostAlloc", 0)
+    simulated.fail("cuMemHostAlloc", 0)
 
 
-def a_loop_in_blocks(pretend):
+def a_loop_in_blocks(simulated):
     """Its step copies a row to where the next carry lies: the carry after N steps is the last row."""
     cuda = Cuda()
     memory = DeviceMemory(cuda)
@@ -162,11 +162,11 @@ def a_loop_in_blocks(pretend):
     loop = BlockLoop(cuda, buffers, lambda addresses: cuda.copy(addresses["z"], addresses["x_next"], 12), options=LoopOptions())
     graphs = []
     for steps in (8, 8, 20, 3):
-        launched, seen = pretend.count("cuGraphLaunch"), []
+        launched, seen = simulated.count("cuGraphLaunch"), []
         made = loop.scan(*arguments(steps), lambda done, of, seen=seen: seen.append(done), keep=False)
         np.testing.assert_array_equal(made["x"], [3 * steps - 3, 3 * steps - 2, 3 * steps - 1])
         assert seen[-1] == steps
-        graphs.append(pretend.count("cuGraphLaunch") - launched)
+        graphs.append(simulated.count("cuGraphLaunch") - launched)
     assert loop.choice == BlockChoice(8, 50.0, 1.0, 16.0) and graphs == [1, 1, 2, 0]  # the driver's copies take 2 ms, its graphs 1 ms
 
     def stop(done, of):
@@ -175,17 +175,17 @@ def a_loop_in_blocks(pretend):
     with pytest.raises(Cancelled):
         loop.scan(*arguments(24), stop, keep=False)
     np.testing.assert_array_equal(loop.scan(*arguments(16), ignore, keep=False)["x"], [45, 46, 47])
-    freed = pretend.count("cuMemFreeHost")
+    freed = simulated.count("cuMemFreeHost")
     loop.close()
     memory.close()
-    assert pretend.count("cuMemFreeHost") == freed + 2 and pretend.count("cuMemHostAlloc") == pretend.count("cuMemFreeHost") + 1
+    assert simulated.count("cuMemFreeHost") == freed + 2 and simulated.count("cuMemHostAlloc") == simulated.count("cuMemFreeHost") + 1
 
 
-def a_stream_of_low_priority(pretend):
+def a_stream_of_low_priority(simulated):
     assert Cuda(low_priority=True).core_stream.priority == 2  # the least that this driver knows
 
 
-def events(pretend):
+def events(simulated):
     cuda = Cuda()
     a, b = filled(cuda, VALUES), filled(cuda, VALUES)
     first = cuda.record()
@@ -196,7 +196,7 @@ def events(pretend):
     assert cuda.milliseconds(first, last) == 4.0
 
 
-def other_threads(pretend):
+def other_threads(simulated):
     cuda = Cuda()
     found = []
 
@@ -212,26 +212,26 @@ def other_threads(pretend):
     np.testing.assert_array_equal(found[0], VALUES)
 
 
-def an_error_that_passes(pretend):
+def an_error_that_passes(simulated):
     cuda = Cuda()
     with pytest.raises(BackendError, match=r"2,147,483,648 bytes of GPU memory could not be allocated.*CUDA_ERROR_OUT_OF_MEMORY \(2\)"):
         cuda.allocate(1 << 31)
     a = filled(cuda, VALUES)
-    pretend.fail("cuMemcpyDtoHAsync", 1)
+    simulated.fail("cuMemcpyDtoHAsync", 1)
     with pytest.raises(BackendError, match="an array could not be copied from the GPU") as caught:
         read(cuda, a, VALUES)
     assert not isinstance(caught.value, DeviceLost) and caught.value.__cause__ is not None
-    pretend.fail("cuMemcpyDtoHAsync", 0)
+    simulated.fail("cuMemcpyDtoHAsync", 0)
     np.testing.assert_array_equal(read(cuda, a, VALUES), VALUES)
 
 
-def a_gpu_that_stops_answering(pretend):
+def a_gpu_that_stops_answering(simulated):
     cuda = Cuda()
     memory = DeviceMemory(cuda)
     array = memory.upload(VALUES)
     graph = cuda.capture(lambda: cuda.copy(array.address, array.address, 40))
     for name in ("cuStreamSynchronize", "cuCtxSynchronize", "cuMemFree", "cuGraphLaunch"):
-        pretend.fail(name, 700)
+        simulated.fail(name, 700)
     with pytest.raises(DeviceLost, match="the GPU stopped answering: .*start the program again"):
         array.numpy()
     for ask in (graph.launch, cuda.synchronise, lambda: memory.upload(VALUES), lambda: cuda.capture(cuda.synchronise)):
@@ -244,11 +244,11 @@ def a_gpu_that_stops_answering(pretend):
     cuda.close()
 
 
-def a_gpu_that_cannot_be_used(pretend):
-    pretend.fail("cuDevicePrimaryCtxRetain", 2)
+def a_gpu_that_cannot_be_used(simulated):
+    simulated.fail("cuDevicePrimaryCtxRetain", 2)
     with pytest.raises(BackendUnavailable, match="the GPU cannot be used"):
         Cuda()
-    pretend.fail("cuDevicePrimaryCtxRetain", 0)
+    simulated.fail("cuDevicePrimaryCtxRetain", 0)
     with pytest.raises(BackendUnavailable, match="the GPU cannot be used"):
         Cuda(device=1)
 
@@ -264,7 +264,7 @@ def main():
     found = {}
     for case in CASES:
         try:
-            case(Pretend())
+            case(SimulatedLibrary())
             found[case.__name__] = None
         except BaseException:
             found[case.__name__] = traceback.format_exc()

@@ -21,8 +21,8 @@ from meshwright.runtime import Pipeline
 from meshwright.runtime.backends import selector as backends
 from meshwright.runtime.backends.pack_engines import RANGES
 from meshwright.runtime.results import Generation
-from tests.engines.pretend_driver import Card, PretendDriver, PretendNvml
 from tests.engines.simulated_cuda import SimulatedCuda
+from tests.engines.simulated_driver import Card, SimulatedDriver, SimulatedNvml
 from tests.engines.simulated_tensorrt import SimulatedTensorRT, write_plan
 from tests.runtime.tiny_pack import TOKENS, WIDTH
 
@@ -57,10 +57,10 @@ class SimulatedGpu:
         self.spoil: dict[str, Path] = {}
         card = card or Card()
         self.trt.capability = ".".join(map(str, card.capability))
-        driver = Driver(PretendDriver(card))
+        driver = Driver(SimulatedDriver(card))
         for module in (hardware, backends):
             monkeypatch.setattr(module, "Driver", lambda: driver)
-        monkeypatch.setattr(hardware, "Nvml", lambda: Nvml(PretendNvml()))
+        monkeypatch.setattr(hardware, "Nvml", lambda: Nvml(SimulatedNvml()))
         monkeypatch.setattr(tensorrt_products, "_has", lambda distribution: True)
         monkeypatch.setattr(Product, "is_installed", property(lambda product: product.name in products))
         monkeypatch.setattr(Product, "version", lambda product: "1.7")

@@ -1,9 +1,9 @@
-"""Sides take turns. Those here only pretend to measure."""
+"""Sides take turns. Those here only simulate measuring."""
 
 from benchmarks.harness.turns import interleaved
 
 
-class Pretended:
+class Side:
     """Answers with the given milliseconds, one each time; a text in their place is a failure. calls : shared with the others"""
 
     def __init__(self, name, times, calls):
@@ -28,7 +28,7 @@ class Ticks:
 
 def test_sides_take_turns_and_the_first_answer_is_cold():
     calls = []
-    sides = {"a": Pretended("a", [90, 1, 2, 3], calls), "b": Pretended("b", [80, 4, 5, 6], calls)}
+    sides = {"a": Side("a", [90, 1, 2, 3], calls), "b": Side("b", [80, 4, 5, 6], calls)}
     found = interleaved(sides, {"do": "run"}, budget=0, limit=9, fewest=3, most=9)
     assert [name for name, _ in calls] == ["a", "b"] * 4 and {repeat for _, repeat in calls} == {None}
     assert found["a"] == {"ms": [1, 2, 3], "runs": [], "cold_ms": 90, "events": True} and found["b"]["ms"] == [4, 5, 6]
@@ -36,21 +36,21 @@ def test_sides_take_turns_and_the_first_answer_is_cold():
 
 def test_a_side_that_fails_is_asked_no_more_and_leaves_the_rest():
     calls = []
-    sides = {"a": Pretended("a", ["no engine"], calls), "b": Pretended("b", [8, 4, "lost", 5], calls), "c": Pretended("c", [1] * 9, calls)}
+    sides = {"a": Side("a", ["no engine"], calls), "b": Side("b", [8, 4, "lost", 5], calls), "c": Side("c", [1] * 9, calls)}
     found = interleaved(sides, {"do": "run"}, budget=0, limit=9, fewest=3, most=3)
     assert found["a"] == {"failed": "no engine"} and found["b"] == {"failed": "lost"} and found["c"]["ms"] == [1, 1, 1]
     assert [name for name, _ in calls] == ["a", "b", "c", "b", "c", "b", "c", "c"]
 
 
 def test_rounds_go_on_until_the_budget_is_spent():
-    sides = {"a": Pretended("a", [1.0] * 99, [])}
+    sides = {"a": Side("a", [1.0] * 99, [])}
     found = interleaved(sides, {"do": "run"}, budget=5.5, limit=9, fewest=2, most=50, now=Ticks())
     assert len(found["a"]["ms"]) == 7  # two without a look at the clock, then one a second
 
 
 def test_short_work_is_repeated_within_an_answer():
     calls = []
-    sides = {"fast": Pretended("fast", [500.0, 2.0, 2.0], calls), "slow": Pretended("slow", [300.0, 200.0, 200.0], calls)}
+    sides = {"fast": Side("fast", [500.0, 2.0, 2.0], calls), "slow": Side("slow", [300.0, 200.0, 200.0], calls)}
     found = interleaved(sides, {"do": "step"}, budget=0, limit=9, fewest=2, most=2, repeat_ms=100)
     assert [repeat for name, repeat in calls if name == "fast"] == [1, 1, 50]
     assert [repeat for name, repeat in calls if name == "slow"] == [1, 1, 1]

@@ -1,4 +1,4 @@
-"""`engines.cuda` with the real cuda-core on a driver that is pretended: a library in C, compiled here (`pretend_cuda.c`)."""
+"""`engines.cuda` with the real cuda-core on a driver that is simulated: a library in C, compiled here (`simulated_cuda_library.c`)."""
 
 import inspect
 import json
@@ -24,9 +24,9 @@ pytestmark = pytest.mark.skipif(sys.platform == "darwin", reason="there is no CU
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     if sys.platform != "linux" or shutil.which("cc") is None:
-        pytest.skip("the pretended driver is compiled on Linux, with cc")
+        pytest.skip("the simulated driver is compiled on Linux, with cc")
     folder = tmp_path_factory.mktemp("driver")
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", folder / "libcuda.so.1", HERE / "pretend_cuda.c"], check=True)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", folder / "libcuda.so.1", HERE / "simulated_cuda_library.c"], check=True)
     environment = {**os.environ, "LD_LIBRARY_PATH": str(folder)}
     done = subprocess.run([sys.executable, "-m", "tests.engines.cuda_cases"], cwd=HERE.parents[1], env=environment, capture_output=True,
                           text=True, timeout=60)
@@ -35,7 +35,7 @@ def results(tmp_path_factory):
 
 
 @pytest.mark.parametrize("case", [case.__name__ for case in cuda_cases.CASES])
-def test_on_a_pretended_driver(results, case):
+def test_on_a_simulated_driver(results, case):
     assert results[case] is None, results[case]
 
 

@@ -1,4 +1,4 @@
-"""What the driver says about GPUs: on a pretended driver, because tests cannot count on a real one, and without any."""
+"""What the driver says about GPUs: on a simulated driver, because tests cannot count on a real one, and without any."""
 
 import ctypes.util
 
@@ -6,13 +6,13 @@ import pytest
 
 from meshwright.engines.cuda.driver import DRIVER, STATUSES, Driver, check, load
 from meshwright.engines.errors import BackendUnavailable
-from tests.engines.pretend_driver import Card, PretendDriver
+from tests.engines.simulated_driver import Card, SimulatedDriver
 
 WITHOUT_DRIVER = pytest.mark.skipif(ctypes.util.find_library("cuda") is not None, reason="this machine has a driver")
 
 
 def test_a_card_is_described():
-    library = PretendDriver(Card(), Card("NVIDIA H200", (9, 0), 150 << 30, 149 << 30))
+    library = SimulatedDriver(Card(), Card("NVIDIA H200", (9, 0), 150 << 30, 149 << 30))
     driver = Driver(library)
     assert driver.count() == 2 and driver.cuda_version() == (13, 0)
     assert driver.name(1) == "NVIDIA H200" and driver.compute_capability(1) == (9, 0)
@@ -22,7 +22,7 @@ def test_a_card_is_described():
 
 
 def test_versions_are_read_as_cuda_writes_them():
-    assert Driver(PretendDriver(Card(), cuda=12080)).cuda_version() == (12, 8)
+    assert Driver(SimulatedDriver(Card(), cuda=12080)).cuda_version() == (12, 8)
 
 
 @pytest.mark.parametrize(("status", "said"), [
@@ -33,12 +33,12 @@ def test_versions_are_read_as_cuda_writes_them():
 ])
 def test_a_driver_that_does_not_start(status, said):
     with pytest.raises(BackendUnavailable) as caught:
-        Driver(PretendDriver(init=status))
+        Driver(SimulatedDriver(init=status))
     assert said in str(caught.value)
 
 
 def test_a_card_without_room_for_a_context():
-    library = PretendDriver(Card(no_context=2))
+    library = SimulatedDriver(Card(no_context=2))
     with pytest.raises(BackendUnavailable, match="CUDA error 2: the GPU's memory is full; close what else uses the GPU"):
         Driver(library).free_bytes(0)
     assert library.held == 0
@@ -46,7 +46,7 @@ def test_a_card_without_room_for_a_context():
 
 def test_a_number_that_no_card_has():
     with pytest.raises(BackendUnavailable, match="GPU 3; received CUDA error 101: there is no GPU of that number"):
-        Driver(PretendDriver(Card())).name(3)
+        Driver(SimulatedDriver(Card())).name(3)
 
 
 @WITHOUT_DRIVER

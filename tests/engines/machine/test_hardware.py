@@ -1,4 +1,4 @@
-"""Facts about the machine: those of this one, and those that a pretended driver gives or refuses."""
+"""Facts about the machine: those of this one, and those that a simulated driver gives or refuses."""
 
 import os
 import sys
@@ -9,19 +9,19 @@ from meshwright.engines.cuda.driver import Driver
 from meshwright.engines.cuda.nvml import Nvml
 from meshwright.engines.machine import hardware
 from meshwright.engines.machine.hardware import Host, _detect_host, detect_hardware
-from tests.engines.pretend_driver import Card, PretendDriver, PretendNvml
+from tests.engines.simulated_driver import Card, SimulatedDriver, SimulatedNvml
 
 
 @pytest.fixture
-def pretend(monkeypatch):
+def simulated(monkeypatch):
     """A machine with these cards."""
 
     def install(*cards, nvml=0, contexts=None, **driver):
-        pretended = PretendDriver(*cards, **driver)
-        monkeypatch.setattr(hardware, "Driver", lambda: Driver(pretended))
-        monkeypatch.setattr(hardware, "Nvml", lambda: Nvml(PretendNvml(*cards, init=nvml)))
+        simulated = SimulatedDriver(*cards, **driver)
+        monkeypatch.setattr(hardware, "Driver", lambda: Driver(simulated))
+        monkeypatch.setattr(hardware, "Nvml", lambda: Nvml(SimulatedNvml(*cards, init=nvml)))
         found = detect_hardware()
-        assert pretended.held == 0 and (contexts is None or pretended.contexts == contexts)
+        assert simulated.held == 0 and (contexts is None or simulated.contexts == contexts)
         return found
 
     return install
@@ -41,33 +41,33 @@ def test_there_are_gpus_or_a_reason():
         assert gpu.compute_capability or gpu.why_not["compute_capability"]
 
 
-def test_cards_and_driver(pretend):
-    found = pretend(Card(), Card("NVIDIA H200", (9, 0), free=7 << 30), contexts=[0])
-    assert [gpu.name for gpu in found.gpus] == ["Pretend GPU", "NVIDIA H200"]
+def test_cards_and_driver(simulated):
+    found = simulated(Card(), Card("NVIDIA H200", (9, 0), free=7 << 30), contexts=[0])
+    assert [gpu.name for gpu in found.gpus] == ["Simulated GPU", "NVIDIA H200"]
     assert found.gpus[1].compute_capability == "9.0" and [gpu.free_bytes for gpu in found.gpus] == [20 << 30, 7 << 30]
     assert (found.driver, found.cuda, found.no_gpu, found.old_driver) == ("580.65.06", "13.0", None, None)
 
 
-def test_a_fact_less_is_told_and_stops_nothing(pretend):
-    found = pretend(Card(no_context=2), Card())
+def test_a_fact_less_is_told_and_stops_nothing(simulated):
+    found = simulated(Card(no_context=2), Card())
     assert found.gpus[0].free_bytes is None and "the GPU's memory is full" in found.gpus[0].why_not["free_bytes"]
     assert found.gpus[0].total_bytes == 24 << 30 and found.gpus[1].free_bytes == 20 << 30
 
-    found = pretend(Card(), Card(), nvml=9)
+    found = simulated(Card(), Card(), nvml=9)
     assert found.driver is None and found.why_not == {"driver": "NVML did not start; received NVML error 9"}
     assert found.gpus[0].free_bytes == 20 << 30 and found.gpus[1].why_not == {"free_bytes": "NVML did not start; received NVML error 9"}
 
 
-def test_a_driver_without_a_card(pretend):
-    found = pretend(init=100)
+def test_a_driver_without_a_card(simulated):
+    found = simulated(init=100)
     assert found.gpus == () and found.no_gpu.startswith("NVIDIA's driver did not start; received CUDA error 100")
-    assert pretend().no_gpu == "the driver sees no GPU"
+    assert simulated().no_gpu == "the driver sees no GPU"
 
 
-def test_an_old_driver(pretend):
-    assert pretend(Card(), cuda=12040).old_driver == (
+def test_an_old_driver(simulated):
+    assert simulated(Card(), cuda=12040).old_driver == (
         "the driver runs CUDA 12.4 at most; the packages for NVIDIA cards are built for CUDA 13.0: install driver 580 or newer")
-    assert pretend(Card(), cuda=13010).old_driver is None
+    assert simulated(Card(), cuda=13010).old_driver is None
 
 
 def test_a_question_that_goes_wrong(monkeypatch):

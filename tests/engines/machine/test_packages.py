@@ -1,4 +1,4 @@
-"""Trials of the vendors' packages: the one that is here, and pretended distributions that are broken in ways that packages are."""
+"""Trials of the vendors' packages: the one that is here, and simulated distributions that are broken in ways that packages are."""
 
 
 import pytest

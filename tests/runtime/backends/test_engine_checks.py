@@ -9,7 +9,7 @@ from meshwright.engines.files import side_file
 from meshwright.runtime.cli.build_command import build_missing
 from meshwright.runtime.pack.pack import Pack
 from tests.engines.platforms import TENSORRT_RTX
-from tests.engines.pretend_driver import Card
+from tests.engines.simulated_driver import Card
 from tests.runtime import tiny_pack
 from tests.runtime.simulated_gpu import CPU, SimulatedGpu, run
 
@@ -66,7 +66,7 @@ def test_engines_are_used_on_another_card_once_they_have_passed_there(built, tin
     assert set(used.values()) == {"tensorrt-rtx"} and made.notices == () and other.built == []
     (record,) = (tmp_path / "cache/engines").glob("tiny-vae_decoder-*.record")
     cards = json.loads(record.read_text())["cards"]
-    assert set(cards) == {"Pretend GPU, compute capability 8.9", "Another GPU, compute capability 12.0"}
+    assert set(cards) == {"Simulated GPU, compute capability 8.9", "Another GPU, compute capability 12.0"}
     assert all(measured["golden"]["relative"] <= measured["golden"]["tolerance"] for measured in cards.values())
 
 

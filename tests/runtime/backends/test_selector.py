@@ -11,7 +11,7 @@ from meshwright.runtime.backends.selector import BackendSelector
 from meshwright.runtime.cli.build_command import build_missing
 from meshwright.runtime.pack.pack import Pack
 from tests.engines.platforms import TENSORRT_RTX
-from tests.engines.pretend_driver import Card
+from tests.engines.simulated_driver import Card
 from tests.runtime import tiny_pack
 from tests.runtime.simulated_gpu import CPU, CUDA, FAST, SimulatedGpu, run, used
 

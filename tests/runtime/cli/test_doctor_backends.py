@@ -1,4 +1,4 @@
-"""What the doctor says would run each component: without a GPU, and on a machine that a pretended driver gives one."""
+"""What the doctor says would run each component: without a GPU, and on a machine that a simulated driver gives one."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ from meshwright.runtime.cli import doctor
 from meshwright.runtime.cli.doctor import examine
 from meshwright.runtime.cli.doctor_page import page
 from meshwright.runtime.pack.pack import Pack
-from tests.engines.pretend_driver import Card, PretendDriver, PretendNvml
+from tests.engines.simulated_driver import Card, SimulatedDriver, SimulatedNvml
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
@@ -28,8 +28,8 @@ def with_cards(again, monkeypatch):
     """A report from a machine with these cards, where ONNX Runtime was found to be like this."""
 
     def look(*cards, onnxruntime=None, **driver):
-        monkeypatch.setattr(hardware, "Driver", lambda: Driver(PretendDriver(*cards, **driver)))
-        monkeypatch.setattr(hardware, "Nvml", lambda: Nvml(PretendNvml(*cards)))
+        monkeypatch.setattr(hardware, "Driver", lambda: Driver(SimulatedDriver(*cards, **driver)))
+        monkeypatch.setattr(hardware, "Nvml", lambda: Nvml(SimulatedNvml(*cards)))
         again["onnxruntime"] = replace(again["onnxruntime"], **(onnxruntime or {}))
         return examine(["props"])
 

@@ -13,14 +13,14 @@ MAJOR, MINOR = 75, 76
 class Card:
     """A GPU, and the CUDA error with which it answers the question for its free memory."""
 
-    name: str = "Pretend GPU"
+    name: str = "Simulated GPU"
     capability: tuple[int, int] = (8, 9)
     total: int = 24 << 30
     free: int = 20 << 30
     no_context: int = 0
 
 
-class PretendDriver:
+class SimulatedDriver:
     """The functions of the CUDA driver API that `cuda_driver.Driver` calls.
 
     held : contexts that were not given back; contexts : the numbers of the cards that one was made on, in order
@@ -71,7 +71,7 @@ class PretendDriver:
         self.cuDevicePrimaryCtxRelease_v2 = function(release, Int)
 
 
-class PretendNvml:
+class SimulatedNvml:
     """The functions of NVML that `nvml.Nvml` calls. It knows the cards in order, and processes on each by their ids.
 
     processes : for each card, bytes by the id of the process

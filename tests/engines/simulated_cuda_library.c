@@ -1,6 +1,6 @@
 /* Stands in for libcuda.so.1 where there is no GPU: the driver functions that cuda-core and engines/cuda.py call, over host
-   memory. A capture records copies on the device and does them when its graph is launched. `pretend_fail` makes a function
-   fail, `pretend_count` says how often one was called. */
+   memory. A capture records copies on the device and does them when its graph is launched. `simulate_failure` makes a function
+   fail, `count_calls` says how often one was called. */
 #include <stdlib.h>
 #include <string.h>
 #include <stdint.h>
@@ -144,8 +144,8 @@ static int find(const char *name) {
     return i;
 }
 static CUresult called(const char *name) { int i = find(name); table[i].calls++; return table[i].fails; }
-void pretend_fail(const char *name, int code) { table[find(name)].fails = code; }
-int pretend_count(const char *name) { return table[find(name)].calls; }
+void simulate_failure(const char *name, int code) { table[find(name)].fails = code; }
+int count_calls(const char *name) { return table[find(name)].calls; }
 CUresult cuGetProcAddress_v2(const char *name, void **function, int version, unsigned long long flags, int *status) {
     *function = table[find(name)].function;
     if (status) *status = *function ? 0 : 1;
