@@ -12,10 +12,11 @@ import numpy as np
 from ...engines.errors import InputError
 from ...engines.files.regular_file import read_regular
 from ..geometry.mesh import Mesh, area_vectors
+from . import GENERATOR
 from .gltf.reader import read_glb
 from .obj.reader import read_obj
 from .scene.join import join_parts
-from .scene.surfaces import GENERATOR, Part, Scene
+from .scene.surfaces import Part, Scene
 
 ENDINGS = (".glb", ".gltf", ".obj")
 MAX_BYTES = 512 << 20

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from ...geometry.shading import to_linear
+from .. import GENERATOR
 from ..scene.notices import Notices, quoted
-from ..scene.surfaces import GENERATOR, Part, Scene
+from ..scene.surfaces import Part, Scene
 from .lines import ObjLines, read_lines
 from .materials import ObjMaterials
 from .mtl import ObjMaterial

@@ -13,8 +13,6 @@ from ....engines.errors import InputError
 from ...geometry.shading import to_linear, to_srgb, to_uint8
 from ...images.pictures import resized
 
-# What our own files say wrote them.
-GENERATOR = "Meshwright"
 MAX_FACES = 4_000_000
 # Side in pixels of the picture of one material as it goes into the common texture.
 MAX_TILE = 1024
