@@ -24,10 +24,11 @@ from meshwright.engines.machine.hardware import detect_hardware
 from meshwright.engines.machine.products import PRODUCTS
 
 from ..harness.command import CLI, run_command
+from ..harness.plot import bar_chart
 from ..harness.results import RESULTS, Results, machine
 from ..harness.turns import interleaved
 from ..harness.worker import Answer, Worker
-from .page import page, plot
+from .page import bars_of, page
 from .sides import REFERENCE, SIDES
 from .skeletons import MODULES, PROPS
 
@@ -151,21 +152,20 @@ def main(arguments: list[str] | None = None) -> None:
     args = parser.parse_args(arguments)
     args.work.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("MESHWRIGHT_CACHE", str(args.work / "cache"))
-    hardware = detect_hardware()
-    gpu = hardware.gpus[0] if hardware.gpus else None
+    gpu = next(iter((hardware := detect_hardware()).gpus), None)
     benchmark = Benchmark(args, [side for side in args.sides if SIDES[side].gpu == bool(gpu)])
     try:
         if args.references:
             return benchmark.references()
         device = gpu and f"{gpu.name}, compute capability {gpu.compute_capability}, driver {hardware.driver}"
         versions = {each.name: each.version for each in distributions() if each.name in PACKAGES}
-        fresh = {"date": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}", "machine": machine(), "device": device, "versions": versions,
-                 "figures": {}}
+        fresh = {"date": str(datetime.date.today()), "machine": machine(), "device": device, "versions": versions, "figures": {}}
         results = Results(args.out, "gpu", fresh, page, fixed=("device",))
         benchmark.run(results)
     finally:
         benchmark.close()
-    plot(results.document["figures"], f"{device or 'no GPU: on the processor'}, {results.document['date']}", args.out / "gpu.png")
+    title = f"{device or 'no GPU: on the processor'}, {results.document['date']}"
+    bar_chart(args.out / "gpu.png", title, "ms, median", bars_of(results.document["figures"]))
     print(results.page())
 
 

@@ -66,6 +66,7 @@ def open_side(side: Side, pack: Pack, modules: Path) -> Opened:
         from ..harness.torch_engine import TorchEngine
 
         device = torch.device("cuda" if side.gpu else "cpu")
+        torch.set_float32_matmul_precision("high")  # TF32, as ONNX Runtime and TensorRT do by themselves
         cuda = (torch.cuda.synchronize, torch.cuda.max_memory_allocated, torch.cuda.reset_peak_memory_stats) if side.gpu else ()
         return Opened(lambda kind: TorchEngine(modules / f"{kind}.pt", file(kind), pack.component(kind).spec, device, side.graphs),
                       lambda engine, inputs: engine.ready(inputs), *cuda)

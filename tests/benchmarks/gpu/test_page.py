@@ -1,6 +1,7 @@
 """The page of the GPU benchmark, on figures made by hand."""
 
-from benchmarks.gpu.page import page, plot
+from benchmarks.gpu.page import bars_of, page
+from benchmarks.harness.plot import bar_chart
 
 RUN, PRIOR, REFINER = (f"sharp-it-fp16-compute: {what}" for what in ("prompt", "loop prior_step", "loop refiner_step"))
 STAGES = {"coarse shape": 2.0, "refined views": 4.0}
@@ -38,13 +39,14 @@ def test_a_row_for_each_side():
     assert row(text, f"{REFINER} | ONNX Runtime CUDA |").split(" | ")[2:] == ["10", "11", "0.10", "50.0%", "4.0e-03", "-", "-", "- |"]
     assert "2.0e-01 TOO LARGE | 2.50 |" in row(text, f"{REFINER} | ONNX Runtime CUDA, blocks")
     assert row(text, f"{RUN} | ONNX Runtime CUDA, blocks").endswith("| 0.40 | - | - | - | 3.00 | 1.00 |")
-    assert f"- {REFINER}, trt: no TensorRT is installed" in text
+    assert f"- trt: no TensorRT is installed ({REFINER})" in text
 
 
 def test_what_was_not_measured_is_neither_met_nor_missed(tmp_path):
     text = page({**DOCUMENT, "device": None, "figures": {}})
     assert "NO GPU" in text and "met" not in text.replace("not measured", "") and "missed" not in text
-    plot({}, "none", tmp_path / "a.png")
+    bar_chart(tmp_path / "a.png", "none", "ms", bars_of({}))
     assert not (tmp_path / "a.png").exists()
-    plot(FIGURES, "a card", tmp_path / "a.png")
+    assert bars_of(FIGURES)[:2] == [(f"{PRIOR}, eager", 10.0, 0), (f"{PRIOR}, compiled", 5.0, 1)]
+    bar_chart(tmp_path / "a.png", "a card", "ms", bars_of(FIGURES))
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
