@@ -6,7 +6,7 @@ cd "$(dirname "$0")/../.."
 skeletons=$1 work=$2 out=$3
 mkdir -p "$work" "$out"
 python3 -c 'import meshwright.engines' 2> /dev/null || . benchmarks/gpu/bare_machine.sh
-export PYTHONUNBUFFERED=1 ORT_DISABLE_TELEMETRY=1 MESHWRIGHT_CACHE="$work/cache"
+export PYTHONUNBUFFERED=1 ORT_DISABLE_TELEMETRY=1 MESHWRIGHT_CACHE="$work/cache" MESHWRIGHT_GPU_ENGINES="$work/cache"
 benchmark=(python3 -m benchmarks.gpu --packs "$work/packs" --work "$work" --out "$out" "${@:4}")
 # Weights and the processor's results need no card: both are made while the tests run.
 { python3 -m benchmarks.gpu.skeletons fill "$skeletons" "$work/packs" && timeout 200 "${benchmark[@]}" --references; } &> "$work/fill.log" &
