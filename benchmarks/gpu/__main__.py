@@ -36,11 +36,11 @@ PROMPT = "a red chair with white legs"
 SHARP_IT, INSTANTMESH = "sharp-it-fp16-compute", "instantmesh-fp16-compute"
 # Seconds, pack, what is measured, and of which component.
 STAGES = (
-    (10, PROPS, "peaks", ""), (40, PROPS, "build", ""), (12, PROPS, "loop", "prior_step"), (22, PROPS, "loop", "refiner_step"),
-    (10, PROPS, "step", "vae_decoder"), (12, PROPS, "step", "reconstructor"), (40, PROPS, "prompt", ""),
-    (14, PROPS, "loop", "views_step"), (25, SHARP_IT, "build", "refiner_step"), (60, SHARP_IT, "loop", "refiner_step"),
-    (45, INSTANTMESH, "loop", "views_step"), (15, SHARP_IT, "loop", "prior_step"), (15, SHARP_IT, "step", "reconstructor"),
-    (30, SHARP_IT, "prompt", ""), (10, PROPS, "cold", ""))
+    (8, PROPS, "peaks", ""), (35, PROPS, "build", ""), (12, PROPS, "loop", "prior_step"), (20, PROPS, "loop", "refiner_step"),
+    (8, PROPS, "step", "vae_decoder"), (10, PROPS, "step", "reconstructor"), (36, PROPS, "prompt", ""),
+    (12, PROPS, "loop", "views_step"), (15, SHARP_IT, "build", "refiner_step"), (60, SHARP_IT, "loop", "refiner_step"),
+    (42, INSTANTMESH, "loop", "views_step"), (14, SHARP_IT, "loop", "prior_step"), (14, SHARP_IT, "step", "reconstructor"),
+    (64, SHARP_IT, "prompt", ""), (10, PROPS, "cold", ""))
 PACKAGES = ("torch", "diffusers", "onnxruntime", "onnxruntime-gpu", "tensorrt-cu13", "tensorrt-rtx-cu13", "cuda-core")
 # Seconds for one answer while sides take turns, and for the turns of one measurement.
 LIMIT, TURNS = 30.0, 8.0
