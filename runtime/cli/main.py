@@ -173,7 +173,7 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
     add("--image", metavar="FILE", help="a picture of what to make (PNG, JPEG, WebP, BMP or GIF; - is standard input)")
     add("--view", action="append", default=[], metavar="AZIMUTH=FILE", dest="views",
         help="another picture of it, taken AZIMUTH degrees to the right of the first, such as 90=side.png; repeatable")
-    add("--matte", default="auto", metavar="HOW",
+    add("--matte", default="auto", metavar="MATTE",
         help="how the object is separated from the background: auto, alpha, none, or FILE, white where the object is (default auto)")
     add("--route", help="how a picture becomes a mesh: views or coarse (default: coarse with a prompt, else the pack's)")
     add("--control", metavar="FILE", help="a control picture for the whole grid of views, for packs with a ControlNet")
@@ -221,7 +221,7 @@ def _add_making(parser: argparse.ArgumentParser) -> None:
     add("--sampler", metavar="NAME", help="sampler of the views: ddim, euler-ancestral, dpm-solver++-2m, heun-karras or align-your-steps"
                                           " (default: the pack's)")
     add("--guidance-interval", metavar="LOW:HIGH", help="range of sigma in which guidance is applied, such as 0.3:5 (default: the pack's)")
-    add("--quality", metavar="HOW", help="draft, standard or full: the pack's presets of steps, sampler and texture (default full)")
+    add("--quality", metavar="QUALITY", help="draft, standard or full: the pack's presets of steps, sampler and texture (default full)")
     add("--faces", type=int, help="maximum number of triangles (default: the pack's)")
     add("--texture", type=int, metavar="PIXELS", help="size of the texture, a power of two (default: the pack's)")
     add("--texture-from", metavar="SOURCE", help="views, field or blend (default: the pack's)")
@@ -265,8 +265,8 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         help="name or folder; repeatable, the first is the default (default props)")
     add("--backend", default="auto", metavar="NAME", help="as for generate (default auto)")
     add("--threads", type=int, help="threads of the networks (default: the backend's choice)")
-    add("--memory", default="normal", metavar="HOW", help="as for generate (default normal)")
-    add("--gpu-share", default="full", metavar="HOW", help="as for generate (default full)")
+    add("--memory", default="normal", metavar="MODE", help="as for generate (default normal)")
+    add("--gpu-share", default="full", metavar="MODE", help="as for generate (default full)")
     add("--vram", metavar="SIZE", help="as for generate, for each pack")
     add("--max-queue", type=int, default=100, metavar="N", help="tasks that may wait (default 100)")
     add("--max-body", type=int, default=64, metavar="MB", help="largest request (default 64)")
@@ -280,10 +280,10 @@ def _add_engine_options(parser: argparse.ArgumentParser) -> None:
                         help="auto, onnxruntime, tensorrt, tensorrt-rtx or null (default auto: the best that works)")
     parser.add_argument("--build", action="store_true", help="first build the TensorRT engines that are missing for this machine")
     parser.add_argument("--threads", type=int, help="threads of the networks (default: the backend's choice)")
-    parser.add_argument("--gpu-share", default="full", metavar="HOW",
+    parser.add_argument("--gpu-share", default="full", metavar="MODE",
                         help="background leaves a GPU to a game that renders on it: low priority, blocks of 8 ms (default full)")
     parser.add_argument("--vram", metavar="SIZE", help="limit of GPU memory, such as 6G (default: none)")
-    parser.add_argument("--memory", default="normal", metavar="HOW",
+    parser.add_argument("--memory", default="normal", metavar="MODE",
                         help="low holds one large model file at a time, lowest also memory-maps its weights, normal"
                              " keeps all files open (default normal)")
     parser.add_argument("--providers", metavar="NAME[,NAME]",
