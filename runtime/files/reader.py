@@ -12,9 +12,9 @@ import numpy as np
 from ...engines.errors import InputError
 from ...engines.files.regular_file import read_regular
 from ..geometry.mesh import Mesh, area_vectors
-from . import GENERATOR
 from .gltf.reader import read_glb
 from .obj.reader import read_obj
+from .scene import GENERATOR
 from .scene.join import join_parts
 from .scene.surfaces import Part, Scene
 

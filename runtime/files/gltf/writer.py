@@ -19,7 +19,7 @@ from ....engines.errors import OutputError
 from ...geometry.creases import never_zero
 from ...geometry.mesh import Mesh, normalized
 from ...geometry.shading import to_linear
-from .. import GENERATOR
+from ..scene import GENERATOR
 
 ROUGHNESS = 0.9  # props are mostly wood, paint and stone; metal is never guessed
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ...geometry.shading import to_linear
-from .. import GENERATOR
+from ..scene import GENERATOR
 from ..scene.notices import Notices, quoted
 from ..scene.surfaces import Part, Scene
 from .lines import ObjLines, read_lines
