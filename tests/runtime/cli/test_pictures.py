@@ -167,7 +167,7 @@ def test_a_matte_of_ones_own(main, both, mug, tmp_path):
     (("--view", "0=MUG", "--view", "90=MUG", "--view", "90=MUG"), "two pictures have the same azimuth"),
     ([part for azimuth in range(0, 350, 50) for part in ("--view", f"{azimuth}=MUG")], "too many pictures; received 7; expected at most 6"),
     (("--image", "MUG", "--route", "scenic"), "the route is unknown"),
-    (("--image", "MUG", "a red chair", "--route", "views"), "the route views takes no prompts"),
+    (("--image", "MUG", "a red chair", "--route", "views"), "the route views takes no prompt"),
     (("--image", "MUG", "--matte", "nowhere.png"), "unknown matte; received 'nowhere.png'"),
     (("a red chair", "--matte", "none"), "route and matte need a picture"),
 ], ids=str)
