@@ -90,6 +90,8 @@ def _add_sharp_it(parser: argparse.ArgumentParser) -> None:
     add("--uncond-coarse", choices=UNCONDITIONAL_COARSE, default=default.uncond_coarse,
         help="what the unconditional half sees in place of the coarse views (default %(default)s)")
     add("--scale-coarse", action="store_true", help="scale the coarse latents by the noise level, as the noisy ones are")
+    add("--deep-cache", action="store_true", help="also export what generate --deep-cache needs: the refiner's deep features, and a step"
+                                                  " that takes them")
     add("--no-shrink", dest="shrink", action="store_false", help="leave out the shrinking by 127/129 of Shap-E's own mesh decoder")
     add("--coarse-points", type=_whole(3), default=default.coarse_points, metavar="N",
         help="points along a side of the coarse grid (default %(default)s)")

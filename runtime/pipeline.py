@@ -235,6 +235,8 @@ def _used(settings: LoopSettings, loop: Diffusion) -> dict[str, Any]:
         used["sampler"] = settings.sampler
     if settings.interval is not None:
         used["guidance_interval"] = list(settings.interval)
+    if settings.deep_every > 1:
+        used["deep_cache"] = settings.deep_every
     return used
 
 

@@ -23,6 +23,7 @@ from .text.prompt import check_prompt
 
 ROUTES = ("views", "coarse")
 MAX_CONTROL = 10.0
+MAX_DEEP_CACHE = 100
 LARGEST_RATIO = 1e6  # of noise over signal
 # Options that are words, and what they may be.
 WORDS = {"texture_from": TEXTURE_SOURCES, "route": ROUTES, "sampler": SAMPLER_NAMES, "prior_sampler": SAMPLER_NAMES, "quality": QUALITIES}
@@ -47,6 +48,8 @@ class Request:
     prior_steps, prior_guidance, prior_sampler, prior_guidance_interval : the same four for the loop that draws the coarse shape.
     quality : "draft", "standard" or "full", None for that: what the pack has for these options and the texture's size, where they are
         not given. "full" is as it was made, or published.
+    deep_cache : 1 to 100, None for 1. In how many steps of the loop that draws the views its network computes all of its layers once, and
+        else the outermost alone (DeepCache): faster, and another result. For packs that were exported for it.
     faces : 4 to 1,000,000, None for the pack's own. The mesh is decimated to at most that many triangles before
         it is unwrapped.
     texture : a power of two from 64 to 8192, None for the pack's own. Sides of the baseColor texture, in pixels.
@@ -79,6 +82,7 @@ class Request:
     guidance_interval: tuple[float, float] | None = None
     prior_guidance_interval: tuple[float, float] | None = None
     quality: str | None = None
+    deep_cache: int | None = None
     faces: int | None = None
     texture: int | None = None
     texture_from: str | None = None
@@ -131,7 +135,8 @@ class Request:
     def _normalize_numbers(self) -> None:
         """Every number in its range, and one of Python's own: a result says them in JSON."""
         self._replace(seed=_integer("seed", self.seed, 0, 2**64 - 1))
-        for name, minimum, maximum in (("steps", 1, MAX_STEPS), ("prior_steps", 1, MAX_STEPS), ("faces", 4, MAX_FACES)):
+        for name, minimum, maximum in (("steps", 1, MAX_STEPS), ("prior_steps", 1, MAX_STEPS), ("faces", 4, MAX_FACES),
+                                       ("deep_cache", 1, MAX_DEEP_CACHE)):
             if getattr(self, name) is not None:
                 self._replace(**{name: _integer(name, getattr(self, name), minimum, maximum)})
         for name, high in (("guidance", MAX_GUIDANCE), ("prior_guidance", MAX_GUIDANCE), ("control_scale", MAX_CONTROL)):

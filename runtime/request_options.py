@@ -29,6 +29,7 @@ class GenerationOptions(TypedDict, total=False):
     guidance_interval: tuple[float, float] | None
     prior_guidance_interval: tuple[float, float] | None
     quality: str | None
+    deep_cache: int | None
     faces: int | None
     texture: int | None
     texture_from: str | None

@@ -48,13 +48,15 @@ class StepModel(nn.Module):
         Returns latent_next and previous_next. All float32.
         """
         columns = row.unbind()
-        timestep, scale_in = columns[:2]
-        seen = for_halves(scale_in * latent, states)
-        if coarse is not None:
-            coarse = scale_in * coarse if self.scale_coarse else coarse
-            seen = torch.cat([seen, for_halves(coarse, states)], dim=1)
-        halves = self._predict(seen, timestep, states, latent.shape[-1])
+        halves = self._predict(self._seen(columns[1], latent, states, coarse), columns[0], states, latent.shape[-1])
         return advance(columns, latent, previous, noise, halves, self.clamp)
+
+    def _seen(self, scale_in: Tensor, latent: Tensor, states: Tensor, coarse: Tensor | None) -> Tensor:
+        """What the network gets, for all halves."""
+        seen = for_halves(scale_in * latent, states)
+        if coarse is None:
+            return seen
+        return torch.cat([seen, for_halves(scale_in * coarse if self.scale_coarse else coarse, states)], dim=1)
 
     def _predict(self, seen: Tensor, timestep: Tensor, states: Tensor, width: int) -> Tensor:
         """The network's output for all halves, (halves, ..., width) float32."""

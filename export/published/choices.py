@@ -42,6 +42,7 @@ class SharpItChoices:
     elevations : of the six views in degrees, repeated
     grid_resolution : of the final field; None for InstantMesh's, 128 cells for a mesh, 256 points for a NeRF
     texture_from : default of `generate`
+    deep_cache : the refiner gives its deep features, and a step that takes them is there too (DeepCache)
     """
 
     view_size: int = VIEW_SIZE
@@ -62,6 +63,7 @@ class SharpItChoices:
     elevations: tuple[float, ...] = ELEVATIONS
     grid_resolution: int | None = None
     texture_from: str = "field"
+    deep_cache: bool = False
 
 
 @dataclass(frozen=True)

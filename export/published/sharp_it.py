@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..components.image_encoder import prior_image_encoder
-from ..components.refiner import refiner
+from ..components.refiner import deep_refiner, refiner
 from ..components.shap_e_decoder import shap_e_decoder
 from ..components.shap_e_prior import shap_e_prior
 from ..components.text_encoder import pooled_text_encoder, text_encoder
@@ -73,7 +73,7 @@ def sharp_it(paths: SharpItPaths, choices: SharpItChoices, precision: Precision)
     notices = [*parts.prior_sampling.notices, *parts.sampling.notices,
                *(notice for source in parts.sources() for notice in source.network.notices)]
     return Plan("sharp-it", parts.sources(), tokenizers, _entries(parts, choices), asdict(choices), notices,
-                9 + FIELDS[parts.reconstructor.variant], lambda: _components(parts, choices, precision))
+                9 + choices.deep_cache + FIELDS[parts.reconstructor.variant], lambda: _components(parts, choices, precision))
 
 
 class _Parts:
@@ -129,8 +129,13 @@ def _components(parts: _Parts, choices: SharpItChoices, precision: Precision) ->
     yield from shap_e_decoder(parts.decoder.load(), precision=precision)
     yield vae_encoder(parts.vae.load(), *grid_of(choices.view_size), SCALINGS[choices.coarse_encoding],
                       posterior=choices.coarse_posterior, precision=autoencoder_precision(parts.vae, precision))
-    yield refiner(parts.refiner.load(), latents_of(choices.view_size), parts.states, parts.sampling.clamp,
-                  coarse_for_each=choices.uncond_coarse != "same", scale_coarse=choices.scale_coarse, precision=precision)
+    drawing: dict[str, Any] = {"coarse_for_each": choices.uncond_coarse != "same", "scale_coarse": choices.scale_coarse,
+                               "precision": precision}
+    sizes = latents_of(choices.view_size), parts.states
+    if choices.deep_cache:
+        yield from deep_refiner(parts.refiner.load(), *sizes, parts.sampling.clamp, **drawing)
+    else:
+        yield refiner(parts.refiner.load(), *sizes, parts.sampling.clamp, **drawing)
     yield from views_to_field(parts.vae, parts.reconstructor, precision)
 
 

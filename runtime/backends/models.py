@@ -14,7 +14,7 @@ from ...engines import DeviceArray, Engine
 from ...engines.errors import InputError, MeshwrightError
 from ..images import Matting
 from ..pack.golden import Check, Golden
-from ..pack.manifest import required
+from ..pack.manifest import required, shallow_kind
 from ..pack.pack import Pack
 from ..text.prompt import Tokenizer, Tokens, load_tokenizer
 from .memory_needs import GPU_CONTEXT, LARGE, check_fits, on_gpu, read_size
@@ -110,6 +110,12 @@ class Models:
         for future in ahead.values():
             if future.exception() is None:
                 future.result().close()
+
+    def shallow_engine(self, kind: str) -> Engine:
+        """Of the step that takes the deep features of the step model `kind`. InputError where that runs with other weights."""
+        if self._weights.get(kind):
+            raise InputError("deep_cache does not go with a LoRA, which changes one network of the two", remedy="leave one of them out")
+        return self.engine(shallow_kind(kind))
 
     def set_weights(self, kind: str, weights: Mapping[str, np.ndarray]) -> None:
         """Run a component with `weights` in place of those of these names in its file, from its next use; without any, as it is."""

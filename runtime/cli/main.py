@@ -221,6 +221,8 @@ def _add_making(parser: argparse.ArgumentParser) -> None:
     add("--sampler", metavar="NAME", help="sampler of the views: ddim, euler-ancestral, dpm-solver++-2m, heun-karras or align-your-steps"
                                           " (default: the pack's)")
     add("--guidance-interval", metavar="LOW:HIGH", help="range of sigma in which guidance is applied, such as 0.3:5 (default: the pack's)")
+    add("--deep-cache", type=int, metavar="N", help="run all layers of the views' network in one of N steps only, in packs exported for it"
+                                                    " (default 1)")
     add("--quality", metavar="QUALITY", help="draft, standard or full: the pack's presets of steps, sampler and texture (default full)")
     add("--faces", type=int, help="maximum number of triangles (default: the pack's)")
     add("--texture", type=int, metavar="PIXELS", help="size of the texture, a power of two (default: the pack's)")

@@ -313,3 +313,8 @@ def required(section: Section | None) -> Section:
     if section is None:
         raise PackError("the recipe lacks a section of pack.json")
     return section
+
+
+def shallow_kind(kind: str) -> str:
+    """The component that takes the deep features of the step model of that kind: "refiner_shallow_step"."""
+    return kind.replace("_step", "_shallow_step")

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from ...engines import Engine
-from ...engines.engine import Array, OnStep, on_host
+from ...engines.engine import NEXT, Array, OnStep, on_host
 from ..diffusion.schedules import COLUMNS
 from ..pack.manifest import HALVES
 
 WEIGHT = COLUMNS.index("w")
+# Output of a step, and input of the shallow one that takes it from an earlier step.
+DEEP = "deep"
+
+
+@dataclass(frozen=True)
+class Reuse:
+    """Deep features that serve several steps (DeepCache, arXiv 2312.00858). shallow : the step that takes them; every : 2 or more, how
+    often they are computed anew"""
+
+    shallow: Engine
+    every: int
 
 
 def scan_guided(engine: Engine, carry: Mapping[str, Array], per_step: Mapping[str, np.ndarray], constants: Mapping[str, Array], *,
-                keep: bool = False, on_step: OnStep) -> Mapping[str, Array]:
+                keep: bool = False, on_step: OnStep, reuse: Reuse | None = None) -> Mapping[str, Array]:
     """As `Engine.scan`, over the rows of a table: neighbouring steps that need as many halves are one scan.
 
     Tensors with an axis of halves have both of them. At a guidance of 1 the unconditional half has no effect, and is left out where
@@ -24,10 +36,30 @@ def scan_guided(engine: Engine, carry: Mapping[str, Array], per_step: Mapping[st
     rows, is_open = per_step["row"], any(HALVES in tensor.shape for tensor in engine.spec.inputs)
     start = 0
     for end, halves in stretches(rows, is_open):
-        part = {name: _of_halves(engine, name, value[start:end], halves, axis=1) for name, value in per_step.items()}
+        part = {name: on_host(_of_halves(engine, name, value[start:end], halves, axis=1)) for name, value in per_step.items()}
         fixed = {name: _of_halves(engine, name, value, halves, axis=0) for name, value in constants.items()}
-        carry = engine.scan(carry, part, fixed, keep=keep or end < len(rows), on_step=_counted_from(start, len(rows), on_step))
+        told = _counted_from(start, len(rows), on_step)
+        if reuse is None:
+            carry = engine.scan(carry, part, fixed, keep=keep or end < len(rows), on_step=told)
+        else:
+            carry = _scan_reusing(engine, reuse, carry, part, fixed, told)
         start = end
+    return carry
+
+
+def _scan_reusing(engine: Engine, reuse: Reuse, carry: Mapping[str, Array], per_step: Mapping[str, np.ndarray],
+                  constants: Mapping[str, Array], on_step: OnStep) -> Mapping[str, Array]:
+    """A whole step, shallow ones, a whole step, and so on. What passes between them stays where the engines keep it."""
+    steps, names = len(per_step["row"]), list(carry)
+    for start in range(0, steps, reuse.every):
+        now = {name: value[start] for name, value in per_step.items()}
+        made = engine.run({**carry, **now, **constants}, keep=[*(name + NEXT for name in names), DEEP])
+        carry = {name: made[name + NEXT] for name in names}
+        on_step(start + 1, steps)
+        rest = {name: value[start + 1:start + reuse.every] for name, value in per_step.items()}
+        if len(rest["row"]):
+            carry = reuse.shallow.scan(carry, rest, {**constants, DEEP: made[DEEP]}, keep=True,
+                                       on_step=_counted_from(start + 1, steps, on_step))
     return carry
 
 

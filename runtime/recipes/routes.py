@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from ...engines.errors import InputError
-from ..pack.manifest import Diffusion, Manifest, required
+from ..pack.manifest import Diffusion, Manifest, required, shallow_kind
 from ..request import Request
 from ..text.prompt import shorten
 from .pictures import check_known_views
@@ -34,7 +34,18 @@ def choose_route(request: Request, pack: Manifest) -> str:
         coarse_settings(request, pack).table("coarse shape")
     drawing_settings(request, pack, view_loop(route, pack)).table("views")
     check_known_views(request, pack, route)
+    if request.deep_cache not in (None, 1):
+        _check_deep_cache(request, pack, route)
     return route
+
+
+def _check_deep_cache(request: Request, pack: Manifest, route: str) -> None:
+    drawing = "views_step" if route == "views" else "refiner_step"
+    if pack.find(shallow_kind(drawing)) is None:
+        raise InputError(f"pack {pack.name} has no deep features of {drawing}", received=f"deep_cache {request.deep_cache}", expected="1",
+                         remedy="export it with --deep-cache, or leave the option out")
+    if request.views:
+        raise InputError("known views are put back before each step, which deep_cache leaves out", received="both", expected="one of them")
 
 
 def default_route(pack: Manifest) -> str:

@@ -18,12 +18,16 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class LoopSettings:
-    """steps : from 1; guidance : 1 is none; interval : of the noise levels that are guided, as in `Diffusion`"""
+    """steps : from 1; guidance : 1 is none; interval : of the noise levels that are guided, as in `Diffusion`
+
+    deep_every : how often deep features are computed; 1 for at every step
+    """
 
     steps: int
     guidance: float
     schedule: Mapping[str, Any]
     interval: Interval | None
+    deep_every: int = 1
 
     @property
     def sampler(self) -> str:
@@ -46,7 +50,8 @@ def drawing_settings(request: Request, pack: Manifest, loop: Diffusion) -> LoopS
     if request.views and request.steps is None and request.sampler != AYS_STEPS:
         steps = max(steps, MIN_STEPS_WITH_KNOWN_VIEWS)
     return LoopSettings(steps, own.guidance if request.guidance is None else request.guidance,
-                        _schedule(loop, request.sampler or quality.sampler), request.guidance_interval or _interval(quality, loop))
+                        _schedule(loop, request.sampler or quality.sampler), request.guidance_interval or _interval(quality, loop),
+                        request.deep_cache or 1)
 
 
 def coarse_settings(request: Request, pack: Manifest) -> LoopSettings:

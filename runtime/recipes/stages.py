@@ -19,7 +19,7 @@ from ..backends.models import Models
 from ..diffusion.noise import normal
 from ..diffusion.schedules import Table
 from ..events import Event, Notice, StageDone, StageStarted, Step
-from .guidance import scan_guided
+from .guidance import Reuse, scan_guided
 from .settings import LoopSettings
 
 T = TypeVar("T")
@@ -94,7 +94,9 @@ def denoise(models: Models, kind: str, shape: tuple[int, ...], settings: LoopSet
                  if component.takes(name)}
     carry = {"latent": first, "previous": np.zeros(shape, np.float32)}
     if known is None:
-        last = yield from iterate_steps(stage, lambda on_step: scan_guided(engine, carry, per_step, constants, keep=True, on_step=on_step))
+        reuse = None if settings.deep_every == 1 else Reuse(models.shallow_engine(kind), settings.deep_every)
+        last = yield from iterate_steps(stage, lambda on_step: scan_guided(engine, carry, per_step, constants, keep=True, on_step=on_step,
+                                                                           reuse=reuse))
         return last["latent"]
     last = yield from iterate_steps(stage, lambda on_step: _scan_with_known_views(
         known, engine, table, noise, carry, per_step, constants, on_step))

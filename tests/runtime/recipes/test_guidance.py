@@ -7,7 +7,7 @@ import pytest
 
 from meshwright.engines import open_engine
 from meshwright.runtime.diffusion.schedules import COLUMNS, make_table
-from meshwright.runtime.recipes.guidance import scan_guided, stretches
+from meshwright.runtime.recipes.guidance import Reuse, scan_guided, stretches
 
 # latent_next = latent + k noise + m[0] + w (m[-1] - m[0]), where m are the states; seen counts the halves of every step, and fresh
 # noise comes for each half too.
@@ -95,3 +95,43 @@ def test_guidance_within_an_interval_of_noise_levels():
     # Latents of unit variance count in the same noise over signal.
     ddim = make_table({**schedule, "kind": "ddim"}, 10, 4.0, (0.5, 5.0))
     assert ddim.rows[:, weight].tolist() == table.rows[:, weight].tolist()
+
+
+# A whole step also gives what it saw, 10 and its states; a shallow one adds what is given to it: the latents tell which step saw what.
+WHOLE = """step (float[1,2] latent, float[9] row, float[halves,2] states) => (float[1,2] latent_next, float[halves,2] deep) {
+    ten = Constant<value = float {10.0}>()
+    scale = Constant<value = float {100.0}>()
+    deep = Add(states, latent)
+    larger = Mul(latent, scale)
+    latent_next = Add(larger, ten)
+    unused = ReduceSum(row)
+}"""
+SHALLOW = """step (float[1,2] latent, float[9] row, float[halves,2] states, float[halves,2] deep) => (float[1,2] latent_next) {
+    last = Constant<value = int64[1] {-1}>()
+    end = Constant<value = int64[1] {9}>()
+    seen = Slice(deep, last, end)
+    latent_next = Add(latent, seen)
+    unused = ReduceSum(row)
+    more = ReduceSum(states)
+}"""
+
+
+def test_deep_features_serve_several_steps(tmp_path):
+    engines, told = [], []
+    for name, text in (("whole", WHOLE), ("shallow", SHALLOW)):
+        onnx.save(onnx.parser.parse_model(f'<ir_version: 11, opset_import: ["" : 23]> {text}'), tmp_path / f"{name}.onnx")
+        engines.append(open_engine(tmp_path / f"{name}.onnx", threads=1))
+    whole, shallow = engines
+    states = np.array([[0.0, 0.0], [1.0, 2.0]], np.float32)
+
+    def drawn(weights, every):
+        return scan_guided(whole, {"latent": np.zeros((1, 2), np.float32)}, {"row": rows(*weights)}, {"states": states},
+                           on_step=lambda index, total: told.append((index, total)), reuse=Reuse(shallow, every))["latent"]
+
+    # 0: whole -> 10, deep 0 + states; 1, 2: + states each; 3: whole, deep = (12, 14) + states, latents (1210, 1410); 4: + deep
+    np.testing.assert_array_equal(drawn([2, 2, 2, 2, 2], 3), [[1210 + 13, 1410 + 16]])
+    assert told == [(i, 5) for i in range(1, 6)]
+    # Other halves, other deep features: at the change they are computed anew. 0: 10; 1: + states = (11, 12); 2: whole (1110, 1210)
+    np.testing.assert_array_equal(drawn([1, 1, 2], 4), [[1110, 1210]])
+    for engine in engines:
+        engine.close()

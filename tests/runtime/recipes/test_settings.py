@@ -3,10 +3,10 @@
 import pytest
 
 from meshwright.engines.errors import InputError, PackFormat
-from meshwright.runtime import Pack, Pipeline, Request
+from meshwright.runtime import Pack, Pipeline, Request, Step
 from meshwright.runtime.recipes.settings import coarse_settings, drawing_settings, quality_of, texture_size
 from tests.runtime.pack.test_manifest import edit
-from tests.runtime.tiny_pack import build
+from tests.runtime.tiny_pack import GRAPHS, REFINER, SHARP_IT, STEP, build, write
 
 FAST = {"texture": 64, "faces": 200}
 QUALITY = {"draft": {"views": {"steps": 2, "sampler": "dpm-solver++-2m", "guidance_interval": [0.5, 4.0]},
@@ -103,3 +103,34 @@ def test_a_pack_that_says_it_wrongly_is_refused(folder, quality, message):
     edit(folder, quality=quality)
     with pytest.raises(PackFormat, match=message):
         Pack.open(folder)
+
+
+DEEP = (REFINER.replace("float[1,4,12,8] previous_next) {", "float[1,4,12,8] previous_next, float[1,4,12,8] deep) {")
+        .replace("predicted = Add(coarse, little)", "predicted = Add(coarse, little)\n    deep = Identity(predicted)"))
+SHALLOW = (STEP.replace("SHAPE", "1,4,12,8").replace("EXTRA", ", float[1,4,12,8] coarse, float[1,4,12,8] deep")
+           .replace("PREDICTION", """none = Sub(coarse, coarse)
+    some = Add(ripple, guided)
+    nothing = Mul(none, some)
+    predicted = Add(deep, nothing)"""))
+
+
+def test_deep_features_are_reused_where_the_pack_has_them(tmp_path):
+    made = write(tmp_path / "deep", {**GRAPHS, "refiner_step": DEEP, "refiner_shallow_step": SHALLOW}, SHARP_IT)
+    with Pipeline.open(made, threads=1, trust=True) as pipe:
+        plain = pipe.generate("a red chair", steps=5, **FAST)
+        events = list(pipe.stream("a red chair", steps=5, deep_cache=2, **FAST))
+        assert [e.index for e in events if isinstance(e, Step) and e.stage == "refined views"] == [1, 2, 3, 4, 5]
+        reused = events[-1].generation
+        assert reused.extras["options"]["deep_cache"] == 2 and "deep_cache" not in plain.extras["options"]
+        assert 1e-5 < abs(reused.stages.views - plain.stages.views).max() < 0.1
+        same = pipe.generate("a red chair", steps=5, deep_cache=1, **FAST)
+        assert (same.stages.views == plain.stages.views).all()
+
+
+@pytest.mark.parametrize("options, message", [
+    ({"deep_cache": 3}, "pack tiny has no deep features of refiner_step; received deep_cache 3; expected 1; export it with --deep-cache"),
+    ({"deep_cache": 0}, "deep_cache is out of range; received 0; expected an integer, 1 to 100"),
+])
+def test_a_pack_without_deep_features_says_so(folder, options, message):
+    with Pipeline.open(folder, threads=1, trust=True) as pipe, pytest.raises(InputError, match=message):
+        pipe.stream("a red chair", **options)
