@@ -34,6 +34,7 @@ def test_the_parts_make_the_whole(unet):
     assert not unet.up_blocks[-1].resnets[-1]._forward_pre_hooks
 
 
+@pytest.mark.slow
 def test_both_steps_as_graphs(unet, tmp_path):
     whole, shallow = deep_refiner(unet, (8, 4), (5, WIDTH), precision=FP32)
     plain = refiner(unet, (8, 4), (5, WIDTH), precision=FP32)
