@@ -40,7 +40,7 @@ def measured(asset: Asset, folder: Path) -> dict[str, Any]:
 
 def page(document: dict[str, Any]) -> str:
     """The Markdown of the figures."""
-    lines = ["# Assets", "", f"Preset `{ENGINE}`, on two cores that other work used too: seconds are upper bounds, by a factor of up to ten."
+    lines = ["# Assets", "", f"Preset `{ENGINE}`, on two cores that other work used too: seconds are upper bounds."
              " Errors are shares of the longest side.", ""]
     for kind, title in SOURCES.items():
         if cases := list(document[kind].values()):
