@@ -1,4 +1,4 @@
-"""Packs without their weights, and their PyTorch modules: published layouts of 13 GB and the bundled pack as a file of 1 MB.
+"""Packs without their weights, and their PyTorch modules: published layouts of 13 GB as a file of a few MB at most.
 
     python -m benchmarks.gpu.skeletons write FILE [--size full|small] [--packs ...]
     python -m benchmarks.gpu.skeletons fill FILE DIR
