@@ -1,6 +1,7 @@
 import pytest
 
 from meshwright.runtime import Notice, Pipeline
+from tests.runtime.simulated_gpu import FAST
 from tests.runtime.tiny_pack import GRAPHS, SHARP_IT, write
 
 # "known" is 0, "others" one state of the first word: positive for "red", negative for "chair" (see TEXT of the tiny pack).
@@ -22,14 +23,14 @@ def checked(tmp_path_factory):
 
 
 def notices(pipe, prompt):
-    return [event.message for event in pipe.stream(prompt) if isinstance(event, Notice)]
+    return [event.message for event in pipe.stream(prompt, **FAST) if isinstance(event, Notice)]
 
 
 def test_a_prompt_that_is_more_like_other_things_gets_a_notice(checked):
     (notice,) = notices(checked, "red chair")  # sin(0.3 * 5) > 0
     assert notice == ("the prompt seems to ask for something that the pack tiny does not know: "
                       "what comes out is the nearest thing that it makes")
-    assert checked.generate("red chair").notices == (notice,)
+    assert checked.generate("red chair", **FAST).notices == (notice,)
 
 
 def test_other_prompts_get_none(checked):
