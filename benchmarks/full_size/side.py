@@ -28,7 +28,7 @@ from .job import Job
 from .sizes import SIZES
 
 # What the runtime asks for at once.
-LENGTHS = {"batch": 1, "points": CHUNK, "cubes": CHUNK // 8}
+LENGTHS = {"batch": 1, "halves": 2, "points": CHUNK, "cubes": CHUNK // 8}
 Tensors = dict[str, np.ndarray]
 
 

@@ -20,6 +20,7 @@ def test_curl(server, tmp_path):
     assert (tmp_path / "chair.glb").read_bytes()[:4] == b"glTF"
 
 
+@pytest.mark.slow
 def test_the_program(server, tmp_path, monkeypatch, capsys):
     program = next(block for block in BLOCKS if block.startswith("from meshwright.client"))
     monkeypatch.chdir(tmp_path)

@@ -38,6 +38,7 @@ def test_a_worker_that_dies_is_replaced_and_its_task_runs_once_more(start):
     assert not [path for path in server.data.rglob("*") if path.name.startswith(".")]
 
 
+@pytest.mark.slow
 def test_a_task_that_kills_its_workers_fails_with_the_reason_and_the_next_one_runs(start):
     server = start()
     id = server.client.submit(**LONG)["id"]
@@ -72,6 +73,7 @@ def test_a_task_has_a_deadline(start):
     assert "takes too long" in server.client.task(id)["error"] and server.client.task(id)["attempts"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_server_that_ends_takes_its_workers_along_and_the_next_one_goes_on(start, number):
     server = start()
@@ -112,6 +114,7 @@ def test_servers_and_workers_killed_at_random_moments_lose_and_double_nothing(st
         assert (server.ask("GET", f"/v1/tasks/{id}/files/result.glb")[0] == 200) == (task["state"] == "SUCCEEDED")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can mount a small disk")
 def test_a_full_disk_refuses_tasks_and_leaves_the_server_running(start, tmp_path):
     small = tmp_path / "data"

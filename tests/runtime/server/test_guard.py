@@ -146,5 +146,6 @@ def test_a_port_and_a_folder_belong_to_one_server(server, tmp_path):
     assert used.returncode == 2 and "used by another server" in used.stderr
 
 
+@pytest.mark.slow
 def test_other_users_cannot_look_into_the_folder(server):
     assert stat.S_IMODE(server.data.stat().st_mode) == 0o700

@@ -199,6 +199,7 @@ def test_files_of_a_task_are_those_it_names(server, done):
         assert server.ask("GET", f"{here}/files/{name}")[0] == 404
 
 
+@pytest.mark.slow
 def test_a_full_queue_says_when_to_come_again(start):
     server = start("--max-queue", 1)
     submitted(server, **LONG)
