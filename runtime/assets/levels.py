@@ -10,7 +10,7 @@ from ..geometry.creases import split_at_creases
 from ..geometry.decimate import MIN_FACES, decimate
 from ..geometry.distance import deviation
 from ..geometry.mesh import Mesh
-from ..geometry.topology import is_watertight
+from ..geometry.topology import is_watertight, split_non_manifold_edges
 from ..texture.unwrap import unwrap
 from .look import Source, painted
 from .surface_maps import normal_map, occlusion_map, tangents
@@ -57,7 +57,9 @@ def make_level(shape: Mesh, look: Source | None, faces: int, texture: int) -> Le
     look : whose colours it gets; None leaves it without a texture
     texture : pixels along the side, a power of two
     """
-    light = split_at_creases(decimate(shape, max(faces, MIN_FACES)))
+    light = decimate(shape, max(faces, MIN_FACES))
+    # Where thin parts fold onto one another in an open mesh, for which `decimate` does not look.
+    light = split_at_creases(split_non_manifold_edges(light) if len(light.faces) < len(shape.faces) else light)
     if look is None:
         return level_of(light, shape)
     mesh = unwrap(light, texture).mesh

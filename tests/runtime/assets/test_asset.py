@@ -51,6 +51,7 @@ def test_levels_stay_closed_and_keep_the_colours_of_their_places(asset):
         assert level.largest_error < 0.01  # the letter is made of planes
 
 
+@pytest.mark.slow
 def test_silhouettes_of_a_curved_surface():
     ball = make_asset(BALL, BALL, AssetOptions(lods=(0.5, 0.125)))
     whole = outline(BALL)

@@ -44,6 +44,7 @@ def test_the_hull_of_a_sphere_has_few_corners_and_says_what_that_costs():
     assert found.missing == pytest.approx(1 - share, abs=0.02) and found.extra == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("library", ["coacd", "vhacdx"])
 def test_convex_parts_follow_the_shape(library, monkeypatch):
     monkeypatch.setattr(collision, "LIBRARIES", (library,))

@@ -48,6 +48,7 @@ def test_fewer_triangles_get_the_old_look(textured):
     assert np.abs(seen - expected).mean() < 0.01
 
 
+@pytest.mark.slow
 def test_the_command(textured, tmp_path):
     out = tmp_path / "out.glb"
     done = subprocess.run([sys.executable, "-m", "meshwright.runtime.cli.main", "finish", str(textured), "-o", str(out), "--for", "unity",

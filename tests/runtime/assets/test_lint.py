@@ -129,6 +129,7 @@ def test_levels_need_their_finer_ones(tmp_path):
     assert severities(tmp_path / "alone_collision.glb")["collision file"] == "error"
 
 
+@pytest.mark.slow
 def test_the_command_says_it_by_exit_code_and_in_json(tmp_path):
     def run(*arguments):
         return subprocess.run([sys.executable, "-m", "meshwright.runtime.cli.main", "lint", *map(str, arguments)],
