@@ -125,7 +125,7 @@ def test_broken_packs(main, tiny, tmp_path_factory, tmp_path, spoil):
 
 
 @pytest.mark.parametrize("extra", [(), ("--preview", "c.png", "--keep-stages", "kept")], ids=["mesh", "everything"])
-@pytest.mark.parametrize("extension", ["glb", "obj"])
+@pytest.mark.parametrize("ending", ["glb", "obj"])
 def test_a_disk_that_is_full(cli, tmp_path, ending, extra):
     """A limit on the size of files stands for the disk: writing past it fails as on a full one."""
     def limit():
