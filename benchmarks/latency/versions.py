@@ -125,7 +125,7 @@ def page(document: dict) -> str:
         rows = [[f"{run['side']}, {run['texture']}", *(f"{run[key]:g}" for key in ("seconds", "processor_seconds", "peak_mb"))]
                 for run in document["large"]]
         heading = ["", "clock, s", "all cores, s", "peak memory, MB"]
-        parts += ["## Large textures, from the start of a process to the GLB", table(heading, rows)]
+        parts += ["## Large textures, from the start of a process to the GLB", "One run each, one after the other.", table(heading, rows)]
     return "\n\n".join(parts)
 
 
