@@ -17,6 +17,8 @@ from .obj.reader import read_obj
 from .scene import GENERATOR
 from .scene.join import join_parts
 from .scene.surfaces import Part, Scene
+from .upright import ENDINGS as UPRIGHT
+from .upright import read_upright
 
 ENDINGS = (".glb", ".gltf", ".obj")
 MAX_BYTES = 512 << 20
@@ -51,6 +53,7 @@ def read_mesh(path: str | os.PathLike[str], progress: Callable[[float], None] = 
 
     .glb, .gltf : glTF 2.0, triangles of the scene that is shown, in the pose and the base colours that it begins with
     .obj : with the materials beside it, if they are there: Kd and map_Kd
+    .ply, .stl, .off, .3mf : through trimesh (the extra [formats]), z up and front -y, which become +Y and +Z
     All have +Y up and the front towards +Z. A file that Meshwright wrote stays where it is, so that what was made from it lies
     over it; any other mesh is put in the middle and made as large as the views show whole. docs/files.md lists what is read.
     progress : called with the share of the file that is read, up to 1 at the end: a few times a second for .obj, which may take
@@ -58,13 +61,16 @@ def read_mesh(path: str | os.PathLike[str], progress: Callable[[float], None] = 
     Errors: InputError for a file that cannot be read, is no such mesh, or holds no triangle.
     """
     path = Path(path)
-    if path.suffix.lower() not in ENDINGS:
+    ending = path.suffix.lower()
+    if ending not in (*ENDINGS, *UPRIGHT):
         raise InputError(f"the mesh {path} has an unknown file extension", received=repr(path.suffix), expected=" or ".join(ENDINGS),
                          remedy="save it as GLB")
     data = _file_bytes(path)
     try:
         with np.errstate(all="ignore"):  # numbers beyond all measure are looked for afterwards
-            if path.suffix.lower() == ".obj":
+            if ending in UPRIGHT:
+                scene = read_upright(data, ending)
+            elif ending == ".obj":
                 scene = read_obj(data, path.parent, lambda done: progress(OBJ_SHARE * done))
             else:
                 scene = read_glb(data, path.parent)
