@@ -145,16 +145,22 @@ def _trust(options: Namespace) -> int:
 
 def _request(options: Namespace, assets: AssetOptions | None, progress: Progress) -> Request:
     """What the options ask for; the files are read here."""
-    given = {name: value for name in RequestOptions.__annotations__ if (value := getattr(options, name, None)) is not None}
+    given = request_options(options)
     if assets is not None:
         given |= {name: value for name in ("faces", "texture") if (value := getattr(assets, name)) is not None}
     if "mesh" in given:
         given["mesh"] = read_mesh(given["mesh"], progress.reading(Path(given["mesh"])))
+    given["views"] = [_view(statement) for statement in given.get("views", ())]
+    return Request.load(options.prompt or "", **with_standard_input(given))
+
+
+def request_options(options: Namespace) -> dict[str, Any]:
+    """Those of `Request.load` that are given, with paths for files."""
+    given = {name: value for name in RequestOptions.__annotations__ if (value := getattr(options, name, None)) is not None}
     for name in ("guidance_interval", "prior_guidance_interval"):
         if name in given:
             given[name] = _interval(name, given[name])
-    given["views"] = [_view(statement) for statement in given.get("views", ())]
-    return Request.load(options.prompt or "", **with_standard_input(given))
+    return given
 
 
 def _view(statement: str) -> tuple[float, str]:
@@ -183,7 +189,13 @@ def _load_lora(pipe: Pipeline, request: Request, options: Namespace, progress: P
     if options.lora is not None:
         drawing = "views_step" if choose_route(request, pipe.pack.manifest) == "views" else "refiner_step"
         pipe.load_lora(options.lora, 1.0 if options.lora_scale is None else options.lora_scale, drawing, on_event=progress)
-    elif options.lora_scale is not None:
+    else:
+        check_lora(options)
+
+
+def check_lora(options: Namespace) -> None:
+    """InputError for the scale of none."""
+    if options.lora is None and options.lora_scale is not None:
         raise InputError("lora-scale is given without a LoRA", remedy="give one with --lora, or leave it out")
 
 

@@ -1,4 +1,4 @@
-"""The command line: `meshwright generate`, `refine`, `finish`, `lint`, `verify`, `packs`, `build`, `doctor`, `bench`,
+"""The command line: `meshwright generate`, `refine`, `batch`, `finish`, `lint`, `verify`, `packs`, `build`, `doctor`, `bench`,
 `serve`, and the commands that installed packages add.
 
 Thin: it reads options, calls the library and prints. Results go to standard output, progress and errors to
@@ -24,7 +24,7 @@ from .asset_options import ENGINES, add_asset_options
 from .process import StopSignals, standard_streams
 
 BAD_INPUT, FAILED = 2, 1
-COMMANDS = ("generate", "refine", "finish", "lint", "verify", "packs", "build", "doctor", "bench", "serve")
+COMMANDS = ("generate", "refine", "batch", "finish", "lint", "verify", "packs", "build", "doctor", "bench", "serve")
 ENTRY_POINTS = "meshwright.commands"
 
 
@@ -94,6 +94,10 @@ def _run(options: argparse.Namespace) -> int:
         from .build_command import build
 
         return build(options)
+    if options.command == "batch":
+        from .batch_command import batch
+
+        return batch(options)
     if options.command == "bench":
         from .bench import bench
 
@@ -138,6 +142,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
     _add_generate(commands.add_parser("generate", help="make a mesh from a prompt or from pictures"))
     _add_refine(commands.add_parser("refine", help="refine a mesh to match a prompt"))
+    _add_batch(commands.add_parser("batch", help="make a mesh for each line of a list, and continue where that was stopped"))
     _add_finish(commands.add_parser("finish", help="make of a mesh file what a game engine takes"))
     _add_lint(commands.add_parser("lint", help="check mesh files, by the limits of a game engine"))
     _add_build(commands.add_parser("build", help="build TensorRT engines for a pack, or list or prune the cached ones"))
@@ -178,11 +183,33 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
     add("--route", help="how a picture becomes a mesh: views or coarse (default: coarse with a prompt, else the pack's)")
     add("--control", metavar="FILE", help="a control picture for the whole grid of views, for packs with a ControlNet")
     add("--control-scale", type=float, help="how strongly the views follow it (default 1)")
+    _add_prior(parser)
+    _add_making(parser)
+
+
+def _add_batch(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("list", metavar="LIST", help="text with a prompt on each line, CSV or JSON lines (.csv, .jsonl), or a folder of pictures")
+    add("-o", "--output", metavar="DIR", required=True, help="folder of the results, which may be new or that of a batch to be continued")
+    add("--format", default="glb", choices=("glb", "obj", "ply", "stl"), help="format of the meshes (default glb)")
+    add("--jobs", type=int, default=1, metavar="N", help="processes, each with the pack's models (default 1)")
+    add("--count", type=int, default=1, metavar="N", help="meshes of a line that does not say how many, with consecutive seeds (default 1)")
+    add("--seed", type=int, default=0, help="seed of each line that does not say one (default 0)")
+    add("--turntable", action="store_true", help="also write a GIF of each mesh as it turns around")
+    add("--matte", default="auto", metavar="MATTE", help="as for generate: auto, alpha or none (default auto)")
+    add("--route", help="as for generate, of lines with a picture")
+    add("--control", metavar="FILE", help="as for generate")
+    add("--control-scale", type=float, help="as for generate")
+    _add_prior(parser)
+    _add_settings(parser)
+
+
+def _add_prior(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add("--prior-steps", type=int, help="steps of the coarse shape (default: the pack's)")
     add("--prior-guidance", type=float, help="guidance of the coarse shape (default: the pack's)")
     add("--prior-sampler", metavar="NAME", help="sampler of the coarse shape, as --sampler")
     add("--prior-guidance-interval", metavar="LOW:HIGH", help="guidance interval of the coarse shape, as --guidance-interval")
-    _add_making(parser)
 
 
 def _add_refine(parser: argparse.ArgumentParser) -> None:
@@ -212,10 +239,18 @@ def _add_lint(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_making(parser: argparse.ArgumentParser) -> None:
-    """What everything that makes a mesh can be told."""
+    """What everything that makes one mesh can be told."""
     add = parser.add_argument
     add("-o", "--output", metavar="FILE", required=True, help="output file; its extension sets the format: glb, obj, ply, stl")
     add("--seed", type=int, default=0, help="same seed, same mesh (default 0)")
+    add("--preview", metavar="PNG", help="also write a picture of the mesh")
+    add("--keep-stages", metavar="DIR", help="also write mattes, crops, the coarse mesh and all views into this folder")
+    _add_settings(parser)
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    """And what many meshes can be told as well."""
+    add = parser.add_argument
     add("--steps", type=int, help="steps of the views (default: the pack's)")
     add("--guidance", type=float, help="how strongly the views follow the prompt or the picture (default: the pack's)")
     add("--sampler", metavar="NAME", help="sampler of the views: ddim, euler-ancestral, dpm-solver++-2m, heun-karras or align-your-steps"
@@ -233,10 +268,8 @@ def _add_making(parser: argparse.ArgumentParser) -> None:
     add("--commercial", action="store_true", help="refuse a pack whose licence does not allow commercial use")
     add_asset_options(parser)
     _add_engine_options(parser)
-    add("--preview", metavar="PNG", help="also write a picture of the mesh")
-    add("--keep-stages", metavar="DIR", help="also write mattes, crops, the coarse mesh and all views into this folder")
     add("--quiet", action="store_true", help="print errors only")
-    add("--json", action="store_true", help="print one JSON object with the timings of each stage")
+    add("--json", action="store_true", help="print one JSON object that says what was made")
 
 
 def _add_build(parser: argparse.ArgumentParser) -> None:

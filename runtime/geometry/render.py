@@ -8,6 +8,7 @@ names that (`shading`). Meshes are in world axes (`cameras`).
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -67,13 +68,23 @@ def render_views(
 
 def preview(mesh: Mesh, size: int = 512) -> np.ndarray:
     """(size, 2 * size, 3) float32 in [0, 1]: the mesh from its front and its back, framed to fit."""
+    return grid(_around(mesh, (35.0, 215.0), size), rows=1, columns=2)
+
+
+def turntable(mesh: Mesh, frames: int = 24, size: int = 256) -> np.ndarray:
+    """(frames, size, size, 3) float32 in [0, 1]: the mesh as it turns around once, framed as in `preview`, which has the first frame."""
+    return _around(mesh, [35.0 + 360.0 * k / frames for k in range(frames)], size)
+
+
+def _around(mesh: Mesh, azimuths: Sequence[float], size: int) -> np.ndarray:
+    """(n, size, size, 3) float32 in [0, 1]: the mesh from azimuths in degrees, from above by 20, framed to fit all of them."""
     low, high = mesh.bounds
     offset = mesh.vertices - (low + high) / 2
     reach = max(float(np.linalg.norm(offset, axis=1).max(initial=0.0)), 1e-6)
-    cameras = orbit((35.0, 215.0), (20.0, 20.0), radius=4.0, fov=30.0)
+    cameras = orbit(azimuths, [20.0] * len(azimuths), radius=4.0, fov=30.0)
     # A sphere of radius 4 sin(15 degrees) = 1.035 fills the image; 0.98 of it leaves a margin.
     framed = mesh.replace(vertices=offset * np.float32(0.98 * 1.035 / reach))
-    return grid(render_views(framed, cameras, size), rows=1, columns=2)
+    return render_views(framed, cameras, size)
 
 
 def grid(views: np.ndarray, rows: int, columns: int) -> np.ndarray:
