@@ -120,8 +120,8 @@ def test_the_contact_sheet_shows_the_front_of_each(tmp_path):
         Image.fromarray(sides).save(tmp_path / f"{name}.png")
     sheet = contact_sheet([tmp_path / f"{name}.png" for name in "abc"])
     assert sheet.shape == (2 * (LARGEST_TILE + CAPTION), 2 * LARGEST_TILE, 3)
-    below = LARGEST_TILE + CAPTION
-    assert [int(sheet[y, x, 0]) for y, x in ((5, 5), (5, LARGEST_TILE + 5), (below + 5, 5), (below + 5, LARGEST_TILE + 5))] == [10, 90, 170, 255]
+    down, across = LARGEST_TILE + CAPTION + 5, LARGEST_TILE + 5
+    assert [int(sheet[y, x, 0]) for y, x in ((5, 5), (5, across), (down, 5), (down, across))] == [10, 90, 170, 255]
 
 
 def start(tiny, prompts, out, *options):

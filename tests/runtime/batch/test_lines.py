@@ -21,7 +21,8 @@ def test_text(tmp_path):
 
 def test_csv(tmp_path):
     Image.new("RGB", (4, 4)).save(tmp_path / "old mug.png")
-    path = listed(tmp_path, "props.csv", 'prompt,image,name,seed,count,guidance\n"a chair, red",,,3,2,1.5\n,old mug.png,,,,\n\na lamp,,light,,,\n')
+    path = listed(tmp_path, "props.csv",
+                  'prompt,image,name,seed,count,guidance\n"a chair, red",,,3,2,1.5\n,old mug.png,,,,\n\na lamp,,light,,,\n')
     assert read_lines(path) == [
         Line("a-chair-red", 2, "a chair, red", {"seed": 3, "guidance": 1.5}),
         Line("a-chair-red_2", 2, "a chair, red", {"seed": 4, "guidance": 1.5}),
@@ -29,7 +30,7 @@ def test_csv(tmp_path):
 
 
 def test_json_lines(tmp_path):
-    path = listed(tmp_path, "props.jsonl", '{"prompt": "a chair", "steps": 3, "sampler": null}\n\n{"prompt": "a lamp", "name": "a-chair"}\n')
+    path = listed(tmp_path, "p.jsonl", '{"prompt": "a chair", "steps": 3, "sampler": null}\n\n{"prompt": "a lamp", "name": "a-chair"}\n')
     # The name that is given comes before the one that is made.
     assert read_lines(path, count=2) == [
         Line("a-chair_2", 1, "a chair", {"seed": 0, "steps": 3}), Line("a-chair_3", 1, "a chair", {"seed": 1, "steps": 3}),
@@ -59,7 +60,8 @@ def test_a_line_at_the_end_renames_no_other(tmp_path):
     ("l.csv", "image\nno.png\n", "line 2: there is no such picture; received no.png"),
     ("l.csv", "prompt,matte\na,alpha\n", "line 2: route and matte need a picture"),
     ("l.csv", "prompt,name\na,../up\n", "line 2: the name cannot be one of a file"),
-    ("l.csv", "prompt,name\na,Up\nb,up\n", "line 3: two lines have the same name"), ("l.csv", "prompt,steps\na,0\n", "line 2: steps is out"),
+    ("l.csv", "prompt,name\na,Up\nb,up\n", "line 3: two lines have the same name"),
+    ("l.csv", "prompt,steps\na,0\n", "line 2: steps is out"),
     ("missing.txt", None, "the list"),
 ])
 def test_what_is_wrong_says_where(tmp_path, name, text, message):
