@@ -22,11 +22,12 @@ def packs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def place(packs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, with pictures and a LoRA in it."""
+    """The current folder, with pictures, a list of prompts and a LoRA in it."""
     height, width = np.mgrid[-1:1:48j, -1:1:48j]
     alpha = np.where(np.hypot(height, width) < 0.7, 255, 0)
     for name, colour in (("mug.png", (200, 40, 40)), ("front.png", (40, 40, 200)), ("side.png", (40, 200, 40))):
         Image.fromarray(np.dstack([*(np.full_like(alpha, part) for part in colour), alpha]).astype(np.uint8)).save(tmp_path / name)
+    (tmp_path / "prompts.txt").write_text("a red chair\na blue table\n")
     mixing_pack.swap(tmp_path / "style.safetensors")
     monkeypatch.setenv("MESHWRIGHT_PACKS", str(packs))
     monkeypatch.chdir(tmp_path)
