@@ -21,12 +21,13 @@ from .pack.manifest import MAX_FACES, MAX_GUIDANCE, MAX_STEPS, QUALITIES, TEXTUR
 from .request_options import RequestOptions, check_count, load_options, pairs_of
 from .text.prompt import check_prompt
 
-ROUTES = ("views", "coarse")
+ROUTES = ("views", "coarse")  # of pictures
+MESH_ROUTES = ("refine", "texture")
 MAX_CONTROL = 10.0
 MAX_DEEP_CACHE = 100
 LARGEST_RATIO = 1e6  # of noise over signal
 # Options that are words, and what they may be.
-WORDS = {"texture_from": TEXTURE_SOURCES, "route": ROUTES, "sampler": SAMPLER_NAMES, "prior_sampler": SAMPLER_NAMES, "quality": QUALITIES}
+WORDS = {"texture_from": TEXTURE_SOURCES, "route": ROUTES + MESH_ROUTES, "sampler": SAMPLER_NAMES, "prior_sampler": SAMPLER_NAMES, "quality": QUALITIES}
 LOAD = "Request.load and the methods of Pipeline take paths too"
 
 
@@ -64,9 +65,10 @@ class Request:
         network; "alpha" by its alpha; "none" takes the picture as it is.
     matte_picture : the matte of `image`, white (or opaque) where the object is, in place of all that; `matte` is "auto" then.
     route : how a picture becomes a mesh: "views" draws its six views, "coarse" draws a coarse shape first, and can follow
-        a prompt too; None for "coarse" with a prompt and else for the first of these that the pack has.
+        a prompt too; None for "coarse" with a prompt and else for the first of these that the pack has. Or what becomes of `mesh`.
     mesh : a mesh to be redrawn as the prompt says, in world axes and within a sphere of radius 1 or so. The result gets the place
-        and the size that it had in its file.
+        and the size that it had in its file. On the route "refine", which is that of None, it is a new mesh; on "texture" it is the same
+        one with a new texture, and a picture, `image`, may take the prompt's place: it shows the mesh as the pack's first view does.
     control : a picture over the whole grid of views, such as their depths, for packs with a ControlNet.
     control_scale : 0 to 10, None for 1. How strongly the views follow `control`.
     """
@@ -184,7 +186,7 @@ class Request:
         check_mesh(mesh.mesh)
 
     def _check_prompt(self) -> None:
-        if self.mesh is not None and not self.prompt:
+        if self.mesh is not None and not self.prompt and (self.image is None or self.route != "texture"):
             raise InputError("the prompt is empty", remedy='describe how the mesh should look, such as "a blue chair"')
         if self.image is None and not self.prompt:
             raise InputError("the prompt is empty", remedy='describe what to make, such as "a red chair", or give a picture')
@@ -195,12 +197,24 @@ class Request:
         """What the mesh is made from must be one thing."""
         if self.matte_picture is not None and self.views:
             raise InputError("one matte cannot be used for several pictures", remedy="give pictures with alpha")
-        if self.image is None and (self.route is not None or self.matte != "auto" or self.matte_picture is not None):
+        if self.mesh is None and self.route in MESH_ROUTES:
+            raise InputError(f"the route {self.route} needs a mesh", remedy="give one, or leave it out")
+        if self.image is None and (self.route in ROUTES or self.matte != "auto" or self.matte_picture is not None):
             raise InputError("route and matte need a picture", remedy="give one, or leave them out")
-        if self.mesh is not None and self.image is not None:
+        if self.mesh is not None and self.route == "texture":
+            self._check_texturing()
+        elif self.mesh is not None and self.image is not None:
             raise InputError("a mesh is refined from its own views", received="a picture beside it", expected="a prompt alone")
         if self.control_scale is not None and self.control is None:
             raise InputError("control_scale is given without a control picture", remedy="give one, or leave it out")
+
+    def _check_texturing(self) -> None:
+        for name, value in (("faces", self.faces), ("texture_from", self.texture_from)):
+            if value is not None:
+                raise InputError(f"a mesh that gets a texture stays as it is, and {name} has no effect", received=repr(value),
+                                 remedy="leave it out")
+        if self.views:
+            raise InputError("a mesh takes one picture of its look", received=f"{len(self.views) + 1} pictures", expected="one")
 
 
 def _view(azimuth: object, picture: object) -> tuple[float, Picture]:

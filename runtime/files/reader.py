@@ -15,7 +15,7 @@ from ..geometry.mesh import Mesh, area_vectors
 from .gltf.reader import read_glb
 from .obj.reader import read_obj
 from .scene import GENERATOR
-from .scene.join import join_parts
+from .scene.join import indexed_surface, join_parts
 from .scene.surfaces import Part, Scene
 from .upright import ENDINGS as UPRIGHT
 from .upright import read_upright
@@ -40,12 +40,15 @@ class MeshFile:
     notices : what of the file could not be honoured, one sentence each
     sources : the files that were read: the mesh, its materials, pictures and buffers; none for a mesh that is no file
     placement : where it stood in the file; None for a mesh that is no file
+    original : its faces in the same order, with the vertices, normals and texture coordinates of the file, in world axes but in the file's
+        place and units, and without its colours; None for a mesh that is no file
     """
 
     mesh: Mesh
     notices: tuple[str, ...] = ()
     sources: tuple[Path, ...] = ()
     placement: Placement | None = None
+    original: Mesh | None = None
 
 
 def read_mesh(path: str | os.PathLike[str], progress: Callable[[float], None] = lambda done: None) -> MeshFile:
@@ -75,15 +78,14 @@ def read_mesh(path: str | os.PathLike[str], progress: Callable[[float], None] = 
             else:
                 scene = read_glb(data, path.parent)
             parts, placement = _placed(scene, path)
-            mesh = join_parts(parts)
+            mesh, original = join_parts(parts), indexed_surface([part for part in scene.parts if len(part.faces)])
     # What broken files lead to is not one class.
     except (ValueError, LookupError, TypeError, OverflowError, AttributeError, RecursionError, OSError) as error:
         raise InputError(f"{path} is not a readable mesh", received=f"{len(data)} bytes, {error}",
                          expected=f"a whole {path.suffix.upper()[1:]} file") from error
-    assert mesh.normals is not None  # `join_parts` makes them
-    world = mesh.replace(vertices=_into_world(mesh.vertices), normals=_into_world(mesh.normals))
+    world, original = _in_world_axes(mesh), _in_world_axes(original)
     progress(1.0)
-    return MeshFile(world, scene.notices, (path, *scene.sources), placement)
+    return MeshFile(world, scene.notices, (path, *scene.sources), placement, original)
 
 
 def check_mesh(mesh: Mesh) -> None:
@@ -101,6 +103,11 @@ def check_mesh(mesh: Mesh) -> None:
     fault = _face_fault(mesh.faces, *count) or _fault(mesh.vertices[mesh.faces.ravel()])
     if fault:
         raise InputError("the mesh has no surface", received=fault, expected="triangles")
+
+
+def _in_world_axes(mesh: Mesh) -> Mesh:
+    assert mesh.normals is not None  # `join_parts` and `indexed_surface` make them
+    return mesh.replace(vertices=_into_world(mesh.vertices), normals=_into_world(mesh.normals))
 
 
 def _into_world(vectors: np.ndarray) -> np.ndarray:
@@ -161,6 +168,10 @@ class Placement:
     def restored(self, mesh: Mesh) -> Mesh:
         """The mesh in the file's place and units, still in world axes; its vertices are float64, which a far place may need."""
         return mesh.replace(vertices=mesh.vertices * np.float64(self.scale) + np.array(self.translation, np.float64))
+
+    def fitted(self, mesh: Mesh) -> Mesh:
+        """The inverse of `restored`, in float32."""
+        return mesh.replace(vertices=((mesh.vertices - np.array(self.translation, np.float64)) / self.scale).astype(np.float32))
 
     def describe(self) -> dict[str, object]:
         """Plain JSON, in the axes of glTF and OBJ (+Y up, front +Z)."""

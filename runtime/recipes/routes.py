@@ -4,6 +4,7 @@
     coarse  picture, and a prompt if there is one -> coarse shape -> six views, redrawn -> mesh
     views   picture -> six views -> mesh
     refine  mesh and prompt -> its six views, redrawn -> mesh
+    texture mesh, and a prompt or a picture -> its six views, redrawn -> the same mesh, painted
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ COARSE_OPTIONS = ("prior_steps", "prior_guidance", "prior_sampler", "prior_guida
 
 
 def choose_route(request: Request, pack: Manifest) -> str:
-    """"text", "coarse", "views" or "refine". InputError if the pack has no use for something that the request holds, or
+    """"text", "coarse", "views", "refine" or "texture". InputError if the pack has no use for something that the request holds, or
     cannot do without what it lacks."""
     route = _route(request, pack)
     if request.control is not None and not (route == "views" and _has_control(pack)):
         raise InputError(f"pack {pack.name} has no ControlNet", received="a control picture", expected="none",
                          remedy="omit the prompt and the route" if _has_control(pack) else None)
-    if route in ("views", "refine"):
+    if route in ("views", "refine", "texture"):
         asked = [name for name in COARSE_OPTIONS if getattr(request, name) is not None]
         if asked:
             whose = f"pack {pack.name}" if pack.prior is None else f"the route {route} of pack {pack.name}"
@@ -74,13 +75,21 @@ def _route(request: Request, pack: Manifest) -> str:
     if request.mesh is not None:
         if pack.refiner is None:
             raise InputError(f"pack {pack.name} does not refine meshes", received="a mesh", expected=_wants(pack))
-        return "refine"
+        if request.image is not None:
+            _check_takes_a_look(pack)
+        return "texture" if request.route == "texture" else "refine"
     if request.image is None:
         if not follows_prompts(pack):
             raise InputError(f"pack {pack.name} makes meshes from pictures", received="a prompt alone", expected="a picture",
                              remedy="give one with --image")
         return "text"
     return _picture_route(request, pack)
+
+
+def _check_takes_a_look(pack: Manifest) -> None:
+    """InputError unless a picture can be one of the views of a mesh."""
+    if pack.picture is None or required(pack.refiner).coarse_latents != "target":
+        raise InputError(f"pack {pack.name} takes no picture of a mesh's look", received="a picture", expected="a prompt alone")
 
 
 def _picture_route(request: Request, pack: Manifest) -> str:

@@ -61,11 +61,11 @@ class Primitive:
         return replace(self, positions=positions, faces=faces, normals=normals)
 
 
-def read_primitive(accessors: Accessors, entry: dict[str, Any], weights: Sequence[float], texcoord: int | None) -> Primitive | None:
+def read_primitive(accessors: Accessors, entry: dict[str, Any], weights: Sequence[float], texcoord: int) -> Primitive | None:
     """The triangles of a primitive; None where there are none.
 
     weights : of its morph targets, in their order
-    texcoord : the number of its TEXCOORD that is wanted, None for none
+    texcoord : the number of its TEXCOORD that is wanted
     """
     attributes, count = entry["attributes"], accessors.count(entry["attributes"]["POSITION"])
     order = accessors.whole(entry["indices"])[:, 0] if "indices" in entry else np.arange(count)
@@ -93,7 +93,7 @@ def read_primitive(accessors: Accessors, entry: dict[str, Any], weights: Sequenc
                 values[:, :delta.shape[1]] += float(weight) * delta
         return values
 
-    uvs = None if texcoord is None else read(f"TEXCOORD_{texcoord}", (2,))
+    uvs = read(f"TEXCOORD_{texcoord}", (2,))
     positions = read("POSITION", (3,))
     assert positions is not None  # their number is known
     return Primitive(positions, faces, read("NORMAL", (3,)), uvs, read("COLOR_0", (3, 4)),

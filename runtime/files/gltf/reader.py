@@ -94,7 +94,7 @@ class _Reader:
             return None
         pictured = base.material.picture is not None
         self.accessors.decompressed = decompressed(self.document, entry)
-        primitive = read_primitive(self.accessors, entry, weights, base.texcoord if pictured else None)
+        primitive = read_primitive(self.accessors, entry, weights, base.texcoord)
         if primitive is None:
             return None
         if pictured and primitive.uvs is None:

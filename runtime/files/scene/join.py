@@ -47,6 +47,21 @@ def join_parts(parts: Sequence[Part]) -> Mesh:
     return mesh.replace(uvs=uvs, texture=texture, colors=None if (colors == 255).all() else colors)
 
 
+def indexed_surface(parts: Sequence[Part]) -> Mesh:
+    """The vertices, faces, normals and texture coordinates of the parts, one after the other, without their colours: nothing is computed.
+
+    Where a part has no texture coordinates the mesh has none. Where one has no normals, every corner of every face is a vertex.
+    """
+    if any(part.normals is None for part in parts):
+        parts = [_corners(part) for part in parts]
+    starts = np.cumsum([0, *(len(part.vertices) for part in parts)])[:-1]
+    faces = np.concatenate([part.faces + start for part, start in zip(parts, starts, strict=True)])
+    uvs = [part.uvs for part in parts if part.uvs is not None]
+    return Mesh(np.concatenate([part.vertices for part in parts]), faces.astype(np.int32),
+                np.concatenate([part.normals for part in parts if part.normals is not None]),
+                np.concatenate(uvs) if len(uvs) == len(parts) else None)
+
+
 def _corners(part: Part) -> Part:
     """The part with three vertices a face and with normals."""
     part = part.expanded()
