@@ -14,8 +14,9 @@ from ..engines.errors import BackendError, InputError
 from .assets.placing import known_size
 from .backends.models import Models
 from .events import CoarseMesh, CoarseViews, EngineBuild, Event, Notice, Result, StageDone, Surface, Views
-from .files.reader import MeshFile
+from .files.reader import MeshFile, Placement
 from .geometry.mesh import Mesh
+from .images.pictures import Picture
 from .lora import Loras
 from .pack.manifest import Diffusion, required
 from .pack.pack import Pack
@@ -45,6 +46,7 @@ class Recipe:
 RECIPES = {"text": Recipe(sharp_it.from_text, sharp_it.STAGES, sharp_it.COMPONENTS),
            "coarse": Recipe(sharp_it.from_picture, sharp_it.PICTURE_STAGES, sharp_it.PICTURE_COMPONENTS),
            "refine": Recipe(sharp_it.from_mesh, sharp_it.MESH_STAGES, sharp_it.MESH_COMPONENTS),
+           "texture": Recipe(sharp_it.onto_mesh, sharp_it.TEXTURE_STAGES, sharp_it.TEXTURE_COMPONENTS),
            "views": Recipe(instantmesh.instantmesh, instantmesh.STAGES, instantmesh.COMPONENTS)}
 
 
@@ -127,6 +129,21 @@ class Pipeline:
             raise InputError("there is no mesh to refine", expected="a mesh, or the path of one")
         return self.generate(prompt, on_event=on_event, mesh=mesh, **options)
 
+    def texture(self, mesh: Mesh | MeshFile | File, prompt: str = "", *, image: Picture | File | None = None,
+                on_event: Callable[[Event], None] | None = None, **options: Unpack[GenerationOptions]) -> Generation:
+        """Give a mesh another look: its vertices, faces and texture coordinates stay as they are, to the bit.
+
+        Its six views are redrawn as the prompt says, and projected onto it. What no view sees is filled from what is near on the surface.
+        mesh : as of `refine`. Without texture coordinates it gets some, and vertices are repeated along their seams. Where several faces
+            share a part of the texture they get the same colours, and there is a notice. A file without normals gets those of its
+            faces, each of which then has vertices of its own
+        image : in place of a prompt, or with one: the mesh as the pack's first view shows it, which that picture then is
+        The `mesh` of the result is in the place and units of the file. `faces` and `texture_from` are no options here.
+        """
+        if mesh is None:
+            raise InputError("there is no mesh to texture", expected="a mesh, or the path of one")
+        return self.generate(prompt, on_event=on_event, mesh=mesh, image=image, route="texture", **options)
+
     def stream(self, prompt: str | Request = "", **options: Unpack[RequestOptions]) -> Generator[Event, None, None]:
         """Yield progress and early results; the last event is a `Result`.
 
@@ -198,7 +215,7 @@ class Pipeline:
         timings = log.timings | {"loading": log.loading, "total": time.perf_counter() - started}
         yield Result(Generation(mesh, log.stages(), timings, tuple(log.notices), self._provenance(request, route),
                                 self.pack.manifest.metres_per_unit, log.peak_memory, log.device_memory,
-                                None if request.mesh is None else request.mesh.placement, request.sources,
+                                _placement(request, route), request.sources,
                                 known_size(self.pack.manifest.sizes, request.prompt)))
 
     def _provenance(self, request: Request, route: str) -> dict[str, Any]:
@@ -221,11 +238,18 @@ class Pipeline:
         used = _used(drawing_settings(request, manifest, drawing), drawing)
         if route in ("text", "coarse"):
             used |= {f"prior_{name}": value for name, value in _used(coarse_settings(request, manifest), required(manifest.prior)).items()}
-        used |= {"faces": request.faces or manifest.finish.faces, "texture": texture_size(request, manifest),
-                 "texture_from": request.texture_from or manifest.texture_from}
+        used["texture"] = texture_size(request, manifest)
+        if route != "texture":
+            used |= {"faces": request.faces or manifest.finish.faces, "texture_from": request.texture_from or manifest.texture_from}
         if request.control is not None:
             used["control_scale"] = 1.0 if request.control_scale is None else request.control_scale
         return used
+
+
+def _placement(request: Request, route: str) -> Placement | None:
+    """From the mesh of a result to that of the file that it was made from."""
+    placement = None if request.mesh is None else request.mesh.placement
+    return Placement() if placement is not None and route == "texture" else placement
 
 
 def _used(settings: LoopSettings, loop: Diffusion) -> dict[str, Any]:

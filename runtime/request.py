@@ -114,6 +114,11 @@ class Request:
         read = [picture.source for picture in pictures if picture is not None and picture.source is not None]
         return (*read, *(() if self.mesh is None else self.mesh.sources))
 
+    @property
+    def keeps_views(self) -> bool:
+        """Whether pictures stand for views that are not drawn: those beside the first one, or the one of a mesh."""
+        return bool(self.views) or self.mesh is not None and self.image is not None
+
     def __post_init__(self) -> None:
         self._normalize_numbers()
         for name, known in WORDS.items():

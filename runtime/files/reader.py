@@ -167,6 +167,8 @@ class Placement:
 
     def restored(self, mesh: Mesh) -> Mesh:
         """The mesh in the file's place and units, still in world axes; its vertices are float64, which a far place may need."""
+        if self == Placement():  # to the bit, the sign of a zero as well
+            return mesh.replace(vertices=mesh.vertices.astype(np.float64))
         return mesh.replace(vertices=mesh.vertices * np.float64(self.scale) + np.array(self.translation, np.float64))
 
     def fitted(self, mesh: Mesh) -> Mesh:

@@ -60,7 +60,7 @@ def _found(models: Models, request: Request, azimuth: float, picture: Picture) -
 
 
 def known_view_images(models: Models, request: Request, crops: list[Picture], guide: np.ndarray | None = None) -> dict[int, np.ndarray]:
-    """The known views (size, size, 3) float32 in [0, 1] by their number. crops : of `request.views`.
+    """The known views (size, size, 3) float32 in [0, 1] by their number. crops : of `request.views`, or of the picture of a mesh.
 
     guide : (n, size, size, 3), views of the coarse shape, where there are any: they say how large the object is in each, but
         for pictures that are taken as they are
@@ -97,7 +97,10 @@ def check_known_views(request: Request, pack: Manifest, route: str) -> None:
 
 
 def known_views(request: Request, views: Views) -> dict[int, Picture]:
-    """The pictures by the number of the view that each stands for. InputError for an azimuth that no view has."""
+    """The pictures by the number of the view that each stands for; that of a mesh stands for the first. InputError for an azimuth that no
+    view has."""
+    if request.mesh is not None and request.image is not None:
+        return {0: request.image}
     known: dict[int, Picture] = {}
     for azimuth, picture in request.views:
         away = [abs((azimuth - each + 180) % 360 - 180) for each in views.azimuths]
@@ -114,9 +117,10 @@ def known_views(request: Request, views: Views) -> dict[int, Picture]:
 
 def known_view_notices(request: Request, views: Views) -> list[str]:
     """For each picture that is kept, where the view that it stands for is seen from: the user may have stood elsewhere."""
-    return [f"the picture at {azimuth:g} degrees is used as the view at {views.azimuths[number]:g} degrees, "
+    names = [f"the picture at {azimuth:g} degrees" for azimuth, _ in request.views] or ["the picture"]
+    return [f"{name} is used as the view at {views.azimuths[number]:g} degrees, "
             f"{abs(views.elevations[number]):g} {'above' if views.elevations[number] >= 0 else 'below'} the horizon"
-            for (azimuth, _), number in zip(request.views, known_views(request, views), strict=True)]
+            for name, number in zip(names, known_views(request, views), strict=False)]
 
 
 def fit_to_view(crop: Picture, views: Views, guide: np.ndarray | None = None) -> np.ndarray:

@@ -47,7 +47,7 @@ def drawing_settings(request: Request, pack: Manifest, loop: Diffusion) -> LoopS
     quality = quality_of(request, pack).views
     own = loop.edit if loop.edit is not None and _is_edit(request) else loop
     steps = _steps(request.steps, request.sampler, quality, own.steps)
-    if request.views and request.steps is None and request.sampler != AYS_STEPS:
+    if request.keeps_views and request.steps is None and request.sampler != AYS_STEPS:
         steps = max(steps, MIN_STEPS_WITH_KNOWN_VIEWS)
     return LoopSettings(steps, own.guidance if request.guidance is None else request.guidance,
                         _schedule(loop, request.sampler or quality.sampler), request.guidance_interval or _interval(quality, loop),

@@ -1,6 +1,6 @@
 """Sharp-It (arXiv 2412.02631): a coarse object, from Shap-E or from the user, is redrawn in six views and rebuilt.
 
-`from_text`, `from_picture` and `from_mesh` read top to bottom like the method. Each stage is a function below them; the
+`from_text`, `from_picture`, `from_mesh` and `onto_mesh` read top to bottom like the method. Each stage is a function below them; the
 loops are generators that yield their steps. Geometry is in world axes (z up, front +x) until the mesh is written.
 """
 
@@ -12,16 +12,17 @@ import numpy as np
 
 from ...engines.engine import Array
 from ..backends.models import Models
-from ..events import CoarseMesh, CoarseViews, Notice
+from ..events import CoarseMesh, CoarseViews, Notice, Surface, Views
 from ..geometry.cameras import Cameras, orbit
 from ..geometry.isosurface import extract
 from ..geometry.mesh import Mesh
 from ..geometry.render import grid, render_views
 from ..geometry.shading import to_uint8
+from ..geometry.topology import welded
 from ..images.pictures import Picture, preprocess
 from ..pack.manifest import Coarse, Diffusion, Manifest, required
 from ..request import Request
-from . import pictures, rebuild
+from . import given_mesh, pictures, rebuild
 from .settings import coarse_settings, drawing_settings
 from .stages import Stage, denoise, encode_image, run_stage
 
@@ -29,12 +30,15 @@ REFINEMENT_STAGES = ("coarse views", "refined views", *rebuild.STAGES)
 STAGES = ("text", "coarse shape", "coarse mesh", *REFINEMENT_STAGES)
 PICTURE_STAGES = ("picture", *STAGES)
 MESH_STAGES = ("text", *REFINEMENT_STAGES)
+TEXTURE_STAGES = ("text", "coarse views", "refined views", "texture")
 # Kinds of components, in the order of their first use.
-_REFINEMENT = ("vae_encoder", "refiner_step", "vae_decoder", *rebuild.COMPONENTS)
+_DRAWING = ("vae_encoder", "refiner_step", "vae_decoder")
+_REFINEMENT = (*_DRAWING, *rebuild.COMPONENTS)
 _COARSE = ("prior_step", "shap_e_params", "shap_e_field", *_REFINEMENT)
 COMPONENTS = ("prior_text_encoder", "text_encoder", *_COARSE)
 PICTURE_COMPONENTS = ("prior_image_encoder", "text_encoder", *_COARSE)
 MESH_COMPONENTS = ("text_encoder", *_REFINEMENT)
+TEXTURE_COMPONENTS = ("text_encoder", *_DRAWING)
 GREY = np.float32(0.5)  # the picture of "zero-image": zero once it is scaled to [-1, 1]
 
 
@@ -71,6 +75,30 @@ def from_mesh(models: Models, request: Request) -> Stage[Mesh]:
     return (yield from refine(models, given.mesh, embeddings, [], request))
 
 
+def onto_mesh(models: Models, request: Request) -> Stage[Mesh]:
+    """The mesh of the request with a new texture: its views, redrawn, are projected onto it (the paper's appearance editing).
+
+    Its vertices, faces and texture coordinates stay as they are, in the place and units of its file.
+    """
+    given, pack = request.mesh, models.pack.manifest
+    assert given is not None  # or there would be another route
+    for message in given.notices:
+        yield Notice(message)
+    embeddings, crops = yield from run_stage(models, "text", encode_look(models, request))
+    yield CoarseMesh(given_mesh.in_its_place(given))
+    views, cameras = yield from draw_views(models, given.mesh, embeddings, crops, request)
+    yield Views(views)
+    yield Surface(welded(given_mesh.own_surface(given)))
+    return (yield from run_stage(models, "texture", given_mesh.painted_mesh(given, views, cameras, request, pack)))
+
+
+def encode_look(models: Models, request: Request) -> Stage[tuple[np.ndarray, list[Picture]]]:
+    """What the refiner follows, (2, T, D) float32, and the picture of the mesh, cut out, if there is one."""
+    crops = [] if request.image is None else (yield from pictures.cut_out(models, request))
+    (embeddings,) = yield from prompt_embeddings(models, "text_encoder", request.prompt, required(models.pack.manifest.refiner))
+    return embeddings, crops
+
+
 def generate_coarse_shape(models: Models, embeddings: np.ndarray, request: Request) -> Stage[tuple[Mesh, rebuild.Bounds | None]]:
     """The stages that make the coarse shape, and what it allows of the finished one. states : (2, T, D) float32, what the prior follows"""
     latent = yield from run_stage(models, "coarse shape", sample_coarse_latent(models, embeddings, request))
@@ -83,7 +111,17 @@ def refine(models: Models, coarse: Mesh, embeddings: np.ndarray, crops: list[Pic
            bounds: rebuild.Bounds | None = None) -> Stage[Mesh]:
     """The stages from a coarse mesh to the finished one.
 
-    embeddings : (2, T, D) float32, what the refiner follows; crops : of the pictures whose views are known; bounds : as in `rebuild.Field`
+    embeddings, crops : as of `draw_views`; bounds : as in `rebuild.Field`
+    """
+    views, cameras = yield from draw_views(models, coarse, embeddings, crops, request)
+    return (yield from rebuild.rebuild(models, views, cameras, request, bounds))
+
+
+def draw_views(models: Models, coarse: Mesh, embeddings: np.ndarray, crops: list[Picture],
+               request: Request) -> Stage[tuple[np.ndarray, Cameras]]:
+    """The stages from a coarse mesh to its refined views, and where these are seen from.
+
+    embeddings : (2, T, D) float32, what the refiner follows; crops : of the pictures whose views are known
     """
     pack = models.pack.manifest
     cameras = orbit(pack.views.azimuths, pack.views.elevations, pack.views.radius, pack.views.fov)
@@ -93,7 +131,7 @@ def refine(models: Models, coarse: Mesh, embeddings: np.ndarray, crops: list[Pic
     guide = pictures.with_known(guide, known)
     yield CoarseViews(guide)
     views = yield from run_stage(models, "refined views", refine_views(models, guide, embeddings, known, request))
-    return (yield from rebuild.rebuild(models, views, cameras, request, bounds))
+    return views, cameras
 
 
 def encode_conditions(models: Models, crop: Picture, prompt: str) -> Stage[tuple[np.ndarray, np.ndarray]]:

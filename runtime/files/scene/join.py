@@ -50,10 +50,10 @@ def join_parts(parts: Sequence[Part]) -> Mesh:
 def indexed_surface(parts: Sequence[Part]) -> Mesh:
     """The vertices, faces, normals and texture coordinates of the parts, one after the other, without their colours: nothing is computed.
 
-    Where a part has no texture coordinates the mesh has none. Where one has no normals, every corner of every face is a vertex.
+    Where a part has no texture coordinates the mesh has none. A part without normals, or with some of no direction, has a vertex for every
+    corner of every face.
     """
-    if any(part.normals is None for part in parts):
-        parts = [_corners(part) for part in parts]
+    parts = [part if part.normals is not None and _usable(part.normals).all() else _corners(part) for part in parts]
     starts = np.cumsum([0, *(len(part.vertices) for part in parts)])[:-1]
     faces = np.concatenate([part.faces + start for part, start in zip(parts, starts, strict=True)])
     uvs = [part.uvs for part in parts if part.uvs is not None]
@@ -69,8 +69,12 @@ def _corners(part: Part) -> Part:
     if part.normals is None:
         return replace(part, normals=flat)
     given = normalized(part.normals)
-    usable = np.isfinite(given).all(axis=1, keepdims=True) & (given != 0).any(axis=1, keepdims=True)
-    return replace(part, normals=np.where(usable, given, flat))
+    return replace(part, normals=np.where(_usable(given), given, flat))
+
+
+def _usable(normals: np.ndarray) -> np.ndarray:
+    """(n, 1) bool: which of (n, 3) have a direction."""
+    return np.isfinite(normals).all(axis=1, keepdims=True) & (normals != 0).any(axis=1, keepdims=True)
 
 
 def _vertex_colors(part: Part, color: np.ndarray) -> np.ndarray:
