@@ -27,7 +27,8 @@ MAX_CONTROL = 10.0
 MAX_DEEP_CACHE = 100
 LARGEST_RATIO = 1e6  # of noise over signal
 # Options that are words, and what they may be.
-WORDS = {"texture_from": TEXTURE_SOURCES, "route": ROUTES + MESH_ROUTES, "sampler": SAMPLER_NAMES, "prior_sampler": SAMPLER_NAMES, "quality": QUALITIES}
+WORDS = {"texture_from": TEXTURE_SOURCES, "route": ROUTES + MESH_ROUTES, "sampler": SAMPLER_NAMES, "prior_sampler": SAMPLER_NAMES,
+         "quality": QUALITIES}
 LOAD = "Request.load and the methods of Pipeline take paths too"
 
 

@@ -82,7 +82,7 @@ def _gltf_parts(path: Path, document: Document) -> MeshParts:
             if entry.get("mode", TRIANGLES) not in (TRIANGLES, STRIP, FAN):
                 continue
             accessors.decompressed = decompressed(document, entry)
-            primitive = read_primitive(accessors, entry, (), 0 if "TEXCOORD_0" in entry["attributes"] else None)
+            primitive = read_primitive(accessors, entry, (), 0)
             if primitive is not None:
                 placed = primitive.transformed(matrix[None])
                 mesh = Mesh(np.ascontiguousarray(placed.positions[:, [2, 0, 1]], np.float32), placed.faces.astype(np.int32),

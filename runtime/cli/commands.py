@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,37 +31,50 @@ from .progress import Progress
 from .targets import Source, Targets
 
 STANDARD_INPUT = "-"
+MAX_VARIANTS = 1000
 
 
 def generate(options: Namespace) -> int:
-    """Make one mesh. What can be refused is refused before the work starts."""
+    """Make one mesh, or one for each seed. What can be refused is refused before the work starts."""
     pack = Pack.open(options.pack, verify=False)
     if options.commercial:
         pack.require_commercial_use()
-    targets = _targets(options)
+    assets, variants = asset_options(options), _variants(options)
     # First, because it mends what a killed run left of a mesh that is to be read.
-    targets.check([*_named(options), *map(pack.path, (MANIFEST, *pack.manifest.files))])
+    for targets in variants.values():
+        targets.check([*_named(options), *map(pack.path, (MANIFEST, *pack.manifest.files))])
     progress = Progress(sys.stderr, quiet=options.quiet)
-    request = _request(options, targets.assets, progress)
-    targets.check_sources(request.sources)
+    request = _request(options, assets, progress)
+    for targets in variants.values():
+        targets.check_sources(request.sources)
+    requests = [replace(request, seed=seed) for seed in variants]
     with _open(options, options.pack) as pipe:
-        progress.stages = (*pipe.stages_of(request), *(() if targets.assets is None else steps(targets.assets)))
+        progress.stages = (*pipe.stages_of(request), *(() if assets is None else steps(assets)))
         try:
             _load_lora(pipe, request, options, progress)
-            made = pipe.generate(request, on_event=progress)
-            asset = None if targets.assets is None else made.asset(
-                targets.assets, made_for=options.engine or "", strict=options.collision is not None, on_step=progress.step)
         finally:
             progress.clear()
-        for notice in () if asset is None else asset.notices:
-            progress.note(notice)
-        written = targets.write(asset or made, made)
-    seconds = made.timings["total"] + (0 if asset is None else sum(asset.timings.values()))
+        reports = [_make(pipe, *each, options, progress) for each in zip(requests, variants.values(), strict=True)]
     if options.json:
-        print(json.dumps(_report(made, asset, written), indent=2))
-    elif not options.quiet:
-        print(f"{written[0]}: {len(made.mesh.faces):,} triangles in {seconds:.1f} s")
+        print(json.dumps(reports[0] if options.seeds is None else {"variants": reports}, indent=2))
     return 0
+
+
+def _make(pipe: Pipeline, request: Request, targets: Targets, options: Namespace, progress: Progress) -> dict[str, Any]:
+    """Make one mesh and write it. Gives what `--json` says of it."""
+    try:
+        made = pipe.generate(request, on_event=progress)
+        asset = None if targets.assets is None else made.asset(
+            targets.assets, made_for=options.engine or "", strict=options.collision is not None, on_step=progress.step)
+    finally:
+        progress.clear()
+    for notice in () if asset is None else asset.notices:
+        progress.note(notice)
+    written = targets.write(asset or made, made)
+    seconds = made.timings["total"] + (0 if asset is None else sum(asset.timings.values()))
+    if not options.json and not options.quiet:
+        print(f"{written[0]}: {len(made.mesh.faces):,} triangles in {seconds:.1f} s")
+    return _report(made, asset, written)
 
 
 def verify(options: Namespace) -> int:
@@ -199,10 +213,31 @@ def check_lora(options: Namespace) -> None:
         raise InputError("lora-scale is given without a LoRA", remedy="give one with --lora, or leave it out")
 
 
-def _targets(options: Namespace) -> Targets:
-    """Where to write the mesh, the picture and the stages."""
+def _variants(options: Namespace) -> dict[int, Targets]:
+    """Where to write the mesh, the picture and the stages of each seed; with the seed behind each name, where `--seeds` says them."""
+    output = Path(options.output)
     preview, stages = (Path(name) if name else None for name in (options.preview, options.keep_stages))
-    return Targets(Path(options.output), preview, stages, asset_options(options))
+    assets = asset_options(options)
+    if options.seeds is None:
+        return {options.seed: Targets(output, preview, stages, assets)}
+
+    def numbered(path: Path, seed: int) -> Path:
+        return path.with_name(f"{path.stem}_{seed}{path.suffix}")
+
+    return {seed: Targets(numbered(output, seed), preview and numbered(preview, seed), stages and numbered(stages, seed), assets)
+            for seed in _seeds(options.seeds)}
+
+
+def _seeds(statement: str) -> list[int]:
+    """The seeds that FIRST-LAST or a list with commas says, each once."""
+    found: dict[int, None] = {}
+    for part in statement.split(","):
+        first, _, last = part.partition("-")
+        if not (first.isdecimal() and (last or first).isdecimal()) or not 0 <= int(last or first) - int(first) < MAX_VARIANTS:
+            raise InputError("seeds are not FIRST-LAST, or a list", received=repr(statement),
+                             expected=f"such as 0-3 or 1,5,8, at most {MAX_VARIANTS}")
+        found |= dict.fromkeys(range(int(first), int(last or first) + 1))
+    return list(found)
 
 
 def _named(options: Namespace) -> list[Source]:

@@ -1,4 +1,4 @@
-"""The command line: `meshwright generate`, `refine`, `batch`, `finish`, `lint`, `verify`, `packs`, `build`, `doctor`, `bench`,
+"""The command line: `meshwright generate`, `refine`, `texture`, `batch`, `finish`, `lint`, `verify`, `packs`, `build`, `doctor`,
 `serve`, and the commands that installed packages add.
 
 Thin: it reads options, calls the library and prints. Results go to standard output, progress and errors to
@@ -24,7 +24,7 @@ from .asset_options import ENGINES, add_asset_options
 from .process import StopSignals, standard_streams
 
 BAD_INPUT, FAILED = 2, 1
-COMMANDS = ("generate", "refine", "batch", "finish", "lint", "verify", "packs", "build", "doctor", "bench", "serve")
+COMMANDS = ("generate", "refine", "texture", "batch", "finish", "lint", "verify", "packs", "build", "doctor", "bench", "serve")
 ENTRY_POINTS = "meshwright.commands"
 
 
@@ -112,7 +112,8 @@ def _run(options: argparse.Namespace) -> int:
         return finish_command(options) if options.command == "finish" else lint_command(options)
     from . import commands
 
-    known = {"generate": commands.generate, "refine": commands.generate, "verify": commands.verify, "packs": commands.packs,
+    known = {"generate": commands.generate, "refine": commands.generate, "texture": commands.generate,
+             "verify": commands.verify, "packs": commands.packs,
              "doctor": commands.doctor}
     return known[options.command](options)
 
@@ -142,6 +143,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
     _add_generate(commands.add_parser("generate", help="make a mesh from a prompt or from pictures"))
     _add_refine(commands.add_parser("refine", help="refine a mesh to match a prompt"))
+    _add_texture(commands.add_parser("texture", help="give a mesh a new texture, and change nothing else of it"))
     _add_batch(commands.add_parser("batch", help="make a mesh for each line of a list, and continue where that was stopped"))
     _add_finish(commands.add_parser("finish", help="make of a mesh file what a game engine takes"))
     _add_lint(commands.add_parser("lint", help="check mesh files, by the limits of a game engine"))
@@ -219,6 +221,18 @@ def _add_refine(parser: argparse.ArgumentParser) -> None:
     _add_making(parser)
 
 
+def _add_texture(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("mesh", metavar="FILE", help="the mesh (GLB, glTF or OBJ, +Y up and front +Z)")
+    add("prompt", nargs="?", default="", help='how it should look, such as "rusty iron"')
+    add("--image", metavar="FILE", help="a picture of how it should look, seen as in the pack's first view: 30 degrees to the right of its"
+                                        " front and 20 above in most packs")
+    add("--matte", default="auto", metavar="MATTE", help="as for generate (default auto)")
+    _add_output(parser)
+    _add_drawing(parser)
+    parser.set_defaults(route="texture", engine=None)
+
+
 def _add_finish(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("mesh", metavar="FILE", help="the mesh (GLB, glTF or OBJ, +Y up and front +Z)")
@@ -239,17 +253,32 @@ def _add_lint(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_making(parser: argparse.ArgumentParser) -> None:
-    """What everything that makes one mesh can be told."""
+    """What everything that makes one new mesh can be told."""
+    _add_output(parser)
+    _add_settings(parser)
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    """Where one mesh goes, and of which seed."""
     add = parser.add_argument
     add("-o", "--output", metavar="FILE", required=True, help="output file; its extension sets the format: glb, obj, ply, stl")
     add("--seed", type=int, default=0, help="same seed, same mesh (default 0)")
+    add("--seeds", metavar="SEEDS", help="several variants, such as 0-3 or 1,5,8: each file gets its seed's number behind its name")
     add("--preview", metavar="PNG", help="also write a picture of the mesh")
     add("--keep-stages", metavar="DIR", help="also write mattes, crops, the coarse mesh and all views into this folder")
-    _add_settings(parser)
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
     """And what many meshes can be told as well."""
+    add = parser.add_argument
+    add("--faces", type=int, help="maximum number of triangles (default: the pack's)")
+    add("--texture-from", metavar="SOURCE", help="views, field or blend (default: the pack's)")
+    _add_drawing(parser)
+    add_asset_options(parser)
+
+
+def _add_drawing(parser: argparse.ArgumentParser) -> None:
+    """What everything that draws views can be told."""
     add = parser.add_argument
     add("--steps", type=int, help="steps of the views (default: the pack's)")
     add("--guidance", type=float, help="how strongly the views follow the prompt or the picture (default: the pack's)")
@@ -259,14 +288,11 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     add("--deep-cache", type=int, metavar="N", help="run all layers of the views' network in one of N steps only, in packs exported for it"
                                                     " (default 1)")
     add("--quality", metavar="QUALITY", help="draft, standard or full: the pack's presets of steps, sampler and texture (default full)")
-    add("--faces", type=int, help="maximum number of triangles (default: the pack's)")
     add("--texture", type=int, metavar="PIXELS", help="size of the texture, a power of two (default: the pack's)")
-    add("--texture-from", metavar="SOURCE", help="views, field or blend (default: the pack's)")
     add("--pack", default="props", help="name or folder (default props)")
     add("--lora", metavar="FILE", help="a LoRA for the network that generates the views (.safetensors, diffusers' layout)")
     add("--lora-scale", type=float, metavar="S", help="scale of the LoRA (default 1)")
     add("--commercial", action="store_true", help="refuse a pack whose licence does not allow commercial use")
-    add_asset_options(parser)
     _add_engine_options(parser)
     add("--quiet", action="store_true", help="print errors only")
     add("--json", action="store_true", help="print one JSON object that says what was made")

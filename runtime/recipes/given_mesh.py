@@ -53,7 +53,7 @@ def painted_mesh(given: MeshFile, views: np.ndarray, cameras: Cameras, request: 
     overlap = uv_overlap(sheet, min(baked_size, OVERLAP_SIDE))
     if overlap > MOST_OVERLAP:
         yield Notice(f"{100 * overlap:.0f} % of the texture is shared by several faces, which get the same colours: "
-                     "`meshwright finish` with --faces makes texture coordinates without overlap")
+                     "`meshwright finish` makes texture coordinates without overlap")
     sight = Sight.of(given.mesh, views, cameras, pack.views.background)
     texture = yield from painted(sheet, baked_size, lambda atlas: bake_views(atlas, sight, lit=pack.views.lit), all_seen=False)
     return surface.replace(texture=enlarged(texture, size))
