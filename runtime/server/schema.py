@@ -10,7 +10,7 @@ from ..assets.presets import PRESETS
 from ..files.writer import ENDINGS
 from ..images import MATTES
 from ..pack.manifest import MAX_FACES, MAX_GUIDANCE, MAX_STEPS, TEXTURE_SOURCES, TEXTURES
-from ..request import MAX_CONTROL, ROUTES, WORDS
+from ..request import MAX_CONTROL, MAX_DEEP_CACHE, ROUTES, WORDS
 from ..request_options import MAX_PICTURES
 
 MAX_PROMPT = 4096
@@ -47,6 +47,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "prior_steps": STEPS | {"description": "of the coarse shape"}, "prior_guidance": GUIDANCE,
     "sampler": {"type": "string", "enum": list(WORDS["sampler"])}, "prior_sampler": {"type": "string", "enum": list(WORDS["sampler"])},
     "guidance_interval": INTERVAL, "prior_guidance_interval": INTERVAL,
+    "deep_cache": {"type": "integer", "minimum": 1, "maximum": MAX_DEEP_CACHE,
+                   "description": "in how many steps of the views' loop all layers are computed once, in packs exported for it"},
     "quality": {"type": "string", "enum": list(WORDS["quality"]),
                 "description": "stands for steps, sampler and texture, where they are left out"},
     "faces": {"type": "integer", "minimum": 4, "maximum": MAX_FACES, "description": "most triangles"},
