@@ -1,4 +1,4 @@
-"""The command line: `meshwright generate`, `refine`, `texture`, `batch`, `finish`, `lint`, `verify`, `packs`, `build`, `doctor`,
+"""The command line: `meshwright generate`, `refine`, `texture`, `batch`, `finish`, `lint`, `verify`, `packs`, `build`, `doctor`, `bench`,
 `serve`, and the commands that installed packages add.
 
 Thin: it reads options, calls the library and prints. Results go to standard output, progress and errors to
