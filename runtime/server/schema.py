@@ -28,9 +28,10 @@ INTERVAL = {"type": "array", "minItems": 2, "maxItems": 2, "items": {"type": "nu
             "description": "noise over signal, the lower end first, within which there is guidance"}
 
 OPTIONS: dict[str, dict[str, Any]] = {
-    "type": {"type": "string", "enum": ["generate", "refine", "finish"], "default": "generate",
-             "description": "generate: from a prompt, pictures or both; refine: redraw `mesh` as `prompt` says; finish: make `mesh` ready"
-             " for `for`, without networks"},
+    "type": {"type": "string", "enum": ["generate", "refine", "texture", "finish"], "default": "generate",
+             "description": "generate: from a prompt, pictures or both; refine: redraw `mesh` as `prompt` says; texture: give"
+             " `mesh` a new texture, by `prompt` or `image`, and change nothing else of it; finish: make `mesh` ready for `for`,"
+             " without networks"},
     "prompt": {"type": "string", "maxLength": MAX_PROMPT, "description": "what to make, in words"},
     "image": PICTURE,
     "views": {"type": "array", "maxItems": MAX_PICTURES, "description": "further pictures of the same object",

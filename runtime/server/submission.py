@@ -21,6 +21,8 @@ from .schema import FILES, OF_THE_RESULT, OPTIONS, TASK, faults
 MAX_STRUCTURE = 10_000
 STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 GLB = b"glTF"
+# Options that a mesh which stays as it is has no use for.
+NOT_TEXTURE = ("views", "route", "faces", "texture_from", "for")
 GLB_HEADER = 12
 
 
@@ -88,8 +90,13 @@ def _missing(fields: Mapping[str, Any]) -> list[tuple[str, str]]:
         return ([(f"/{name}", "is missing; a task of type refine needs it") for name in ("mesh", "prompt") if not fields.get(name)]
                 + [(f"/{name}", "does not belong to a task of type refine") for name in ("image", "views", "route", "matte")
                    if name in fields])
+    if fields.get("type") == "texture":
+        missing = [] if fields.get("mesh") else [("/mesh", "is missing; a task of type texture needs it")]
+        if not (fields.get("prompt") or fields.get("image")):
+            missing.append(("/prompt", "is missing; a task of type texture needs a prompt, a picture or both"))
+        return missing + [(f"/{name}", "does not belong to a task of type texture") for name in NOT_TEXTURE if name in fields]
     if "mesh" in fields:
-        return [("/mesh", "belongs to a task of type refine or finish")]
+        return [("/mesh", "belongs to a task of type refine, texture or finish")]
     if not (fields.get("prompt") or fields.get("image") or fields.get("views")):
         return [("/prompt", "is missing; a task needs a prompt, a picture or both")]
     return []

@@ -233,6 +233,8 @@ class _Run:
         options = dict(self.task.request)
         if "for" in options:
             options = {name: value for name in ("faces", "texture") if (value := getattr(PRESETS[options["for"]], name))} | options
+        if options["type"] == "texture":
+            options["route"] = "texture"
         for name in OF_THE_RESULT:
             options.pop(name, None)
         for name in ("image", "mesh", "control", "matte"):

@@ -11,6 +11,7 @@ import pytest
 
 from meshwright.client import Client, ClientError
 from meshwright.runtime.files.gltf.writer import png_bytes
+from meshwright.runtime.files.reader import read_mesh
 from tests.runtime.server.conftest import SHORT, server  # noqa: F401  the fixture
 
 CLIENT = Path(__file__).parents[3] / "runtime/client/__init__.py"
@@ -31,6 +32,17 @@ def test_from_a_prompt_to_a_file(server, tmp_path):  # noqa: F811
     with pytest.raises(ClientError) as caught:
         server.client.task(again["id"])
     assert caught.value.status == 404
+
+
+def test_a_new_texture(server, tmp_path):  # noqa: F811
+    """The mesh that comes back is the one that was sent, but for its texture."""
+    mesh = server.client.download(server.client.wait(server.client.submit(**SHORT)["id"])["id"], "result.glb", tmp_path / "chair.glb")
+    task = server.client.wait(server.client.submit(type="texture", mesh=mesh, prompt="a blue table", texture=64)["id"])
+    made = server.client.download(task["id"], "result.glb", tmp_path / "table.glb")
+    before, after = (read_mesh(path) for path in (mesh, made))
+    for name in ("vertices", "faces", "uvs"):
+        np.testing.assert_array_equal(getattr(before.original, name), getattr(after.original, name))
+    assert not np.array_equal(before.mesh.texture, after.mesh.texture)
 
 
 def test_what_the_server_refuses_is_said_field_by_field(server):  # noqa: F811

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from meshwright.runtime import InputError, MeshFile, read_mesh
+from meshwright.runtime import InputError, MeshFile, Pipeline, read_mesh
 from meshwright.runtime.events import StageStarted, Step
 from meshwright.runtime.files.reader import Placement
 from meshwright.runtime.files.writer import save
@@ -16,6 +16,7 @@ from meshwright.runtime.recipes.given_mesh import in_its_place, on_one_sheet, pa
 from meshwright.runtime.request import Request
 from tests.runtime.recipes.test_routes import BLOCK, RED
 from tests.runtime.recipes.test_texture import run
+from tests.runtime.tiny_pictures import build_both
 
 SMALL = {"texture": 64, "seed": 3}
 NAMES = ("vertices", "faces", "uvs")
@@ -171,3 +172,19 @@ def test_the_command_makes_variants(main, file, tmp_path):
     for bad in ("3-1", "a", "", "0-5000"):
         ended = main("texture", file, "a red chair", "--pack", "tiny", "--seeds", bad, "-o", tmp_path / "bad.glb")
         assert ended.returncode == 2 and "seeds are not FIRST-LAST" in ended.stderr
+
+
+def test_a_picture_is_the_first_view(tmp_path, file):
+    """It is not redrawn, and the faces that the first view sees take its colour."""
+    with Pipeline.open(build_both(tmp_path / "both"), threads=1) as pipe:
+        made = pipe.texture(file, image=RED, **SMALL)
+        assert "the picture is used as the view at 30 degrees, 20 above the horizon" in made.notices
+        first = made.stages.views[0]
+        seen = np.abs(made.stages.coarse_views[0] - 1).max(axis=-1) > 0.1
+        assert np.abs(first[seen] - np.float32([200, 30, 30]) / 255).max(axis=-1).mean() < 0.1
+        assert made.extras["image"]["sha256"] == RED.sha256 and len(made.stages.cutouts) == 1
+
+
+def test_a_pack_without_pictures_takes_none(pipe, file):
+    with pytest.raises(InputError, match="takes no picture of a mesh's look"):
+        pipe.texture(file, image=RED, **SMALL)

@@ -62,6 +62,8 @@ def test_views_keep_their_azimuths():
     ({"prompt": "a chair", "type": "refine"}, ["/mesh"]),
     ({"prompt": "a chair", "type": "refine", "mesh": base64_of(GLB + b"more")}, ["/mesh"]),
     ({"prompt": "a chair", "type": "refine", "mesh": base64_of(GLB), "image": PNG}, ["/image"]),
+    ({"type": "texture"}, ["/mesh", "/prompt"]),
+    ({"prompt": "rusty iron", "type": "texture", "mesh": base64_of(GLB), "faces": 50, "for": "unity"}, ["/faces", "/for"]),
     ({"prompt": "a chair", "__class__": 1}, ["/__class__"]),
     ({"type": "finish"}, ["/mesh"]),
     ({"type": "finish", "mesh": base64_of(GLB), "prompt": "a chair", "seed": 1}, ["/prompt", "/seed"]),
