@@ -25,7 +25,7 @@ ROUGHNESS = 0.9  # props are mostly wood, paint and stone; metal is never guesse
 
 FLOAT, USHORT, UINT = 5126, 5123, 5125  # component types
 VERTICES, INDICES = 34962, 34963  # buffer view targets
-LINEAR, MIPMAPS, CLAMP = 9729, 9987, 33071  # sampler settings
+LINEAR, MIPMAPS, CLAMP, REPEAT = 9729, 9987, 33071, 10497  # sampler settings
 FAR = 1e3  # sizes of the mesh
 MAX_SHORT_INDEX = 65534  # 65535 restarts a primitive
 
@@ -134,7 +134,10 @@ class _Builder:
         if self.images:
             document["textures"] = [{"source": image, "sampler": 0} for image in range(len(self.images))]
             document["images"] = self.images
-            document["samplers"] = [{"magFilter": LINEAR, "minFilter": MIPMAPS, "wrapS": CLAMP, "wrapT": CLAMP}]
+            # Coordinates beyond the texture are a user's own, of a texture that repeats.
+            beyond = any(model.mesh.uvs is not None and not ((model.mesh.uvs >= 0) & (model.mesh.uvs <= 1)).all() for model in models)
+            wrap = REPEAT if beyond else CLAMP
+            document["samplers"] = [{"magFilter": LINEAR, "minFilter": MIPMAPS, "wrapS": wrap, "wrapT": wrap}]
         return document, self.chunks
 
     def primitive(self, model: Model, nodes: list[dict[str, Any]]) -> dict[str, Any]:

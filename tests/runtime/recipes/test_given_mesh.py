@@ -12,6 +12,7 @@ from meshwright.runtime.files.reader import Placement
 from meshwright.runtime.files.writer import save
 from meshwright.runtime.geometry.cameras import orbit
 from meshwright.runtime.geometry.mesh import Mesh
+from meshwright.runtime.geometry.render import render_views
 from meshwright.runtime.recipes.given_mesh import in_its_place, on_one_sheet, painted_mesh
 from meshwright.runtime.request import Request
 from tests.runtime.recipes.test_routes import BLOCK, RED
@@ -20,7 +21,7 @@ from tests.runtime.tiny_pictures import build_both
 
 SMALL = {"texture": 64, "seed": 3}
 NAMES = ("vertices", "faces", "uvs")
-FRONT, BACK = (0.0, 180.0), (0.0, 0.0)  # azimuths and elevations of two cameras
+FRONT_AND_BACK = (0.0, 180.0), (0.0, 0.0)  # azimuths and elevations of two cameras
 
 
 def two_squares():
@@ -42,7 +43,7 @@ def paint(mesh, views, cameras, **more):
 
 
 def test_a_face_that_one_view_sees_has_the_colour_of_that_view():
-    events, made = paint(two_squares(), [[1, 0, 0], [0, 0, 1]], (FRONT, BACK))
+    events, made = paint(two_squares(), [[1, 0, 0], [0, 0, 1]], FRONT_AND_BACK)
     assert events == []
     for name in NAMES:
         np.testing.assert_array_equal(getattr(made, name), getattr(two_squares(), name))
@@ -58,7 +59,7 @@ def test_what_no_view_sees_is_filled_from_what_is_seen():
 def test_shared_texels_are_noticed():
     mesh = two_squares()
     mirrored = mesh.replace(uvs=np.concatenate([mesh.uvs[:4], mesh.uvs[:4]]))
-    events, made = paint(mirrored, [[1, 0, 0], [0, 0, 1]], (FRONT, BACK))
+    events, made = paint(mirrored, [[1, 0, 0], [0, 0, 1]], FRONT_AND_BACK)
     assert [event.message[:49] for event in events] == ["100 % of the texture is shared by several faces, "]
     np.testing.assert_array_equal(made.uvs, mirrored.uvs)
     assert (made.texture[:, :32] == [255, 0, 0]).all()  # the face that comes first has it
@@ -67,9 +68,19 @@ def test_shared_texels_are_noticed():
 def test_coordinates_beyond_the_texture_stay_and_are_painted_where_it_repeats():
     mesh = two_squares()
     moved = mesh.replace(uvs=mesh.uvs + np.float32([2, -3]))
-    made = paint(moved, [[1, 0, 0], [0, 0, 1]], (FRONT, BACK))[1]
+    made = paint(moved, [[1, 0, 0], [0, 0, 1]], FRONT_AND_BACK)[1]
     np.testing.assert_array_equal(made.uvs, moved.uvs)
     assert (made.texture[:, :32] == [255, 0, 0]).all() and (made.texture[:, 32:] == [0, 0, 255]).all()
+
+
+def test_a_file_says_that_its_texture_repeats_where_it_is_needed(tmp_path):
+    """So that coordinates moved by whole sides look as those within the texture do."""
+    texture = np.repeat(np.uint8([[[255, 0, 0]] * 4 + [[0, 0, 255]] * 4]), 8, axis=0)
+    inside, views = two_squares().replace(texture=texture), []
+    for name, shift in (("inside", [0, 0]), ("moved", [2, -3])):
+        save(inside.replace(uvs=inside.uvs + np.float32(shift)), tmp_path / f"{name}.glb")
+        views.append(render_views(read_mesh(tmp_path / f"{name}.glb").mesh, orbit(*FRONT_AND_BACK), 32))
+    assert np.abs(views[0] - views[1]).mean() < 0.01 and views[0].std() > 0.1
 
 
 def test_a_face_across_the_border_is_there_on_both_sides():
@@ -83,7 +94,7 @@ def test_a_face_across_the_border_is_there_on_both_sides():
 
 def test_coordinates_are_made_only_where_there_are_none():
     bare = two_squares().replace(uvs=None)
-    events, made = paint(bare, [[1, 0, 0], [0, 0, 1]], (FRONT, BACK))
+    events, made = paint(bare, [[1, 0, 0], [0, 0, 1]], FRONT_AND_BACK)
     assert events == [] and made.uvs.min() >= 0 and made.uvs.max() <= 1
     np.testing.assert_array_equal(made.vertices[made.faces], bare.vertices[bare.faces])
 
