@@ -46,7 +46,7 @@ class Manifest:
 
     def check_free(self, files: Iterable[str]) -> None:
         """OutputError if one of these names is that of a file in the folder that no result of this batch is."""
-        own = {file["name"] for entry in self.entries.values() for file in entry["files"]}
+        own = {file["name"] for entry in self.entries.values() for file in entry["files"]} | ({SHEET} if self.entries else set())
         for name in files:
             if name not in own and os.path.lexists(self.folder / name):
                 raise OutputError(f"{self.folder / name} is not of this batch, and would be overwritten", remedy=ELSEWHERE)
@@ -54,16 +54,16 @@ class Manifest:
     def add(self, entry: Mapping[str, Any], files: Mapping[str, bytes]) -> dict[str, Any]:
         """Write a result, in place of an earlier one of its name, whose other files go. Gives the entry with its files.
 
-        OutputError leaves all as it was.
+        A result that failed has no files, and leaves the earlier one's there. OutputError leaves all as it was.
         """
+        name = entry["name"]
+        earlier = [file for file in self.entries.get(name, {}).get("files", ()) if os.path.isfile(self.folder / file["name"])]
         written = [{"name": name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()]
-        whole = {**entry, "files": written}
-        name = whole["name"]
-        old = [self.folder / file["name"] for file in self.entries.get(name, {}).get("files", ()) if file["name"] not in files]
+        whole = {**entry, "files": earlier if entry["state"] == FAILED else written}
+        old = [] if entry["state"] == FAILED else [self.folder / file["name"] for file in earlier if file["name"] not in files]
         entries, lines = self.entries | {name: whole}, self._lines | {name: json.dumps(whole)}
         text = "".join(f"{lines[each]}\n" for each in _ordered(entries))
-        write_files({self.folder / MANIFEST: text.encode()} | {self.folder / name: data for name, data in files.items()},
-                    [path for path in old if os.path.lexists(path)])
+        write_files({self.folder / MANIFEST: text.encode()} | {self.folder / name: data for name, data in files.items()}, old)
         self.entries, self._lines = entries, lines
         return whole
 
@@ -88,7 +88,7 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
         try:
             entry = json.loads(line)
             for file in entry["files"]:
-                if os.path.basename(file["name"]) != file["name"] or not isinstance(file["bytes"], int):
+                if os.path.basename(file["name"]) != file["name"] or file["name"] in ("", ".", "..") or not isinstance(file["bytes"], int):
                     raise ValueError("a file that is not in this folder")
             entries[str(entry["name"])] = entry | {"line": int(entry["line"]), "seed": int(entry["seed"]), "state": str(entry["state"])}
         except (ValueError, LookupError, TypeError, RecursionError) as error:

@@ -43,7 +43,7 @@ class BatchResult:
 
 
 def run_batch(lines: Sequence[Line], folder: str | os.PathLike[str], settings: BatchSettings, *, jobs: int = 1,
-              on_result: Callable[[dict[str, Any]], None] = lambda entry: None) -> BatchResult:
+              on_result: Callable[[dict[str, Any], int], None] = lambda entry, left: None) -> BatchResult:
     """Make all lines that `folder`, which may be new, does not have yet.
 
     Of each line: NAME.glb, or what the settings say, NAME.png from front and back, NAME.gif on request. `manifest.jsonl` has one line
@@ -51,7 +51,8 @@ def run_batch(lines: Sequence[Line], folder: str | os.PathLike[str], settings: B
     with the files, and the next run goes on. Made again is: what failed, a line whose request or picture has changed, and one whose
     files are gone. Results of lines that are not in the list any more stay.
     jobs : processes, 1 to 64, each with the pack's models
-    on_result : called with each new line of the manifest, once its files are there; what it raises ends the batch
+    on_result : called with each new line of the manifest, once its files are there, and with how many lines are left; what it raises
+        ends the batch
     A line that cannot be made is one that failed; the others go on. Errors: InputError, PackError, BackendUnavailable before anything
     is made; OutputError, also for a file of the folder that would be overwritten and is not of this batch.
     """
@@ -74,7 +75,7 @@ def run_batch(lines: Sequence[Line], folder: str | os.PathLike[str], settings: B
         for entry, files in _results(waiting, settings, jobs):
             written = manifest.add(entry, files)
             states[written["name"]] = written["state"]
-            on_result(written)
+            on_result(written, len(waiting) - len(states))
         if previews := [folder / f"{name}.png" for name in manifest.made()]:
             write_files({folder / SHEET: png_bytes(contact_sheet([path for path in previews if path.is_file()]))})
     return BatchResult(*(tuple(line.name for line in lines if states.get(line.name) == state) for state in (MADE, None, FAILED)))
@@ -96,7 +97,7 @@ def _check_targets(waiting: Sequence[Work], manifest: Manifest, settings: BatchS
     targets = [file for line, _ in waiting for file in settings.files_of(line)]
     if waiting:
         check_output(manifest.folder / targets[0])
-    manifest.check_free(targets)
+    manifest.check_free([*targets, SHEET])
     there = [path for file in (*targets, MANIFEST, SHEET) if (path := manifest.folder / file).exists()]
     options = [settings.options_of(line) for line, _ in waiting]
     check_not_read(there, {Path(each[name]) for each in options for name in ("image", "matte", "control") if name in each})

@@ -29,14 +29,12 @@ def batch(options: Namespace) -> int:
         raise InputError("the results would be written among the pictures", received=str(folder), remedy="choose another folder")
     lines = read_lines(options.list, seed=options.seed, count=options.count)
     build_engines(options, pack)
-    done, started = 0, time.perf_counter()
+    started = time.perf_counter()
 
-    def show(entry: dict[str, Any]) -> None:
-        nonlocal done
-        done += 1
+    def show(entry: dict[str, Any], left: int) -> None:
         if not options.quiet or entry["state"] != MADE:
             said = f"{entry['seconds']:6.2f} s" if entry["state"] == MADE else f"failed: {entry['error']}"
-            print(printable(f"[{done}] line {entry['line']}: {entry['name']}  {said}"), file=sys.stderr, flush=True)
+            print(printable(f"line {entry['line']}: {entry['name']}  {said}, {left} left"), file=sys.stderr, flush=True)
 
     result = run_batch(lines, folder, settings, jobs=options.jobs, on_result=show)
     if options.json:

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from meshwright.runtime.batch.pictures import CAPTION, LARGEST_TILE, contact_sheet
+from tests.runtime.tiny_pictures import build_both
 
 QUICK = ("--pack", "tiny", "--texture", "64", "--faces", "300", "--threads", "1")
 OURS = {"manifest.jsonl", "contact_sheet.png", ".meshwright-batch.lock"}
@@ -46,29 +47,32 @@ def agrees(folder):
 @pytest.mark.slow
 def test_a_batch_and_what_is_made_again(cli, prompts, tmp_path):
     out = tmp_path / "out"
-    ended = cli("batch", prompts, "-o", out, *QUICK, "--jobs", 2, "--turntable")
+    ended = cli("batch", prompts, "-o", out, *QUICK, "--jobs", 2)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.startswith(f"{out / 'manifest.jsonl'}: 2 made, 0 there already, 0 failed in ")
     assert len(ended.stderr.splitlines()) == 2
     entries = agrees(out)
     assert list(entries) == ["a-red-chair", "a-blue-table"] and entries["a-blue-table"]["line"] == 2
-    assert [file["name"] for file in entries["a-red-chair"]["files"]] == ["a-red-chair.glb", "a-red-chair.png", "a-red-chair.gif"]
-    with Image.open(out / "a-red-chair.gif") as turning, Image.open(out / "contact_sheet.png") as sheet:
-        assert (turning.size, turning.n_frames) == ((256, 256), 24)
+    assert [file["name"] for file in entries["a-red-chair"]["files"]] == ["a-red-chair.glb", "a-red-chair.png"]
+    with Image.open(out / "contact_sheet.png") as sheet:
         assert sheet.size == (2 * LARGEST_TILE, LARGEST_TILE + CAPTION)
 
-    # One more line, one changed, one whose file is gone; without the GIFs, which go.
+    # One line is as it was, one has changed, one is new.
     (tmp_path / "list.jsonl").write_text('{"prompt": "a red chair"}\n{"prompt": "a blue table", "seed": 4}\n{"prompt": "a lamp"}\n')
     made = {name: (out / f"{name}.glb").stat().st_mtime_ns for name in entries}
-    again = cli("batch", tmp_path / "list.jsonl", "-o", out, *QUICK, "--turntable", "--json")
+    again = cli("batch", tmp_path / "list.jsonl", "-o", out, *QUICK, "--json")
     assert json.loads(again.stdout) == {"manifest": str(out / "manifest.jsonl"), "made": ["a-blue-table", "a-lamp"],
                                         "kept": ["a-red-chair"], "failed": []}
     assert (out / "a-red-chair.glb").stat().st_mtime_ns == made["a-red-chair"]
     assert list(agrees(out)) == ["a-red-chair", "a-blue-table", "a-lamp"]
+    # One whose mesh is gone; then another format, for a part of the list.
     (out / "a-lamp.glb").unlink()
     last = cli("batch", tmp_path / "list.jsonl", "-o", out, *QUICK, "--quiet")
-    assert (last.returncode, last.stdout, last.stderr) == (0, "", "")
-    assert [len(entry["files"]) for entry in agrees(out).values()] == [2, 2, 2]
+    assert (last.returncode, last.stdout, last.stderr) == (0, "", "") and (out / "a-lamp.glb").exists()
+    prompts.write_text("a red chair\n")
+    assert cli("batch", prompts, "-o", out, *QUICK, "--format", "stl").returncode == 0
+    assert [[file["name"] for file in entry["files"]] for entry in agrees(out).values()] == [
+        ["a-red-chair.stl", "a-red-chair.png"], ["a-blue-table.glb", "a-blue-table.png"], ["a-lamp.glb", "a-lamp.png"]]
 
 
 @pytest.mark.slow
@@ -82,12 +86,43 @@ def test_a_line_that_fails_is_tried_again(cli, tmp_path):
 
 
 @pytest.mark.slow
-def test_files_for_an_engine(cli, prompts, tmp_path):
+def test_files_for_an_engine_and_a_turntable(cli, prompts, tmp_path):
+    prompts.write_text("a red chair\n")
     ended = cli("batch", prompts, "-o", tmp_path / "out", "--pack", "tiny", "--texture", "64", "--faces", "300", "--for", "unreal",
-                "--lods", "0.5", "--collision", "box")
+                "--lods", "0.5", "--collision", "box", "--turntable")
     assert ended.returncode == 0, ended.stderr
     assert [file["name"] for file in agrees(tmp_path / "out")["a-red-chair"]["files"]] == [
-        "a-red-chair_LOD0.glb", "a-red-chair_LOD1.glb", "a-red-chair.png"]
+        "a-red-chair_LOD0.glb", "a-red-chair_LOD1.glb", "a-red-chair.png", "a-red-chair.gif"]
+    with Image.open(tmp_path / "out" / "a-red-chair.gif") as turning:
+        assert (turning.size, turning.n_frames) == ((256, 256), 24)
+
+
+@pytest.mark.slow
+def test_pictures_and_prompts_in_one_list(cli, tmp_path):
+    """A picture that has changed is made anew; one that is none fails alone; an option of pictures leaves prompts alone."""
+    pack, out, disc = build_both(tmp_path / "both"), tmp_path / "out", np.zeros((40, 40, 4), np.uint8)
+    disc[8:32, 8:32] = (200, 40, 40, 255)
+    (tmp_path / "in").mkdir()
+    Image.fromarray(disc).save(tmp_path / "in" / "mug.png")
+    (tmp_path / "in" / "broken.png").write_bytes(b"no picture")
+    (tmp_path / "list.csv").write_text("image,prompt,seed\nin/mug.png,,3\nin/broken.png,,\n,a red chair,\n")
+    command = ("batch", tmp_path / "list.csv", "-o", out, "--pack", pack, *QUICK[2:], "--matte", "alpha", "--route", "views", "--json")
+    first = json.loads(cli(*command).stdout)
+    assert (first["made"], first["failed"]) == (["mug", "a-red-chair"], ["broken"])
+    entries = agrees(out)
+    assert entries["broken"]["state"] == "failed" and "broken.png" in entries["broken"]["error"]
+    mug = entries["mug"]
+    assert (mug["image_file"], mug["route"], mug["seed"], mug["matte"]) == ("mug.png", "views", 3, "alpha")
+    assert entries["a-red-chair"]["route"] == "text"
+    disc[8:32, 8:32] = (40, 40, 200, 255)
+    Image.fromarray(disc).save(tmp_path / "in" / "mug.png")
+    second = json.loads(cli(*command).stdout)
+    assert (second["made"], second["kept"]) == (["mug"], ["a-red-chair"])
+    mug, before = agrees(out)["mug"], mug
+    assert mug["image"] != before["image"]
+    (tmp_path / "in" / "mug.png").write_bytes(b"no picture")
+    assert json.loads(cli(*command).stdout)["failed"] == ["mug", "broken"]
+    assert agrees(out)["mug"]["state"] == "failed" and agrees(out)["mug"]["files"] == mug["files"]
 
 
 def test_what_is_refused_makes_nothing(main, prompts, tmp_path):
@@ -106,11 +141,13 @@ def test_what_is_refused_makes_nothing(main, prompts, tmp_path):
     ]:
         ended = main("batch", *arguments, *QUICK)
         assert ended.returncode == 2 and message in ended.stderr, ended.stderr
+    (tmp_path / "out" / "a-blue-table.png").rename(tmp_path / "out" / "contact_sheet.png")
+    assert "contact_sheet.png is not of this batch" in main("batch", prompts, "-o", tmp_path / "out", *QUICK).stderr
     (tmp_path / "names.csv").write_text("prompt,name\na chair,contact_sheet\n")
     assert "the contact sheet has that name" in main("batch", tmp_path / "names.csv", "-o", tmp_path / "new", *QUICK).stderr
     (tmp_path / "out" / "manifest.jsonl").write_text('{"other": 1}\n')
     assert "is not the manifest of a batch" in main("batch", prompts, "-o", tmp_path / "out", *QUICK).stderr
-    assert not (tmp_path / "new").exists() and (tmp_path / "out" / "a-blue-table.png").read_bytes() == b"mine"
+    assert not (tmp_path / "new").exists() and (tmp_path / "out" / "contact_sheet.png").read_bytes() == b"mine"
 
 
 def test_the_contact_sheet_shows_the_front_of_each(tmp_path):
@@ -139,12 +176,12 @@ def workers(process):
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_worker_that_is_killed_loses_no_line(tiny, prompts, tmp_path):
-    with start(tiny, prompts, tmp_path / "out", "--count", "3") as process:
+    with start(tiny, prompts, tmp_path / "out", "--count", "2") as process:
         process.stderr.readline()
         os.kill(workers(process)[0], signal.SIGKILL)
         _, rest = process.communicate(timeout=60)
     assert process.returncode == 0, rest
-    assert [entry["state"] for entry in agrees(tmp_path / "out").values()] == ["made"] * 6
+    assert [entry["state"] for entry in agrees(tmp_path / "out").values()] == ["made"] * 4
 
 
 @pytest.mark.slow
