@@ -41,9 +41,9 @@ def shell(tiny, tmp_path):
                     os.close(number)
 
         process = subprocess.Popen([sys.executable, "-m", "meshwright.runtime.cli.main", *map(str, arguments)],
-                              preexec_fn=close, cwd=tmp_path,
+                                   preexec_fn=close, cwd=tmp_path,
                                    env={**os.environ, "MESHWRIGHT_PACKS": str(tiny), **environment}, **streams)
-        for writer in process.values():
+        for writer in streams.values():
             os.close(writer)
         texts = [_text(said[name]) if name in said else "" for name in ("stdout", "stderr")]
         return process.wait(60), *texts

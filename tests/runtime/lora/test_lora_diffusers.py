@@ -31,7 +31,7 @@ def packs(tmp_path_factory):
     for name, (precision, _) in PRECISIONS.items():
         with pytest.MonkeyPatch.context() as patch:
             if name == "int8":
-                patch.setattr(onnx_file, "SMALLEST_HALF", 100)
+                patch.setattr(onnx_file, "MIN_HALF", 100)
             made[name] = lora_pack.write(folder / name, precision, 10_000 if name == "fp16" else 10**9)
     return made
 
