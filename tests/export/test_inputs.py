@@ -55,7 +55,8 @@ def test_every_component_that_sees_a_picture_or_its_latents_is_tried_on_them():
     found = {spec.kind: spec.named_cases() for spec in tiny.components()}
     pictures = ["cut-out on white", "cut-out on grey", "white"]
     assert found["vae_encoder"] == found["reconstructor"] == pictures
-    assert found["vae_decoder"] == ["cut-out on white", "white"] and found["refiner_step"] == ["cut-out on white"]
+    assert found["vae_decoder"] == ["cut-out on white", "white"] and found["refiner_step"] == ["cut-out on white", "one half"]
     assert found["text_encoder"] == ["empty prompt"]
     assert found["field_geometry"] == found["field_weights"] == found["field_color"] == ["equal values"]
-    assert found["prior_step"] == found["shap_e_params"] == found["shap_e_field"] == []
+    assert found["prior_step"] == ["one half"]
+    assert found["shap_e_params"] == found["shap_e_field"] == []
