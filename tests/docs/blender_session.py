@@ -36,8 +36,8 @@ first = done(prompt="a red chair", texture=64, name=addon.object_name("a red cha
 made = addon.place(bpy.context, first.file, (1.0, 2.0, 3.0))
 found |= {"error": first.error, "names": [each.name for each in made], "made": box(made)}
 addon.export_selected(bpy.context, folder / "selected.glb")
-again = done(type="refine", prompt="a blue chair", mesh=folder / "selected.glb", texture=64)
-found["redrawn"] = box(addon.place(bpy.context, again.file, (0.0, 0.0, 0.0)))
+again = done(type="texture", prompt="a blue chair", mesh=folder / "selected.glb", texture=64)
+found["textured"] = box(addon.place(bpy.context, again.file, (0.0, 0.0, 0.0)))
 stopped = addon.Job(addon.Client(address), {"prompt": "a chair", "steps": 1000, "prior_steps": 1000})
 stopped.start()
 while stopped.id is None:

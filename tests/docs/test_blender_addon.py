@@ -32,7 +32,7 @@ def blender(once) -> str:
 
 
 @pytest.mark.slow
-def test_objects_are_made_at_the_cursor_redrawn_and_cancelled(blender, server, tmp_path):  # noqa: F811
+def test_objects_are_made_at_the_cursor_textured_and_cancelled(blender, server, tmp_path):  # noqa: F811
     subprocess.run([sys.executable, ROOT / "docs/addons/make_blender_addon.py", tmp_path / "addon.zip"], check=True)
     done = subprocess.run([blender, Path(__file__).with_name("blender_session.py"), tmp_path, server.address],
                           capture_output=True, text=True, timeout=300, cwd=tmp_path)
@@ -43,8 +43,8 @@ def test_objects_are_made_at_the_cursor_redrawn_and_cancelled(blender, server, t
     (left, right), (front, back), (bottom, top) = found["made"]
     # It stands on the cursor at (1, 2, 3): glTF's up is Blender's z.
     assert abs(bottom - 3) < 1e-3 and abs((left + right) / 2 - 1) < 1e-3 and abs((front + back) / 2 - 2) < 1e-3 and top - bottom > 0.1
-    # What was redrawn stands where the selected object stood, about as large.
-    for (low, high), (old_low, old_high) in zip(found["redrawn"], found["made"], strict=True):
-        assert abs((low + high) - (old_low + old_high)) / 2 < 0.5 * (top - bottom)
+    # What got a new texture has the shape and the place of the selected object.
+    for ends, old_ends in zip(found["textured"], found["made"], strict=True):
+        assert all(abs(end - old) < 1e-4 for end, old in zip(ends, old_ends, strict=True))
     assert found["cancelled"] == ["", None]
     assert "not a readable image" in found["refused"] and found["left"] is False

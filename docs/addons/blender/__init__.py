@@ -1,4 +1,4 @@
-"""Meshwright in Blender: a panel (N, tab Meshwright) that makes objects from prompts and redraws the selected one.
+"""Meshwright in Blender: a panel (N, tab Meshwright) that makes objects from prompts and gives the selected one a new texture.
 
 The work is done by `meshwright serve`; this file talks to it by `client.py`, which is `meshwright.client`, in a thread, so that Blender
 stays usable.
@@ -122,7 +122,7 @@ class Make(bpy.types.Operator):
     """Make an object from the prompt, at the 3D cursor"""
 
     bl_idname, bl_label, bl_options = "meshwright.make", "Make", {"REGISTER", "UNDO"}
-    redraw: BoolProperty(default=False)  # type: ignore[valid-type]
+    texture: BoolProperty(default=False)  # type: ignore[valid-type]
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Send the task; the rest happens in `modal`."""
@@ -133,11 +133,11 @@ class Make(bpy.types.Operator):
         options = {"prompt": settings.prompt, "seed": settings.seed, "name": object_name(settings.prompt), "for": "blender"}
         job = Job(_client(context), options)
         self._location = tuple(context.scene.cursor.location)
-        if self.redraw:
+        if self.texture:
             path = job.folder / "selected.glb"
             export_selected(context, path)
             del options["for"]  # it comes back in the place and size that it has
-            options |= {"type": "refine", "mesh": path}
+            options |= {"type": "texture", "mesh": path}
             self._location = (0.0, 0.0, 0.0)
         self._job = job
         job.start()
@@ -197,10 +197,10 @@ class Panel(bpy.types.Panel):
         if settings.running:
             layout.operator(Cancel.bl_idname)
         else:
-            layout.operator(Make.bl_idname).redraw = False
+            layout.operator(Make.bl_idname).texture = False
             row = layout.row()
             row.enabled = any(each.type == "MESH" for each in context.selected_objects)
-            row.operator(Make.bl_idname, text="Redraw the selection").redraw = True
+            row.operator(Make.bl_idname, text="Texture the selection").texture = True
         if settings.status:
             layout.label(text=settings.status)
 

@@ -182,7 +182,11 @@ function options() {
   if ($("quality").value) request.quality = $("quality").value;
   if (chosen) request[chosen.name] = chosen.data;
   if (!chosen || chosen.name !== "mesh") return request;
-  if (request.prompt) return { ...request, type: "refine" };
+  if (request.prompt && $("use").value === "refine") return { ...request, type: "refine" };
+  if (request.prompt) {
+    const { faces, for: engine, ...rest } = request;
+    return { ...rest, type: "texture" };
+  }
   // Without words a mesh is not redrawn, only made ready.
   const kept = ["mesh", "for", "faces", "texture", "name", "format", "pack"].filter((key) => request[key] !== undefined);
   return { type: "finish", ...Object.fromEntries(kept.map((key) => [key, request[key]])) };
