@@ -93,7 +93,8 @@ def _reads(module, arguments, monkeypatch):
         patch.setattr(argparse.ArgumentParser, "parse_args", stop)
         patch.setattr(sys, "argv", [module, *arguments])
         patch.syspath_prepend(str(ROOT))
-        patch.delitem(sys.modules, module, raising=False)  # another test of this process may have imported it
+        for name in (module, f"{module}.__main__"):  # another test of this process may have imported it
+            patch.delitem(sys.modules, name, raising=False)
         with pytest.raises(_Read):
             runpy.run_module(module, run_name="__main__")
     return True
