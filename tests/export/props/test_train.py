@@ -20,9 +20,10 @@ SEED = 65_000_000
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """Shapes as a GPU draws them in its memory, on the CPU; those that are read from files are tested with the dataset."""
+    """Shapes from files: those that a GPU draws in its memory take a processor minutes, and are tested with the dataset."""
     folder = tmp_path_factory.mktemp("train")
-    return Run(dataset.Dataset.drawn(2, SEED, "cpu"), folder / "checkpoints", folder / "pairs")
+    dataset.write(folder / "shapes", 2, SEED)
+    return Run(dataset.Dataset.open(folder / "shapes"), folder / "checkpoints", folder / "pairs")
 
 
 @pytest.fixture(scope="module")
