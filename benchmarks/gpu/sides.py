@@ -98,9 +98,9 @@ def _built(pack: Pack) -> Callable[[str], dict[str, Any]]:
     engines = PackEngines(pack, detect_hardware())
 
     def plan(kind: str) -> dict[str, Any]:
-        found, why = engines.find(product, pack.component(kind), lambda entry: False)
-        if not found:
-            raise BackendUnavailable(f"{kind} has no engine of {product.name}", received=why or "no engine is built for it")
-        return {"backend": product.name, "plan": found[0].path}
+        found, rejected = engines.candidates(product, pack.component(kind), lambda entry: False)
+        if not found or found[0].entry is None:
+            raise BackendUnavailable(f"{kind} has no engine of {product.name}", received="; ".join(each.why for each in rejected))
+        return {"backend": product.name, "plan": found[0].entry.path}
 
     return plan

@@ -67,16 +67,34 @@ class EngineLoader:
                 self.cache.keep_newest(name, keep)
             return entry, True
 
-    def find(self, name: str, request: BuildRequest, files: Mapping[str, str],
-             check: Callable[[Entry], bool] = lambda entry: True) -> tuple[list[Entry], str | None]:
-        """The engines that may serve, best first: those that the pack ships before those of the cache, and of each those of the very
-        key before portable ones that were built for other compute capabilities. With them why others do not.
+    def find(self, name: str, key: Key, check: Callable[[Entry], bool] = lambda entry: True,
+             shipped: bool = True) -> tuple[list[Entry], str | None]:
+        """The engines that may serve for a key, best first, and why others do not.
 
-        name, request, files : as `load`
+        Those that the pack ships come before those of the cache, and in each place those of the very key before portable ones that were
+        built for other compute capabilities. Whether a portable one is valid here, the product says when it is loaded.
+        name, shipped : as `load`
         check : whether an engine's bytes are to be compared with its hash, which takes long for a large one
-        Whether a portable engine is valid here, the product says when it is loaded.
         """
-        return self._find(name, make_key(request, files, self.hardware), check, True)
+        places: list[ShippedEngines | EngineCache] = [self.cache]
+        found: list[Entry] = []
+        reasons: list[str | None] = []
+        if shipped and self.shipped is not None:
+            places, reasons = [self.shipped, self.cache], [self.shipped.why_not]
+        for place in places:
+            there = list(place.files(name))
+            reasons += [str(error) for path, error in there if isinstance(error, DamagedEngine) and path.name == file_name(name, key)]
+            fitting = [entry for _, entry in there if isinstance(entry, Entry) and entry.name == name and key.accepts(entry.key)]
+            for entry in sorted(fitting, key=lambda entry: entry.key != key):
+                try:
+                    if check(entry):
+                        place.check(entry)
+                    found.append(entry)
+                except DamagedEngine as error:
+                    reasons.append(str(error))
+        if not found and not any(reasons):
+            reasons = [self._outdated(name, key)]
+        return found, "; ".join(filter(None, reasons)) or None
 
     def estimate(self, request: BuildRequest) -> float | None:
         """Seconds that a build will take, by those of this product that are in the cache; None if there are none.
@@ -93,27 +111,8 @@ class EngineLoader:
 
     def _built(self, name: str, key: Key, shipped: bool) -> tuple[Entry | None, str | None]:
         """The engine of that very key; where there is none, why one that is there cannot be used."""
-        found, why = self._find(name, key, lambda entry: entry.key == key, shipped)
+        found, why = self.find(name, key, lambda entry: entry.key == key, shipped)
         return next((entry for entry in found if entry.key == key), None), why
-
-    def _find(self, name: str, key: Key, check: Callable[[Entry], bool], shipped: bool) -> tuple[list[Entry], str | None]:
-        places = (self.shipped, self.cache) if self.shipped is not None and shipped else (self.cache,)
-        found: list[Entry] = []
-        reasons = [self.shipped.why_not] if shipped and self.shipped is not None and self.shipped.why_not is not None else []
-        for place in places:
-            there = list(place.files(name))
-            reasons += [str(error) for path, error in there if isinstance(error, DamagedEngine) and path.name == file_name(name, key)]
-            fitting = [entry for _, entry in there if isinstance(entry, Entry) and entry.name == name and key.accepts(entry.key)]
-            for entry in sorted(fitting, key=lambda entry: entry.key != key):
-                try:
-                    if check(entry):
-                        place.check(entry)
-                    found.append(entry)
-                except DamagedEngine as error:
-                    reasons.append(str(error))
-        if not found and not reasons:
-            reasons = list(filter(None, [self._outdated(name, key)]))
-        return found, "; ".join(reasons) or None
 
     def _outdated(self, name: str, key: Key) -> str | None:
         """What is different about the engine of that name that is most like this one, if there is any."""

@@ -27,12 +27,12 @@ def open_with(candidate: Candidate, pack: Pack, component: Component, weights: W
     what it is in the cache.
 
     A refitted engine may calculate wrongly (TensorRT's documentation warns of it), so it is checked before it counts.
-    Raises as `EngineLoader.load` and `open_engine` do; BackendError for an engine that is off.
+    Raises as `EngineLoader.load` and `open_engine` do; BackendError for an engine whose results are wrong.
     """
     why = "cannot be refitted"
     entry = engines.refittable(candidate.backend, component) or candidate.entry
     assert entry is not None  # as this candidate is a product of TensorRT
-    engine = engines.open(entry, component, memory, loop)
+    engine = engines.load(entry, component, memory, loop)
     try:
         if engine.refit(weights):
             check_against_cpu(engine, pack, component, weights)
@@ -48,7 +48,7 @@ def open_with(candidate: Candidate, pack: Pack, component: Component, weights: W
     engine.close()
     notify(f"the engine of {component.name} on {candidate.backend} {why}; one with the new weights is built, or taken from the cache")
     entry = engines.with_weights(candidate.backend, component, weights, notify, on_build)
-    return checked(engines.open(entry, component, memory, loop), pack, component, weights), entry
+    return checked(engines.load(entry, component, memory, loop), pack, component, weights), entry
 
 
 def checked(engine: Engine, pack: Pack, component: Component, weights: Weights) -> Engine:

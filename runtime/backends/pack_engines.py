@@ -1,8 +1,6 @@
 """The built engines of one pack: what each is called and made from, which of them fit this machine, and what they were found to give.
 
-    find            which engines fit: those in the pack's own folder first, then those of the cache
-    open            the product itself says whether one is valid here
-    golden_result   whether it has passed the golden inputs on this card; `check_golden` replays them
+`PackEngines.candidates` says which engine may be used; `PackEngines.open` settles on the GPU what only that can say.
 """
 
 from __future__ import annotations
@@ -15,19 +13,21 @@ import numpy as np
 
 from ...engines import DeviceMemory, Engine, EngineSpec, LoopOptions, open_engine
 from ...engines.cache.cache import EngineCache, Entry
+from ...engines.cache.key import Key
 from ...engines.cache.record import EngineRecord, GoldenResult
 from ...engines.cache.shipped import ShippedEngines
-from ...engines.errors import ModelFileError, PackError
+from ...engines.errors import BackendError, ModelFileError, PackError
 from ...engines.loop import NORMAL
 from ...engines.machine.hardware import Hardware
 from ...engines.machine.products import Product, choose
 from ...engines.onnxruntime.weights import weights_hash
 from ...engines.tensorrt.build import BuildRequest, capabilities_for, workspace_limit
-from ...engines.tensorrt.loader import BuildCallbacks, EngineLoader
+from ...engines.tensorrt.loader import BuildCallbacks, EngineLoader, make_key
 from ...engines.tensorrt.network import Range
 from ..pack.golden import FILE, Golden
 from ..pack.manifest import HALVES, Component
 from ..pack.pack import Pack
+from .candidates import Candidate, Rejected, failure_message
 
 # Engines of one component, a LoRA and a scale each. Each is as large as the component.
 MAX_WITH_OTHER_WEIGHTS = 4
@@ -47,24 +47,54 @@ class PackEngines:
         self.pack, self.hardware = pack, hardware
         self.loader = EngineLoader(EngineCache(), hardware, ShippedEngines(pack.folder, pack.engines_untrusted))
 
-    def find(self, product: Product, component: Component, check: Callable[[Entry], bool]) -> tuple[list[Entry], str | None]:
-        """The component's engines that fit, best first, and why others do not. Those that can be refitted come last, because TensorRT
-        optimises them less.
+    def candidates(self, product: Product, component: Component, check: Callable[[Entry], bool]) -> tuple[list[Candidate], list[Rejected]]:
+        """The component's engines of one product that may be used here, best first, and why others may not.
 
         check : whether an engine's bytes are to be compared with its hash, which takes long for a large one
         Raises OutputError for a cache that cannot be read, PackError for a component that cannot be built.
         """
-        request, name, files = self.request(component, product), engine_name(self.pack, component), files_of(self.pack, component)
-        plain, why = self.loader.find(name, request, files, check)
-        return plain + self.loader.find(name, replace(request, refittable=True), files, check)[0], why
+        # Which engines fit by their keys, and are as they were stored: those in the pack's own folder, then those of the cache.
+        entries, why = self.loader.find(engine_name(self.pack, component), self.key(product, component), check)
+        # TensorRT optimises those less that can be refitted.
+        entries += self._refittable(product, component, check)
+        if not entries:
+            return [], [Rejected(product.name, "not built", why or "no engine is built for it")]
+        # Which have passed the golden inputs on this card; those that nobody has tried here are tried when they are opened.
+        found: list[Candidate] = []
+        rejected: list[Rejected] = []
+        for entry in entries:
+            golden_result = self.golden_result(entry, component)
+            if golden_result is None or golden_result.passed:
+                found.append(Candidate(product.name, entry=entry, golden_result=golden_result))
+            else:
+                rejected.append(Rejected(product.name, "inaccurate", failure_message(golden_result)))
+        return found, rejected
+
+    def open(self, candidate: Candidate, component: Component, memory: DeviceMemory, loop: LoopOptions = NORMAL) -> Engine:
+        """The engine of a candidate, ready to run and known to be right.
+
+        Raises as `load`, where the product does not call it valid on this card; BackendError where it fails the golden inputs.
+        """
+        assert candidate.entry is not None  # as it is a product of TensorRT
+        engine = self.load(candidate.entry, component, memory, loop)
+        try:
+            golden_result = candidate.golden_result or self.check_golden(candidate.entry, engine, component)
+            if not golden_result.passed:
+                raise BackendError(failure_message(golden_result))
+        except BaseException:
+            engine.close()
+            raise
+        return engine
 
     def refittable(self, backend: str, component: Component) -> Entry | None:
-        """The component's engine that can be given other weights, if there is one that fits. Raises as `find`."""
-        request = replace(self.request(component, choose(backend)), refittable=True)
-        found, _ = self.loader.find(engine_name(self.pack, component), request, files_of(self.pack, component))
-        return found[0] if found else None
+        """The component's engine that can be given other weights, if there is one that fits. Raises as `candidates`."""
+        return next(iter(self._refittable(choose(backend), component)), None)
 
-    def request(self, component: Component, product: Product) -> BuildRequest:
+    def key(self, product: Product, component: Component, *, refittable: bool = False) -> Key:
+        """The key of a component's engine on this machine. PackError as `request`."""
+        return make_key(replace(self.request(product, component), refittable=refittable), files_of(self.pack, component), self.hardware)
+
+    def request(self, product: Product, component: Component) -> BuildRequest:
         """What is to be built for a component on this machine. PackError for an axis that no recipe knows."""
         return BuildRequest(product, self.pack.path(component.file).absolute(), ranges_of(component.spec), workspace_limit(self.hardware),
                             exact=component.exact, capabilities=capabilities_for(product, self.hardware))
@@ -88,8 +118,8 @@ class PackEngines:
         self.record(entry).keep_golden_result(golden_result)
         return golden_result
 
-    def open(self, entry: Entry, component: Component, memory: DeviceMemory, loop: LoopOptions = NORMAL) -> Engine:
-        """A built engine, ready to run. Raises as `open_engine`.
+    def load(self, entry: Entry, component: Component, memory: DeviceMemory, loop: LoopOptions = NORMAL) -> Engine:
+        """A built engine, which the product itself calls valid here. Raises as `open_engine`.
 
         What the golden inputs said of one that does not load is forgotten, so that `meshwright build` tries it, and builds it anew.
         """
@@ -108,13 +138,16 @@ class PackEngines:
 
         notify : told what the user should know. Raises as `EngineLoader.load`.
         """
-        request = self.request(component, choose(backend))
+        request = self.request(choose(backend), component)
         files = files_of(self.pack, component) | {"other weights": weights_hash(weights)}
         callbacks = BuildCallbacks(notify, lambda seconds: None, lambda share: on_build(component.name, share))
         entry, _ = self.loader.load(f"{engine_name(self.pack, component)} with other weights", replace(request, weights=weights), files,
                                     callbacks, keep=MAX_WITH_OTHER_WEIGHTS)
         self.loader.cache.use(entry)
         return entry
+
+    def _refittable(self, product: Product, component: Component, check: Callable[[Entry], bool] = lambda entry: True) -> list[Entry]:
+        return self.loader.find(engine_name(self.pack, component), self.key(product, component, refittable=True), check)[0]
 
     @cached_property
     def _golden(self) -> Golden:

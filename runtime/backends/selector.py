@@ -11,10 +11,10 @@ import numpy as np
 
 from ...engines import DeviceMemory, Engine, LoopOptions, open_engine
 from ...engines.cuda.driver import Driver
-from ...engines.errors import BackendError, BackendUnavailable, DeviceLost, EngineError, InputError, MeshwrightError, OutputError
+from ...engines.errors import BackendUnavailable, DeviceLost, EngineError, InputError, MeshwrightError, OutputError
 from ..pack.manifest import Component
 from ..pack.pack import Pack, find_pack
-from .candidates import CPU, CUDA, Candidate, Machine, Rejected, failure_message
+from .candidates import CPU, CUDA, Candidate, Machine, Rejected
 from .other_weights import checked, open_with
 
 if TYPE_CHECKING:
@@ -103,7 +103,8 @@ class BackendSelector:
         rejected: list[Rejected] = []
         for product in self.machine.products:
             if self.wanted in ("auto", product.name):
-                self._add_engines(product, component, check, found, rejected)
+                built, others = self._engines_of(product, component, check)
+                found, rejected = found + built, rejected + others
         if self.wanted in TENSORRT:
             return found, rejected
         if self.machine.cuda is None:
@@ -186,31 +187,22 @@ class BackendSelector:
         *better, last = found
         return [each for each in better if not {(str(each), ""), (_identity(each), component.name)} & self._failed] + [last]
 
-    def _add_engines(self, product: Product, component: Component, check: Callable[[Entry], bool], found: list[Candidate],
-                     rejected: list[Rejected]) -> None:
-        """The engines of one product that fit and have not failed the golden inputs, or why there is none."""
+    def _engines_of(self, product: Product, component: Component,
+                    check: Callable[[Entry], bool]) -> tuple[list[Candidate], list[Rejected]]:
+        """As `PackEngines.candidates`; none where the product runs nothing on this machine."""
         why = self.machine.products[product]
         if why is None and self.wanted == "auto":  # a card that it does not list is tried where the product is asked for by name
             why = product.unsupported_reason(self.machine.hardware)
         if why is not None:
-            rejected.append(Rejected(product.name, "unavailable", why))
-            return
+            return [], [Rejected(product.name, "unavailable", why)]
         try:
-            entries, why = self.engines.find(product, component, check)
+            return self.engines.candidates(product, component, check)
         except MeshwrightError as error:  # a cache that cannot be read, an axis without a range
-            entries, why = [], str(error)
-        if not entries:
-            rejected.append(Rejected(product.name, "not built", why or "no engine is built for it"))
-        for entry in entries:
-            golden_result = self.engines.golden_result(entry, component)
-            if golden_result is None or golden_result.passed:
-                found.append(Candidate(product.name, entry=entry, golden_result=golden_result))
-            else:
-                rejected.append(Rejected(product.name, "inaccurate", failure_message(golden_result)))
+            return [], [Rejected(product.name, "not built", str(error))]
 
     def _open(self, candidate: Candidate, component: Component, weights: Weights | None, options: dict[str, Any],
               on_build: OnBuild) -> Engine:
-        """options : of ONNX Runtime. BackendError for an engine of TensorRT that fails the golden inputs."""
+        """options : of ONNX Runtime"""
         if candidate.entry is None:
             memory = self._device_memory() if candidate.providers[:1] == (CUDA,) else None
             providers = [(name, EXACT) if name == CUDA and component.exact else name for name in candidate.providers]
@@ -223,14 +215,7 @@ class BackendSelector:
                                       self._loop)
             self.used[component.name] = replace(candidate, entry=entry)
             return engine
-        engine = self.engines.open(candidate.entry, component, self._device_memory(), self._loop)
-        try:
-            if candidate.golden_result is None and not (result := self.engines.check_golden(candidate.entry, engine, component)).passed:
-                raise BackendError(failure_message(result))
-        except BaseException:
-            engine.close()
-            raise
-        return engine
+        return self.engines.open(candidate, component, self._device_memory(), self._loop)
 
     def _device_memory(self) -> DeviceMemory:
         if self._memory is None:

@@ -153,7 +153,7 @@ class _Build:
         progress.done(f"{done}  {golden_result}" if golden_result is not None else done)
 
     def _built_or_found(self, component: Component, progress: Progress, *, shipped: bool = True) -> tuple[Entry, bool]:
-        request = self.engines.request(component, self.product)
+        request = self.engines.request(self.product, component)
         request = replace(request, refittable=self.refit and component.kind in UNETS,
                           capabilities=self.capabilities or request.capabilities)
         return self.engines.loader.load(engine_name(self.pack, component), request, files_of(self.pack, component),
@@ -174,7 +174,7 @@ class _Build:
             progress.note(f"the engines are checked when they are first used: {error}")
             return None
         try:
-            with self.engines.open(entry, component, self._memory) as engine:
+            with self.engines.load(entry, component, self._memory) as engine:
                 return self.engines.check_golden(entry, engine, component)
         except DeviceLost as error:  # the engines of the others can still be built
             self._unchecked = str(error)

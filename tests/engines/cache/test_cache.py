@@ -56,7 +56,7 @@ def store(cache, model, data=b"an engine", **changes):
 
 def find(cache, model, **changes):
     """The first engine that fits, and why others do not."""
-    found, why = EngineLoader(cache, machine(**changes)).find("p/a", BuildRequest(PRODUCT, model, {}), model_hashes(model))
+    found, why = EngineLoader(cache, machine(**changes)).find("p/a", key(model, **changes))
     return (found or [None])[0], why
 
 

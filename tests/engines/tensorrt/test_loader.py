@@ -11,7 +11,7 @@ from meshwright.engines.cache.key import model_hashes
 from meshwright.engines.errors import BackendError
 from meshwright.engines.machine.products import choose
 from meshwright.engines.tensorrt.build import capabilities_for
-from meshwright.engines.tensorrt.loader import EngineLoader
+from meshwright.engines.tensorrt.loader import EngineLoader, make_key
 from meshwright.engines.tensorrt.network import Range
 from tests.engines import models
 from tests.engines.engines_on_disk import NO_GPU, Told, affine, machine
@@ -35,7 +35,7 @@ def load(cache, order, hardware=NO_GPU):
 
 def find(cache, order, hardware=NO_GPU):
     """The first engine that fits, and why others do not."""
-    found, why = EngineLoader(cache, hardware).find("p/affine", order, model_hashes(order.model))
+    found, why = EngineLoader(cache, hardware).find("p/affine", make_key(order, model_hashes(order.model), hardware))
     return (found or [None])[0], why
 
 
@@ -93,7 +93,7 @@ def test_engines_for_chosen_capabilities_lie_beside_the_others_and_come_second(c
     assert turing.key.capability == "7.5 8.9" and find(cache, order, machine(capability="7.5")) == (turing, None)
     entry, new, _ = load(cache, order)
     assert new and entry.key.capability == "8.0 and later"
-    assert EngineLoader(cache, NO_GPU).find("p/affine", order, model_hashes(order.model)) == ([entry, turing], None)
+    assert EngineLoader(cache, NO_GPU).find("p/affine", make_key(order, model_hashes(order.model), NO_GPU)) == ([entry, turing], None)
     with pytest.raises(BackendError, match="builds no engines for a compute capability; received 9.0"):
         load(cache, replace(order, capabilities=("9.0",)))
 

@@ -10,9 +10,8 @@ from meshwright.engines.cuda.nvml import Nvml
 from meshwright.engines.machine import hardware
 from meshwright.engines.machine import products as tensorrt_products
 from meshwright.engines.machine.packages import PACKAGES, PackageStatus
-from meshwright.engines.tensorrt.loader import make_key
 from meshwright.runtime.backends.candidates import Machine
-from meshwright.runtime.backends.pack_engines import PackEngines, engine_name, files_of
+from meshwright.runtime.backends.pack_engines import PackEngines, engine_name
 from meshwright.runtime.backends.selector import BackendSelector
 from meshwright.runtime.cli import doctor
 from meshwright.runtime.cli.doctor import examine
@@ -74,8 +73,7 @@ def test_engines_of_the_cache_are_matched_to_components(with_cards, again, tmp_p
     engines.loader.cache.folder.mkdir()
     for name in ("refiner_step", "field_color", "vae_decoder"):
         component = pack.manifest.components[name]
-        key = make_key(engines.request(component, product), files_of(pack, component), engines.hardware)
-        kept[name] = engines.loader.cache.store(engine_name(pack, component), key, pack.path(component.file),
+        kept[name] = engines.loader.cache.store(engine_name(pack, component), engines.key(product, component), pack.path(component.file),
                                                 lambda out: out.write_bytes(b"a"))
     for name, relative in (("refiner_step", 0.001), ("field_color", 0.9)):
         tolerance = pack.manifest.components[name].tolerance
