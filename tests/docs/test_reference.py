@@ -7,7 +7,7 @@ from dataclasses import fields
 
 from meshwright.export.cli import build_parser as export_parser
 from meshwright.runtime import Pipeline
-from meshwright.runtime.cli.main import build_parser
+from meshwright.runtime.cli.options import build_parser
 from meshwright.runtime.pack.manifest import Component, Manifest
 from tests.docs.pages import ROOT
 

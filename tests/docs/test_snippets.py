@@ -71,7 +71,7 @@ def test_commands_in_sentences_have_the_options_that_are_named(page):
             source = ROOT / words[2].removeprefix("meshwright.").replace(".", "/")
             source = source / "__main__.py" if source.is_dir() else source.with_suffix(".py")
         else:
-            source = ROOT / ("export/cli.py" if words[1] == "export" else "runtime/cli/main.py")
+            source = ROOT / ("export/cli.py" if words[1] == "export" else "runtime/cli/options.py")
             assert words[1] in ("export", *cli.COMMANDS), command
         text = source.read_text("utf-8")
         assert all(f'"{word}"' in text for word in words if word.startswith("--") and word != "--help"), command
