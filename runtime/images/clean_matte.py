@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..geometry.masks import grown
 from ..geometry.shading import to_uint8
 from ..geometry.topology import connected
 
@@ -18,7 +19,7 @@ def clean_matte(saliency: np.ndarray) -> np.ndarray:
     """(h, w) uint8, the matte of a saliency (h, w) float32 in [0, 1]; all zero where nothing is sure."""
     kept = remove_specks(saliency >= SURE)
     filled = fill_pinholes(kept)
-    near = _dilated(filled)
+    near = grown(grown(filled, corners=True), corners=True)
     matte = np.where(near, np.clip((saliency - LOW) / (HIGH - LOW), 0, 1), 0)
     return to_uint8(np.where(filled & ~kept, 1, matte))
 
@@ -33,15 +34,6 @@ def fill_pinholes(mask: np.ndarray) -> np.ndarray:
     """(h, w) bool: a mask with its smallest holes filled; larger ones, as in a chair's back, stay."""
     labels, sizes = regions(~mask)
     return mask | ((sizes < PINHOLE * mask.sum()) & (sizes > 0))[labels]
-
-
-def _dilated(mask: np.ndarray, by: int = 2) -> np.ndarray:
-    """(h, w) bool: with every pixel at most `by` rows and columns away."""
-    for axis in (0, 1):
-        padded = np.pad(mask, [(by, by) if axis == i else (0, 0) for i in (0, 1)])
-        length = mask.shape[axis]
-        mask = np.any([np.take(padded, range(i, i + length), axis) for i in range(2 * by + 1)], axis=0)
-    return mask
 
 
 def regions(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

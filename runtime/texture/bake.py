@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..geometry.cameras import Cameras, project, rays
+from ..geometry.masks import grown
 from ..geometry.mesh import Mesh, normalized
 from ..geometry.raycast import Scene
 from ..geometry.render import brightness, sample_image
@@ -133,12 +134,12 @@ def view_trust(scene: Scene, views: np.ndarray, cameras: Cameras, background: fl
     plain = np.abs(views - background).max(axis=-1) < NEAR_WHITE
     bleed = ~np.isfinite(depth)
     for _ in range(BLEED_PIXELS):
-        bleed |= _grown(bleed) & plain
+        bleed |= grown(bleed) & plain
     level = np.where(bleed, 0, 1)
-    inside = ~(bleed | _grown(bleed) | edge)
+    inside = ~(bleed | grown(bleed) | edge)
     for _ in range(len(TRUST) - 2):
         level += inside
-        inside &= ~_grown(~inside)
+        inside &= ~grown(~inside)
     return TRUST[level]
 
 
@@ -180,13 +181,3 @@ def _edges(depth: np.ndarray, step: float) -> np.ndarray:
         edge[tuple(one)] |= jump
         edge[tuple(two)] |= jump
     return edge
-
-
-def _grown(mask: np.ndarray) -> np.ndarray:
-    """(n, h, w) bool: the mask and its four neighbours."""
-    grown = mask.copy()
-    grown[:, 1:] |= mask[:, :-1]
-    grown[:, :-1] |= mask[:, 1:]
-    grown[:, :, 1:] |= mask[:, :, :-1]
-    grown[:, :, :-1] |= mask[:, :, 1:]
-    return grown

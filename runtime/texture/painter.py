@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..geometry.masks import grown
 from .atlas import Atlas
 
 GUTTER = 4  # texels around each chart that repeat its border
@@ -119,10 +120,7 @@ def _eight_bits(colors: np.ndarray) -> np.ndarray:
 
 def _dilate(image: np.ndarray, filled: np.ndarray, width: int) -> None:
     """Give each empty texel beside filled ones their mean, in place. image : (h * width, 3); filled : (h * width,)"""
-    full = np.zeros((len(filled) // width + 2, width + 2), bool)
-    full[1:-1, 1:-1] = filled.reshape(-1, width)
-    near = full[1:-1, :-2] | full[1:-1, 2:] | full[:-2, 1:-1] | full[2:, 1:-1]
-    rows = np.flatnonzero(near.ravel() & ~filled)
+    rows = np.flatnonzero(grown(filled.reshape(-1, width)).ravel() & ~filled)
     total, count = np.zeros((len(rows), 3), np.float32), np.zeros((len(rows), 1), np.float32)
     column = rows % width
     for offset, valid in ((-1, column > 0), (1, column < width - 1),
