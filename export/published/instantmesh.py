@@ -16,24 +16,12 @@ from ..components.vae import FACTOR, ZERO123PLUS, reference_encoder, vae_encoder
 from ..components.views_step import views_step
 from ..models.reconstructor import Kind
 from ..spec import ComponentSpec, Precision
-from . import folders, sources
+from . import folders, sources, views
 from .choices import BACKGROUNDS, ELEVATIONS, ELEVATIONS_1_1, InstantMeshChoices
 from .model_index import ImageProcessor, check_zero123plus, image_processor, ramping_coefficients
 from .plan import Plan, Source
 from .schedules import Sampling
 from .tokenizer import empty_prompt, tokenizer_document
-from .views import (
-    CHANNELS,
-    FIELDS,
-    autoencoder_precision,
-    field_entries,
-    grid_of,
-    latents_of,
-    length_of,
-    unet_sampling,
-    views_entry,
-    views_to_field,
-)
 
 # The mean and deviation that the reference encoder's graph has: rgb in [0, 1] becomes (rgb - 0.5) / 0.8.
 REFERENCE_SCALE = ((0.5, 0.5, 0.5), (0.8, 0.8, 0.8))
@@ -64,7 +52,7 @@ def instantmesh(paths: InstantMeshPaths, choices: InstantMeshChoices, precision:
                *_about_background(parts)]
     return Plan("instantmesh", parts.sources(), {}, _entries(parts, choices),
                 asdict(choices) | {"elevations": parts.elevations, "background": parts.background},
-                notices, 6 + FIELDS[parts.reconstructor.variant], lambda: _components(parts, choices, precision))
+                notices, 6 + views.FIELDS[parts.reconstructor.variant], lambda: _components(parts, choices, precision))
 
 
 class _Parts:
@@ -77,13 +65,13 @@ class _Parts:
         self.text = folders.text_encoder(root / "text_encoder")
         self.vision = folders.vision_encoder(root / "vision_encoder")
         self.vae = folders.vae(root / "vae")
-        self.unet = folders.unet(root / "unet", in_channels=CHANNELS, weights=paths.unet)
+        self.unet = folders.unet(root / "unet", in_channels=views.CHANNELS, weights=paths.unet)
         self.controlnet = folders.controlnet(paths.controlnet) if paths.controlnet else None
         self.reconstructor = folders.instant_mesh(paths.reconstructor, paths.variant, view_size=choices.view_size)
         self.looks = image_processor(root / "feature_extractor_clip", self.vision.config["image_size"])
         self.reference = _reference_processor(root / "feature_extractor_vae")
         self.tokenizer = tokenizer_document(root / "tokenizer")
-        self.ramp = ramping_coefficients(root, length_of(self.text))
+        self.ramp = ramping_coefficients(root, views.length_of(self.text))
         self.sampling = _views_sampling(root, choices.spacing)
         # The ramp of 1.1 starts at zero and that of 1.2 does not, which is all that tells the versions apart.
         default = ELEVATIONS_1_1 if self.ramp[0] == 0 else ELEVATIONS
@@ -100,7 +88,7 @@ class _Parts:
 
     def empty_states(self) -> Tensor:
         """(1, T, D) float32: the text encoder's states of the empty prompt, which both halves of guidance are made of."""
-        ids = torch.tensor([empty_prompt(self.tokenizer, length_of(self.text))])
+        ids = torch.tensor([empty_prompt(self.tokenizer, views.length_of(self.text))])
         with torch.inference_mode():
             return self.text.load()(ids).last_hidden_state.clone()
 
@@ -109,13 +97,13 @@ def _components(parts: _Parts, choices: InstantMeshChoices, precision: Precision
     """One after the other, in the order of a run; none is kept here."""
     looks, states = parts.looks, parts.empty_states()
     yield image_encoder(parts.vision.load(), states, parts.ramp, mean=looks.mean, std=looks.std, size=looks.size, precision=precision)
-    side = parts.reference.size
-    yield reference_encoder(parts.vae.load(), side, posterior=choices.posterior, precision=autoencoder_precision(parts.vae, precision))
-    yield views_step(parts.unet.load(), latents_of(choices.view_size), (side // FACTOR, side // FACTOR), tuple(states.shape[1:]),
+    side, of_vae = parts.reference.size, views.autoencoder_precision(parts.vae, precision)
+    yield reference_encoder(parts.vae.load(), side, posterior=choices.posterior, precision=of_vae)
+    yield views_step(parts.unet.load(), views.latents_of(choices.view_size), (side // FACTOR, side // FACTOR), tuple(states.shape[1:]),
                      controlnet=parts.controlnet.load() if parts.controlnet else None, precision=precision)
     # For views that the user knows, which stay while the others are drawn.
-    yield vae_encoder(parts.vae.load(), *grid_of(choices.view_size), ZERO123PLUS, precision=autoencoder_precision(parts.vae, precision))
-    yield from views_to_field(parts.vae, parts.reconstructor, precision)
+    yield vae_encoder(parts.vae.load(), *views.grid_of(choices.view_size), ZERO123PLUS, precision=of_vae)
+    yield from views.views_to_field(parts.vae, parts.reconstructor, precision)
 
 
 def _entries(parts: _Parts, choices: InstantMeshChoices) -> dict[str, Any]:
@@ -123,10 +111,10 @@ def _entries(parts: _Parts, choices: InstantMeshChoices) -> dict[str, Any]:
     background = BACKGROUNDS[parts.background]
     return {
         "picture": {"background": background, "encoder": _resize(parts.looks), "reference": _resize(parts.reference)},
-        "multiview": {"latent_shape": [1, CHANNELS, *latents_of(choices.view_size)], "schedule": dict(parts.sampling.schedule),
+        "multiview": {"latent_shape": [1, views.CHANNELS, *views.latents_of(choices.view_size)], "schedule": dict(parts.sampling.schedule),
                       "steps": choices.steps, "guidance": choices.guidance, "unconditional": "encoder"},
-        "views": views_entry(choices.view_size, parts.elevations, background),
-        **field_entries(parts.reconstructor, choices.grid_resolution, choices.texture_from)}
+        "views": views.views_entry(choices.view_size, parts.elevations, background),
+        **views.field_entries(parts.reconstructor, choices.grid_resolution, choices.texture_from)}
 
 
 def _about_background(parts: _Parts) -> list[str]:
@@ -146,7 +134,7 @@ def _resize(looks: ImageProcessor) -> dict[str, Any]:
 
 def _views_sampling(root: Path, spacing: str) -> Sampling:
     """The sampler, which must be one that `components.views_step` calculates."""
-    found = unet_sampling(root, spacing)
+    found = views.unet_sampling(root, spacing)
     if found.clamp or found.schedule["prediction"] == "sample":
         raise CheckpointError(f"{root / 'scheduler'} requires what the step of Zero123++ does not support",
                               received="clip_sample" if found.clamp else "prediction_type sample",

@@ -16,26 +16,12 @@ from ..components.text_encoder import pooled_text_encoder, text_encoder
 from ..components.vae import ZERO123PLUS, ZERO123PLUS_RAW, vae_encoder
 from ..models.reconstructor import Kind
 from ..spec import ComponentSpec, Precision
-from . import folders, sources
+from . import folders, sources, views
 from .choices import SharpItChoices
 from .model_index import check_zero123plus, image_processor, kind_of_shap_e
 from .plan import Plan, Source
 from .schedules import shap_e_sampling
 from .tokenizer import tokenizer_document
-from .views import (
-    CHANNELS,
-    FIELDS,
-    FOV,
-    RADIUS,
-    autoencoder_precision,
-    field_entries,
-    grid_of,
-    latents_of,
-    length_of,
-    unet_sampling,
-    views_entry,
-    views_to_field,
-)
 
 PRIOR_GUIDANCE = {"text": 15.0, "image": 3.0}
 SCALINGS = {"target": ZERO123PLUS, "raw": ZERO123PLUS_RAW}
@@ -73,7 +59,7 @@ def sharp_it(paths: SharpItPaths, choices: SharpItChoices, precision: Precision)
     notices = [*parts.prior_sampling.notices, *parts.sampling.notices,
                *(notice for source in parts.sources() for notice in source.network.notices)]
     return Plan("sharp-it", parts.sources(), tokenizers, _entries(parts, choices), asdict(choices), notices,
-                9 + choices.deep_cache + FIELDS[parts.reconstructor.variant], lambda: _components(parts, choices, precision))
+                9 + choices.deep_cache + views.FIELDS[parts.reconstructor.variant], lambda: _components(parts, choices, precision))
 
 
 class _Parts:
@@ -92,7 +78,7 @@ class _Parts:
         self.refiner = folders.unet(paths.refiner, in_channels=8)
         self.reconstructor = folders.instant_mesh(paths.reconstructor, paths.variant, view_size=choices.view_size)
         self.prior_sampling = shap_e_sampling(paths.shap_e / "scheduler", choices.sampler)
-        self.sampling = unet_sampling(paths.zero123plus, choices.spacing)
+        self.sampling = views.unet_sampling(paths.zero123plus, choices.spacing)
 
     def sources(self) -> list[Source]:
         """With the licence of each."""
@@ -106,7 +92,7 @@ class _Parts:
     @property
     def states(self) -> tuple[int, int]:
         """Tokens and width of the prompt, as the refiner reads it."""
-        return length_of(self.text), self.text.config["hidden_size"]
+        return views.length_of(self.text), self.text.config["hidden_size"]
 
     @property
     def prior_states(self) -> tuple[int, int]:
@@ -119,24 +105,24 @@ class _Parts:
 
 def _components(parts: _Parts, choices: SharpItChoices, precision: Precision) -> Iterator[ComponentSpec]:
     """One after the other, in the order of a run; none is kept here."""
-    yield text_encoder(parts.text.load(), length_of(parts.text), zero_padding=False, precision=precision)
+    yield text_encoder(parts.text.load(), views.length_of(parts.text), zero_padding=False, precision=precision)
     if parts.looks is None:
-        yield pooled_text_encoder(parts.condition.load(), length_of(parts.condition), precision=precision)
+        yield pooled_text_encoder(parts.condition.load(), views.length_of(parts.condition), precision=precision)
     else:
         yield prior_image_encoder(parts.condition.load(), mean=parts.looks.mean, std=parts.looks.std, size=parts.looks.size,
                                   precision=precision)
     yield shap_e_prior(parts.prior.load(), parts.prior_states, parts.prior_sampling.clamp, precision=precision)
     yield from shap_e_decoder(parts.decoder.load(), precision=precision)
-    yield vae_encoder(parts.vae.load(), *grid_of(choices.view_size), SCALINGS[choices.coarse_encoding],
-                      posterior=choices.coarse_posterior, precision=autoencoder_precision(parts.vae, precision))
+    yield vae_encoder(parts.vae.load(), *views.grid_of(choices.view_size), SCALINGS[choices.coarse_encoding],
+                      posterior=choices.coarse_posterior, precision=views.autoencoder_precision(parts.vae, precision))
     drawing: dict[str, Any] = {"coarse_for_each": choices.uncond_coarse != "same", "scale_coarse": choices.scale_coarse,
                                "precision": precision}
-    sizes = latents_of(choices.view_size), parts.states
+    sizes = views.latents_of(choices.view_size), parts.states
     if choices.deep_cache:
         yield from deep_refiner(parts.refiner.load(), *sizes, parts.sampling.clamp, **drawing)
     else:
         yield refiner(parts.refiner.load(), *sizes, parts.sampling.clamp, **drawing)
-    yield from views_to_field(parts.vae, parts.reconstructor, precision)
+    yield from views.views_to_field(parts.vae, parts.reconstructor, precision)
 
 
 def _entries(parts: _Parts, choices: SharpItChoices) -> dict[str, Any]:
@@ -145,22 +131,22 @@ def _entries(parts: _Parts, choices: SharpItChoices) -> dict[str, Any]:
     shading = {"shading": shap_e_light()} if choices.shading == "shap-e" else {}
     latents = {"coarse_latents": "raw"} if choices.coarse_encoding == "raw" else {}
     return {
-        "text": {"length": length_of(parts.text), "tokenizer": "tokenizer.json"}, **_condition_entry(parts),
+        "text": {"length": views.length_of(parts.text), "tokenizer": "tokenizer.json"}, **_condition_entry(parts),
         "prior": {"latent_shape": [1, prior["num_embeddings"], prior["embedding_dim"]], "schedule": dict(parts.prior_sampling.schedule),
                   "steps": choices.prior_steps, "guidance": prior_guidance(parts.kind, choices), "unconditional": "zeros"},
-        "refiner": {"latent_shape": [1, CHANNELS, *latents_of(choices.view_size)], "schedule": dict(parts.sampling.schedule),
+        "refiner": {"latent_shape": [1, views.CHANNELS, *views.latents_of(choices.view_size)], "schedule": dict(parts.sampling.schedule),
                     "steps": choices.steps, "guidance": choices.guidance, "unconditional": "empty",
                     "unconditional_coarse": choices.uncond_coarse, **latents},
         "coarse": {"resolution": choices.coarse_points - 1, "bound": 1.0, "rotation": [list(row) for row in ROTATION],
-                   "scale": RADIUS / coarse_radius(choices.coarse_distance), "shrink": coarse_shrink(choices)},
-        "views": {**views_entry(choices.view_size, choices.elevations, 1.0), **shading},
-        **field_entries(parts.reconstructor, choices.grid_resolution, choices.texture_from)}
+                   "scale": views.RADIUS / coarse_radius(choices.coarse_distance), "shrink": coarse_shrink(choices)},
+        "views": {**views.views_entry(choices.view_size, choices.elevations, 1.0), **shading},
+        **views.field_entries(parts.reconstructor, choices.grid_resolution, choices.texture_from)}
 
 
 def _condition_entry(parts: _Parts) -> dict[str, Any]:
     """How a prompt, or a picture, is brought into the form that Shap-E's encoder takes."""
     if parts.looks is None:
-        return {"prior_text": {"length": length_of(parts.condition), "tokenizer": "prior_tokenizer.json"}}
+        return {"prior_text": {"length": views.length_of(parts.condition), "tokenizer": "prior_tokenizer.json"}}
     return {"picture": {"background": 1.0, "encoder": {"size": parts.looks.size, "resample": parts.looks.resample}}}
 
 
@@ -176,7 +162,7 @@ def coarse_shrink(choices: SharpItChoices) -> float:
 
 def coarse_radius(distance: float) -> float:
     """How far the author's cameras are from the coarse object, in Shap-E's units: 3.7321 for a distance of 2."""
-    return distance / 2 / math.tan(math.radians(FOV / 2))
+    return distance / 2 / math.tan(math.radians(views.FOV / 2))
 
 
 def shap_e_light() -> dict[str, Any]:
