@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import json
+import os
 import sys
 import threading
 import traceback
@@ -22,21 +23,16 @@ from meshwright.engines.engine import ignore
 from meshwright.engines.errors import BackendError, BackendUnavailable, Cancelled, DeviceLost
 from meshwright.engines.loop import BlockLoop, LoopOptions
 from meshwright.engines.loop_buffers import LoopBuffers
+from tests.engines.simulated_driver import STREAM, Card, SimulatedDriver
 
-STREAM = 0x5000
 
-
-class SimulatedLibrary:
-    """The driver that cuda-core loads: functions may be told to fail, and count their calls."""
-
-    def __init__(self):
-        self._library = ctypes.CDLL("libcuda.so.1")
-
-    def fail(self, name, code):
-        self._library.simulate_failure(name.encode(), code)
-
-    def count(self, name):
-        return self._library.count_calls(name.encode())
+def simulated_driver():
+    """The one that cuda-core loads in this process; it lives as long as the process does."""
+    driver = SimulatedDriver(Card(total=1 << 30, free=1 << 29))
+    find = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_char_p)(lambda name: driver.address_of(name.decode()))
+    ctypes.CDLL("libcuda.so.1").simulate(find)
+    driver.kept = find
+    return driver
 
 
 def filled(cuda, values):
@@ -76,27 +72,27 @@ def the_pool(simulated):
     memory = DeviceMemory(Cuda())
     array = memory.upload(VALUES.reshape(2, 5))
     np.testing.assert_array_equal(array.numpy(), VALUES.reshape(2, 5))
-    taken = simulated.count("cuMemAlloc")
+    taken = simulated.counts["cuMemAlloc"]
     del array
-    assert memory.upload(VALUES).numpy().tolist() == VALUES.tolist() and simulated.count("cuMemAlloc") == taken
-    streams = simulated.count("cuStreamDestroy")
+    assert memory.upload(VALUES).numpy().tolist() == VALUES.tolist() and simulated.counts["cuMemAlloc"] == taken
+    streams = simulated.counts["cuStreamDestroy"]
     memory.close()
     memory.close()
-    assert memory.held_bytes == 0 and simulated.count("cuStreamDestroy") == streams + 1
+    assert memory.held_bytes == 0 and simulated.counts["cuStreamDestroy"] == streams + 1
 
 
 def a_capture_is_done_at_its_launch(simulated):
     cuda = Cuda()
     a, b = filled(cuda, VALUES), filled(cuda, VALUES * 0)
     graph = cuda.capture(lambda: cuda.copy(a, b, 40))
-    assert not read(cuda, b, VALUES).any() and simulated.count("cuGraphUpload") == 1
+    assert not read(cuda, b, VALUES).any() and simulated.counts["cuGraphUpload"] == 1
     for scale in (1, 2):
         cuda.upload(VALUES * scale, a)
         graph.launch()
         np.testing.assert_array_equal(read(cuda, b, VALUES), VALUES * scale)
     graph.close()
     graph.close()
-    assert simulated.count("cuGraphExecDestroy") == 1 == simulated.count("cuGraphDestroy")
+    assert simulated.counts["cuGraphExecDestroy"] == 1 == simulated.counts["cuGraphDestroy"]
 
 
 def a_capture_that_fails_leaves_the_stream_as_it_was(simulated):
@@ -117,17 +113,17 @@ def a_capture_that_fails_leaves_the_stream_as_it_was(simulated):
         gc.collect()
         graph.launch()
         np.testing.assert_array_equal(read(cuda, b, VALUES), VALUES)
-    simulated.fail("cuGraphInstantiateWithParams", 1)
+    simulated.fails["cuGraphInstantiateWithParams"] = 1
     with pytest.raises(BackendError, match="a CUDA graph could not be captured"):
         cuda.capture(lambda: cuda.copy(a, b, 40))
-    simulated.fail("cuGraphInstantiateWithParams", 0)
+    simulated.fails["cuGraphInstantiateWithParams"] = 0
     del kept
     gc.collect()
-    ended = simulated.count("cuStreamEndCapture")
+    ended = simulated.counts["cuStreamEndCapture"]
 
     def work():
         gc.collect()
-        assert simulated.count("cuStreamEndCapture") == ended
+        assert simulated.counts["cuStreamEndCapture"] == ended
         cuda.copy(a, b, 40)
 
     cuda.capture(work).launch()
@@ -137,17 +133,17 @@ def memory_of_the_host_that_the_gpu_reads(simulated):
     cuda = Cuda()
     buffer, there = cuda.allocate_host(VALUES.nbytes), cuda.allocate(VALUES.nbytes)
     buffer.array[:] = VALUES.view(np.uint8)
-    copied = simulated.count("cuStreamSynchronize")
+    copied = simulated.counts["cuStreamSynchronize"]
     cuda.copy_from_host(buffer, there, VALUES.nbytes)
-    assert simulated.count("cuStreamSynchronize") == copied
+    assert simulated.counts["cuStreamSynchronize"] == copied
     np.testing.assert_array_equal(read(cuda, there, VALUES), VALUES)
     buffer.close()
     buffer.close()
-    assert simulated.count("cuMemFreeHost") == 1
-    simulated.fail("cuMemHostAlloc", 2)
+    assert simulated.counts["cuMemFreeHost"] == 1
+    simulated.fails["cuMemHostAlloc"] = 2
     with pytest.raises(BackendError, match="40 bytes of page-locked memory could not be allocated"):
         cuda.allocate_host(40)
-    simulated.fail("cuMemHostAlloc", 0)
+    simulated.fails["cuMemHostAlloc"] = 0
 
 
 def a_loop_in_blocks(simulated):
@@ -162,11 +158,11 @@ def a_loop_in_blocks(simulated):
     loop = BlockLoop(cuda, buffers, lambda addresses: cuda.copy(addresses["z"], addresses["x_next"], 12), options=LoopOptions())
     graphs = []
     for steps in (8, 8, 20, 3):
-        launched, seen = simulated.count("cuGraphLaunch"), []
+        launched, seen = simulated.counts["cuGraphLaunch"], []
         made = loop.scan(*arguments(steps), lambda done, of, seen=seen: seen.append(done), keep=False)
         np.testing.assert_array_equal(made["x"], [3 * steps - 3, 3 * steps - 2, 3 * steps - 1])
         assert seen[-1] == steps
-        graphs.append(simulated.count("cuGraphLaunch") - launched)
+        graphs.append(simulated.counts["cuGraphLaunch"] - launched)
     assert loop.choice == BlockChoice(8, 50.0, 1.0, 16.0) and graphs == [1, 1, 2, 0]  # the driver's copies take 2 ms, its graphs 1 ms
 
     def stop(done, of):
@@ -175,10 +171,10 @@ def a_loop_in_blocks(simulated):
     with pytest.raises(Cancelled):
         loop.scan(*arguments(24), stop, keep=False)
     np.testing.assert_array_equal(loop.scan(*arguments(16), ignore, keep=False)["x"], [45, 46, 47])
-    freed = simulated.count("cuMemFreeHost")
+    freed = simulated.counts["cuMemFreeHost"]
     loop.close()
     memory.close()
-    assert simulated.count("cuMemFreeHost") == freed + 2 and simulated.count("cuMemHostAlloc") == simulated.count("cuMemFreeHost") + 1
+    assert simulated.counts["cuMemFreeHost"] == freed + 2 and simulated.counts["cuMemHostAlloc"] == simulated.counts["cuMemFreeHost"] + 1
 
 
 def a_stream_of_low_priority(simulated):
@@ -217,11 +213,11 @@ def an_error_that_passes(simulated):
     with pytest.raises(BackendError, match=r"2,147,483,648 bytes of GPU memory could not be allocated.*CUDA_ERROR_OUT_OF_MEMORY \(2\)"):
         cuda.allocate(1 << 31)
     a = filled(cuda, VALUES)
-    simulated.fail("cuMemcpyDtoHAsync", 1)
+    simulated.fails["cuMemcpyDtoHAsync"] = 1
     with pytest.raises(BackendError, match="an array could not be copied from the GPU") as caught:
         read(cuda, a, VALUES)
     assert not isinstance(caught.value, DeviceLost) and caught.value.__cause__ is not None
-    simulated.fail("cuMemcpyDtoHAsync", 0)
+    simulated.fails["cuMemcpyDtoHAsync"] = 0
     np.testing.assert_array_equal(read(cuda, a, VALUES), VALUES)
 
 
@@ -231,7 +227,7 @@ def a_gpu_that_stops_answering(simulated):
     array = memory.upload(VALUES)
     graph = cuda.capture(lambda: cuda.copy(array.address, array.address, 40))
     for name in ("cuStreamSynchronize", "cuCtxSynchronize", "cuMemFree", "cuGraphLaunch"):
-        simulated.fail(name, 700)
+        simulated.fails[name] = 700
     with pytest.raises(DeviceLost, match="the GPU stopped answering: .*start the program again"):
         array.numpy()
     for ask in (graph.launch, cuda.synchronise, lambda: memory.upload(VALUES), lambda: cuda.capture(cuda.synchronise)):
@@ -245,10 +241,10 @@ def a_gpu_that_stops_answering(simulated):
 
 
 def a_gpu_that_cannot_be_used(simulated):
-    simulated.fail("cuDevicePrimaryCtxRetain", 2)
+    simulated.fails["cuDevicePrimaryCtxRetain"] = 2
     with pytest.raises(BackendUnavailable, match="the GPU cannot be used"):
         Cuda()
-    simulated.fail("cuDevicePrimaryCtxRetain", 0)
+    simulated.fails["cuDevicePrimaryCtxRetain"] = 0
     with pytest.raises(BackendUnavailable, match="the GPU cannot be used"):
         Cuda(device=1)
 
@@ -261,14 +257,16 @@ CASES = (a_gpu_that_cannot_be_used, memory_and_copies, the_pool, a_capture_is_do
 
 
 def main():
-    found = {}
+    simulated, found = simulated_driver(), {}
     for case in CASES:
         try:
-            case(SimulatedLibrary())
+            case(simulated)
             found[case.__name__] = None
         except BaseException:
             found[case.__name__] = traceback.format_exc()
     json.dump(found, sys.stdout)
+    sys.stdout.flush()
+    os._exit(0)  # cuda-core gives its context back once Python has ended, which the simulated driver has then too
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from tests.engines.simulated_onnxruntime import SimulatedProvider
 from tests.engines.simulated_tensorrt import SimulatedTensorRT, write_plan
 
 PROPS = Path(__file__).parents[2] / "runtime" / "packs" / "props"
+LAUNCHES = ("execute", "launch", "begin capture", "end capture", "rows")
 
 
 class GpuBench:
@@ -28,6 +29,10 @@ class GpuBench:
     def executed(self):
         """The addresses of each step that was asked for, by name."""
         return [call[1] for call in self.cuda.calls if call[0] == "execute"]
+
+    def launches(self):
+        """What was launched, copied for a launch, or captured, in order."""
+        return [name for name in self.cuda.names() if name in LAUNCHES]
 
     def check_scan(self, engine, arguments, **options):
         """Scan on both; the same names, dtypes, shapes and numbers must come out."""

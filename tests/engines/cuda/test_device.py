@@ -1,4 +1,4 @@
-"""`engines.cuda` with the real cuda-core on a driver that is simulated: a library in C, compiled here (`simulated_cuda_library.c`)."""
+"""`engines.cuda` with the real cuda-core on a driver that is simulated: a library that finds its functions in `SimulatedDriver`."""
 
 import inspect
 import json
@@ -15,6 +15,7 @@ from meshwright.engines.cuda.driver import Driver
 from meshwright.engines.errors import BackendUnavailable
 from tests.engines import cuda_cases
 from tests.engines.simulated_cuda import SimulatedCuda
+from tests.engines.simulated_driver import SHIM
 
 HERE = Path(__file__).parents[1]
 # The extra `test` installs cuda-core elsewhere, so that its absence fails instead of leaving the tests out.
@@ -26,7 +27,7 @@ def results(tmp_path_factory):
     if sys.platform != "linux" or shutil.which("cc") is None:
         pytest.skip("the simulated driver is compiled on Linux, with cc")
     folder = tmp_path_factory.mktemp("driver")
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", folder / "libcuda.so.1", HERE / "simulated_cuda_library.c"], check=True)
+    subprocess.run(["cc", "-shared", "-fPIC", "-x", "c", "-", "-o", folder / "libcuda.so.1"], input=SHIM, text=True, check=True)
     environment = {**os.environ, "LD_LIBRARY_PATH": str(folder)}
     done = subprocess.run([sys.executable, "-m", "tests.engines.cuda_cases"], cwd=HERE.parents[1], env=environment, capture_output=True,
                           text=True, timeout=60)

@@ -1,4 +1,4 @@
-"""ONNX Runtime's CUDA provider on a simulated GPU: where its tensors lie, and what becomes of its session. `test_loop` has the scans."""
+"""ONNX Runtime's CUDA provider on a simulated GPU: where its tensors lie, and its session. `tests/engines/loop` has the scans."""
 
 import inspect
 import logging

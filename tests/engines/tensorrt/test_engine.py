@@ -196,7 +196,7 @@ def test_queries_of_a_field_of_props_in_parts(tmp_path):
             np.testing.assert_allclose(received[name], value, rtol=1e-5, atol=1e-5)
 
 
-# Scans, as far as TensorRT has something of its own: `test_loop` has the rest.
+# Scans, as far as TensorRT has something of its own: `tests/engines/loop` has the rest.
 
 def test_each_shape_of_a_scan_has_its_own_context(bench):
     with bench.open() as engine:
