@@ -14,8 +14,10 @@ import os
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
 from statistics import mean, median
 
@@ -40,9 +42,35 @@ def checked_out(commit: str) -> Iterator[Path]:
         tree = Path(folder) / "tree"
         subprocess.run(["git", "worktree", "add", "--quiet", "--detach", tree, commit], cwd=ROOT, check=True)
         try:
+            require_all((tree / "pyproject.toml").read_text("utf-8"))
             yield linked(tree, Path(folder) / "before")
         finally:
             subprocess.run(["git", "worktree", "remove", "--force", tree], cwd=ROOT, check=True)
+
+
+def missing_requirements(project: str) -> list[str]:
+    """What a version's `pyproject.toml`, given as text, needs and this environment lacks: without it a version does something else, such
+    as an unwrap of a worse kind.
+    """
+    from packaging.requirements import Requirement
+
+    found = []
+    for text in tomllib.loads(project)["project"]["dependencies"]:
+        needed = Requirement(text)
+        try:
+            there = needed.specifier.contains(metadata.version(needed.name), prereleases=True)
+        except metadata.PackageNotFoundError:
+            there = False
+        if not there:
+            found.append(text)
+    return found
+
+
+def require_all(project: str) -> None:
+    """SystemExit where this environment lacks something that a version needs. project : as `missing_requirements`"""
+    if missing := missing_requirements(project):
+        raise SystemExit("a version would not run as it is meant to without " + ", ".join(missing)
+                         + "\npip install " + " ".join(f'"{text}"' for text in missing))
 
 
 def linked(tree: Path, folder: Path) -> Path:
@@ -137,6 +165,7 @@ def _stages(found: dict[str, list[dict]]) -> str:
 
 def main(arguments: list[str] | None = None) -> None:
     args = _parse(arguments)
+    require_all((ROOT / "pyproject.toml").read_text("utf-8"))
     document = {"before": args.before, "machine": machine(), "rounds": args.rounds, "pack": args.pack, "warm": {}, "large": [],
                 "load": [os.getloadavg()[0]]}
     from meshwright.runtime.pack.pack import Pack

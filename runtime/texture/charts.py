@@ -1,9 +1,6 @@
 """Cuts a mesh into nearly flat charts, and lays each of them flat: seen along its mean normal.
 
-Faces are merged bottom-up, as in hierarchical face clustering (Garland, Willmott and Heckbert 2001). The error of a region is that of
-variational shape approximation (Cohen-Steiner, Alliez and Desbrun 2004): its area less the length of its area vector. In each round
-every region picks the neighbour that costs least error for the length of seam that goes away, and those that pick each other merge, so
-that there are about as many rounds as a region has halvings.
+Faces are merged into regions (`regions`), whose borders are made shorter and which are merged again.
 """
 
 from __future__ import annotations
@@ -15,9 +12,8 @@ import numpy as np
 from ..geometry.creases import next_corner, shared_edges
 from ..geometry.mesh import Mesh, area_vectors, normalized
 from ..geometry.topology import connected, weld
+from .regions import Regions, group_sums
 
-MAX_ERROR = 0.2  # share of a chart's area that the projection may take away
-MAX_ANGLE = np.radians(68.0)  # between a face and its chart's mean normal when regions merge
 HANDOVERS = 12  # rounds in which seams are made shorter
 HANDOVER_COSINE = 0.4  # of a face to the mean normal of the chart that gets it
 
@@ -66,11 +62,14 @@ class Adjacency:
 
 def make_charts(adjacency: Adjacency) -> np.ndarray:
     """(m,) int64 from 0: the chart of each face. A chart hangs together over edges."""
-    regions = _Regions(adjacency, np.arange(len(adjacency.normals)))
+    regions = _merged(adjacency, np.arange(len(adjacency.normals)))
+    return _merged(adjacency, adjacency.parts(_straightened(adjacency, regions))).label
+
+
+def _merged(adjacency: Adjacency, label: np.ndarray) -> Regions:
+    regions = Regions(adjacency.vectors, adjacency.normals, adjacency.faces, adjacency.lengths, label)
     regions.merge()
-    regions = _Regions(adjacency, adjacency.parts(_straightened(adjacency, regions)))
-    regions.merge()
-    return regions.label
+    return regions
 
 
 def flattened(mesh: Mesh, adjacency: Adjacency, chart: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -79,7 +78,7 @@ def flattened(mesh: Mesh, adjacency: Adjacency, chart: np.ndarray) -> tuple[np.n
     A chart is scaled to the area that it has on the mesh. Seen from outside the second coordinate runs down.
     """
     count = int(chart.max()) + 1
-    vector = _sums(chart, adjacency.vectors, count)
+    vector = group_sums(chart, adjacency.vectors, count)
     length, area = np.linalg.norm(vector, axis=1), np.bincount(chart, np.linalg.norm(adjacency.vectors, axis=1), count)
     scale = np.sqrt(np.where(length > 0, area / np.where(length > 0, length, 1.0), 1.0))
     normal = normalized(vector)
@@ -90,65 +89,7 @@ def flattened(mesh: Mesh, adjacency: Adjacency, chart: np.ndarray) -> tuple[np.n
     return flat, np.einsum("mc,mc->m", corners.mean(axis=1), normal[chart])
 
 
-class _Regions:
-    """Sets of faces that hang together, their area vectors, and the seams between them.
-
-    label : (m,) int64 from 0, the region of each face
-    """
-
-    def __init__(self, adjacency: Adjacency, label: np.ndarray) -> None:
-        self.label = np.arange(len(label))
-        self._normals = adjacency.normals
-        self._area, self._vector = np.linalg.norm(adjacency.vectors, axis=1), adjacency.vectors
-        self._links, self._lengths = adjacency.faces, adjacency.lengths
-        self._relabel(label)
-
-    def means(self) -> np.ndarray:
-        """(r, 3): unit mean normals."""
-        return normalized(self._vector)
-
-    def merge(self) -> None:
-        """Merge until no two regions may."""
-        while True:
-            chosen = self._cheapest()
-            if not len(chosen):
-                return
-            target = np.arange(len(self._area))
-            target[self._links[1, chosen]] = self._links[0, chosen]
-            self._relabel((np.cumsum(target == np.arange(len(target))) - 1)[target])
-
-    def _cheapest(self) -> np.ndarray:
-        """Links whose two regions pick each other. Those that may not merge now never may: they are forgotten."""
-        one, two = self._links
-        area, vector = self._area[one] + self._area[two], self._vector[one] + self._vector[two]
-        error, mean = area - np.linalg.norm(vector, axis=1), normalized(vector)
-        own, means = self._area - np.linalg.norm(self._vector, axis=1), self.means()
-        # The angle of a face to a mean is at most that to its own region's and that between the two.
-        angle = np.maximum(*(self._spread[side] + _angles(means[side], mean) for side in (one, two)))
-        allowed = (error <= MAX_ERROR * area) & (angle <= MAX_ANGLE)
-        self._links, self._lengths = self._links[:, allowed], self._lengths[allowed]
-        cost = ((error - own[one] - own[two])[allowed]) / np.maximum(self._lengths, 1e-30)
-        rank = np.empty(len(cost), np.int64)
-        rank[np.argsort(cost, kind="stable")] = np.arange(len(cost))
-        first = np.full(len(self._area), len(cost))
-        for side in self._links:
-            np.minimum.at(first, side, rank)
-        return np.flatnonzero((first[self._links] == rank).all(axis=0))
-
-    def _relabel(self, new: np.ndarray) -> None:
-        """Put regions together. new : (r,) int from 0, the number that each gets"""
-        count = int(new.max()) + 1
-        self._area, self._vector, self.label = np.bincount(new, self._area, count), _sums(new, self._vector, count), new[self.label]
-        least, own = np.ones(count), self._normals.any(axis=1)
-        np.minimum.at(least, self.label[own], np.einsum("ij,ij->i", self._normals[own], self.means()[self.label[own]]))
-        self._spread = np.arccos(np.clip(least, -1.0, 1.0))
-        low, high = np.sort(new[self._links], axis=0)
-        apart = low != high
-        key, inverse = np.unique(low[apart] * count + high[apart], return_inverse=True)
-        self._links, self._lengths = np.stack([key // count, key % count]), np.bincount(inverse, self._lengths[apart], len(key))
-
-
-def _straightened(adjacency: Adjacency, regions: _Regions) -> np.ndarray:
+def _straightened(adjacency: Adjacency, regions: Regions) -> np.ndarray:
     """(m,) int: the regions' labels, with faces handed over to a neighbouring region where that shortens the seam."""
     label, means = regions.label.copy(), regions.means()
     faces, count = np.arange(len(label)), len(means)
@@ -176,17 +117,6 @@ def _straightened(adjacency: Adjacency, regions: _Regions) -> np.ndarray:
             break
         label[moves] = best[moves]
     return label
-
-
-def _sums(group: np.ndarray, vectors: np.ndarray, count: int) -> np.ndarray:
-    """(count, 3): the sum of the vectors (k, 3) of each group."""
-    return np.stack([np.bincount(group, vectors[:, k], count) for k in range(3)], axis=1)
-
-
-def _angles(one: np.ndarray, two: np.ndarray) -> np.ndarray:
-    """(k,): between unit vectors (k, 3); 0 where one is zero."""
-    cosine = np.einsum("ij,ij->i", one, two)
-    return np.where(one.any(axis=1), np.arccos(np.clip(cosine, -1.0, 1.0)), 0.0)
 
 
 def _axes_across(normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

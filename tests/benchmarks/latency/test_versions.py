@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.harness.command import ROOT, checked_command
 from benchmarks.latency.version_side import atlas_quality
-from benchmarks.latency.versions import linked, page, ratio, summary
+from benchmarks.latency.versions import linked, missing_requirements, page, ratio, require_all, summary
 from meshwright.runtime.geometry.mesh import Mesh
 
 
@@ -17,6 +17,13 @@ def test_a_process_imports_the_version_on_its_path(tmp_path):
     command = [sys.executable, "-c", "import meshwright.runtime; print(meshwright.runtime.__file__)"]
     ended = checked_command(command, environment={"PYTHONPATH": str(folder)})
     assert ended.output.strip() == str(folder / "meshwright" / "runtime" / "__init__.py")
+
+
+def test_a_version_without_what_it_needs_is_not_measured():
+    project = '[project]\ndependencies = ["numpy>=2.0", "numpy>=99", "no-such-package-of-ours>=1"]'
+    assert missing_requirements(project) == ["numpy>=99", "no-such-package-of-ours>=1"]
+    with pytest.raises(SystemExit, match='pip install "numpy>=99" "no-such-package-of-ours>=1"'):
+        require_all(project)
 
 
 def square(uvs):
