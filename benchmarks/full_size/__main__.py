@@ -1,11 +1,13 @@
 """The published models at their full size: export, speed beside PyTorch eager, whole runs, and the memory of each.
 
     python -m benchmarks.full_size --work DIR [--size small|full] [--packs NAME ...] [--precision fp16 ...]
+    python -m benchmarks.full_size --work DIR --size full --quality draft standard
 
 Writes the checkpoints with random weights into DIR/published if they are absent, then for each pack: the export command in a
 fresh process; every component in ONNX Runtime and in PyTorch by turns, each side in a process of its own; a run with two steps
 for each loop, at each setting of `--memory`. What full_size.json already holds is not measured again, so a run
-that was stopped goes on where it was. Figures go to full_size.json and full_size.md.
+that was stopped goes on where it was. Figures go to full_size.json and full_size.md. With --quality, nothing but whole runs at these
+qualities: `quality`.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..harness.results import RESULTS, Results, gib, machine, table
-from . import published, runs
+from . import published, quality, runs
 from .job import PACKS, Job
 from .sizes import SIZES
 
@@ -29,13 +31,17 @@ def main(arguments: list[str] | None = None) -> None:
     args = _parse(arguments)
     sizes, files = SIZES[args.size], args.files or args.work / "published"
     fresh = {"size": args.size, "threads": args.threads, "machine": machine(), "packs": {}}
-    results = Results(args.out, "full_size", fresh, page, fixed=("size", "threads"))
+    name, make_page = ("full_size_quality", quality.page) if args.quality else ("full_size", page)
+    results = Results(args.out, name, fresh, make_page, fixed=("size", "threads"))
     results.note(args.note)
     jobs = [Job(pack, precision, sizes, files, args.work) for precision in args.precision for pack in args.packs]
     files.mkdir(parents=True, exist_ok=True)
     for job in jobs:
         published.write(files, sizes, job.published, on_written=lambda name, seconds: _say(f"wrote {name} in {seconds:.0f} s"))
-        measure(job, results, args.threads, args.seconds)
+        if args.quality:
+            quality.measure(job, results, args.threads, args.quality, args.memory)
+        else:
+            measure(job, results, args.threads, args.seconds)
     print(results.page())
 
 
@@ -142,6 +148,8 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--packs", nargs="+", choices=PACKS, default=list(PACKS[:2]))
     parser.add_argument("--precision", nargs="+", choices=PRECISIONS, default=["fp16"])
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--quality", nargs="+", choices=quality.QUALITIES, default=[], help="only whole runs, at these")
+    parser.add_argument("--memory", choices=runs.MEMORY, default="low", help="of the runs of --quality")
     parser.add_argument("--seconds", type=float, default=60.0, help="for the rounds of one component, about; at least two rounds")
     parser.add_argument("--note", action="append", default=[], help="a sentence for the page, such as why a component is slow")
     parser.add_argument("--out", type=Path, help="folder of the figures (default: the results here, or --work at the small size)")

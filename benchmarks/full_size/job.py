@@ -61,10 +61,14 @@ class Job:
         sizes = [text for name, value in self._choices().items() for text in (f"--{name.replace('_', '-')}", value)]
         return [str(text) for text in (self.recipe, *inputs, "-o", self.target, "--precision", self.precision, *sizes)]
 
-    def generate_arguments(self, picture: Path, output: Path) -> list[str]:
-        """Behind `meshwright generate`, with two steps for each loop."""
-        asked = [PROMPT, "--prior-steps", STEPS] if self.recipe == "sharp-it" else ["--image", picture]
-        return [str(text) for text in (*asked, "--steps", STEPS, "--pack", self.target, "-o", output)]
+    def generate_arguments(self, picture: Path, output: Path, quality: str | None = None) -> list[str]:
+        """Behind `meshwright generate`, with two steps for each loop, or as many as a quality stands for."""
+        asked: list[str | int | Path] = [PROMPT] if self.recipe == "sharp-it" else ["--image", picture]
+        if quality is not None:
+            asked += ["--quality", quality]
+        else:
+            asked += [*(["--prior-steps", STEPS] if self.recipe == "sharp-it" else []), "--steps", STEPS]
+        return [str(text) for text in (*asked, "--pack", self.target, "-o", output)]
 
     def plan(self) -> Any:
         """The plan that the command carries out."""

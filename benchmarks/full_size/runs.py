@@ -71,15 +71,19 @@ def compare(job: Job, kind: str, threads: int, budget: float) -> dict[str, Any]:
     return {**figures, "rounds": len(found["runtime"]["ms"]), "error": found["runtime"]["error"]}
 
 
-def generate(job: Job, memory: str, threads: int) -> dict[str, Any]:
-    """A whole run in a fresh process: seconds and peak memory by stage, those of the process, and the mesh's hash."""
+def generate(job: Job, memory: str, threads: int, quality: str | None = None) -> dict[str, Any]:
+    """A whole run in a fresh process: seconds and peak memory by stage, those of the process, and the mesh's hash.
+
+    quality : of `--quality`; None for two steps a loop
+    """
     with tempfile.TemporaryDirectory(dir=job.folder) as folder:
         picture, output = Path(folder) / "picture.png", Path(folder) / "made.glb"
         write_picture(picture)
-        ended = checked_command([*CLI, "generate", *job.generate_arguments(picture, output), "--threads", str(threads), "--memory", memory,
-                                 "--json", "--quiet"])
+        ended = checked_command([*CLI, "generate", *job.generate_arguments(picture, output, quality), "--threads", str(threads),
+                                 "--memory", memory, "--json", "--quiet"])
         report = json.loads(ended.output)
-        return {"seconds": ended.seconds, "peak_bytes": highest(ended.peak_bytes, report["memory"].values()), "stages": report["timings"],
+        return {"seconds": ended.seconds, "processor_seconds": ended.processor_seconds,
+                "peak_bytes": highest(ended.peak_bytes, report["memory"].values()), "stages": report["timings"],
                 "memory": report["memory"], "mesh": report["mesh"], "glb_bytes": output.stat().st_size,
                 "sha256": hashlib.sha256(_binary_chunk(output.read_bytes())).hexdigest()}
 

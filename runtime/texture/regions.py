@@ -3,8 +3,8 @@
 Bottom-up, as in hierarchical face clustering (Garland, Willmott and Heckbert 2001). The error of a region is that of variational shape
 approximation (Cohen-Steiner, Alliez and Desbrun 2004): its area less the length of its area vector. In each round every region picks the
 neighbour that costs least error for the length of seam that goes away, and those that pick each other merge, so that there are about as
-many rounds as a region has halvings. On a regular surface, where costs rise from one place to the next, hardly any two pick each other:
-there regions go into their picks unasked.
+many rounds as a region has halvings. On a regular surface, where many links cost the same, hardly any two pick each other: there regions
+go into their picks unasked.
 """
 
 from __future__ import annotations

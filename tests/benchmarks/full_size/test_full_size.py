@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from benchmarks.full_size import __main__ as full_size
-from benchmarks.full_size import published, runs, side
+from benchmarks.full_size import published, quality, runs, side
 from benchmarks.full_size.job import Job
 from benchmarks.full_size.sizes import FULL, SMALL
 from meshwright.export.cli import build_parser
@@ -147,7 +147,7 @@ def test_what_was_measured_is_not_measured_again(tmp_path, monkeypatch):
     monkeypatch.setattr(runs, "export", lambda job: done.append("export") or made["export"])
     monkeypatch.setattr(runs, "compare", lambda job, kind, *_: done.append(kind) or made["speed"][kind])
 
-    def stopped(job, memory, threads):
+    def stopped(job, memory, threads, quality=None):
         done.append(memory)
         if memory == "low" and done.count("low") == 1:
             raise SystemExit("stopped")
@@ -166,3 +166,32 @@ def test_what_was_measured_is_not_measured_again(tmp_path, monkeypatch):
     assert (tmp_path / "full_size.md").read_text().startswith("# The published models, shrunk")
     with pytest.raises(SystemExit, match="another threads"):
         full_size.main([*arguments, "--threads", "1"])
+
+
+def test_runs_at_a_quality_take_the_pack_that_is_there(tmp_path, monkeypatch):
+    asked = []
+
+    def generate(job, memory, threads, quality):
+        asked.append((job.name, memory, quality))
+        return measured()["runs"]["low"] | {"processor_seconds": 17.0}
+
+    monkeypatch.setattr(runs, "generate", generate)
+    monkeypatch.setattr(runs, "export", lambda job: pytest.fail("the pack is there"))
+    monkeypatch.setattr(quality, "steps", lambda job, name: {"views": 12 if name == "draft" else 28})
+    (tmp_path / "instantmesh-fp16").mkdir()
+    (tmp_path / "instantmesh-fp16" / "pack.json").touch()
+    arguments = ["--work", str(tmp_path), "--packs", "instantmesh", "--quality", "draft"]
+    full_size.main(arguments)
+    full_size.main([*arguments, "standard"])
+    assert asked == [("instantmesh-fp16", "low", "draft"), ("instantmesh-fp16", "low", "standard")]
+    text = (tmp_path / "full_size_quality.md").read_text()
+    assert "| stage | draft, s | draft, GiB | standard, s | standard, GiB |" in text and "| all cores | 17.00 |  | 17.00 |  |" in text
+    assert "`standard`: views 28 steps; `--memory low`; load" in text
+
+
+@pytest.mark.slow
+def test_small_packs_run_at_a_quality(tmp_path):
+    full_size.main(["--work", str(tmp_path), "--packs", "sharp-it", "--quality", "draft", "--threads", "1"])
+    kept = json.loads((tmp_path / "full_size_quality.json").read_text())["packs"]["sharp-it-fp16"]["draft"]
+    assert kept["steps"] == {"coarse shape": 16, "refined views": 12} and kept["glb_bytes"] > 1000
+    assert kept["stages"]["refined views"] > 0 and kept["processor_seconds"] > 0

@@ -2,6 +2,7 @@ import numpy as np
 
 from meshwright.runtime.geometry.denoise import denoised, edge_neighbours
 from meshwright.runtime.geometry.isosurface import extract
+from meshwright.runtime.geometry.mesh import Mesh
 from meshwright.runtime.geometry.topology import is_watertight
 
 
@@ -43,3 +44,19 @@ def test_every_inner_edge_gives_a_pair_of_faces():
     left, right = edge_neighbours(two)
     assert {left[0], right[0]} == {0, 1} and len(left) == 1
     assert len(edge_neighbours(two[:1])[0]) == 0
+
+
+def test_any_number_of_faces_around_an_edge_or_a_vertex():
+    """A fan of forty faces around one vertex, three of them on one edge as well, and a vertex without a face: all stay finite."""
+    rim = np.stack([np.cos(np.linspace(0, 6, 41)), np.sin(np.linspace(0, 6, 41)), 0.1 * np.cos(np.arange(41))], axis=1)
+    points = np.concatenate([[[0, 0, 0.5]], rim, [[0, 0, 2], [9, 9, 9]]]).astype(np.float32)
+    fan = np.stack([np.zeros(40, int), np.arange(1, 41), np.arange(2, 42)], axis=1)
+    mesh = Mesh(points, np.concatenate([fan, [[0, 2, 42]]]).astype(np.int32))
+    smooth = denoised(mesh, width=0.35)
+    assert np.isfinite(smooth.vertices).all() and np.array_equal(smooth.vertices[43], points[43])
+    assert 0 < np.abs(smooth.vertices - points).max() < 1
+
+
+def test_a_mesh_without_faces_stays_empty():
+    empty = Mesh(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int32))
+    assert len(denoised(empty, width=0.35).vertices) == 0
