@@ -36,13 +36,14 @@ class Worker:
     not start, never again.
 
     module, arguments : of `python -m`
-    environment : variables on top of this process' own
+    environment : variables on top of this process' own; python : its interpreter, None for this one
     log : where its standard error goes, None for that of this process
     ready : its first answer, or {"failed": why}; None until it is asked
     """
 
-    def __init__(self, module: str, *arguments: str, log: Path | None = None, environment: Mapping[str, str] | None = None) -> None:
-        self._command, self._log = [sys.executable, "-m", module, *arguments], log
+    def __init__(self, module: str, *arguments: str, log: Path | None = None, environment: Mapping[str, str] | None = None,
+                 python: str | None = None) -> None:
+        self._command, self._log = [python or sys.executable, "-m", module, *arguments], log
         self._environment = {**os.environ, **(environment or {})}
         self._child: subprocess.Popen | None = None
         self._lines: queue.Queue[str | None] = queue.Queue()
