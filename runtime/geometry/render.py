@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from .cameras import Cameras, orbit, rays
+from .cameras import Cameras, orbit, project, rays
 from .mesh import Mesh, normalized
 from .raycast import Hits, Scene
 from .shading import Shading, product, to_linear, to_srgb
@@ -47,15 +47,19 @@ def render_views(
     if mesh.normals is None and shaded:
         mesh = mesh.with_normals()
     scene = Scene(mesh.vertices, mesh.faces)
-    views = np.empty((len(cameras), size, size, 3), np.float32)
+    views = np.full((len(cameras), size, size, 3), background, np.float32)
 
     def render(k: int) -> None:
-        origins, directions = rays(cameras.select(slice(k, k + 1)), size * supersample)
-        hits = scene.intersect(origins.reshape(-1, 3), directions.reshape(-1, 3))
+        camera = cameras.select(slice(k, k + 1))
+        top, bottom, left, right = _outline(mesh, camera, size)
+        window = np.s_[0, top * supersample:bottom * supersample, left * supersample:right * supersample]
+        origins, directions = (each[window].reshape(-1, 3) for each in rays(camera, size * supersample))
+        hits = scene.intersect(origins, directions)
         pixels = np.full((len(hits.face), 3), background, np.float32)
         seen = np.flatnonzero(hits.face >= 0)
         pixels[seen] = _surface_colors(mesh, hits.select(seen), shaded, shading)
-        views[k] = _average_blocks(pixels.reshape(size * supersample, -1, 3), supersample)
+        block = pixels.reshape((bottom - top) * supersample, (right - left) * supersample, 3)
+        views[k, top:bottom, left:right] = _average_blocks(block, supersample)
 
     if threads == 1:
         for k in range(len(cameras)):
@@ -64,6 +68,19 @@ def render_views(
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:  # Embree and most of numpy let other threads run
         list(pool.map(render, range(len(cameras))))
     return views
+
+
+def _outline(mesh: Mesh, camera: Cameras, size: int) -> tuple[int, int, int, int]:
+    """Top, bottom, left and right of the pixels within which a mesh is seen, with one to spare; bottom and right are exclusive.
+
+    The whole picture where a part of it lies beside or behind the camera.
+    """
+    uv, depth = (values[0] for values in project(camera, mesh.vertices))
+    if not len(depth) or not (depth > 1e-3).all():
+        return 0, size, 0, size
+    low, high = (np.clip(edge * size, -1, size + 1).astype(np.int64) for edge in (uv.min(axis=0), uv.max(axis=0)))
+    (left, top), (right, bottom) = np.clip(low - 1, 0, size), np.clip(high + 2, 0, size)
+    return int(top), int(bottom), int(left), int(right)
 
 
 def preview(mesh: Mesh, size: int = 512) -> np.ndarray:

@@ -18,7 +18,7 @@ from ..geometry.mesh import normalized
 MAX_ERROR = 0.2  # share of a region's area that the projection may take away
 MAX_ANGLE = math.radians(68.0)  # between a face and its region's mean normal when regions merge
 # Where less than this share of the regions that have a link, and these are many, are in pairs that pick each other, picks are followed.
-LEAST_PAIRED, MANY = 1 / 8, 64
+LEAST_PAIRED, MANY = 1 / 16, 64
 
 
 class Regions:
@@ -31,7 +31,8 @@ class Regions:
     def __init__(self, vectors: np.ndarray, normals: np.ndarray, faces: np.ndarray, lengths: np.ndarray, label: np.ndarray) -> None:
         """vectors, normals, faces, lengths : as of `charts.Adjacency`; label : (m,) int from 0, of the regions to begin with"""
         self.label, self.examined = np.arange(len(label)), 0
-        self._normals = normals
+        self._normals, self._directed = normals, normals.any(axis=1)
+        self._spread = np.zeros(0)
         self._area, self._vector = np.linalg.norm(vectors, axis=1), vectors
         self._links, self._lengths = faces, lengths
         self._relabel(label)
@@ -107,13 +108,25 @@ class Regions:
         """Put regions together. new : (r,) int from 0, the number that each gets"""
         count = int(new.max()) + 1
         self._area, self._vector, self.label = np.bincount(new, self._area, count), group_sums(new, self._vector, count), new[self.label]
-        least, own = np.ones(count), self._normals.any(axis=1)
-        np.minimum.at(least, self.label[own], np.einsum("ij,ij->i", self._normals[own], self.means()[self.label[own]]))
-        self._spread = np.arccos(np.clip(least, -1.0, 1.0))
-        low, high = np.sort(new[self._links], axis=0)
+        self._spread = self._spreads(new, count)
+        low, high = np.minimum(*new[self._links]), np.maximum(*new[self._links])
         apart = low != high
         key, inverse = np.unique(low[apart] * count + high[apart], return_inverse=True)
         self._links, self._lengths = np.stack([key // count, key % count]), np.bincount(inverse, self._lengths[apart], len(key))
+
+    def _spreads(self, new: np.ndarray, count: int) -> np.ndarray:
+        """(count,): the largest angle of a face of each region to its mean; that of a region that was not put together with another one is
+        the one that it had.
+        """
+        changed = np.bincount(new, minlength=count) > 1 if len(self._spread) else np.ones(count, bool)
+        faces = np.flatnonzero(changed[self.label] & self._directed)
+        least = np.ones(count)
+        np.minimum.at(least, self.label[faces], np.einsum("ij,ij->i", self._normals[faces], self.means()[self.label[faces]]))
+        spread = np.arccos(np.clip(least, -1.0, 1.0))
+        if len(self._spread):
+            kept = ~changed[new]
+            spread[new[kept]] = self._spread[kept]
+        return spread
 
 
 _Group = tuple[float, list[float], float]  # area, area vector (3,), and the largest angle of a face to its mean

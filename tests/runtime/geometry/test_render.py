@@ -149,3 +149,18 @@ def test_empty_mesh_gives_the_background():
 def test_views_that_are_rendered_at_a_time_are_the_same(marked, threads):
     cameras = orbit()
     np.testing.assert_array_equal(render_views(marked, cameras, 32, threads=threads), render_views(marked, cameras, 32))
+
+
+def test_only_where_the_mesh_is_seen_are_rays_cast_and_no_pixel_is_missed(monkeypatch, marked):
+    """The same pixels as with rays through the whole picture; and a mesh beside the picture, or around the camera, as well."""
+    from meshwright.runtime.geometry import render
+
+    def views():
+        beside, around = marked.replace(vertices=marked.vertices + np.float32([0, 9, 0])), marked.replace(vertices=marked.vertices * 20)
+        return [render_views(mesh, orbit(), 32) for mesh in (marked, beside, around)]
+
+    framed = views()
+    monkeypatch.setattr(render, "_outline", lambda mesh, camera, size: (0, size, 0, size))
+    for one, other in zip(framed, views(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert (framed[0] < 1).any() and (framed[1][0] == 1).all()
