@@ -49,10 +49,11 @@ def steps(job: Job, quality: str) -> dict[str, int]:
 def page(document: dict[str, Any]) -> str:
     """`document` as `full_size_quality` keeps it."""
     where = document["machine"]
-    parts = ["# The published models at full size, whole runs" if document["size"] == "full" else "# The published models, shrunk: whole runs",
-             f"{where['processor']}, {where['cores']} cores, {document['threads']} threads. Random weights in the published files' shapes and "
-             "formats; one run each, from the start of the process to the GLB. With random weights the time is what it would be, and the "
-             "picture is noise: quality with real weights was not looked at. \"All cores\" is what the processor worked.",
+    size = "at full size" if document["size"] == "full" else "shrunk"
+    parts = [f"# The published models {size}, whole runs",
+             f"{where['processor']}, {where['cores']} cores, {document['threads']} threads. Random weights in the published files' shapes "
+             "and formats; one run each, from the start of the process to the GLB. With random weights the time is what it would be and "
+             "the mesh means nothing: quality with real weights was not looked at. \"All cores\" is what the processor worked.",
              *document.get("notes", [])]
     for name, found in document["packs"].items():
         if found:

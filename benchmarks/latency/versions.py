@@ -1,6 +1,6 @@
 """An older commit beside this checkout, in one run: `python -m benchmarks.latency.versions --before COMMIT`.
 
-The older one is checked out into a worktree, in the same environment. For each number of threads (1, 2 and 4, where there are as many
+The older one is checked out into a worktree, in the same environment, which must have what both versions need. For each number of threads (1, 2 and 4, where there are as many
 cores) two processes, one a version, take turns: the same prompt and seed, then the same rendered photo. The first round is left out.
 Then the two make prompts again, for what their textures are like; the command line is started anew by turns, and with large textures
 where --large says so. On a machine that is busy with other things, processor seconds (of all cores, child processes included) say more
@@ -103,11 +103,15 @@ def measure_warm(paths: dict[str, Path], threads: int, tasks: dict[str, list[dic
 
 
 def measure_cold(paths: dict[str, Path], pack: str, times: int) -> dict[str, list[dict]]:
-    """side -> seconds from the start of a process to the GLB, the sides by turns."""
+    """side -> seconds from the start of a process to the GLB, the sides by turns. Modules are compiled before, as pip does it."""
     found: dict[str, list[dict]] = {name: [] for name in paths}
-    for _ in range(times):
-        for name, path in paths.items():
-            found[name].append(start_to_glb(pack, PROMPTS[0], 1, {"PYTHONPATH": str(path)}))
+    with tempfile.TemporaryDirectory() as compiled:
+        for number in range(1 + times):
+            for name, path in paths.items():
+                run = start_to_glb(pack, PROMPTS[0], 1, {"PYTHONPATH": str(path), "PYTHONPYCACHEPREFIX": compiled,
+                                                         "PYTHONDONTWRITEBYTECODE": ""})
+                if number:
+                    found[name].append(run)
     return found
 
 
