@@ -1,10 +1,10 @@
 """An older commit beside this checkout, in one run: `python -m benchmarks.latency.versions --before COMMIT`.
 
-The older one is checked out into a worktree, in the same environment, which must have what both versions need. For each number of threads (1, 2 and 4, where there are as many
-cores) two processes, one a version, take turns: the same prompt and seed, then the same rendered photo. The first round is left out.
-Then the two make prompts again, for what their textures are like; the command line is started anew by turns, and with large textures
-where --large says so. On a machine that is busy with other things, processor seconds (of all cores, child processes included) say more
-than those of the clock. Writes speed.json and speed.md.
+The older one is checked out into a worktree, in the same environment, which must have what both versions need. For each number of
+threads (1, 2 and 4, where there are as many cores) two processes, one a version, take turns: the same prompt and seed, then the same
+rendered photo. The first round is left out. Then the two make prompts again, for what their textures are like; the command line is
+started anew by turns, and with large textures where --large says so. On a machine that is busy with other things, processor seconds (of
+all cores, child processes included) say more than those of the clock. Writes speed.json and speed.md.
 """
 
 from __future__ import annotations
