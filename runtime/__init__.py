@@ -37,15 +37,16 @@ if TYPE_CHECKING:
     from .pipeline import Pipeline
     from .request import Request
     from .results import Cutout, Generation, Stages
+    from .saved_run import SavedRun, read_run
 
 __all__ = [
     "Asset", "AssetOptions", "Cancelled", "Check", "CoarseMesh", "CoarseViews", "Cutout", "EmptyShape", "EngineBuild", "Event",
     "Generation", "InputError", "Mesh", "MeshFile", "MeshwrightError", "Notice", "OutputError", "Pack", "PackCorrupt", "PackError",
-    "PackFormat", "PackNotFound", "PackUntrusted", "Picture", "Pipeline", "Request", "Result", "StageDone", "StageStarted", "Stages",
-    "Step", "Surface", "Verdict", "Views", "finish", "lint", "read_mesh", "read_picture", "verify_pack",
+    "PackFormat", "PackNotFound", "PackUntrusted", "Picture", "Pipeline", "Request", "Result", "SavedRun", "StageDone", "StageStarted",
+    "Stages", "Step", "Surface", "Verdict", "Views", "finish", "lint", "read_mesh", "read_picture", "read_run", "verify_pack",
 ]
 _MODULES = (".pipeline", ".request", ".images.pictures", ".results", ".pack.pack", ".events", ".geometry.mesh", ".files.reader",
-            ".backends.models", ".pack.golden", ".assets.finish", ".assets.lint", "..engines.errors")
+            ".backends.models", ".pack.golden", ".saved_run", ".assets.finish", ".assets.lint", "..engines.errors")
 
 
 def __getattr__(name: str) -> object:

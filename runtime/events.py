@@ -77,16 +77,20 @@ class CoarseViews:
 
 @dataclass(frozen=True, eq=False)
 class Views:
-    """The drawn views that the mesh is made from, laid out as `CoarseViews`."""
+    """The drawn views that the mesh is made from, laid out as `CoarseViews`; a second time where its texture has views of its own."""
 
     images: np.ndarray = field(repr=False)
 
 
 @dataclass(frozen=True, eq=False)
 class Surface:
-    """The final surface before decimation and texture, in world axes."""
+    """The final surface before decimation and texture, in world axes.
+
+    planes : (1, 3, C, P, P) float, the reconstructed triplanes; None for a mesh of the user's
+    """
 
     mesh: Mesh
+    planes: np.ndarray | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,27 +6,28 @@ import os
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Unpack
 
 from ..engines.errors import BackendError, InputError
 from .assets.placing import known_size
 from .backends.models import Models
-from .events import CoarseMesh, CoarseViews, EngineBuild, Event, Notice, Result, StageDone, Surface, Views
+from .events import CoarseMesh, CoarseViews, EngineBuild, Event, Result, Surface, Views
 from .files.reader import MeshFile, Placement
 from .geometry.mesh import Mesh
 from .images.pictures import Picture
 from .lora import Loras
-from .pack.manifest import Diffusion, required
 from .pack.pack import Pack
-from .recipes import instantmesh, sharp_it
-from .recipes.routes import choose_route, default_route, view_loop
-from .recipes.settings import LoopSettings, coarse_settings, drawing_settings, texture_size
-from .request import Request, describe_inputs
+from .provenance import provenance
+from .recipes import continued, instantmesh, look, sharp_it
+from .recipes.routes import choose_route, default_route
+from .request import Request
 from .request_options import File, GenerationOptions, RequestOptions, load_options
-from .results import Cutout, Generation, Stages
+from .results import Generation
 from .run_lock import RunLock
+from .run_log import RunLog
+from .saved_run import KEPT, SavedRun
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ RECIPES = {"text": Recipe(sharp_it.from_text, sharp_it.STAGES, sharp_it.COMPONEN
            "coarse": Recipe(sharp_it.from_picture, sharp_it.PICTURE_STAGES, sharp_it.PICTURE_COMPONENTS),
            "refine": Recipe(sharp_it.from_mesh, sharp_it.MESH_STAGES, sharp_it.MESH_COMPONENTS),
            "texture": Recipe(sharp_it.onto_mesh, sharp_it.TEXTURE_STAGES, sharp_it.TEXTURE_COMPONENTS),
-           "views": Recipe(instantmesh.instantmesh, instantmesh.STAGES, instantmesh.COMPONENTS)}
+           "views": Recipe(instantmesh.instantmesh, instantmesh.STAGES, instantmesh.COMPONENTS),
+           "run": Recipe(continued.from_run, ("texture",), continued.COMPONENTS)}
 
 
 class Pipeline:
@@ -102,7 +104,14 @@ class Pipeline:
 
     def stages_of(self, request: Request) -> tuple[str, ...]:
         """The names of the stages that this request goes through, in order. InputError if the pack cannot serve it."""
-        return RECIPES[choose_route(request, self.pack.manifest)].stages
+        return _stages(request, self._route(request))
+
+    def _route(self, request: Request) -> str:
+        """InputError if the pack cannot serve the request."""
+        manifest = self.pack.manifest
+        if request.run is not None:
+            request.run.require_pack(manifest.name, manifest.version, self.pack.hash)
+        return choose_route(request, manifest)
 
     def generate(self, prompt: str | Request = "", *, on_event: Callable[[Event], None] | None = None,
                  **options: Unpack[RequestOptions]) -> Generation:
@@ -151,7 +160,7 @@ class Pipeline:
         generator cancels the run: at the latest when the step that is being computed is done.
         """
         request = make_request(prompt, options)
-        return self._run_lock.stream(self._run(request, choose_route(request, self.pack.manifest)))
+        return self._run_lock.stream(self._run(request, self._route(request)))
 
     def prewarm(self, components: Iterable[str] | None = None) -> None:
         """Open the model files now, all or those named, instead of in the first run."""
@@ -202,8 +211,8 @@ class Pipeline:
         self.close()
 
     def _run(self, request: Request, route: str) -> Generator[Event, None, None]:
-        started, log = time.perf_counter(), _RunLog()
-        self.models.open_ahead(RECIPES[route].components)
+        started, log = time.perf_counter(), RunLog()
+        self.models.open_ahead(_components(request, route))
         try:
             mesh = yield from log.record(RECIPES[route].run(self.models, request))
         except BackendError:
@@ -213,102 +222,53 @@ class Pipeline:
         finally:
             self.models.stop_opening()
         timings = log.timings | {"loading": log.loading, "total": time.perf_counter() - started}
-        yield Result(Generation(mesh, log.stages(), timings, tuple(log.notices), self._provenance(request, route),
+        yield Result(Generation(mesh, log.stages(), timings, tuple(log.notices), provenance(self.models, self.loras, request, route),
                                 self.pack.manifest.metres_per_unit, log.peak_memory, log.device_memory,
                                 _placement(request, route), request.sources,
-                                known_size(self.pack.manifest.sizes, request.prompt)))
+                                known_size(self.pack.manifest.sizes, _prompt_of_the_shape(request)), self._saved(request, route, log)))
 
-    def _provenance(self, request: Request, route: str) -> dict[str, Any]:
-        manifest = self.pack.manifest
-        precisions = sorted({component.precision for component in manifest.components.values()})
-        return {
-            "prompt": request.prompt, "route": route, **describe_inputs(request), "seed": request.seed,
-            "options": self._options(request, route),
-            "pack": {"name": manifest.name, "version": manifest.version, "sha256": self.pack.hash},
-            "precision": precisions, **self.models.provenance(),
-            **({"lora": [each.describe() for each in self.loras.applied]} if self.loras.applied else {}),
-            "license": {**asdict(manifest.license), "notes": list(manifest.license.notes)},
-            "sources": [source.describe() for source in dict.fromkeys(manifest.sources)],
-        }
+    def _saved(self, request: Request, route: str, log: RunLog) -> SavedRun | None:
+        """The run up to its surface; None where that is a mesh of the user's."""
+        if request.run is not None or route == "texture":
+            return None if request.run is None else replace(request.run, request=_kept(continued.continued(request)), folder=None)
+        surface, manifest = log.first(Surface), self.pack.manifest
+        coarse, guide = (log.first(kind) if log.has(kind) else None for kind in (CoarseMesh, CoarseViews))
+        return SavedRun({"name": manifest.name, "version": manifest.version, "sha256": self.pack.hash}, route, _kept(request),
+                        provenance(self.models, self.loras, request, route), surface.mesh, surface.planes, log.first(Views).images,
+                        None if coarse is None else coarse.mesh, None if guide is None else guide.images,
+                        tuple((cutout.azimuth, Picture.of(cutout.crop)) for cutout in log.cutouts), _placement(request, route))
 
-    def _options(self, request: Request, route: str) -> dict[str, Any]:
-        """What was used: the request's options, and the pack's where it has none."""
-        manifest = self.pack.manifest
-        drawing = view_loop(route, manifest)
-        used = _used(drawing_settings(request, manifest, drawing), drawing)
-        if route in ("text", "coarse"):
-            used |= {f"prior_{name}": value for name, value in _used(coarse_settings(request, manifest), required(manifest.prior)).items()}
-        used["texture"] = texture_size(request, manifest)
-        if route != "texture":
-            used |= {"faces": request.faces or manifest.finish.faces, "texture_from": request.texture_from or manifest.texture_from}
-        if request.control is not None:
-            used["control_scale"] = 1.0 if request.control_scale is None else request.control_scale
-        return used
+
+def _stages(request: Request, route: str) -> tuple[str, ...]:
+    """The names of the stages of a request."""
+    *stages, last = RECIPES[route].stages
+    if not request.textured:
+        return (*stages, "mesh")
+    drawn = continued.draws(request) if route == "run" else look.redraws(request)
+    return (*stages, *((look.STAGE,) if drawn else ()), last)
+
+
+def _components(request: Request, route: str) -> tuple[str, ...]:
+    """The kinds of the components that a request runs, in the order of their first use."""
+    return continued.REDRAWING_COMPONENTS if route == "run" and continued.draws(request) else RECIPES[route].components
+
+
+def _prompt_of_the_shape(request: Request) -> str:
+    return request.prompt if request.run is None else str(request.run.request.get("prompt", ""))
+
+
+def _kept(request: Request) -> dict[str, Any]:
+    """What a continued run takes from its request: plain JSON."""
+    found = {name: value for name in KEPT if (value := getattr(request, name)) != getattr(Request, name)}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
 
 
 def _placement(request: Request, route: str) -> Placement | None:
     """From the mesh of a result to that of the file that it was made from."""
+    if request.run is not None:
+        return request.run.placement
     placement = None if request.mesh is None else request.mesh.placement
     return Placement() if placement is not None and route == "texture" else placement
-
-
-def _used(settings: LoopSettings, loop: Diffusion) -> dict[str, Any]:
-    """How a loop was run; sampler and interval where they are not the pack's own."""
-    used: dict[str, Any] = {"steps": settings.steps, "guidance": settings.guidance}
-    if settings.schedule != loop.schedule:
-        used["sampler"] = settings.sampler
-    if settings.interval is not None:
-        used["guidance_interval"] = list(settings.interval)
-    if settings.deep_every > 1:
-        used["deep_cache"] = settings.deep_every
-    return used
-
-
-class _RunLog:
-    """What the events of a run have told so far."""
-
-    def __init__(self) -> None:
-        self.timings: dict[str, float] = {}
-        self.peak_memory: dict[str, int] = {}
-        self.device_memory: dict[str, int] = {}
-        self.loading = 0.0
-        self.notices: list[str] = []
-        self._early: dict[type, Any] = {}
-        self._cutouts: list[Cutout] = []
-
-    def record(self, recipe: Generator[Event, None, Mesh]) -> Generator[Event, None, Mesh]:
-        """Pass the events of `recipe` on, and note them; return what it returns."""
-        with closing(recipe):
-            while True:
-                try:
-                    event = next(recipe)
-                except StopIteration as end:
-                    mesh: Mesh = end.value
-                    return mesh
-                self._add(event)
-                yield event
-
-    def stages(self) -> Stages:
-        early = self._early
-        return Stages(early[CoarseMesh].mesh if CoarseMesh in early else None,
-                      early[CoarseViews].images if CoarseViews in early else None,
-                      early[Views].images, early[Surface].mesh, tuple(self._cutouts))
-
-    def _add(self, event: Event) -> None:
-        if isinstance(event, StageDone):
-            self.timings[event.stage] = event.seconds
-            self.loading += event.loading
-            if event.peak_bytes is not None:
-                self.peak_memory[event.stage] = event.peak_bytes
-            if event.device_bytes is not None:
-                self.device_memory[event.stage] = event.device_bytes
-        elif isinstance(event, Notice):
-            if event.message not in self.notices:
-                self.notices.append(event.message)
-        elif isinstance(event, Cutout):
-            self._cutouts.append(event)
-        else:
-            self._early[type(event)] = event
 
 
 def make_request(prompt: str | Request, options: RequestOptions) -> Request:

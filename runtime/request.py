@@ -19,6 +19,7 @@ from .images import MATTES
 from .images.pictures import Picture
 from .pack.manifest import MAX_FACES, MAX_GUIDANCE, MAX_STEPS, QUALITIES, TEXTURE_SOURCES, TEXTURES
 from .request_options import RequestOptions, check_count, load_options, pairs_of
+from .saved_run import SavedRun
 from .text.prompt import check_prompt
 
 ROUTES = ("views", "coarse")  # of pictures
@@ -29,6 +30,9 @@ LARGEST_RATIO = 1e6  # of noise over signal
 # Options that are words, and what they may be.
 WORDS = {"texture_from": TEXTURE_SOURCES, "route": ROUTES + MESH_ROUTES, "sampler": SAMPLER_NAMES, "prior_sampler": SAMPLER_NAMES,
          "quality": QUALITIES}
+# What a saved run cannot be given again.
+OF_THE_SHAPE = ("seed", "geometry_seed", "prior_steps", "prior_guidance", "prior_sampler", "prior_guidance_interval", "image", "views",
+                "matte", "matte_picture", "route", "mesh", "control", "control_scale")
 LOAD = "Request.load and the methods of Pipeline take paths too"
 
 
@@ -41,6 +45,8 @@ class Request:
     prompt : what to make, in words. Cut, with a notice, to the length that the pack's text encoder reads. May be
         empty where a picture says it; some packs read no prompt at all.
     seed : 0 to 2**64 - 1. Same seed, pack and backend: the same bytes, but for timings.
+    geometry_seed, texture_seed : the same, for the shape and for the look alone; None for `seed`. Where they differ, the views are drawn
+        anew from the finished shape, for its texture.
     steps : 1 to 1000, None for the pack's own. Steps of the loop that draws the views: more are slower, not always better.
     guidance : 0 to 100, None for the pack's own. How strongly those views follow the prompt, or the picture; 1 is no guidance.
     sampler : "ddim", "euler-ancestral", "dpm-solver++-2m", "heun-karras", or "align-your-steps", which is DPM-Solver++ at ten timesteps;
@@ -57,6 +63,7 @@ class Request:
     texture : a power of two from 64 to 8192, None for the pack's own. Sides of the baseColor texture, in pixels.
     texture_from : "views" projects the refined views, "field" asks the reconstructed colour field, "blend"
         fills with the field what no view sees; None for the pack's own.
+    textured : False ends with the shape: the mesh has vertex colours of the reconstructed field, and neither uvs nor a texture.
     image : what to make, as a picture, for packs that take one. On the route "views" the mesh's front is what it shows; on
         "coarse" the shape has a front of its own.
     views : further pictures of the same object, each with its azimuth in degrees, at most six pictures in all. Azimuths grow as
@@ -72,10 +79,14 @@ class Request:
         one with a new texture, and a picture, `image`, may take the prompt's place: it shows the mesh as the pack's first view does.
     control : a picture over the whole grid of views, such as their depths, for packs with a ControlNet.
     control_scale : 0 to 10, None for 1. How strongly the views follow `control`.
+    run : a saved run to be continued: its shape stays. Options that are not given are those of the run; a prompt or a texture_seed other
+        than its own draws the views of the shape anew, for another look. What made the shape cannot be given again.
     """
 
     prompt: str = ""
     seed: int = 0
+    geometry_seed: int | None = None
+    texture_seed: int | None = None
     steps: int | None = None
     guidance: float | None = None
     prior_steps: int | None = None
@@ -89,6 +100,7 @@ class Request:
     faces: int | None = None
     texture: int | None = None
     texture_from: str | None = None
+    textured: bool = True
     image: Picture | None = None
     views: tuple[tuple[float, Picture], ...] = ()
     matte: str = "auto"
@@ -97,23 +109,35 @@ class Request:
     mesh: MeshFile | None = None
     control: Picture | None = None
     control_scale: float | None = None
+    run: SavedRun | None = None
 
     @classmethod
     def load(cls, prompt: str = "", **options: Unpack[RequestOptions]) -> Request:
         """A request from what a caller has: files are read at once.
 
-        Options are the fields, but a path may stand for each picture (`read_picture`), for the matte, and for the mesh (GLB, glTF or
-        OBJ, `read_mesh`), a `Picture` for the matte, a `Mesh` for the mesh, and {azimuth: picture} for the views.
+        Options are the fields, but a path may stand for each picture (`read_picture`), for the matte, for the mesh (GLB, glTF or
+        OBJ, `read_mesh`) and for the run (its folder, `read_run`), a `Picture` for the matte, a `Mesh` for the mesh, and {azimuth: picture}
+        for the views.
         Errors: InputError for an option that there is not or that is out of range, and for a file that cannot be read.
         """
         return cls(prompt, **load_options(options))
 
     @property
     def sources(self) -> tuple[Path, ...]:
-        """The files that were read for it: pictures, and a mesh with its materials and pictures."""
+        """The files that were read for it: pictures, a mesh with its materials and pictures, a run."""
         pictures = [self.image, *(picture for _, picture in self.views), self.matte_picture, self.control]
         read = [picture.source for picture in pictures if picture is not None and picture.source is not None]
-        return (*read, *(() if self.mesh is None else self.mesh.sources))
+        return (*read, *(() if self.mesh is None else self.mesh.sources), *(() if self.run is None else self.run.sources))
+
+    @property
+    def shape_seed(self) -> int:
+        """The seed of all that decides the shape."""
+        return self.seed if self.geometry_seed is None else self.geometry_seed
+
+    @property
+    def look_seed(self) -> int:
+        """The seed of the views that the texture is made from."""
+        return self.seed if self.texture_seed is None else self.texture_seed
 
     @property
     def keeps_views(self) -> bool:
@@ -134,6 +158,9 @@ class Request:
         self._normalize_views()
         self._check_prompt()
         self._check_source()
+        self._check_texture()
+        if self.run is not None:
+            self._check_run()
 
     def _replace(self, **values: object) -> None:
         """Replace what was given by what is kept."""
@@ -143,6 +170,9 @@ class Request:
     def _normalize_numbers(self) -> None:
         """Every number in its range, and one of Python's own: a result says them in JSON."""
         self._replace(seed=_integer("seed", self.seed, 0, 2**64 - 1))
+        for name in ("geometry_seed", "texture_seed"):
+            if getattr(self, name) is not None:
+                self._replace(**{name: _integer(name, getattr(self, name), 0, 2**64 - 1)})
         for name, minimum, maximum in (("steps", 1, MAX_STEPS), ("prior_steps", 1, MAX_STEPS), ("faces", 4, MAX_FACES),
                                        ("deep_cache", 1, MAX_DEEP_CACHE)):
             if getattr(self, name) is not None:
@@ -194,7 +224,7 @@ class Request:
     def _check_prompt(self) -> None:
         if self.mesh is not None and not self.prompt and (self.image is None or self.route != "texture"):
             raise InputError("the prompt is empty", remedy='describe how the mesh should look, such as "a blue chair"')
-        if self.image is None and not self.prompt:
+        if self.image is None and not self.prompt and self.run is None:
             raise InputError("the prompt is empty", remedy='describe what to make, such as "a red chair", or give a picture')
         if self.prompt != "":
             check_prompt(self.prompt)
@@ -215,12 +245,33 @@ class Request:
             raise InputError("control_scale is given without a control picture", remedy="give one, or leave it out")
 
     def _check_texturing(self) -> None:
-        for name, value in (("faces", self.faces), ("texture_from", self.texture_from)):
+        for name, value in (("faces", self.faces), ("texture_from", self.texture_from), ("geometry_seed", self.geometry_seed),
+                            ("textured", None if self.textured else False)):
             if value is not None:
                 raise InputError(f"a mesh that gets a texture stays as it is, and {name} has no effect", received=repr(value),
                                  remedy="leave it out")
         if self.views:
             raise InputError("a mesh takes one picture of its look", received=f"{len(self.views) + 1} pictures", expected="one")
+
+    def _check_texture(self) -> None:
+        if not isinstance(self.textured, bool):
+            raise InputError("textured is not a yes or a no", received=repr(self.textured), expected="True or False")
+        if not self.textured:
+            _check_without("a mesh without a texture is asked for", self, ("texture", "texture_from", "texture_seed"))
+
+    def _check_run(self) -> None:
+        if not isinstance(self.run, SavedRun):
+            raise InputError("run is not a saved run", received=type(self.run).__name__, expected="a SavedRun, as read_run returns",
+                             remedy=LOAD)
+        _check_without("a saved run has its shape", self, OF_THE_SHAPE, "leave it out; texture_seed and a prompt change the look")
+
+
+def _check_without(why: str, request: Request, names: tuple[str, ...], remedy: str = "leave it out") -> None:
+    """InputError for one of the options that is not as it is where nobody gives it."""
+    for name in names:
+        if (value := getattr(request, name)) != getattr(Request, name):
+            received = repr(value) if isinstance(value, int | float | str) else type(value).__name__
+            raise InputError(f"{why}, and {name} has no effect", received=received, remedy=remedy)
 
 
 def _view(azimuth: object, picture: object) -> tuple[float, Picture]:

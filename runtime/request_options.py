@@ -11,6 +11,7 @@ from .files.reader import MeshFile, read_mesh
 from .geometry.mesh import Mesh
 from .images import MATTES
 from .images.pictures import Picture, read_picture
+from .saved_run import SavedRun, read_run
 
 MAX_PICTURES = 6
 File = str | os.PathLike[str]
@@ -20,6 +21,8 @@ class GenerationOptions(TypedDict, total=False):
     """Of every request: `Request` says what they mean."""
 
     seed: int
+    geometry_seed: int | None
+    texture_seed: int | None
     steps: int | None
     guidance: float | None
     prior_steps: int | None
@@ -33,6 +36,7 @@ class GenerationOptions(TypedDict, total=False):
     faces: int | None
     texture: int | None
     texture_from: str | None
+    textured: bool
     control: Picture | File | None
     control_scale: float | None
 
@@ -49,6 +53,7 @@ class RequestOptions(GenerationOptions, total=False):
     matte: Picture | File
     route: str | None
     mesh: Mesh | MeshFile | File | None
+    run: SavedRun | File | None
 
 
 def load_options(options: RequestOptions) -> dict[str, Any]:
@@ -68,6 +73,8 @@ def load_options(options: RequestOptions) -> dict[str, Any]:
         fields[name] = _read(fields[name], read_picture)
     if "matte" in fields:
         fields |= _matte(fields["matte"])
+    if "run" in fields:
+        fields["run"] = _read(fields["run"], read_run)
     if "mesh" in fields:
         mesh = _read(fields["mesh"], read_mesh)
         fields["mesh"] = MeshFile(mesh) if isinstance(mesh, Mesh) else mesh

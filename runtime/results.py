@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..engines.errors import OutputError
 from ..engines.files.file_set import write_files
 from .assets.asset import Asset, OnStep, make_asset
 from .assets.options import AssetOptions
@@ -18,6 +19,7 @@ from .files.writer import check_output, companions, encode
 from .geometry.mesh import Mesh
 from .geometry.render import preview
 from .geometry.shading import to_uint8
+from .saved_run import SavedRun, check_run_folder
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +46,8 @@ class Stages:
 
     cutouts : what was taken for the object of each picture, the first one first; none without a picture
     coarse_mesh : with vertex colours, or the mesh to be redrawn; None in a recipe without either
-    coarse_views, views : (n, size, size, 3) float32 sRGB in [0, 1]; no coarse ones without a coarse shape
+    coarse_views, views : (n, size, size, 3) float32 sRGB in [0, 1]; no coarse ones without a coarse shape. Where shape and look were
+        drawn apart, the views of the look
     surface : before decimation and texture
     """
 
@@ -59,7 +62,8 @@ class Stages:
 class Generation:
     """One finished run.
 
-    mesh : textured, in world axes and units; `save` writes metres, or where the input stood (`placement`), and a GLB in glTF's axes
+    mesh : textured, or with vertex colours where no texture was asked for. In world axes and units; `save` writes metres, or where the
+        input stood (`placement`), and a GLB in glTF's axes
     stages : early results
     timings : seconds; each stage by name, then "loading" (their part for opening model files) and "total"
     notices : what the user should know
@@ -69,6 +73,7 @@ class Generation:
     device_memory : bytes; the most of the GPU's memory that its engines held in each stage. Empty where nothing ran on one
     placement : where the mesh file stood that this was made from, and in which units; None without one
     sources : the files that were read for it, which `save` does not write over
+    run : all up to the surface, which `save_run` keeps; None on the route texture
     real_size : what the pack knows of the size of the thing: "height", "width" or "depth", and metres; None where it knows nothing
     """
 
@@ -83,6 +88,7 @@ class Generation:
     placement: Placement | None = None
     sources: tuple[Path, ...] = ()
     real_size: tuple[str, float] | None = None
+    run: SavedRun | None = field(default=None, repr=False)
 
     @property
     def extras(self) -> dict[str, object]:
@@ -104,6 +110,25 @@ class Generation:
         write_files(files)
         return list(files)
 
+    def save_run(self, folder: str | Path) -> list[Path]:
+        """Keep all up to the surface in a folder, which may be new; `Request.run` continues from there. Returns its files.
+
+        A run that is there is replaced. OutputError leaves all as it was; for a folder with other files of these names, and on the route
+        texture.
+        """
+        folder = Path(folder)
+        files = self.encode_run(folder)
+        check_run_folder(folder)
+        check_not_read(files, self.sources)
+        write_files(files)
+        return list(files)
+
+    def encode_run(self, folder: Path) -> dict[Path, bytes]:
+        """The contents of the files that `save_run` writes."""
+        if self.run is None:
+            raise OutputError("there is no run to be kept", received="a mesh that got a texture", expected="a shape that was generated")
+        return self.run.encode(folder)
+
     def asset(self, options: AssetOptions, *, made_for: str = "", strict: bool = True,
               on_step: OnStep = lambda name, seconds: None) -> Asset:
         """The mesh as an engine takes it: levels of detail from the dense surface, collision shapes, scale and pivot.
@@ -115,7 +140,8 @@ class Generation:
         """
         stands = self.placement or Placement(scale=self.metres_per_unit)
         return make_asset(self.stages.surface, self.mesh, options, finest=self.mesh, stands=stands, real_size=self.real_size,
-                          made_for=made_for, strict=strict, extras=self.extras, sources=self.sources, on_step=on_step)
+                          textured=self.mesh.texture is not None, made_for=made_for, strict=strict, extras=self.extras,
+                          sources=self.sources, on_step=on_step)
 
     def encode(self, path: Path) -> dict[Path, bytes]:
         """The contents of the files that `save` writes."""

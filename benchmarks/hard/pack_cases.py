@@ -15,10 +15,11 @@ import numpy as np
 
 from benchmarks.hard.kinds import Kind
 from benchmarks.hard.mutations import bytes_changed, json_changed
-from meshwright.engines.errors import InputError, MeshwrightError, PackError
+from meshwright.engines.errors import InputError, MeshwrightError, PackError, PackFormat
+from meshwright.engines.files.array_archive import ArrayArchive
 from meshwright.runtime import Pack, Pipeline
 from meshwright.runtime.cli import commands
-from meshwright.runtime.pack.golden import Golden, GoldenArchive
+from meshwright.runtime.pack.golden import Golden
 from meshwright.runtime.text.prompt import load_tokenizer
 from tests.runtime import clip_vocabulary, tiny_pack
 from tests.runtime.tiny_pictures import build_both, build_instantmesh
@@ -198,7 +199,7 @@ class GoldenFiles(Kind):
     def case(self, number: int, rng: Random) -> str:
         self.path.write_bytes(golden_changed(self.data, rng))
         try:
-            archive = GoldenArchive(self.path)
+            archive = ArrayArchive(self.path, "golden.npz", PackFormat)
             archive.read(archive.names)
         except PackError:
             return "refused"

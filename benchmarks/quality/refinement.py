@@ -21,8 +21,11 @@ from meshwright.export.props.world.sdf import render
 from meshwright.export.props.world.world import Prop
 from meshwright.runtime.geometry.mesh import Mesh
 from meshwright.runtime.geometry.topology import is_watertight
+from meshwright.runtime.pack.manifest import required
+from meshwright.runtime.recipes.drawing import coarse_views, refine_views
 from meshwright.runtime.recipes.rebuild import extract_surface, reconstruct
-from meshwright.runtime.recipes.sharp_it import coarse_bounds, coarse_views, decode_coarse_mesh, encode_text, refine_views
+from meshwright.runtime.recipes.settings import drawing_settings
+from meshwright.runtime.recipes.sharp_it import coarse_bounds, decode_coarse_mesh, encode_text
 from meshwright.runtime.request import Request
 
 from .metrics import inside, iou, most_frequent, psnr, surface_score
@@ -58,11 +61,12 @@ def measure_refinement(bench: Workbench, index: int) -> dict:
     record = {"family": prop.family, "seed": prop.seed, "caption": caption,
               "first": prop.first if names_colors(prop.family, caption) else None}
     with_text, without = _states(bench, caption)
+    settings = drawing_settings(Request(caption), bench.manifest, required(bench.manifest.refiner))
     for name, mesh in (("coarse", coarse), ("recolored", _recolored(coarse, prop.seed))):
         guide = coarse_views(bench.manifest, mesh, bench.cameras)
         record[name] = _scores(guide, truth, parts)
         for text, states in (("caption", with_text), ("empty", without)):
-            views = drained(refine_views(bench.models, guide, states, {}, Request(caption, seed=index)))
+            views = drained(refine_views(bench.models, guide, states, {}, settings, index))
             record[f"{name}+{text}"] = _scores(views, truth, parts)
             if (name, text) == ("coarse", "caption"):
                 record |= _rebuilt(bench, prop, latent, views, index)

@@ -107,8 +107,9 @@ class Asset:
 
 def make_asset(
     shape: Mesh, look: Mesh, options: AssetOptions, *, finest: Mesh | None = None, stands: Placement | None = None,
-    real_size: tuple[str, float] | None = None, made_for: str = "", strict: bool = True, extras: Mapping[str, object] | None = None,
-    notices: tuple[str, ...] = (), sources: tuple[Path, ...] = (), on_step: OnStep = lambda name, seconds: None,
+    real_size: tuple[str, float] | None = None, textured: bool = True, made_for: str = "", strict: bool = True,
+    extras: Mapping[str, object] | None = None, notices: tuple[str, ...] = (), sources: tuple[Path, ...] = (),
+    on_step: OnStep = lambda name, seconds: None,
 ) -> Asset:
     """An asset of a full surface.
 
@@ -117,6 +118,7 @@ def make_asset(
     finest : the finest level, if it is there already; it is kept as it is
     stands : from these axes and units to metres
     real_size : what the thing measures, for options that ask for it
+    textured : False gives the levels vertex colours in place of textures
     strict : as of `collision_shapes`
     on_step : called with the name of each of `steps` and None before it, and with its seconds after it; what it raises ends the work
     """
@@ -133,7 +135,7 @@ def make_asset(
     source = Source(look) if look.texture is not None or look.colors is not None else None
     side = options.texture or (len(finest.texture) if finest is not None and finest.texture is not None else TEXTURE)
     with step("level 0"):
-        first = make_level(shape, source, options.faces or len(shape.faces), side) if finest is None else level_of(finest, shape)
+        first = make_level(shape, source, options.faces or len(shape.faces), side, textured) if finest is None else level_of(finest, shape)
         first = with_maps(first, shape, side, normals=options.normal_map, occlusion=options.occlusion)
     levels = [first]
     for number, share in enumerate(options.lods, 1):
@@ -144,7 +146,7 @@ def make_asset(
             break
         with step(f"level {number}"):
             small = texture_side(side, share)
-            level = make_level(shape, source, budget, small)
+            level = make_level(shape, source, budget, small, textured)
             level = with_maps(level, shape, small, normals=options.normal_map, occlusion=options.occlusion)
         if level.largest_error > MAX_ERROR or len(level.mesh.faces) >= len(levels[-1].mesh.faces):
             notices = (*notices, f"the shape cannot do with {budget:,} triangles: that level and the coarser ones are left out")

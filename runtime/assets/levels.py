@@ -10,6 +10,7 @@ from ..geometry.creases import split_at_creases
 from ..geometry.decimate import MIN_FACES, decimate
 from ..geometry.distance import deviation
 from ..geometry.mesh import Mesh
+from ..geometry.shading import to_uint8
 from ..geometry.topology import is_watertight, split_non_manifold_edges
 from ..texture.unwrap import unwrap
 from .look import Source, painted
@@ -50,18 +51,22 @@ def level_of(mesh: Mesh, shape: Mesh) -> Level:
     return Level(mesh, mean / size, largest / size, is_watertight(mesh))
 
 
-def make_level(shape: Mesh, look: Source | None, faces: int, texture: int) -> Level:
+def make_level(shape: Mesh, look: Source | None, faces: int, texture: int, textured: bool = True) -> Level:
     """The full surface with at most so many triangles.
 
     shape : vertices welded
     look : whose colours it gets; None leaves it without a texture
     texture : pixels along the side, a power of two
+    textured : False puts the colours at the vertices
     """
     light = decimate(shape, max(faces, MIN_FACES))
     # Where thin parts fold onto one another in an open mesh, for which `decimate` does not look.
     light = split_at_creases(split_non_manifold_edges(light) if len(light.faces) < len(shape.faces) else light)
     if look is None:
         return level_of(light, shape)
+    if not textured:
+        normals = light.vertex_normals() if light.normals is None else light.normals
+        return level_of(light.replace(colors=to_uint8(look.colors(light.vertices, normals))), shape)
     mesh = unwrap(light, texture).mesh
     painting = painted(mesh, texture, lambda atlas: look.colors(atlas.position, atlas.normal))
     return level_of(mesh.replace(texture=painting), shape)

@@ -70,6 +70,11 @@ class AssetOptions:
             if not isinstance(value, int | float) or not math.isfinite(value) or not 0 < value <= MAX_METRES:
                 raise InputError(f"{name} is out of range", received=repr(value), expected=f"metres, above 0 and at most {MAX_METRES:g}")
 
+    def of_the_request(self, textured: bool = True) -> dict[str, int]:
+        """Those that a `Request` has too, where they are given. textured : as the request has it"""
+        names = ("faces", "texture") if textured else ("faces",)
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
+
     @property
     def size(self) -> tuple[str, float] | None:
         """The dimension that is asked for, and its metres."""

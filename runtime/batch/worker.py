@@ -61,8 +61,7 @@ class BatchSettings:
 
     def options_of(self, line: Line) -> dict[str, Any]:
         """The options of a line's request; its own go before."""
-        assets = {} if self.assets is None else {
-            name: value for name in ("faces", "texture") if (value := getattr(self.assets, name)) is not None}
+        assets = {} if self.assets is None else self.assets.of_the_request(self.request.get("textured", True))
         options = {**self.request, **assets, **line.options}
         return options if "image" in options else {name: value for name, value in options.items() if name not in OF_PICTURE}
 

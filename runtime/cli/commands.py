@@ -47,7 +47,7 @@ def generate(options: Namespace) -> int:
     request = _request(options, assets, progress)
     for targets in variants.values():
         targets.check_sources(request.sources)
-    requests = [replace(request, seed=seed) for seed in variants]
+    requests = [_variant(request, seed) for seed in variants] if options.seeds is not None else [request]
     with _open(options, options.pack) as pipe:
         progress.stages = (*pipe.stages_of(request), *(() if assets is None else steps(assets)))
         try:
@@ -58,6 +58,27 @@ def generate(options: Namespace) -> int:
     if options.json:
         print(json.dumps(reports[0] if options.seeds is None else {"variants": reports}, indent=2))
     return 0
+
+
+def texture(options: Namespace) -> int:
+    """As `generate`, for a mesh that is there already: a file, or the shape of a saved run."""
+    if options.run is None:
+        if options.mesh is None:
+            raise InputError("there is no mesh", expected="a file, or a saved run with --from")
+    else:
+        if options.prompt:
+            raise InputError("a mesh and a run are given", received=f"{options.mesh} and {options.run}", expected="one of them")
+        options.mesh, options.prompt, options.route = None, options.mesh or "", None
+    return generate(options)
+
+
+def _variant(request: Request, seed: int) -> Request:
+    """The request with another seed: of the look alone, where the shape is there."""
+    if request.run is None:
+        return replace(request, seed=seed)
+    if request.texture_seed is not None:
+        raise InputError("the look has two seeds", received="texture_seed, and seeds", expected="one of them")
+    return replace(request, texture_seed=seed)
 
 
 def _make(pipe: Pipeline, request: Request, targets: Targets, options: Namespace, progress: Progress) -> dict[str, Any]:
@@ -161,7 +182,7 @@ def _request(options: Namespace, assets: AssetOptions | None, progress: Progress
     """What the options ask for; the files are read here."""
     given = request_options(options)
     if assets is not None:
-        given |= {name: value for name in ("faces", "texture") if (value := getattr(assets, name)) is not None}
+        given |= assets.of_the_request(given.get("textured", True))
     if "mesh" in given:
         given["mesh"] = read_mesh(given["mesh"], progress.reading(Path(given["mesh"])))
     given["views"] = [_view(statement) for statement in given.get("views", ())]
@@ -216,15 +237,17 @@ def check_lora(options: Namespace) -> None:
 def _variants(options: Namespace) -> dict[int, Targets]:
     """Where to write the mesh, the picture and the stages of each seed; with the seed behind each name, where `--seeds` says them."""
     output = Path(options.output)
-    preview, stages = (Path(name) if name else None for name in (options.preview, options.keep_stages))
+    preview, stages, run = (Path(name) if name else None for name in (
+        options.preview, options.keep_stages, getattr(options, "save_run", None)))
     assets = asset_options(options)
     if options.seeds is None:
-        return {options.seed: Targets(output, preview, stages, assets)}
+        return {options.seed: Targets(output, preview, stages, assets, run)}
 
     def numbered(path: Path, seed: int) -> Path:
         return path.with_name(f"{path.stem}_{seed}{path.suffix}")
 
-    return {seed: Targets(numbered(output, seed), preview and numbered(preview, seed), stages and numbered(stages, seed), assets)
+    return {seed: Targets(numbered(output, seed), preview and numbered(preview, seed), stages and numbered(stages, seed), assets,
+                          run and numbered(run, seed))
             for seed in _seeds(options.seeds)}
 
 

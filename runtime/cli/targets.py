@@ -17,6 +17,7 @@ from ..files.gltf.writer import png_bytes
 from ..files.overwriting import ELSEWHERE, Source, check_not_read, earlier_stages, is_stage_name
 from ..files.writer import check_free, check_output, companions
 from ..results import Generation
+from ..saved_run import RUN_FILES, check_run_folder
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,14 @@ class Targets:
     """output : of the mesh, its ending says how. preview : a PNG of it. stages : a folder for the early results, which may be new.
 
     assets : what is written in place of the mesh alone, in files named after `output`
+    run : a folder for what a later run continues from, which may be new
     """
 
     output: Path
     preview: Path | None = None
     stages: Path | None = None
     assets: AssetOptions | None = None
+    run: Path | None = None
 
     def check(self, sources: Iterable[Source] = ()) -> None:
         """OutputError if something cannot be written, would be written twice, or over a file that the run reads.
@@ -43,6 +46,10 @@ class Targets:
             _check_preview(self.preview)
         if self.stages is not None:
             _check_folder(self.stages)
+        if self.run is not None:
+            check_run_folder(self.run)
+            if not _is_open(self.run if os.path.isdir(self.run) else self.run.parent):
+                raise OutputError(f"{self.run} cannot be written", expected="a folder, or a new name in a folder, that can be written")
         self._check_twice()
         self.check_sources(sources)
         inside = () if self.stages is None else (self.stages / "view_0.png",)
@@ -62,6 +69,8 @@ class Targets:
             files[self.preview] = png_bytes(made.preview())
         if self.stages is not None and run is not None:
             files |= run.encode_stages(self.stages)
+        if self.run is not None and run is not None:
+            files |= run.encode_run(self.run)
         names = {path.name for path in files}
         old = [] if self.stages is None else [path for path in earlier_stages(self.stages) if path.name not in names]
         write_files(files, old)
@@ -69,7 +78,8 @@ class Targets:
 
     def _named(self) -> list[Path]:
         """All files outside of the folder for the stages."""
-        return [*self._written(), *([] if self.preview is None else [self.preview])]
+        run = [] if self.run is None else [self.run / name for name in RUN_FILES]
+        return [*self._written(), *run, *([] if self.preview is None else [self.preview])]
 
     def _written(self) -> list[Path]:
         """The files of the mesh, and those beside them that it names."""

@@ -17,6 +17,7 @@ from ..images.pictures import Picture, preprocess, preprocess_control
 from ..pack.manifest import required
 from ..request import Request
 from . import pictures, rebuild
+from .look import redrawing
 from .settings import drawing_settings
 from .stages import Stage, denoise, encode_image, run_stage
 
@@ -33,16 +34,16 @@ def instantmesh(models: Models, request: Request) -> Stage[Mesh]:
     views = models.pack.manifest.views
     cameras = orbit(views.azimuths, views.elevations, views.radius, views.fov)
 
-    condition, known = yield from run_stage(models, "picture", encode_inputs(models, request))
+    condition, known, crops = yield from run_stage(models, "picture", encode_inputs(models, request))
     drawn = yield from run_stage(models, "views", generate_views(models, condition, known, request))
-    return (yield from rebuild.rebuild(models, drawn, cameras, request))
+    return (yield from rebuild.rebuild(models, drawn, cameras, request, redraw=redrawing(models, request, None, crops)))
 
 
-def encode_inputs(models: Models, request: Request) -> Stage[tuple[dict[str, Array], dict[int, np.ndarray]]]:
-    """What every step looks at, and the views that are known already, by their number."""
+def encode_inputs(models: Models, request: Request) -> Stage[tuple[dict[str, Array], dict[int, np.ndarray], list[Picture]]]:
+    """What every step looks at, the views that are known already, by their number, and the pictures of those, cut out."""
     control = control_inputs(models, request)
     crop, *others = yield from pictures.cut_out(models, request)
-    return encode_picture(models, crop, request.seed) | control, pictures.known_view_images(models, request, others)
+    return encode_picture(models, crop, request.shape_seed) | control, pictures.known_view_images(models, request, others), others
 
 
 def encode_picture(models: Models, crop: Picture, seed: int) -> dict[str, Array]:
@@ -78,7 +79,7 @@ def generate_views(models: Models, condition: Mapping[str, Array], known: Mappin
     """
     loop = required(models.pack.manifest.multiview)
     latent = yield from denoise(models, "views_step", loop.latent_shape, drawing_settings(request, models.pack.manifest, loop),
-                                stage="views", stream="views", seed=request.seed, constants=condition,
+                                stage="views", stream="views", seed=request.shape_seed, constants=condition,
                                 noises={"reference_noise": "reference/step"},
-                                known=pictures.encode_known_views(models, known, request.seed))
+                                known=pictures.encode_known_views(models, known, request.shape_seed))
     return pictures.with_known(rebuild.decode_views(models, latent), known)

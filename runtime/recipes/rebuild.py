@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ...engines.engine import Array
+from ...engines.engine import Array, on_host
 from ...engines.errors import EmptyShape
 from ..backends.models import Models
 from ..events import Surface, Views
@@ -24,7 +24,7 @@ from ..images import pictures
 from ..pack.manifest import Manifest
 from ..request import Request
 from .stages import Stage, run_stage
-from .texture import textured
+from .texture import textured, untextured
 
 # Loose pieces with less than this share of the surface are taken for noise of the field.
 SPECK = 0.02
@@ -78,17 +78,37 @@ class Field:
         return self.models.run("field_color", planes=self.planes, points=points[None])["color"][0]
 
 
-def rebuild(models: Models, views: np.ndarray, cameras: Cameras, request: Request, bounds: Bounds | None = None) -> Stage[Mesh]:
-    """The last stages of a recipe. views : (n, h, w, 3) float32 in [0, 1], as seen by `cameras`; bounds : as in `Field`.
+# Draws the views of a surface, whose field is given, anew: gives them, and the field that is rebuilt from them.
+Redraw = Callable[[Mesh, Field], Stage[tuple[np.ndarray, Field]]]
 
-    Returns the textured mesh. Errors: EmptyShape if the field has no surface.
+
+def rebuild(models: Models, views: np.ndarray, cameras: Cameras, request: Request, bounds: Bounds | None = None,
+            redraw: Redraw | None = None) -> Stage[Mesh]:
+    """The last stages of a recipe.
+
+    views : (n, h, w, 3) float32 in [0, 1], as seen by `cameras`; bounds : as in `Field`; redraw : as of `finished`
+    Returns the finished mesh. Errors: EmptyShape if the field has no surface.
     """
     pack = models.pack.manifest
     yield Views(views)
     field = yield from run_stage(models, "reconstruction", lambda: replace(
         reconstruct(models, views, cameras), bounds=bounds, near=NEAR * pack.grid.extent / pack.grid.resolution))
     surface = yield from run_stage(models, "surface", lambda: extract_surface(pack, field))
-    yield Surface(surface)
+    yield Surface(surface, on_host(field.planes))
+    return (yield from finished(models, surface, field, views, cameras, request, redraw))
+
+
+def finished(models: Models, surface: Mesh, field: Field, views: np.ndarray, cameras: Cameras, request: Request,
+             redraw: Redraw | None = None) -> Stage[Mesh]:
+    """The stages behind the surface: a light mesh with a texture, or with vertex colours where the request wants none.
+
+    redraw : draws the views of the surface anew, for its texture
+    """
+    pack = models.pack.manifest
+    if not request.textured:
+        return (yield from run_stage(models, "mesh", lambda: untextured(surface, field.color, request, pack)))
+    if redraw is not None:
+        views, field = yield from redraw(surface, field)
     return (yield from run_stage(models, "texture", textured(surface, field.color, views, cameras, request, pack)))
 
 

@@ -5,6 +5,7 @@
     views   picture -> six views -> mesh
     refine  mesh and prompt -> its six views, redrawn -> mesh
     texture mesh, and a prompt or a picture -> its six views, redrawn -> the same mesh, painted
+    run     saved run, and a prompt if the look is to change -> mesh
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from ...engines.errors import InputError
 from ..pack.manifest import Diffusion, Manifest, required, shallow_kind
 from ..request import Request
 from ..text.prompt import shorten
+from .continued import check_run, continued, draws
+from .look import redraws
 from .pictures import check_known_views
 from .settings import coarse_settings, drawing_settings
 
@@ -20,9 +23,17 @@ COARSE_OPTIONS = ("prior_steps", "prior_guidance", "prior_sampler", "prior_guida
 
 
 def choose_route(request: Request, pack: Manifest) -> str:
-    """"text", "coarse", "views", "refine" or "texture". InputError if the pack has no use for something that the request holds, or
+    """"text", "coarse", "views", "refine", "texture" or "run". InputError if the pack has no use for something that the request holds, or
     cannot do without what it lacks."""
     route = _route(request, pack)
+    if (redraws(request) or route == "run" and draws(request)) and pack.refiner is None:
+        raise InputError(f"pack {pack.name} has no refiner, which draws the views of a finished shape", received="a look of its own",
+                         expected="that of the shape", remedy="leave texture_seed and geometry_seed out")
+    if route == "run":
+        check_run(request, pack)
+        if draws(request):
+            drawing_settings(continued(request), pack, required(pack.refiner)).table("views")
+        return route
     if request.control is not None and not (route == "views" and _has_control(pack)):
         raise InputError(f"pack {pack.name} has no ControlNet", received="a control picture", expected="none",
                          remedy="omit the prompt and the route" if _has_control(pack) else None)
@@ -72,6 +83,8 @@ def view_loop(route: str, pack: Manifest) -> Diffusion:
 
 
 def _route(request: Request, pack: Manifest) -> str:
+    if request.run is not None:
+        return "run"
     if request.mesh is not None:
         if pack.refiner is None:
             raise InputError(f"pack {pack.name} does not refine meshes", received="a mesh", expected=_wants(pack))

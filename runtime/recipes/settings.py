@@ -42,10 +42,10 @@ class LoopSettings:
             raise InputError(f"the {stage} has no schedule with these settings", received=str(error)) from error
 
 
-def drawing_settings(request: Request, pack: Manifest, loop: Diffusion) -> LoopSettings:
-    """Of the loop that draws the views."""
+def drawing_settings(request: Request, pack: Manifest, loop: Diffusion, *, edit: bool = False) -> LoopSettings:
+    """Of the loop that draws the views. edit : they change the look of what is there, whatever the request says of it"""
     quality = quality_of(request, pack).views
-    own = loop.edit if loop.edit is not None and _is_edit(request) else loop
+    own = loop.edit if loop.edit is not None and (edit or _is_edit(request)) else loop
     steps = _steps(request.steps, request.sampler, quality, own.steps)
     if request.keeps_views and request.steps is None and request.sampler != AYS_STEPS:
         steps = max(steps, MIN_STEPS_WITH_KNOWN_VIEWS)

@@ -6,25 +6,25 @@ loops are generators that yield their steps. Geometry is in world axes (z up, fr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 
 from ...engines.engine import Array
 from ..backends.models import Models
-from ..events import CoarseMesh, CoarseViews, Notice, Surface, Views
-from ..geometry.cameras import Cameras, orbit
+from ..events import CoarseMesh, Notice, Surface, Views
 from ..geometry.isosurface import extract
 from ..geometry.mesh import Mesh
-from ..geometry.render import grid, render_views
 from ..geometry.shading import to_uint8
 from ..geometry.topology import welded
 from ..images.pictures import Picture, preprocess
-from ..pack.manifest import Coarse, Diffusion, Manifest, required
+from ..pack.manifest import Coarse, required
 from ..request import Request
 from . import given_mesh, pictures, rebuild
-from .settings import coarse_settings, drawing_settings
-from .stages import Stage, denoise, encode_image, run_stage
+from .drawing import draw_views, prompt_embeddings
+from .look import redrawing
+from .settings import coarse_settings
+from .stages import Stage, denoise, run_stage
 
 REFINEMENT_STAGES = ("coarse views", "refined views", *rebuild.STAGES)
 STAGES = ("text", "coarse shape", "coarse mesh", *REFINEMENT_STAGES)
@@ -39,7 +39,6 @@ COMPONENTS = ("prior_text_encoder", "text_encoder", *_COARSE)
 PICTURE_COMPONENTS = ("prior_image_encoder", "text_encoder", *_COARSE)
 MESH_COMPONENTS = ("text_encoder", *_REFINEMENT)
 TEXTURE_COMPONENTS = ("text_encoder", *_DRAWING)
-GREY = np.float32(0.5)  # the picture of "zero-image": zero once it is scaled to [-1, 1]
 
 
 def from_text(models: Models, request: Request) -> Stage[Mesh]:
@@ -86,7 +85,7 @@ def onto_mesh(models: Models, request: Request) -> Stage[Mesh]:
         yield Notice(message)
     embeddings, crops = yield from run_stage(models, "text", encode_look(models, request))
     yield CoarseMesh(given_mesh.in_its_place(given))
-    views, cameras = yield from draw_views(models, given.mesh, embeddings, crops, request)
+    views, cameras = yield from draw_views(models, given.mesh, embeddings, crops, request, request.look_seed)
     yield Views(views)
     yield Surface(welded(given_mesh.own_surface(given)))
     return (yield from run_stage(models, "texture", given_mesh.painted_mesh(given, views, cameras, request, pack)))
@@ -113,25 +112,8 @@ def refine(models: Models, coarse: Mesh, embeddings: np.ndarray, crops: list[Pic
 
     embeddings, crops : as of `draw_views`; bounds : as in `rebuild.Field`
     """
-    views, cameras = yield from draw_views(models, coarse, embeddings, crops, request)
-    return (yield from rebuild.rebuild(models, views, cameras, request, bounds))
-
-
-def draw_views(models: Models, coarse: Mesh, embeddings: np.ndarray, crops: list[Picture],
-               request: Request) -> Stage[tuple[np.ndarray, Cameras]]:
-    """The stages from a coarse mesh to its refined views, and where these are seen from.
-
-    embeddings : (2, T, D) float32, what the refiner follows; crops : of the pictures whose views are known
-    """
-    pack = models.pack.manifest
-    cameras = orbit(pack.views.azimuths, pack.views.elevations, pack.views.radius, pack.views.fov)
-    guide = yield from run_stage(models, "coarse views", lambda: coarse_views(pack, coarse, cameras, models.threads))
-    # The refiner sees the known views in place of the coarse ones as well.
-    known = pictures.known_view_images(models, request, crops, guide)
-    guide = pictures.with_known(guide, known)
-    yield CoarseViews(guide)
-    views = yield from run_stage(models, "refined views", refine_views(models, guide, embeddings, known, request))
-    return views, cameras
+    views, cameras = yield from draw_views(models, coarse, embeddings, crops, request, request.shape_seed)
+    return (yield from rebuild.rebuild(models, views, cameras, request, bounds, redrawing(models, request, coarse, crops)))
 
 
 def encode_conditions(models: Models, crop: Picture, prompt: str) -> Stage[tuple[np.ndarray, np.ndarray]]:
@@ -172,21 +154,11 @@ def check_prompt(models: Models, states: np.ndarray) -> Stage[None]:
                      f"what comes out is the nearest thing that it makes")
 
 
-def prompt_embeddings(models: Models, encoder: str, prompt: str, *loops: Diffusion) -> Stage[list[np.ndarray]]:
-    """For each loop the states (2, T, D) of its unconditional half and of the prompt."""
-    tokenizer = models.tokenizer(encoder)
-    tokens = tokenizer.encode_prompt(prompt) if prompt else tokenizer.encode("")
-    for notice in tokens.notices:
-        yield Notice(notice)
-    embeddings = models.embeddings(encoder, tokens)
-    return [np.concatenate([models.unconditional(encoder, loop.unconditional, embeddings), embeddings]) for loop in loops]
-
-
 def sample_coarse_latent(models: Models, embeddings: np.ndarray, request: Request) -> Stage[Array]:
     """Shap-E's latent (1, rows, channels) float32, drawn by diffusion."""
     pack = models.pack.manifest
     return denoise(models, "prior_step", required(pack.prior).latent_shape, coarse_settings(request, pack), stage="coarse shape",
-                   stream="prior", seed=request.seed, constants={"states": embeddings})
+                   stream="prior", seed=request.shape_seed, constants={"states": embeddings})
 
 
 def decode_coarse_mesh(models: Models, latent: Array) -> Mesh:
@@ -233,44 +205,3 @@ def into_world(mesh: Mesh, coarse: Coarse) -> Mesh:
     """From Shap-E's axes to the world's: x_world = scale * rotation @ x."""
     matrix = np.float32(coarse.scale) * np.asarray(coarse.rotation, np.float32)
     return mesh.replace(vertices=np.ascontiguousarray(mesh.vertices @ matrix.T))
-
-
-def coarse_views(pack: Manifest, mesh: Mesh, cameras: Cameras, threads: int | None = 1) -> np.ndarray:
-    """(n, size, size, 3) float32 in [0, 1]: the coarse mesh from the recipe's cameras. threads : as in `render_views`"""
-    return render_views(mesh, cameras, pack.views.size, background=pack.views.background, shading=pack.views.shading,
-                        threads=threads)
-
-
-def refine_views(models: Models, guide: np.ndarray, embeddings: np.ndarray, known: Mapping[int, np.ndarray],
-                 request: Request) -> Stage[np.ndarray]:
-    """The views redrawn by the refiner, which sees the coarse ones and the prompt. Shapes as `coarse_views`.
-
-    known : views that stay as they are, by their number
-    """
-    pack = models.pack.manifest
-    coarse = encode_coarse(models, grid(guide, pack.views.rows, pack.views.columns), request.seed)
-    loop = required(pack.refiner)
-    latent = yield from denoise(models, "refiner_step", loop.latent_shape, drawing_settings(request, pack, loop),
-                                stage="refined views", stream="refiner", seed=request.seed,
-                                constants={"states": embeddings, "coarse": coarse},
-                                known=pictures.encode_known_views(models, known, request.seed))
-    return pictures.with_known(rebuild.decode_views(models, latent), known)
-
-
-def encode_coarse(models: Models, picture: np.ndarray, seed: int) -> Array:
-    """The latents of the coarse views' grid picture (H, W, 3) float32 in [0, 1].
-
-    (1, 4, h, w), or (2, 4, h, w) for a refiner whose unconditional half sees something of its own.
-    """
-    image = np.ascontiguousarray(picture.transpose(2, 0, 1)[None], np.float32)
-    alone = models.pack.component("refiner_step").shape("coarse")[0] == 1
-    coarse = encode_image(models, "vae_encoder", image, seed=seed, stream="coarse-encoder", keep=("latent",) if alone else ())["latent"]
-    if alone:
-        return coarse
-    kind, other = required(models.pack.manifest.refiner).unconditional_coarse, coarse
-    if kind == "zeros":
-        other = np.zeros_like(coarse)
-    elif kind == "zero-image":
-        grey = np.full_like(image, GREY)
-        other = encode_image(models, "vae_encoder", grey, seed=seed, stream="coarse-encoder/unconditional")["latent"]
-    return np.concatenate([other, coarse])

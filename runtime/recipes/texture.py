@@ -11,10 +11,11 @@ from ..geometry.cameras import Cameras
 from ..geometry.creases import split_at_creases
 from ..geometry.decimate import decimate
 from ..geometry.mesh import Mesh
+from ..geometry.shading import to_uint8
 from ..pack.manifest import Manifest
 from ..request import Request
 from ..texture.atlas import Atlas, atlas_strips, strip_height
-from ..texture.bake import Baked, Sight, bake_field, bake_views, blend, poorly_seen
+from ..texture.bake import FIELD_CHUNK, Baked, Sight, bake_field, bake_views, blend, poorly_seen
 from ..texture.fill import Surroundings
 from ..texture.painter import Painter, enlarged
 from ..texture.unwrap import unwrap
@@ -47,6 +48,14 @@ def textured(surface: Mesh, color: ColorQuery, views: np.ndarray, cameras: Camer
     texture = yield from painted(mesh, baked_size, lambda atlas: _bake(source, atlas, color, sight, pack.views.lit),
                                  all_seen=source != "views")
     return mesh.replace(texture=enlarged(texture, size))
+
+
+def untextured(surface: Mesh, color: ColorQuery, request: Request, pack: Manifest) -> Mesh:
+    """Decimate, sharpen the creases, and ask the field for the colours of the vertices. Arguments as of `textured`."""
+    light = split_at_creases(decimate(surface, request.faces or pack.finish.faces))
+    vertices = light.vertices
+    colors = [color(vertices[begin:begin + FIELD_CHUNK]) for begin in range(0, len(vertices), FIELD_CHUNK)]
+    return light.replace(colors=to_uint8(np.concatenate(colors)))
 
 
 def painted(mesh: Mesh, size: int, bake: Callable[[Atlas], Baked], *, all_seen: bool, height: int | None = None) -> Stage[np.ndarray]:

@@ -22,6 +22,7 @@ DATA_URL = r"^(data:[^,]*;base64,)?[A-Za-z0-9+/]*={0,2}$"
 PICTURE = {"type": "string", "pattern": DATA_URL, "minLength": 4,
            "description": "a PNG, JPEG, WebP, BMP or GIF file as base64 or as a data: URL. Web addresses are not fetched"}
 MESH = {"type": "string", "pattern": DATA_URL, "minLength": 4, "description": "a GLB file as base64 or as a data: URL"}
+SEED = {"type": "integer", "minimum": 0, "maximum": MAX_SEED}
 STEPS = {"type": "integer", "minimum": 1, "maximum": MAX_STEPS}
 GUIDANCE = {"type": "number", "minimum": 0, "maximum": MAX_GUIDANCE}
 INTERVAL = {"type": "array", "minItems": 2, "maxItems": 2, "items": {"type": "number", "minimum": 0},
@@ -43,7 +44,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "mesh": MESH,
     "control": PICTURE | {"description": "a control picture for the whole grid of views, for packs with a ControlNet"},
     "control_scale": {"type": "number", "minimum": 0, "maximum": MAX_CONTROL},
-    "seed": {"type": "integer", "minimum": 0, "maximum": MAX_SEED, "default": 0},
+    "seed": SEED | {"default": 0},
+    "geometry_seed": SEED | {"description": "of the shape; that of `seed` if left out"},
+    "texture_seed": SEED | {"description": "of the look; that of `seed` if left out"},
+    "textured": {"type": "boolean", "default": True, "description": "false ends with the shape, with vertex colours"},
     "steps": STEPS | {"description": "of the loop that draws the views"}, "guidance": GUIDANCE,
     "prior_steps": STEPS | {"description": "of the coarse shape"}, "prior_guidance": GUIDANCE,
     "sampler": {"type": "string", "enum": list(WORDS["sampler"])}, "prior_sampler": {"type": "string", "enum": list(WORDS["sampler"])},
@@ -66,7 +70,8 @@ TASK = {"type": "object", "additionalProperties": False, "properties": OPTIONS}
 # Values that come as files.
 FILES = ("image", "mesh", "control")
 
-TYPES: dict[str, tuple[type, ...]] = {"string": (str,), "integer": (int,), "number": (int, float), "array": (list,), "object": (dict,)}
+TYPES: dict[str, tuple[type, ...]] = {"boolean": (bool,), "string": (str,), "integer": (int,), "number": (int, float), "array": (list,),
+                                      "object": (dict,)}
 
 
 def faults(value: object, schema: Mapping[str, Any], pointer: str = "") -> Iterator[tuple[str, str]]:
@@ -74,7 +79,7 @@ def faults(value: object, schema: Mapping[str, Any], pointer: str = "") -> Itera
     kinds = TYPES[schema["type"]]
     # A boolean is an int to Python, and 1.0 is an integer to JSON Schema.
     whole = kinds == (int,) and isinstance(value, float) and value.is_integer()
-    if isinstance(value, bool) or not (isinstance(value, kinds) or whole):
+    if isinstance(value, bool) != (kinds == (bool,)) or not (isinstance(value, kinds) or whole):
         yield pointer, f"expected {_named(schema['type'])}"
     elif isinstance(value, str):
         if "enum" in schema and value not in schema["enum"]:
@@ -83,7 +88,7 @@ def faults(value: object, schema: Mapping[str, Any], pointer: str = "") -> Itera
             yield pointer, f"expected {schema.get('minLength', 0)} to {schema.get('maxLength', 'any number of')} characters"
         elif "pattern" in schema and not re.match(schema["pattern"].removesuffix("$") + r"\Z", value):  # not before a line's end
             yield pointer, f"expected {'base64, or a data: URL with base64' if schema['pattern'] == DATA_URL else schema['pattern']}"
-    elif isinstance(value, int | float):
+    elif isinstance(value, int | float) and not isinstance(value, bool):
         if "enum" in schema and value not in schema["enum"]:
             yield pointer, f"expected one of {', '.join(map(str, schema['enum']))}"
         elif not schema.get("minimum", value) <= value <= schema.get("maximum", value):  # NaN is within no range

@@ -22,7 +22,7 @@ MAX_STRUCTURE = 10_000
 STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 GLB = b"glTF"
 # Options that a mesh which stays as it is has no use for.
-NOT_TEXTURE = ("views", "route", "faces", "texture_from", "for")
+NOT_TEXTURE = ("views", "route", "faces", "texture_from", "for", "geometry_seed", "textured")
 GLB_HEADER = 12
 
 

@@ -232,7 +232,7 @@ class _Run:
     def _request(self) -> Request:
         options = dict(self.task.request)
         if "for" in options:
-            options = {name: value for name in ("faces", "texture") if (value := getattr(PRESETS[options["for"]], name))} | options
+            options = PRESETS[options["for"]].of_the_request(options.get("textured", True)) | options
         if options["type"] == "texture":
             options["route"] = "texture"
         for name in OF_THE_RESULT:

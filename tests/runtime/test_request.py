@@ -119,7 +119,7 @@ def test_what_is_loaded_has_one_type():
     assert matted.matte == "auto" and matted.matte_picture is PICTURE
     with pytest.raises(InputError, match="two mattes are given; received a picture, and 'none'"):
         Request(image=PICTURE, matte="none", matte_picture=PICTURE)
-    with pytest.raises(InputError, match="unknown option; received matte_picture, stepps; expected seed, steps"):
+    with pytest.raises(InputError, match="unknown option; received matte_picture, stepps; expected seed, geometry_seed"):
         Request.load(image=PICTURE, matte_picture=PICTURE, stepps=3)
 
 

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 
 from meshwright.engines.errors import PackFormat
-from meshwright.runtime.pack import golden
-from meshwright.runtime.pack.golden import GoldenArchive
+from meshwright.engines.files import array_archive
+from meshwright.engines.files.array_archive import ArrayArchive
 
 
 def archive(path, members):
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as written:
         for name, data in members.items():
             written.writestr(name, data)
-    return GoldenArchive(path)
+    return ArrayArchive(path, "golden.npz", PackFormat)
 
 
 def npy(array):
@@ -33,7 +33,7 @@ def test_arrays_are_read(tmp_path):
     arrays = {"a/in/x": np.arange(6.0).reshape(2, 3), "a/out/y": np.asfortranarray(np.arange(6, dtype=np.int64).reshape(2, 3)),
               "b": np.float16(3), "c": np.zeros((0, 4), np.uint8)}
     np.savez_compressed(tmp_path / "g.npz", **arrays)
-    found = GoldenArchive(tmp_path / "g.npz")
+    found = ArrayArchive(tmp_path / "g.npz", "golden.npz", PackFormat)
     assert found.names == tuple(arrays)
     for name, value in found.read(found.names).items():
         assert value.dtype == arrays[name].dtype and value.flags.writeable
@@ -54,7 +54,7 @@ def test_arrays_that_lie(tmp_path, data):
 
 
 def test_a_small_archive_that_unpacks_to_a_lot(tmp_path, monkeypatch):
-    monkeypatch.setattr(golden, "MAX_BYTES", 1 << 20)
+    monkeypatch.setattr(array_archive, "MAX_BYTES", 1 << 20)
     found = archive(tmp_path / "g.npz", {f"{i}.npy": npy(np.zeros(100_000, np.float32)) for i in range(3)})
     assert (tmp_path / "g.npz").stat().st_size < 5000
     assert found.read(["0", "1"])["1"].shape == (100_000,)
@@ -63,7 +63,7 @@ def test_a_small_archive_that_unpacks_to_a_lot(tmp_path, monkeypatch):
 
 
 def test_too_many_arrays(tmp_path, monkeypatch):
-    monkeypatch.setattr(golden, "MAX_ARRAYS", 2)
+    monkeypatch.setattr(array_archive, "MAX_ARRAYS", 2)
     with pytest.raises(PackFormat, match="too many arrays"):
         archive(tmp_path / "g.npz", {f"{i}.npy": b"" for i in range(3)})
 
@@ -72,7 +72,7 @@ def test_too_many_arrays(tmp_path, monkeypatch):
 def test_no_archive(tmp_path, data):
     (tmp_path / "g.npz").write_bytes(data)
     with pytest.raises(PackFormat, match="golden.npz cannot be read"):
-        GoldenArchive(tmp_path / "g.npz").read(["a"])
+        ArrayArchive(tmp_path / "g.npz", "golden.npz", PackFormat).read(["a"])
 
 
 def test_an_archive_that_is_encrypted_or_packed_otherwise(tmp_path):
@@ -84,4 +84,4 @@ def test_an_archive_that_is_encrypted_or_packed_otherwise(tmp_path):
         changed[at] = value
         (tmp_path / "g.npz").write_bytes(changed)
         with pytest.raises(PackFormat, match="golden.npz cannot be read"):
-            GoldenArchive(tmp_path / "g.npz").read(["a"])
+            ArrayArchive(tmp_path / "g.npz", "golden.npz", PackFormat).read(["a"])

@@ -10,7 +10,7 @@ from meshwright.runtime.diffusion.noise import normal
 from meshwright.runtime.geometry.cameras import orbit
 from meshwright.runtime.images.pictures import preprocess
 from meshwright.runtime.pack.manifest import Coarse
-from meshwright.runtime.recipes import rebuild, sharp_it
+from meshwright.runtime.recipes import drawing, rebuild, sharp_it
 from tests.runtime.pack.test_pack import edit
 from tests.runtime.tiny_pack import build
 from tests.runtime.tiny_pictures import build_steered
@@ -57,7 +57,7 @@ def test_conditions(steered):
 
 def test_coarse_latents_of_both_halves(steered):
     picture = np.random.default_rng(1).random((96, 64, 3), np.float32)
-    uncond, cond = sharp_it.encode_coarse(steered.models, picture, 7)
+    uncond, cond = drawing.encode_coarse(steered.models, picture, 7)
     image = picture.transpose(2, 0, 1)[None].copy()
 
     def encoded(image, stream):
@@ -123,7 +123,7 @@ def test_the_finished_surface_stays_near_the_coarse_one_if_the_pack_says_so(tmp_
         assert (bounds(np.zeros((1, 3), np.float32))[1] < 0).all(), "its middle is not to be hollowed out"
         views = small.pack.manifest.views
         cameras = orbit(views.azimuths, views.elevations, views.radius, views.fov)
-        seen = sharp_it.coarse_views(small.pack.manifest, mesh, cameras)
+        seen = drawing.coarse_views(small.pack.manifest, mesh, cameras)
         field = rebuild.reconstruct(small.models, seen, cameras)
         points = np.random.default_rng(0).uniform(-1, 1, (50, 3)).astype(np.float32)
         free, held = field.geometry(points), replace(field, bounds=bounds).geometry(points)
