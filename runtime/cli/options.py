@@ -70,8 +70,14 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
     add("--route", help="how a picture becomes a mesh: views or coarse (default: coarse with a prompt, else the pack's)")
     add("--control", metavar="FILE", help="a control picture for the whole grid of views, for packs with a ControlNet")
     add("--control-scale", type=float, help="how strongly the views follow it (default 1)")
+    _add_from(parser)
     _add_prior(parser)
     _add_making(parser)
+
+
+def _add_from(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--from", dest="run", metavar="DIR", help="continue a run that --save-run kept: its shape stays, and a prompt or"
+                        " --texture-seed, where given, draws another look")
 
 
 def _add_batch(parser: argparse.ArgumentParser) -> None:
@@ -108,8 +114,9 @@ def _add_refine(parser: argparse.ArgumentParser) -> None:
 
 def _add_texture(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("mesh", metavar="FILE", help="the mesh (GLB, glTF or OBJ, +Y up and front +Z)")
+    add("mesh", nargs="?", metavar="FILE", help="the mesh (GLB, glTF or OBJ, +Y up and front +Z); none with --from")
     add("prompt", nargs="?", default="", help='how it should look, such as "rusty iron"')
+    _add_from(parser)
     add("--image", metavar="FILE", help="a picture of how it should look, seen as in the pack's first view: 30 degrees to the right of its"
                                         " front and 20 above in most packs")
     add("--matte", default="auto", metavar="MATTE", help="as for generate (default auto)")
@@ -140,6 +147,7 @@ def _add_lint(parser: argparse.ArgumentParser) -> None:
 def _add_making(parser: argparse.ArgumentParser) -> None:
     """What everything that makes one new mesh can be told."""
     _add_output(parser)
+    parser.add_argument("--save-run", metavar="DIR", help="keep all up to the shape in this folder, for --from")
     _add_settings(parser)
 
 
@@ -157,6 +165,10 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     """And what many meshes can be told as well."""
     add = parser.add_argument
     add("--faces", type=int, help="maximum number of triangles (default: the pack's)")
+    add("--geometry-seed", type=int, metavar="N", help="seed of the shape (default: that of --seed)")
+    add("--texture-seed", type=int, metavar="N", help="seed of the look (default: that of --seed); another one than the shape's draws the"
+                                                      " views anew")
+    add("--no-texture", dest="textured", action="store_false", default=None, help="the shape alone, with vertex colours")
     add("--texture-from", metavar="SOURCE", help="views, field or blend (default: the pack's)")
     _add_drawing(parser)
     add_asset_options(parser)
