@@ -49,7 +49,7 @@ def generate(options: Namespace) -> int:
         targets.check_sources(request.sources)
     requests = [_variant(request, seed) for seed in variants] if options.seeds is not None else [request]
     with _open(options, options.pack) as pipe:
-        progress.stages = (*pipe.stages_of(request), *(() if assets is None else steps(assets)))
+        progress.stages = pipe.stages_of(request)
         try:
             _load_lora(pipe, request, options, progress)
         finally:
@@ -83,6 +83,7 @@ def _variant(request: Request, seed: int) -> Request:
 
 def _make(pipe: Pipeline, request: Request, targets: Targets, options: Namespace, progress: Progress) -> dict[str, Any]:
     """Make one mesh and write it. Gives what `--json` says of it."""
+    progress.stages = (*pipe.stages_of(request), *(() if targets.assets is None else steps(targets.assets)))
     try:
         made = pipe.generate(request, on_event=progress)
         asset = None if targets.assets is None else made.asset(

@@ -1,6 +1,7 @@
 """Shape first, look later: meshes without a texture, seeds of the two, and runs that are kept and continued."""
 
 import json
+import os
 import shutil
 
 import numpy as np
@@ -79,6 +80,7 @@ def test_an_untextured_run_gets_its_texture_later(pipe, made, tmp_path):
     assert same(made, pipe.generate(run=tmp_path / "run", texture=64))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{"image": RED, "route": "views"}, {"image": RED, "prompt": "a red chair"},
                                      {"mesh": BLOCK, "prompt": "a red chair"}], ids=["views", "coarse", "refine"])
 def test_every_route(options, tmp_path_factory):
@@ -110,7 +112,8 @@ def test_what_has_no_effect_is_refused(pipe, folder, options, message):
 
 def test_another_pack_is_refused_by_name(folder, tmp_path):
     other = build_both(tmp_path / "both")
-    with Pipeline.open(other, threads=1) as pipe, pytest.raises(InputError, match="was made by another pack; received tiny .*; expected tiny"):
+    message = "was made by another pack; received tiny .*; expected tiny"
+    with Pipeline.open(other, threads=1) as pipe, pytest.raises(InputError, match=message):
         pipe.generate(run=folder)
 
 
@@ -164,13 +167,14 @@ def test_the_command_line(main, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     quick = ("--pack", "tiny", "--threads", 1, "--quiet")
     assert main("generate", "a red chair", "-o", "a.glb", "--no-texture", "--save-run", "run", "--faces", 300, *quick).returncode == 0
-    assert read_mesh("a.glb").mesh.texture is None and sorted(path.name for path in (tmp_path / "run").iterdir()) == ["run.json", "stages.npz"]
+    assert read_mesh("a.glb").mesh.texture is None and sorted(os.listdir("run")) == ["run.json", "stages.npz"]
     assert main("generate", "--from", "run", "-o", "b.glb", "--texture", 64, *quick).returncode == 0
     assert read_mesh("b.glb").mesh.texture.shape == (64, 64, 3)
-    assert main("texture", "--from", "run", "a blue chair", "-o", "c.glb", "--texture", 64, "--seeds", "1-2", *quick).returncode == 0
+    assert main("texture", "--from", "run", "a blue chair", "-o", "c.glb", "--texture", 64, "--seeds", "1-2", *quick[:-1]).returncode == 0
     assert {"c_1.glb", "c_2.glb"} <= {path.name for path in tmp_path.iterdir()}
     for arguments, message in (
-            (("texture", "-o", "d.glb"), "there is no mesh"), (("texture", "a.glb", "blue", "--from", "run", "-o", "d.glb"), "a mesh and a run"),
+            (("texture", "-o", "d.glb"), "there is no mesh"),
+            (("texture", "a.glb", "blue", "--from", "run", "-o", "d.glb"), "a mesh and a run"),
             (("generate", "--from", "nowhere", "-o", "d.glb"), "the run nowhere cannot be read"),
             (("generate", "--from", "run", "-o", "d.glb", "--save-run", "run"), "would be overwritten, but the run reads it"),
             (("generate", "a red chair", "-o", "d.glb", "--save-run", "a.glb"), "a.glb cannot be written")):
