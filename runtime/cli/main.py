@@ -100,6 +100,8 @@ def _run(options: argparse.Namespace) -> int:
             from .commands import packs as command
         case "doctor":
             from .commands import doctor as command
+        case "texture":
+            from .commands import texture as command
         case _:
             from .commands import generate as command
     return command(options)
