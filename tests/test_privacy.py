@@ -18,7 +18,7 @@ from tests.engines.platforms import TENSORRT_RTX
 from tests.runtime.tiny_pictures import build_both
 
 # ONNX Runtime's first look-up comes nine to ten seconds after its import.
-SECONDS = 25
+SECONDS = 14
 QUICK = ("--texture", "64", "--faces", "500", "--threads", "1")
 COMMANDS = {
     "prompt": ("generate", "a red chair", "--pack", "{pack}", "-o", "chair.glb", *QUICK),
@@ -34,9 +34,17 @@ LEAVES = {"prompt": [HASHES, "work/chair.glb"], "picture": [HASHES, "work/chair.
 RUN = f"""
 import sys, time
 from meshwright.runtime.cli.main import main
-started = time.monotonic()
+
+class Imports:
+    began = time.monotonic()
+
+    def find_spec(self, name, *details):
+        if name == "onnxruntime":
+            Imports.began = time.monotonic()
+
+sys.meta_path.insert(0, Imports())
 code = main(sys.argv[1:])
-time.sleep(max(0.0, {SECONDS} - (time.monotonic() - started)))
+time.sleep(max(0.0, {SECONDS} - (time.monotonic() - Imports.began)))
 """
 # Runs a program, then says what the kernel has counted in this namespace.
 COUNT = """
