@@ -221,7 +221,7 @@ def read_header(path: Path) -> Entry:
     try:
         with path.open("rb") as file:
             if file.read(len(MAGIC)) != MAGIC:
-                raise DamagedEngine(f"{path.name} is no engine of this release")
+                raise DamagedEngine(f"{path.name} is not an engine of this release")
             length = int.from_bytes(file.read(LENGTH), "little")
             if not 0 < length <= MAX_HEADER_BYTES:
                 raise DamagedEngine(f"{path.name} is damaged", received=f"a header of {length} bytes")

@@ -53,7 +53,7 @@ class Nvml:
         _check(self._nvml.nvmlDeviceGetComputeRunningProcesses_v3(self._card(bus), ctypes.byref(count), found), "the processes of a GPU")
         used = [each.used for each in found[:count.value] if each.pid == pid and each.used != UNKNOWN]
         if not used:
-            raise BackendUnavailable("the memory that a process holds of a GPU", received=f"nothing about process {pid}")
+            raise BackendUnavailable("the GPU memory that a process holds", received=f"nothing about process {pid}")
         return sum(used)
 
     def _card(self, bus: str) -> ctypes.c_void_p:

@@ -141,7 +141,7 @@ class OnnxRuntimeGpuEngine(OnnxRuntimeEngine):
             shapes = {tensor: tensor.resolve(axes) for tensor in self.spec.outputs if tensor.name not in carried}
             others = {tensor.name: self.memory.empty(shape, tensor.dtype) for tensor, shape in shapes.items() if shape is not None}
             unknown = [tensor.name for tensor, shape in shapes.items() if shape is None]
-            no_graph = f"the shape of {', '.join(unknown)} is known after a run only" if unknown else None
+            no_graph = f"the shape of {', '.join(unknown)} is known only after a run" if unknown else None
             buffers = LoopBuffers(self.memory, carry, per_step, constants, others)
             step = _Step(self, buffers.shapes(), unknown)
             self._steps.add(step)

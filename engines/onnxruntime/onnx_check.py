@@ -231,11 +231,11 @@ class _Reader:
         found = list(fields(self._view, start, end))
         single = [number for number, _, _ in found if number not in REPEATED[message]]
         if len(single) != len(set(single)):
-            raise ValueError(f"a {message} at byte {start} that says the same twice")
+            raise ValueError(f"a duplicate field in the {message} at byte {start}")
         return found
 
     def _wrong(self, received: str, expected: str) -> ModelFileError:
-        return ModelFileError(f"{self._path.name} contains what a model of a pack must not", received=received, expected=expected)
+        return ModelFileError(f"{self._path.name} contains what a pack's model must not contain", received=received, expected=expected)
 
 
 def _signed(value: int) -> int:

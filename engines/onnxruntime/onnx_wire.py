@@ -91,7 +91,7 @@ def fields(view: memoryview, start: int, end: int) -> Iterator[tuple[int, int, i
         else:
             raise ValueError(f"a value of type {kind} at byte {at}")
         if at + length > end:
-            raise ValueError(f"a value at byte {at} that goes on beyond byte {end}")
+            raise ValueError(f"a value at byte {at} that extends beyond byte {end}")
         yield tag >> 3, at, at + length
         at += length
 
@@ -110,12 +110,12 @@ def varint(view: memoryview, start: int, end: int) -> tuple[int, int]:
     value = 0
     for i in range(10):
         if start + i >= end:
-            raise ValueError(f"a number at byte {start} that is broken off")
+            raise ValueError(f"a truncated number at byte {start}")
         byte = view[start + i]
         value |= (byte & 0x7F) << 7 * i
         if byte < 0x80:
             return value, start + i + 1
-    raise ValueError(f"a number at byte {start} that does not end")
+    raise ValueError(f"an unterminated number at byte {start}")
 
 
 def text(view: memoryview, start: int, end: int) -> str:

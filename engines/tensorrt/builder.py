@@ -88,7 +88,7 @@ def _set_capabilities(trt: ModuleType, config: Any, capabilities: Sequence[str])
     for i, capability in enumerate(capabilities):
         target = getattr(trt.ComputeCapability, f"SM{capability.replace('.', '')}", None)
         if target is None or not config.set_compute_capability(target, i):
-            raise BackendError("this version builds no engines for a compute capability", received=capability)
+            raise BackendError("this version does not build engines for the compute capability", received=capability)
 
 
 def _monitor(trt: ModuleType, on_progress: OnProgress) -> Any:

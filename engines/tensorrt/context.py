@@ -76,7 +76,7 @@ class Context:
         """Of an output whose axes the inputs do not tell."""
         shape = tuple(self._context.get_tensor_shape(name))
         if -1 in shape:
-            raise BackendError(f"the shape of output {name!r} is known after a run only", received=str(shape),
+            raise BackendError(f"the shape of output {name!r} is known only after a run", received=str(shape),
                                remedy="this component runs on ONNX Runtime")
         return shape
 

@@ -86,7 +86,7 @@ def latent_of(moments: Tensor, noise: Tensor | None) -> Tensor:
 def noise_inputs(kind: str, shape: tuple[int, ...]) -> tuple[Input, ...]:
     """The tensors that an encoder needs beside its picture: "mode" none, "sample" noise of the latent's shape."""
     if kind not in POSTERIORS:
-        raise ExportError("the choice from the posterior is unknown", received=repr(kind), expected=" or ".join(POSTERIORS))
+        raise ExportError("unknown choice from the posterior", received=repr(kind), expected=" or ".join(POSTERIORS))
     return (Input("noise", shape),) if kind == "sample" else ()
 
 

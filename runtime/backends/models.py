@@ -114,7 +114,8 @@ class Models:
     def shallow_engine(self, kind: str) -> Engine:
         """Of the step that takes the deep features of the step model `kind`. InputError where that runs with other weights."""
         if self._weights.get(kind):
-            raise InputError("deep_cache does not go with a LoRA, which changes one network of the two", remedy="leave one of them out")
+            raise InputError("deep_cache cannot be combined with a LoRA, which changes only one of the two networks",
+                             remedy="leave one of them out")
         return self.engine(shallow_kind(kind))
 
     def set_weights(self, kind: str, weights: Mapping[str, np.ndarray]) -> None:

@@ -15,7 +15,7 @@ OWN = ("lods", "collision", "max_hulls", "height", "width", "depth", "real_size"
 
 def add_asset_options(parser: argparse.ArgumentParser) -> None:
     """None stands for what nobody has said; the ranges are checked by `AssetOptions`."""
-    add = parser.add_argument_group("what an engine takes").add_argument
+    add = parser.add_argument_group("for game engines").add_argument
     add("--for", dest="engine", choices=ENGINES, metavar="ENGINE",
         help=f"presets of names, levels, collision, size, pivot, triangles and textures for an engine: {', '.join(ENGINES)};"
              " overridden by each of the following options, and by --faces and --texture")

@@ -126,7 +126,7 @@ def packs(options: Namespace) -> int:
     if options.action is not None:
         return _trust(options)
     if options.folder is not None:
-        raise InputError("packs takes no folder without what to do with it", expected="meshwright packs trust FOLDER")
+        raise InputError("packs takes a folder only after an action", expected="meshwright packs trust FOLDER")
     rows = [_describe(folder) for folder in installed_packs()]
     if options.json:
         print(json.dumps({"packs": rows}, indent=2))
@@ -167,12 +167,12 @@ def _trust(options: Namespace) -> int:
         if (listing := listing_hash(pack.folder)) is not None:
             distrust(listing)
         print(f"{printable(str(pack.folder))} was {'' if distrust(pack.hash) else 'not '}trusted by name"
-              + (f", and is trusted still: {printable(pack.trusted)}" if pack.trusted else ", and is not trusted now"))
+              + (f", and is still trusted: {printable(pack.trusted)}" if pack.trusted else ", and is not trusted now"))
         return 0
     pack = Pack.open(options.folder, rehash=True)
     engines = listing_hash(pack.folder)
     if not all(trust(pack.folder, digest, TRUSTED_BY_NAME) for digest in (pack.hash, engines) if digest is not None):
-        raise OutputError("what is trusted cannot be written down", remedy="set MESHWRIGHT_CONFIG to a folder that only you can write")
+        raise OutputError("the list of trusted packs cannot be saved", remedy="set MESHWRIGHT_CONFIG to a folder that only you can write")
     print(printable(_lines(_row(pack))))
     print("trusted: its models will be run. Every hash fits, and they are made of operators that our exporter writes."
           + (" So will the built engines in its folder, which nobody can look into." if engines else ""))

@@ -28,10 +28,10 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
     _add_generate(commands.add_parser("generate", help="make a mesh from a prompt or from pictures"))
     _add_refine(commands.add_parser("refine", help="refine a mesh to match a prompt"))
-    _add_texture(commands.add_parser("texture", help="give a mesh a new texture, and change nothing else of it"))
-    _add_batch(commands.add_parser("batch", help="make a mesh for each line of a list, and continue where that was stopped"))
-    _add_finish(commands.add_parser("finish", help="make of a mesh file what a game engine takes"))
-    _add_lint(commands.add_parser("lint", help="check mesh files, by the limits of a game engine"))
+    _add_texture(commands.add_parser("texture", help="give a mesh a new texture and leave everything else as it is"))
+    _add_batch(commands.add_parser("batch", help="make a mesh for each line of a list; continues where it was stopped"))
+    _add_finish(commands.add_parser("finish", help="prepare a mesh file for a game engine"))
+    _add_lint(commands.add_parser("lint", help="check mesh files against the limits of a game engine"))
     _add_build(commands.add_parser("build", help="build TensorRT engines for a pack, or list or prune the cached ones"))
     check = commands.add_parser("verify", help="replay a pack's golden inputs on this machine")
     check.add_argument("pack", metavar="PACK", help="name or folder")
@@ -86,9 +86,9 @@ def _add_batch(parser: argparse.ArgumentParser) -> None:
     add("-o", "--output", metavar="DIR", required=True, help="folder of the results, which may be new or that of a batch to be continued")
     add("--format", default="glb", choices=("glb", "obj", "ply", "stl"), help="format of the meshes (default glb)")
     add("--jobs", type=int, default=1, metavar="N", help="processes, each with the pack's models (default 1)")
-    add("--count", type=int, default=1, metavar="N", help="meshes of a line that does not say how many, with consecutive seeds (default 1)")
-    add("--seed", type=int, default=0, help="seed of each line that does not say one (default 0)")
-    add("--turntable", action="store_true", help="also write a GIF of each mesh as it turns around")
+    add("--count", type=int, default=1, metavar="N", help="meshes for a line without a count, with consecutive seeds (default 1)")
+    add("--seed", type=int, default=0, help="seed of lines without one (default 0)")
+    add("--turntable", action="store_true", help="also write a turntable GIF of each mesh")
     add("--matte", default="auto", metavar="MATTE", help="as for generate: auto, alpha or none (default auto)")
     add("--route", help="as for generate, of lines with a picture")
     add("--control", metavar="FILE", help="as for generate")
@@ -156,7 +156,7 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("-o", "--output", metavar="FILE", required=True, help="output file; its extension sets the format: glb, obj, ply, stl")
     add("--seed", type=int, default=0, help="same seed, same mesh (default 0)")
-    add("--seeds", metavar="SEEDS", help="several variants, such as 0-3 or 1,5,8: each file gets its seed's number behind its name")
+    add("--seeds", metavar="SEEDS", help="several variants, such as 0-3 or 1,5,8; each file name ends in its seed")
     add("--preview", metavar="PNG", help="also write a picture of the mesh")
     add("--keep-stages", metavar="DIR", help="also write mattes, crops, the coarse mesh and all views into this folder")
 
@@ -181,8 +181,8 @@ def _add_drawing(parser: argparse.ArgumentParser) -> None:
     add("--guidance", type=float, help="how strongly the views follow the prompt or the picture (default: the pack's)")
     add("--sampler", metavar="NAME", help="sampler of the views: ddim, euler-ancestral, dpm-solver++-2m, heun-karras or align-your-steps"
                                           " (default: the pack's)")
-    add("--guidance-interval", metavar="LOW:HIGH", help="range of sigma in which guidance is applied, such as 0.3:5 (default: the pack's)")
-    add("--deep-cache", type=int, metavar="N", help="run all layers of the views' network in one of N steps only, in packs exported for it"
+    add("--guidance-interval", metavar="LOW:HIGH", help="range of sigmas in which guidance is applied, such as 0.3:5 (default: the pack's)")
+    add("--deep-cache", type=int, metavar="N", help="run all layers of the view network only every N steps, in packs exported for it"
                                                     " (default 1)")
     add("--quality", metavar="QUALITY", help="draft, standard or full: the pack's presets of steps, sampler and texture (default full)")
     add("--texture", type=int, metavar="PIXELS", help="size of the texture, a power of two (default: the pack's)")
@@ -192,7 +192,7 @@ def _add_drawing(parser: argparse.ArgumentParser) -> None:
     add("--commercial", action="store_true", help="refuse a pack whose licence does not allow commercial use")
     _add_engine_options(parser)
     add("--quiet", action="store_true", help="print errors only")
-    add("--json", action="store_true", help="print one JSON object that says what was made")
+    add("--json", action="store_true", help="print one JSON object that describes the result")
 
 
 def _add_build(parser: argparse.ArgumentParser) -> None:
@@ -212,8 +212,8 @@ def _add_build(parser: argparse.ArgumentParser) -> None:
 
 def _add_serve(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--host", default="127.0.0.1", metavar="ADDRESS", help="address to listen at (default 127.0.0.1: this machine only)")
-    add("--port", type=int, default=8188, help="default 8188; 0 for any that is free")
+    add("--host", default="127.0.0.1", metavar="ADDRESS", help="address to listen on (default 127.0.0.1: this machine only)")
+    add("--port", type=int, default=8188, help="port to listen on (default 8188; 0 picks a free one)")
     add("--open", action="store_true", help="open the page in a browser")
     add("--data", metavar="DIR", help="folder of the queue and the results (default: the user's own)")
     add("--token-file", metavar="FILE", help="require the token in this file; needed for any address other than this machine's")
@@ -226,7 +226,7 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     add("--memory", default="normal", metavar="MODE", help="as for generate (default normal)")
     add("--gpu-share", default="full", metavar="MODE", help="as for generate (default full)")
     add("--vram", metavar="SIZE", help="as for generate, for each pack")
-    add("--max-queue", type=int, default=100, metavar="N", help="tasks that may wait (default 100)")
+    add("--max-queue", type=int, default=100, metavar="N", help="maximum number of waiting tasks (default 100)")
     add("--max-body", type=int, default=64, metavar="MB", help="largest request (default 64)")
     add("--deadline", type=float, default=7200, metavar="SECONDS", help="time limit of a task (default 7200)")
     add("--keep-days", type=float, default=7, metavar="DAYS", help="results are deleted after this time (default 7)")
@@ -245,4 +245,4 @@ def _add_engine_options(parser: argparse.ArgumentParser) -> None:
                         help="low holds one large model file at a time, lowest also memory-maps its weights, normal"
                              " keeps all files open (default normal)")
     parser.add_argument("--providers", metavar="NAME[,NAME]",
-                        help="ONNX Runtime providers in order of preference, to run everything on them (default: the best that start)")
+                        help="run everything on these ONNX Runtime providers, in order of preference (default: the best that start)")

@@ -57,7 +57,8 @@ def _check_deep_cache(request: Request, pack: Manifest, route: str) -> None:
         raise InputError(f"pack {pack.name} has no deep features of {drawing}", received=f"deep_cache {request.deep_cache}", expected="1",
                          remedy="export it with --deep-cache, or leave the option out")
     if request.keeps_views:
-        raise InputError("known views are put back before each step, which deep_cache leaves out", received="both", expected="one of them")
+        raise InputError("deep_cache cannot be combined with known views, which are restored before each step", received="both",
+                         expected="one of them")
 
 
 def default_route(pack: Manifest) -> str:

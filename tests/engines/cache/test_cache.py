@@ -81,8 +81,8 @@ def test_engines_for_two_machines_lie_side_by_side(cache, model):
 @pytest.mark.parametrize(("spoil", "said"), [
     (lambda data: data[:-1], "is truncated; received 8 bytes; expected 9 bytes"),
     (lambda data: data[:40], "is damaged"),
-    (lambda data: b"", "is no engine of this release"),
-    (lambda data: b"ftrt" + data, "is no engine of this release"),
+    (lambda data: b"", "is not an engine of this release"),
+    (lambda data: b"ftrt" + data, "is not an engine of this release"),
     (lambda data: data[:-1] + b"!", "has been modified"),
     (lambda data: data.replace(b'"name"', b'"eman"'), "is damaged"),
     (lambda data: data.replace(b"RTX 4090", b"RTX 4080"), "does not fit: GPU RTX 4090, the engine's is RTX 4080"),

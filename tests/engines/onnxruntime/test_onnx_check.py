@@ -135,7 +135,7 @@ def test_what_decoders_would_read_otherwise(tmp_path):
     loop_twice = field(4, b"Relu") + field(4, b"Loop")
     place = bytes([14 << 3, 0x81, 0x80, 0x80, 0x80, 0x10])
     outside = bytes([1 << 3, 1, 2 << 3, 1]) + field(8, b"w") + field(13, field(1, b"location") + field(2, b"hidden.bin")) + place
-    for inner, message in ((field(1, loop_twice), "says the same twice"), (field(5, outside), "in the file 'hidden.bin'")):
+    for inner, message in ((field(1, loop_twice), "a duplicate field in the "), (field(5, outside), "in the file 'hidden.bin'")):
         (tmp_path / "a.onnx").write_bytes(bytes([1 << 3, 8]) + field(7, inner))
         with pytest.raises(ModelFileError, match=message):
             check_model(tmp_path / "a.onnx", ())

@@ -94,7 +94,7 @@ def test_engines_for_chosen_capabilities_lie_beside_the_others_and_come_second(c
     entry, new, _ = load(cache, order)
     assert new and entry.key.capability == "8.0 and later"
     assert EngineLoader(cache, NO_GPU).find("p/affine", make_key(order, model_hashes(order.model), NO_GPU)) == ([entry, turing], None)
-    with pytest.raises(BackendError, match="builds no engines for a compute capability; received 9.0"):
+    with pytest.raises(BackendError, match="does not build engines for the compute capability; received 9.0"):
         load(cache, replace(order, capabilities=("9.0",)))
 
 

@@ -46,7 +46,7 @@ def test_an_engine_that_nobody_has_checked_is_checked_when_it_is_first_used(gpu,
 @pytest.mark.parametrize(("damage", "reason"), [
     (lambda path: path.write_bytes(path.read_bytes()[:-3]), "is truncated; received"),
     (lambda path: path.write_bytes(path.read_bytes()[:-3] + b"abc"), "has been modified"),
-    (lambda path: path.write_bytes(b"\0" * 5000), "is no engine of this release"),
+    (lambda path: path.write_bytes(b"\0" * 5000), "is not an engine of this release"),
 ])
 def test_damaged_engines_are_told_of_and_harm_nothing(built, tiny, tmp_path, damage, reason):
     (engine,) = (tmp_path / "cache/engines").glob("tiny-vae_decoder-*.engine")

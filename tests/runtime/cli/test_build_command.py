@@ -41,7 +41,7 @@ def test_chosen_components_are_built_once_listed_and_pruned(main, cache, tiny):
     assert len(listed) == 3 and listed[0].startswith("tiny/field_color ") and "tensorrt-rtx" in listed[0] and str(cache) in listed[2]
     (cache / "foreign.engine").write_bytes(b"ptrt")
     listed = main("build", "--list").stdout.splitlines()
-    assert any("damaged: foreign.engine is no engine of this release" in line for line in listed)
+    assert any("damaged: foreign.engine is not an engine of this release" in line for line in listed)
     assert listed[-1].startswith("2 engines, ") and listed[-1].endswith(f" MB, 1 damaged in {cache}")
     pruned = main("build", "--prune")
     assert pruned.returncode == 0 and pruned.stdout.startswith("foreign.engine: ") and "1 files deleted" in pruned.stdout

@@ -70,7 +70,7 @@ def test_trust_on_the_command_line(main, stranger, monkeypatch):
     assert listed.returncode == 0 and "NOT TRUSTED, and not run: meshwright packs trust" in listed.stdout
     assert [row["trusted"] for row in json.loads(main("packs", "--json").stdout)["packs"]] == [None, "bundled with meshwright"]
     monkeypatch.setattr(trust_file, "config_folder", lambda: None)
-    assert "what is trusted cannot be written down" in main("packs", "trust", stranger).stderr
+    assert "the list of trusted packs cannot be saved" in main("packs", "trust", stranger).stderr
 
 
 @pytest.mark.parametrize("arguments", [["trust"], ["distrust"], ["trust", "missing"], ["believe", "x"], ["trust", "x", "--json"]])
