@@ -1,4 +1,4 @@
-"""`meshwright bench`: the real command in a process of its own, on the tiny pack."""
+"""`meshwright bench` on the tiny pack."""
 
 import json
 import subprocess
@@ -6,16 +6,11 @@ import sys
 
 import pytest
 
-BENCH = [sys.executable, "-m", "meshwright.runtime.cli.main", "bench"]
-
-
-def bench(*arguments):
-    return subprocess.run([*BENCH, *map(str, arguments)], capture_output=True, text=True, timeout=120)
-
 
 @pytest.fixture(scope="module")
 def report(tiny):
-    ended = bench(tiny, "--rounds", 2, "--threads", 1, "--json")
+    command = [sys.executable, "-m", "meshwright.runtime.cli.main", "bench", tiny, "--rounds", "2", "--threads", "1", "--json"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert ended.returncode == 0, ended.stderr
     return json.loads(ended.stdout)
 
@@ -37,8 +32,8 @@ def test_the_line_for_an_issue_says_it_all(report):
     assert f"first {report['first']:.2f} s, warm {report['warm']:.2f} s" in report["line"] and "MB" in parts[-1]
 
 
-def test_the_page_ends_with_that_line(tiny):
-    ended = bench(tiny, "--rounds", 1, "--threads", 1, "--steps", 2)
+def test_the_page_ends_with_that_line(main):
+    ended = main("bench", "tiny", "--rounds", 1, "--threads", 1, "--steps", 2)
     assert ended.returncode == 0, ended.stderr
     lines = ended.stdout.splitlines()
     assert lines[0] == "Stages, median of 1:" and ", 2 steps" in lines[-1]
@@ -46,6 +41,6 @@ def test_the_page_ends_with_that_line(tiny):
 
 
 @pytest.mark.parametrize("rounds", [0, 1001])
-def test_bad_rounds(rounds):
-    ended = bench("props", "--rounds", rounds)
+def test_bad_rounds(main, rounds):
+    ended = main("bench", "props", "--rounds", rounds)
     assert ended.returncode == 2 and "rounds is out of range" in ended.stderr

@@ -64,8 +64,7 @@ def test_ctrl_c_while_writing(tiny, tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)], ids=["SIGTERM", "SIGHUP"])
-@pytest.mark.parametrize("stage", [1, 5])
+@pytest.mark.parametrize(("stage", "number", "code"), [(1, signal.SIGTERM, 143), (5, signal.SIGHUP, 129)], ids=["SIGTERM", "SIGHUP"])
 def test_other_signals_that_end_a_process(tiny, tmp_path, stage, number, code):
     with start(tiny, tmp_path, "--texture", "4096", "--steps", "300", "--prior-steps", "300") as process:
         out, rest = interrupt_after(process, f"[{stage}/", number)
