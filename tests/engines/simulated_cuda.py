@@ -1,4 +1,4 @@
-"""Stands in for `engines.cuda.Cuda` where there is no GPU: the same methods over host memory, each call written down.
+"""Stands in for `engines.cuda.device.Cuda` where there is no GPU: the same methods over host memory, each call written down.
 
 What is asked of the stream is done at once, or, during a capture, recorded and done at each launch of the graph. What CUDA
 refuses in a capture is refused here, memory is checked for every address, and time passes only as the test says.
@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import ctypes
 import itertools
-from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from weakref import WeakValueDictionary
 
 import numpy as np
 
-from meshwright.engines.errors import BackendError, DeviceLost, MeshwrightError
+from meshwright.engines.cuda.device import Cuda
 
 FIRST_STREAM = 4242
 ALIGNMENT = 256
@@ -67,7 +67,7 @@ class SimulatedHostBuffer:
 
 
 @dataclass
-class SimulatedCuda:
+class SimulatedCuda(Cuda):
     """step_ms, graph_ms : that a kernel, and a graph of any size, take. total : bytes of the card
 
     others : bytes that other programs hold of it; tells : whether it is known what this process holds
@@ -85,6 +85,7 @@ class SimulatedCuda:
 
     def __post_init__(self):
         self.device, self.stream, self.lost = 0, next(_streams), None
+        self._device = SimpleNamespace(set_current=lambda: None)
         BY_STREAM[self.stream] = self
         self.calls, self.clock, self.closed = [], 0.0, False
         self.blocks = {}
@@ -197,22 +198,8 @@ class SimulatedCuda:
         self.call("close")
         self.closed = True
 
-    @contextmanager
-    def translate_errors(self, subject):
-        if self.lost is not None:
-            raise DeviceLost("the GPU stopped answering earlier", received=self.lost)
-        try:
-            yield
-        except MeshwrightError:
-            raise
-        except Exception as error:
-            raise self.error(subject, error) from error
-
-    def error(self, subject, error):
-        if self.breaks:
-            self.lost = str(error)
-            return DeviceLost(f"the GPU stopped answering: {subject}", received=str(error))
-        return BackendError(subject, received=str(error))
+    def _stopped(self):
+        return self.breaks
 
     def do(self, work, milliseconds):
         """What a kernel does, for the vendors' libraries that are simulated too."""
