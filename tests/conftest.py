@@ -13,14 +13,17 @@ from meshwright.engines.files.lock import locked
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
+# What a slow test is taken to last that does not say so.
+SLOW_SECONDS = 3.0
 Once = Callable[[str, Callable[[Path], object]], Path]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests begin, most of them first, so that no process is left alone with one at the end."""
-    slow: dict[Path, int] = {}
+    """The files that take longest begin, so that no process is left alone with one at the end."""
+    slow: dict[Path, float] = {}
     for item in items:
-        slow[item.path] = slow.get(item.path, 0) + (item.get_closest_marker("slow") is not None)
+        marker = item.get_closest_marker("slow")
+        slow[item.path] = slow.get(item.path, 0.0) + (0.0 if marker is None else marker.args[0] if marker.args else SLOW_SECONDS)
     items.sort(key=lambda item: -slow[item.path])
 
 

@@ -8,7 +8,7 @@ from meshwright.runtime.backends.pack_engines import ranges_of
 from meshwright.runtime.cli import main as cli
 from tests.engines.platforms import TENSORRT_RTX
 
-pytestmark = [TENSORRT_RTX, pytest.mark.slow]
+pytestmark = [TENSORRT_RTX, pytest.mark.slow(40)]
 
 
 def build(pack, tmp_path, monkeypatch, capsys):

@@ -42,7 +42,7 @@ def on_card(folder):
     return done
 
 
-@pytest.mark.slow
+@pytest.mark.slow(40)
 def test_everything_is_measured_and_right(brought_back):
     figures = json.loads((brought_back / "out/gpu.json").read_text("utf-8"))["figures"]
     assert STEPS < set(figures)
@@ -58,7 +58,7 @@ def test_everything_is_measured_and_right(brought_back):
     assert figures["props: cold"]["meshwright generate"]["host_bytes"] > 1 << 20
 
 
-@pytest.mark.slow
+@pytest.mark.slow(40)
 def test_every_module_computes_what_its_graph_does(brought_back):
     packs = brought_back / "work/packs"
     for pack in (Pack.open("props"), Pack.open(packs / "sharp-it-fp16-compute")):
@@ -79,7 +79,7 @@ def test_a_checkout_that_is_not_installed_is_made_importable(tmp_path):
     assert made.stdout.split() == [str(tmp_path / "meshwright/runtime"), "0.1.0"]
 
 
-@pytest.mark.slow
+@pytest.mark.slow(40)
 def test_what_is_there_is_not_measured_again(brought_back):
     page, marks = (brought_back / "out/gpu.md").read_text("utf-8"), (brought_back / "out/gpu.json").stat().st_mtime_ns
     assert page.startswith("# The GPU benchmark, rehearsed without a GPU") and "PyTorch eager, CPU" in page and "not measured" in page

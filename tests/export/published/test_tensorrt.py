@@ -7,7 +7,7 @@ from meshwright.runtime import Pack
 from meshwright.runtime.cli import main as cli
 from tests.engines.platforms import TENSORRT_RTX
 
-pytestmark = [TENSORRT_RTX, pytest.mark.slow]
+pytestmark = [TENSORRT_RTX, pytest.mark.slow(80)]
 
 
 @pytest.fixture
