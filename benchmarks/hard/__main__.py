@@ -11,7 +11,7 @@ import threading
 import time
 from pathlib import Path
 
-from benchmarks.hard import endurance, input_cases, kill_cases, model_cases, pack_cases, tensor_cases
+from benchmarks.hard import batch_kills, endurance, input_cases, kill_cases, model_cases, pack_cases, tensor_cases
 from benchmarks.hard.kinds import Kind
 from benchmarks.hard.page import page
 from benchmarks.hard.worker import Tally, run
@@ -20,7 +20,7 @@ from benchmarks.harness.results import RESULTS, Results
 KINDS: tuple[type[Kind], ...] = (
     pack_cases.Packs, pack_cases.Tokenizers, pack_cases.GoldenFiles, model_cases.Models, model_cases.TrustedModels, tensor_cases.LoraFiles,
     tensor_cases.Checkpoints, input_cases.Pictures, input_cases.Meshes, kill_cases.WriteKills, kill_cases.FullDisks,
-    kill_cases.CommandKills, kill_cases.BuildKills, endurance.Clocks, endurance.Soak)
+    kill_cases.CommandKills, kill_cases.BuildKills, batch_kills.BatchKills, endurance.Clocks, endurance.Soak)
 # A kind's turn; then the next one has the worker. Short enough that a run which is stopped has something of every kind.
 TURN = 60.0
 

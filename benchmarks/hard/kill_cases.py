@@ -166,9 +166,9 @@ class CommandKills(Kind):
         _put(self.folder, self.sets[0])
         process = self._start(1)
         # Every other one in the last third of its life, when it writes.
-        ended = _wait(process, rng.uniform(0 if number % 2 else 0.65 * self.seconds, 1.05 * self.seconds))
-        _kill(process)
-        _check_nobody(process.pid)
+        ended = wait(process, rng.uniform(0 if number % 2 else 0.65 * self.seconds, 1.05 * self.seconds))
+        kill(process)
+        check_nobody(process.pid)
         _recover(self.folder)
         found = _contents(self.folder)
         if not any(all(found.get(name) == each[name] for name in each) for each in self.sets):
@@ -203,9 +203,9 @@ class BuildKills(Kind):
             return "not tried: TensorRT-RTX is not installed"
         shutil.rmtree(self.cache, ignore_errors=True)
         process = self._start()
-        ended = _wait(process, rng.uniform(0.3, 1.0) * self.seconds)
-        _kill(process)
-        _check_nobody(process.pid)
+        ended = wait(process, rng.uniform(0.3, 1.0) * self.seconds)
+        kill(process)
+        check_nobody(process.pid)
         if self._start().wait() != 0:
             raise Lost("the next build failed")
         left = [path.name for path in self.cache.rglob("*.part")]
@@ -261,7 +261,7 @@ def _put(folder: Path, files: dict[str, bytes]) -> None:
         path.write_bytes(data)
 
 
-def _wait(process: subprocess.Popen, seconds: float) -> bool:
+def wait(process: subprocess.Popen, seconds: float) -> bool:
     """Whether it ends in that time."""
     try:
         process.wait(seconds)
@@ -270,24 +270,24 @@ def _wait(process: subprocess.Popen, seconds: float) -> bool:
         return False
 
 
-def _kill(process: subprocess.Popen) -> None:
+def kill(process: subprocess.Popen) -> None:
     """That process alone: what it has started must end of itself."""
     process.kill()
     process.wait()
 
 
-def _check_nobody(session: int) -> None:
+def check_nobody(session: int) -> None:
     """Lost if a process of that session lives on; it is then ended."""
     until = time.monotonic() + LIVES_ON
-    while (living := _living(session)) and time.monotonic() < until:
+    while (found := living(session)) and time.monotonic() < until:
         time.sleep(0.05)
-    if living:
-        for process in living:
+    if found:
+        for process in found:
             os.kill(process, signal.SIGKILL)
-        raise Lost(f"{len(living)} processes live on {LIVES_ON:g} s after the one that started them was killed")
+        raise Lost(f"{len(found)} processes live on {LIVES_ON:g} s after the one that started them was killed")
 
 
-def _living(session: int) -> list[int]:
+def living(session: int) -> list[int]:
     found = []
     for entry in Path("/proc").iterdir() if Path("/proc/self").exists() else ():
         try:

@@ -97,6 +97,21 @@ def detect_hardware() -> Hardware:
     return Hardware(_detect_host(), gpus, version, cuda, no_gpu if no_gpu or gpus else "the driver sees no GPU", facts.why_not)
 
 
+def gpu_environments() -> tuple[Mapping[str, str], ...]:
+    """For each GPU that this process may use, what to add to the environment of another one so that it sees this GPU alone.
+
+    ({},) where there is one GPU or none. Read before CUDA is: an environment that is changed later changes nothing.
+    """
+    visible = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    try:
+        count = Driver().count()
+    except Exception:  # no driver, or one that does not start: nothing to be shared out
+        count = 0
+    if count < 2:
+        return ({},)
+    return tuple({"CUDA_VISIBLE_DEVICES": visible[index] if index < len(visible) else str(index)} for index in range(count))
+
+
 def _detect_gpu(driver: Driver, index: int) -> Gpu:
     """One card."""
     facts = _Facts()

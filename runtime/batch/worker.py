@@ -1,20 +1,17 @@
-"""A process that makes the meshes of a batch, one after the other, and gives their files as bytes: it writes nothing."""
+"""Makes the meshes of a batch, one after the other, and gives their files as bytes: it writes nothing."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-import signal
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from ...engines.errors import DeviceLost, MeshwrightError
-from ...engines.machine.parent import end_with_parent
 from ..assets.asset import asset_files
 from ..assets.options import AssetOptions
 from ..files.gltf.writer import png_bytes
@@ -30,7 +27,8 @@ from .pictures import gif_bytes
 
 # A result: its entry in the manifest, and its files by name.
 Result = tuple[dict[str, Any], dict[str, bytes]]
-READY = "ready"
+# A line, and the hash of its request.
+Work = tuple[Line, str]
 OF_PICTURE = ("image", "matte", "route")
 
 
@@ -80,27 +78,9 @@ class BatchSettings:
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
-def work(connection: Connection, settings: BatchSettings, parent: int) -> None:
-    """The whole process: says READY, or the error that kept the pack from being opened, and then a Result for each (line, hash)."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends us
-    end_with_parent(parent)
-    try:
-        pipe = Pipeline.open(settings.pack, **settings.engine)
-    except MeshwrightError as error:
-        connection.send(error)
-        return
-    with pipe:
-        connection.send(READY)
-        maker = _Maker(pipe, settings)
-        while True:
-            try:
-                line, request = connection.recv()
-            except (EOFError, OSError):  # the parent has ended
-                return
-            connection.send(maker.result(line, request))
+class Maker:
+    """The meshes of lines, by one open pipeline."""
 
-
-class _Maker:
     def __init__(self, pipe: Pipeline, settings: BatchSettings) -> None:
         self.pipe, self.settings = pipe, settings
         self._lora_on = ""  # the component that has the LoRA
@@ -154,9 +134,14 @@ def entry_of(line: Line) -> dict[str, Any]:
     return {"name": line.name, "line": line.number, "prompt": line.prompt, **picture, "seed": line.options["seed"]}
 
 
+def names_file(option: str, value: Any) -> bool:
+    """Whether that value of an option is the path of a file."""
+    return option in ("image", "control") or option == "matte" and value not in MATTES
+
+
 def _hashed(name: str, value: Any) -> Any:
     """What stands for an option: a file's contents."""
-    return [_file_hash(value)] if name in ("image", "control") or name == "matte" and value not in MATTES else value
+    return [_file_hash(value)] if names_file(name, value) else value
 
 
 def _file_hash(path: str) -> str:

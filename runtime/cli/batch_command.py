@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from argparse import Namespace
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,9 @@ def batch(options: Namespace) -> int:
             said = f"{entry['seconds']:6.2f} s" if entry["state"] == MADE else f"failed: {entry['error']}"
             print(printable(f"line {entry['line']}: {entry['name']}  {said}, {left} left"), file=sys.stderr, flush=True)
 
-    result = run_batch(lines, folder, settings, jobs=options.jobs, on_result=show)
+    # Ray says on standard output which node was lost: that is for the result.
+    with nullcontext() if options.ray is None else redirect_stdout(sys.stderr):
+        result = run_batch(lines, folder, settings, jobs=options.jobs, timeout=options.timeout, ray=options.ray, on_result=show)
     if options.json:
         print(json.dumps({"manifest": str(folder / MANIFEST), **vars(result)}, indent=2))
     elif not options.quiet:

@@ -85,7 +85,10 @@ def _add_batch(parser: argparse.ArgumentParser) -> None:
     add("list", metavar="LIST", help="text with a prompt on each line, CSV or JSON lines (.csv, .jsonl), or a folder of pictures")
     add("-o", "--output", metavar="DIR", required=True, help="folder of the results, which may be new or that of a batch to be continued")
     add("--format", default="glb", choices=("glb", "obj", "ply", "stl"), help="format of the meshes (default glb)")
-    add("--jobs", type=int, default=1, metavar="N", help="processes, each with the pack's models (default 1)")
+    add("--jobs", type=int, metavar="N", help="processes, each with the pack's models (default: one for each GPU, or one; with --ray as"
+                                              " many as there is room for)")
+    add("--timeout", type=float, default=3600.0, metavar="SECONDS", help="time that one line may take (default 3600)")
+    add("--ray", metavar="ADDRESS", help="spread the lines over the Ray cluster at ADDRESS, or over one on this machine: local")
     add("--count", type=int, default=1, metavar="N", help="meshes for a line without a count, with consecutive seeds (default 1)")
     add("--seed", type=int, default=0, help="seed of lines without one (default 0)")
     add("--turntable", action="store_true", help="also write a turntable GIF of each mesh")

@@ -15,7 +15,7 @@ from types import FrameType
 from ...engines.errors import InputError, OutputError
 from ...engines.files.lock import try_lock
 from ...engines.files.user_folder import data_folder
-from ...engines.machine.hardware import detect_hardware
+from ...engines.machine.hardware import gpu_environments
 from ..pack.pack import Pack
 from .folder import DataFolder
 from .worker import WorkerOptions
@@ -33,7 +33,7 @@ def serve(options: argparse.Namespace) -> int:
 
         from .app import make_app
         from .guard import Guard, Limits, hosts_of
-        from .service import Service, ServiceOptions, devices
+        from .service import Service, ServiceOptions
     except ModuleNotFoundError as error:
         raise InputError("the server needs packages that are not installed", received=f"no {error.name}", remedy=INSTALL) from error
 
@@ -47,8 +47,8 @@ def serve(options: argparse.Namespace) -> int:
         worker = WorkerOptions(str(folder.root), "", packs, deadline=options.deadline, backend=options.backend, threads=options.threads,
                                memory=options.memory, gpu_share=options.gpu_share, vram=options.vram)
         settings = ServiceOptions(worker, max_queue=options.max_queue, keep_seconds=options.keep_days * 86400,
-                                  keep_bytes=int(options.keep_size * 1e9))
-        service = Service(folder, devices(settings, [gpu.index for gpu in detect_hardware().gpus]))
+                                  keep_bytes=int(options.keep_size * 1e9), environments=gpu_environments())
+        service = Service(folder, settings)
         app = Guard(make_app(service), Limits(hosts_of(options.host, port, options.allow_host), token, options.max_body * MEBIBYTE))
 
         address = f"http://{f'[{options.host}]' if ':' in options.host else options.host}:{port}/"

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ...engines.errors import OutputError
@@ -138,8 +138,3 @@ class Service:
         while not self._stopping.wait(SWEEP):
             with suppress(sqlite3.Error, OSError):
                 self.sweep()
-
-
-def devices(options: ServiceOptions, gpus: Sequence[int]) -> ServiceOptions:
-    """The same with one worker for each GPU, or with one for the processor where there is none."""
-    return replace(options, environments=tuple({"CUDA_VISIBLE_DEVICES": str(index)} for index in gpus) or ({},))

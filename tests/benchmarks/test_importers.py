@@ -1,16 +1,14 @@
-"""Real importers, where they are installed: Godot 3 (Debian's godot3-server), and Blender where MESHWRIGHT_BPY names a Python with bpy."""
-
-import os
-import shutil
-from pathlib import Path
+"""Real importers, where they are installed: Godot 3, Blender as a module, and three.js in headless Chromium."""
 
 import pytest
 
-from benchmarks.assets.importers import differences, in_blender, in_godot
+from benchmarks.assets.importers import Imported, differences, in_blender, in_godot, in_three
 from meshwright.runtime.assets.asset import make_asset
 from meshwright.runtime.assets.options import AssetOptions
+from tests.importers import BLENDER, needs_blender, needs_chromium, needs_godot, node_package
 from tests.runtime.shapes import letter_f, position_colors
 
+THREE = ("three@0.187.0", "playwright-core@1.65.1")
 LETTER = letter_f(detail=3)
 COLORED = LETTER.replace(colors=(position_colors(LETTER.vertices) * 255).astype("uint8"))
 
@@ -22,7 +20,7 @@ def written(folder, **options):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("godot3-server") is None, reason="godot3-server is not installed")
+@needs_godot
 def test_godot_makes_static_bodies_of_the_shapes(tmp_path):
     asset, file = written(tmp_path, collision="hull", naming="godot")
     found = in_godot([file])["letter.glb"]
@@ -31,17 +29,24 @@ def test_godot_makes_static_bodies_of_the_shapes(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif("MESHWRIGHT_BPY" not in os.environ, reason="MESHWRIGHT_BPY names no Python with bpy")
+@needs_blender
 def test_blender_reads_all_levels_below_one_node(tmp_path):
     asset, file = written(tmp_path, lods=(0.5, 0.25), naming="unity")
-    found = in_blender(Path(os.environ["MESHWRIGHT_BPY"]), [file], tmp_path)["letter.glb"]
+    found = in_blender(BLENDER, [file], tmp_path)["letter.glb"]
     assert differences(asset, found, {f"letter_LOD{k}": k for k in range(3)}) == []
     assert set(found.parents.values()) == {"letter"} and (tmp_path / "letter.png").stat().st_size > 1000
 
 
-def test_differences_are_said(tmp_path):
-    from benchmarks.assets.importers import Imported
+@pytest.mark.slow
+@needs_chromium
+def test_three_draws_what_is_for_the_web(tmp_path):
+    asset, file = written(tmp_path, texture_format="jpeg")
+    found = in_three(node_package(*THREE), [file], tmp_path)["letter.glb"]
+    assert differences(asset, found, {"letter": 0}) == []
+    assert found.textures["letter"] == 128 and (tmp_path / "letter.png").stat().st_size > 1000
 
+
+def test_differences_are_said(tmp_path):
     asset, _ = written(tmp_path)
     width, height, depth = asset.size
     right = Imported((-width / 2, 0, -depth / 2), (width / 2, height, depth / 2), {"letter": len(LETTER.faces)})

@@ -1,40 +1,24 @@
 """The add-on for Blender, in Blender as a module (an environment of its own: it wants an older numpy), against a running server."""
 
 import json
-import os
 import subprocess
 import sys
-import venv
 from pathlib import Path
 
 import pytest
 
+from tests.importers import BLENDER, needs_blender
 from tests.runtime.conftest import tiny  # noqa: F401  a fixture
 from tests.runtime.server.conftest import server  # noqa: F401  a fixture
 
 ROOT = Path(__file__).parents[2]
-# A Python that has bpy, for those who have one already.
-READY = os.environ.get("BPY_PYTHON")
 
 
-def install(folder: Path) -> None:
-    venv.create(folder, with_pip=True)
-    subprocess.run([folder / "bin/python", "-m", "pip", "install", "-q", "bpy==4.5.*"], capture_output=True, timeout=600)
-
-
-@pytest.fixture(scope="session")
-def blender(once) -> str:
-    """The python of an environment with bpy."""
-    python = READY or str(once("blender", install) / "bin/python")
-    if subprocess.run([python, "-c", "import bpy"], capture_output=True).returncode:
-        pytest.skip("bpy cannot be installed here")
-    return python
-
-
+@needs_blender
 @pytest.mark.slow
-def test_objects_are_made_at_the_cursor_textured_and_cancelled(blender, server, tmp_path):  # noqa: F811
+def test_objects_are_made_at_the_cursor_textured_and_cancelled(server, tmp_path):  # noqa: F811
     subprocess.run([sys.executable, ROOT / "docs/addons/make_blender_addon.py", tmp_path / "addon.zip"], check=True)
-    done = subprocess.run([blender, Path(__file__).with_name("blender_session.py"), tmp_path, server.address],
+    done = subprocess.run([BLENDER, Path(__file__).with_name("blender_session.py"), tmp_path, server.address],
                           capture_output=True, text=True, timeout=300, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("FOUND ")).removeprefix("FOUND "))

@@ -18,6 +18,7 @@ from meshwright.runtime import Pipeline
 from meshwright.runtime.cli import doctor
 from meshwright.runtime.cli.build_command import build_missing
 from meshwright.runtime.pack.pack import Pack
+from tests.importers import node_package
 from tests.runtime.simulated_gpu import SimulatedGpu
 from tests.runtime.tiny_pack import GRAPHS, build
 
@@ -85,13 +86,7 @@ def again(tried: dict[str, PackageStatus], monkeypatch: pytest.MonkeyPatch) -> d
 @pytest.fixture(scope="session")
 def khronos_validator():
     """The folder of Khronos' glTF validator, installed with npm into a cache outside the repository."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "meshwright-tests"
-    package = cache / "node_modules" / "gltf-validator"
-    if not (package / "index.js").exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        command = ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(cache), VALIDATOR]
-        subprocess.run(command, check=True, capture_output=True, timeout=600)
-    return package
+    return node_package(VALIDATOR) / "gltf-validator"
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from meshwright.engines.cuda.driver import Driver
 from meshwright.engines.cuda.nvml import Nvml
 from meshwright.engines.machine import hardware
-from meshwright.engines.machine.hardware import Host, _detect_host, detect_hardware
+from meshwright.engines.machine.hardware import Host, _detect_host, detect_hardware, gpu_environments
 from tests.engines.simulated_driver import Card, SimulatedDriver, SimulatedNvml
 
 
@@ -79,3 +79,14 @@ def test_a_question_that_goes_wrong(monkeypatch):
     host = _detect_host()
     assert isinstance(host, Host) and host.total_bytes is None
     assert host.why_not == {"total_bytes": "ZeroDivisionError", "available_bytes": "this system does not say"}
+
+
+@pytest.mark.parametrize(("cards", "visible", "seen"), [
+    (0, None, [None]), (1, None, [None]), (1, "3", [None]), (2, None, ["0", "1"]), (2, "2, GPU-7a", ["2", "GPU-7a"])])
+def test_processes_get_a_gpu_each(cards, visible, seen, monkeypatch):
+    """Those of the cards that CUDA_VISIBLE_DEVICES leaves, by the names that it has for them."""
+    monkeypatch.setattr(hardware, "Driver", lambda: Driver(SimulatedDriver(*[Card()] * cards) if cards else SimulatedDriver(init=100)))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert [environment.get("CUDA_VISIBLE_DEVICES") for environment in gpu_environments()] == seen

@@ -134,6 +134,7 @@ def test_what_is_refused_makes_nothing(main, prompts, tmp_path):
         ((prompts, "-o", tmp_path / "new", "--format", "obj", "--for", "web", "--lods", "2"), "a-red-chair.obj cannot hold"),
         ((tmp_path, "-o", tmp_path), "the results would be written among the pictures"),
         ((prompts, "-o", tmp_path / "new", "--jobs", 0), "jobs is out of range"),
+        ((prompts, "-o", tmp_path / "new", "--timeout", 0), "timeout is out of range"),
         ((prompts, "-o", tmp_path / "new", "--steps", 0), "steps is out of range"),
         ((prompts, "-o", tmp_path / "new", "--lora-scale", 1), "lora-scale is given without a LoRA"),
         ((prompts, "-o", tmp_path / "new", "--matte", "m.png"), "unknown matte"),
@@ -182,6 +183,19 @@ def test_a_worker_that_is_killed_loses_no_line(tiny, prompts, tmp_path):
         _, rest = process.communicate(timeout=60)
     assert process.returncode == 0, rest
     assert [entry["state"] for entry in agrees(tmp_path / "out").values()] == ["made"] * 4
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_worker_that_hangs_is_replaced(tiny, prompts, tmp_path):
+    with start(tiny, prompts, tmp_path / "out", "--count", "2", "--timeout", "20") as process:
+        process.stderr.readline()
+        stopped = workers(process)[0]
+        os.kill(stopped, signal.SIGSTOP)
+        _, rest = process.communicate(timeout=120)
+    assert process.returncode == 0, rest
+    assert [entry["state"] for entry in agrees(tmp_path / "out").values()] == ["made"] * 4
+    assert not Path(f"/proc/{stopped}").exists()
 
 
 @pytest.mark.slow

@@ -1,15 +1,14 @@
 """The page in a real browser: real clicks, a real server. Chromium is the system's; playwright brings none."""
 
-import shutil
 from pathlib import Path
 
 import pytest
 
 from meshwright.runtime.files.reader import read_mesh
+from tests.importers import CHROMIUM, needs_chromium
 from tests.runtime.server.conftest import SHORT
 
-CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
-pytestmark = [pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine"), pytest.mark.slow]
+pytestmark = [needs_chromium, pytest.mark.slow]
 SECONDS = 120_000
 # Drawn by the processor: machines that run tests have no GPU.
 SOFTWARE = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
