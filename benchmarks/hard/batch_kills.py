@@ -22,7 +22,7 @@ OURS = {"manifest.jsonl", "contact_sheet.png", ".meshwright-batch.lock"}
 class BatchKills(Kind):
     """`meshwright batch`, killed twice at any time of its life and then run to its end; in every other case by two processes."""
 
-    name, goal, limit = "batch kills", 20, 120.0
+    name, goal, limit = "batch kills", 20, 300.0
     said = ("kills of `meshwright batch` or of one of its processes at any time, two in a case: no line is lost or there twice, the"
             " manifest agrees with the files, no process lives on")
 
