@@ -20,7 +20,7 @@ from .images.pictures import Picture
 from .lora import Loras
 from .pack.pack import Pack
 from .provenance import provenance
-from .recipes import continued, instantmesh, look, sharp_it
+from .recipes import continued, instantmesh, look, one_2_3_45, sharp_it
 from .recipes.routes import choose_route, default_route
 from .request import Request
 from .request_options import File, GenerationOptions, RequestOptions, load_options
@@ -49,6 +49,7 @@ RECIPES = {"text": Recipe(sharp_it.from_text, sharp_it.STAGES, sharp_it.COMPONEN
            "refine": Recipe(sharp_it.from_mesh, sharp_it.MESH_STAGES, sharp_it.MESH_COMPONENTS),
            "texture": Recipe(sharp_it.onto_mesh, sharp_it.TEXTURE_STAGES, sharp_it.TEXTURE_COMPONENTS),
            "views": Recipe(instantmesh.instantmesh, instantmesh.STAGES, instantmesh.COMPONENTS),
+           "voxels": Recipe(one_2_3_45.one_2_3_45, one_2_3_45.STAGES, one_2_3_45.COMPONENTS),
            "run": Recipe(continued.from_run, ("texture",), continued.COMPONENTS)}
 
 
@@ -228,8 +229,8 @@ class Pipeline:
                                 known_size(self.pack.manifest.sizes, _prompt_of_the_shape(request)), self._saved(request, route, log)))
 
     def _saved(self, request: Request, route: str, log: RunLog) -> SavedRun | None:
-        """The run up to its surface; None where that is a mesh of the user's."""
-        if request.run is not None or route == "texture":
+        """The run up to its surface; None where that is a mesh of the user's, and where no planes hold its colours."""
+        if request.run is not None or route in ("texture", "voxels"):
             return None if request.run is None else replace(request.run, request=_kept(continued.continued(request)), folder=None)
         surface, manifest = log.first(Surface), self.pack.manifest
         coarse, guide = (log.first(kind) if log.has(kind) else None for kind in (CoarseMesh, CoarseViews))

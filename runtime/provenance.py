@@ -10,7 +10,7 @@ from .lora import Loras
 from .pack.manifest import Diffusion, Manifest, required
 from .recipes import continued
 from .recipes.routes import view_loop
-from .recipes.settings import LoopSettings, coarse_settings, drawing_settings, texture_size
+from .recipes.settings import LoopSettings, coarse_settings, drawing_settings, texture_size, texture_source
 from .request import Request, describe_inputs
 from .saved_run import SavedRun
 
@@ -36,7 +36,7 @@ def provenance(models: Models, loras: Loras, request: Request, route: str) -> di
 def _continued_provenance(models: Models, loras: Loras, request: Request, run: SavedRun) -> dict[str, Any]:
     """That of the run, with what has changed since."""
     whole, found = continued.continued(request), dict(run.provenance)
-    options = {**found.get("options", {}), **_options_of_the_mesh(models.pack.manifest, whole)}
+    options = {**found.get("options", {}), **_options_of_the_mesh(models.pack.manifest, whole, run.route)}
     if continued.draws(request):
         drawing = required(models.pack.manifest.refiner)
         used = _used(drawing_settings(whole, models.pack.manifest, drawing, edit=continued.changes_prompt(request)), drawing)
@@ -55,18 +55,18 @@ def _options(manifest: Manifest, request: Request, route: str) -> dict[str, Any]
     if route == "texture":
         used["texture"] = texture_size(request, manifest)
     else:
-        used |= _options_of_the_mesh(manifest, request)
+        used |= _options_of_the_mesh(manifest, request, route)
     if request.control is not None:
         used["control_scale"] = 1.0 if request.control_scale is None else request.control_scale
     return used
 
 
-def _options_of_the_mesh(manifest: Manifest, request: Request) -> dict[str, Any]:
+def _options_of_the_mesh(manifest: Manifest, request: Request, route: str) -> dict[str, Any]:
     """Of what comes behind the surface."""
     faces: dict[str, Any] = {"faces": request.faces or manifest.finish.faces}
     if not request.textured:
         return {"texture": None, **faces, "texture_from": None}
-    return {"texture": texture_size(request, manifest), **faces, "texture_from": request.texture_from or manifest.texture_from}
+    return {"texture": texture_size(request, manifest), **faces, "texture_from": texture_source(request, manifest, route)}
 
 
 def _used(settings: LoopSettings, loop: Diffusion) -> dict[str, Any]:

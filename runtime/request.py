@@ -22,17 +22,18 @@ from .request_options import RequestOptions, check_count, load_options, pairs_of
 from .saved_run import SavedRun
 from .text.prompt import check_prompt
 
-ROUTES = ("views", "coarse")  # of pictures
+RECIPES = ("sharp-it", "instantmesh", "one-2-3-45")
+ROUTES = ("views", "voxels", "coarse")  # of pictures
 MESH_ROUTES = ("refine", "texture")
 MAX_CONTROL = 10.0
 MAX_DEEP_CACHE = 100
 LARGEST_RATIO = 1e6  # of noise over signal
 # Options that are words, and what they may be.
 WORDS = {"texture_from": TEXTURE_SOURCES, "route": ROUTES + MESH_ROUTES, "sampler": SAMPLER_NAMES, "prior_sampler": SAMPLER_NAMES,
-         "quality": QUALITIES}
+         "quality": QUALITIES, "recipe": RECIPES}
 # What a saved run cannot be given again.
 OF_THE_SHAPE = ("seed", "geometry_seed", "prior_steps", "prior_guidance", "prior_sampler", "prior_guidance_interval", "image", "views",
-                "matte", "matte_picture", "route", "mesh", "control", "control_scale")
+                "matte", "matte_picture", "recipe", "route", "mesh", "control", "control_scale")
 LOAD = "Request.load and the methods of Pipeline take paths too"
 
 
@@ -72,8 +73,9 @@ class Request:
     matte : how the object is told from its background: "auto" by the picture's alpha if that is a real matte, else by a
         network; "alpha" by its alpha; "none" takes the picture as it is.
     matte_picture : the matte of `image`, white (or opaque) where the object is, in place of all that; `matte` is "auto" then.
-    route : how a picture becomes a mesh: "views" draws its six views, "coarse" draws a coarse shape first, and can follow
-        a prompt too; None for "coarse" with a prompt and else for the first of these that the pack has. Or what becomes of `mesh`.
+    recipe : "sharp-it", "instantmesh" or "one-2-3-45", of those that the pack has; None for the one that fits what is given.
+    route : how a picture becomes a mesh: "views" draws its six views and rebuilds them, "voxels" draws the object's voxels from such views,
+        and "coarse" draws a coarse shape first, and can follow a prompt too; None for "coarse" with a prompt and else for the first of these that the pack has. Or what becomes of `mesh`.
     mesh : a mesh to be redrawn as the prompt says, in world axes and within a sphere of radius 1 or so. The result gets the place
         and the size that it had in its file. On the route "refine", which is that of None, it is a new mesh; on "texture" it is the same
         one with a new texture, and a picture, `image`, may take the prompt's place: it shows the mesh as the pack's first view does.
@@ -105,6 +107,7 @@ class Request:
     views: tuple[tuple[float, Picture], ...] = ()
     matte: str = "auto"
     matte_picture: Picture | None = None
+    recipe: str | None = None
     route: str | None = None
     mesh: MeshFile | None = None
     control: Picture | None = None
@@ -148,7 +151,7 @@ class Request:
         self._normalize_numbers()
         for name, known in WORDS.items():
             if (word := getattr(self, name)) is not None and word not in known:
-                raise InputError(f"{'the ' if name in ('route', 'sampler', 'quality') else ''}{name} is unknown", received=repr(word),
+                raise InputError(f"{'the ' if name in ('recipe', 'route', 'sampler', 'quality') else ''}{name} is unknown", received=repr(word),
                                  expected=", ".join(known))
         for name in ("image", "control", "matte_picture"):
             if getattr(self, name) is not None:

@@ -51,6 +51,7 @@ class RequestOptions(GenerationOptions, total=False):
     image: Picture | File | None
     views: Mapping[float, Picture | File] | Mapping[int, Picture | File] | Iterable[tuple[float, Picture | File]]
     matte: Picture | File
+    recipe: str | None
     route: str | None
     mesh: Mesh | MeshFile | File | None
     run: SavedRun | File | None

@@ -75,7 +75,7 @@ def _build_one(folder: str, name: str, product: str, engine: str) -> None:
     """In the process that is measured. The build is a child of it, which it waits for."""
     pack = Pack.open(folder, verify=False)
     component = pack.manifest.components[name]
-    order = BuildRequest(choose(product), pack.path(component.file), ranges_of(component.spec), ELSEWHERE)
+    order = BuildRequest(choose(product), pack.path(component.file), ranges_of(component.spec, pack.manifest.voxels), ELSEWHERE)
     try:
         build_to(order, Path(engine), lambda share: None)
     except MeshwrightError as error:

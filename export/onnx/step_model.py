@@ -77,17 +77,18 @@ def for_halves(tensor: Tensor, states: Tensor) -> Tensor:
 
 
 def advance(columns: Sequence[Tensor], latent: Tensor, previous: Tensor, noise: Tensor, halves: Tensor,
-            clamp: Clamp | None = None) -> tuple[Tensor, Tensor]:
+            clamp: Clamp | None = None, *, sign_below: float | None = None) -> tuple[Tensor, Tensor]:
     """Guidance and the sampler's update, which the row's columns say: latent_next and the prediction x0.
 
     columns : timestep, scale_in, x0_from_x, x0_from_output, a, b, c, k, w; scalars
     halves : (1 or 2, ...), what the network made of scale_in * latent: the unconditional half m_u before the conditional m_c, or m_c
         alone, which then stands for both
+    sign_below : of timesteps; below, the prediction becomes its sign (LAS-Diffusion, arXiv 2305.04461, for values of -1 and 1)
 
         x0     = x0_from_x x + x0_from_output (m_u + w (m_c - m_u)), clamped
         x_next = a x + b x0 + c previous + k noise
     """
-    _, _, from_x, from_output, a, b, c, k, w = columns
+    timestep, _, from_x, from_output, a, b, c, k, w = columns
     uncond, cond = halves[:1], halves[-1:]
     if clamp is not None and clamp[0] == "before":
         uncond, cond = ((from_x * latent + from_output * half).clamp(*clamp[1:]) for half in (uncond, cond))
@@ -95,4 +96,6 @@ def advance(columns: Sequence[Tensor], latent: Tensor, previous: Tensor, noise: 
     else:
         x0 = from_x * latent + from_output * (uncond + w * (cond - uncond))
         x0 = x0 if clamp is None else x0.clamp(*clamp[1:])
+    if sign_below is not None:
+        x0 = torch.where(timestep < sign_below, x0.sign(), x0)
     return a * latent + b * x0 + c * previous + k * noise, x0

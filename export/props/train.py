@@ -7,18 +7,22 @@ The time that is left is divided among the stages that are left, by the shares i
 goes on where it was, with the time that is given then. From nothing but seeds, or from the networks of a pack; there the autoencoder's
 encoder, which no pack holds, is learnt anew, and autoencoder and VAE stay as they are. On a GPU the shapes are drawn there; on a CPU
 they are made once in DIR (6 GB). Pairs, on either, are made by as many processes as there are processor cores.
+
+    python -m meshwright.export.props.train --work DIR --out PACK --from-pack runtime/packs/props --only occupancy voxels --minutes 60
+
+trains those stages alone; occupancy and voxels need no pairs.
 """
 
 import argparse
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 
 from . import pack, restore
-from .training import pairs, picture_prior, reconstructor, refiner, shap_e, surface, vae, views
+from .training import one_2_3_45, pairs, picture_prior, reconstructor, refiner, shap_e, surface, vae, views
 from .training.loop import Schedule
 from .training.run import Run, explicit_attention
 from .world import dataset
@@ -41,7 +45,9 @@ WHILE_PAIRS = (Stage("prior", 20, shap_e.train_prior, shap_e.PRIOR_SCHEDULE),)
 AFTER_PAIRS = (Stage("refiner", 20, refiner.train, refiner.SCHEDULE), Stage("views", 20, views.train, views.SCHEDULE),
                Stage("reconstructor", 24, reconstructor.train, reconstructor.SCHEDULE),
                Stage("surface", 4, surface.train, surface.SCHEDULE),
-               Stage("picture_prior", 2, picture_prior.train, picture_prior.SCHEDULE))
+               Stage("picture_prior", 2, picture_prior.train, picture_prior.SCHEDULE),
+               Stage("occupancy", 10, one_2_3_45.train_occupancy, one_2_3_45.OCCUPANCY_SCHEDULE),
+               Stage("voxels", 20, one_2_3_45.train_voxels, one_2_3_45.VOXELS_SCHEDULE))
 # How much longer pairs are waited for, beside the shares above: the stages are content with those that are there.
 PAIRS_SHARE = 6
 # Seeds of pairs come after those of shapes, so that nothing is seen twice.
@@ -80,6 +86,14 @@ def train(run: Run, seconds: float | None, *, from_pack: bool = False, pair_coun
         _train(run, after, clock)
 
 
+def train_only(run: Run, seconds: float | None, names: Sequence[str]) -> None:
+    """The named stages, in order, on what is in the folder of checkpoints. seconds : as of `train`; a finished one is trained on"""
+    stages = [stage for stage in (*BEFORE_PAIRS, *WHILE_PAIRS, *AFTER_PAIRS) if stage.name in names]
+    clock = Clock(None if seconds is None else time.monotonic() + seconds, sum(stage.share for stage in stages))
+    with explicit_attention(run.device):
+        _train(run, stages, clock)
+
+
 def _train(run: Run, stages: list[Stage], clock: Clock) -> None:
     for stage in stages:
         seconds = clock.seconds(stage.share)
@@ -112,7 +126,10 @@ def main(arguments: list[str] | None = None) -> None:
     run = Run(shapes(args.work, device, args.shapes), checkpoints, args.work / "pairs")
     minutes = args.minutes if args.hours is None else 60 * args.hours
     seconds = None if minutes is None else max(1.0, 60 * minutes - (time.monotonic() - began))
-    train(run, seconds, from_pack=args.from_pack is not None, pair_count=args.pairs)
+    if args.only:
+        train_only(run, seconds, args.only)
+    else:
+        train(run, seconds, from_pack=args.from_pack is not None, pair_count=args.pairs)
     pack.build(checkpoints, args.out)
 
 
@@ -125,6 +142,8 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--hours", type=float, help="how long it may take; by default, the steps of every stage's schedule")
     length.add_argument("--minutes", type=float)
+    parser.add_argument("--only", nargs="+", metavar="STAGE", choices=[stage.name for stage in (*BEFORE_PAIRS, *WHILE_PAIRS, *AFTER_PAIRS)],
+                        help="train these alone: %(choices)s")
     parser.add_argument("--shapes", type=int, default=dataset.COUNT)
     parser.add_argument("--pairs", type=int, default=pairs.COUNT)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())

@@ -24,8 +24,9 @@ from ...engines.onnxruntime.weights import weights_hash
 from ...engines.tensorrt.build import BuildRequest, capabilities_for, workspace_limit
 from ...engines.tensorrt.loader import BuildCallbacks, EngineLoader, make_key
 from ...engines.tensorrt.network import Range
+from ..geometry.voxels import bucket_rows
 from ..pack.golden import FILE, Golden
-from ..pack.manifest import HALVES, Component
+from ..pack.manifest import HALVES, Component, VoxelGrid
 from ..pack.pack import Pack
 from .candidates import Candidate, Rejected, failure_message
 
@@ -96,7 +97,7 @@ class PackEngines:
 
     def request(self, product: Product, component: Component) -> BuildRequest:
         """What is to be built for a component on this machine. PackError for an axis that no recipe knows."""
-        return BuildRequest(product, self.pack.path(component.file).absolute(), ranges_of(component.spec), workspace_limit(self.hardware),
+        return BuildRequest(product, self.pack.path(component.file).absolute(), ranges_of(component.spec, self.pack.manifest.voxels), workspace_limit(self.hardware),
                             exact=component.exact, capabilities=capabilities_for(product, self.hardware))
 
     def record(self, entry: Entry) -> EngineRecord:
@@ -170,10 +171,21 @@ def golden_hash(pack: Pack) -> str:
     return pack.manifest.files[FILE].sha256
 
 
-def ranges_of(spec: EngineSpec) -> dict[str, Range]:
-    """A range for each open axis of a component's inputs. PackError for an axis that no recipe knows."""
+def ranges_of(spec: EngineSpec, grid: VoxelGrid | None = None) -> dict[str, Range]:
+    """A range for each open axis of a component's inputs. PackError for an axis that no recipe knows.
+
+    grid : of the pack, if it has one: its buckets are the lengths that the axes voxels_0, voxels_1, ... may have
+    """
+    known = RANGES if grid is None else RANGES | _voxel_ranges(grid)
     opened = dict.fromkeys(axis for tensor in spec.inputs for axis in tensor.shape if isinstance(axis, str))
     for axis in opened:
-        if axis not in RANGES:
-            raise PackError("an open axis has no known range", received=axis, expected=", ".join(RANGES))
-    return {axis: RANGES[axis] for axis in opened}
+        if axis not in known:
+            raise PackError("an open axis has no known range", received=axis, expected=", ".join(known))
+    return {axis: known[axis] for axis in opened}
+
+
+def _voxel_ranges(grid: VoxelGrid) -> dict[str, Range]:
+    """From the smallest bucket to the largest, best at the one in the middle."""
+    usual = grid.buckets[(len(grid.buckets) - 1) // 2]
+    rows = zip(*(bucket_rows(bucket, grid.levels) for bucket in (grid.buckets[0], usual, grid.buckets[-1])), strict=True)
+    return {f"voxels_{level}": Range(*lengths) for level, lengths in enumerate(rows)}

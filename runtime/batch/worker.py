@@ -19,7 +19,7 @@ from ..files.writer import companions
 from ..geometry.topology import is_watertight
 from ..images import MATTES
 from ..pipeline import Pipeline
-from ..recipes.routes import choose_route
+from ..recipes.routes import choose_route, drawing_component
 from ..request import Request
 from .lines import Line
 from .manifest import FAILED, MADE
@@ -120,7 +120,7 @@ class Maker:
         """On the network that draws the views of this request."""
         if self.settings.lora is None:
             return
-        drawing = "views_step" if choose_route(request, self.pipe.pack.manifest) == "views" else "refiner_step"
+        drawing = drawing_component(choose_route(request, self.pipe.pack.manifest))
         if drawing != self._lora_on:
             self.pipe.unload_lora()
             self._lora_on = ""

@@ -22,7 +22,7 @@ from ..images import MATTES
 from ..images.pictures import MAX_BYTES, Picture, picture_of
 from ..pack.pack import MANIFEST, Pack, installed_packs
 from ..pipeline import Pipeline
-from ..recipes.routes import choose_route
+from ..recipes.routes import choose_route, drawing_component
 from ..request import Request
 from ..request_options import RequestOptions
 from ..results import Generation
@@ -150,7 +150,7 @@ def doctor(options: Namespace) -> int:
 
 def _lines(row: dict[str, Any]) -> str:
     """A pack for people: one line, and below it what its licence notes and what its weights were made from."""
-    first = (f"{row['name']} {row['version']}  recipe {row['recipe']}  licence {row['license']}"
+    first = (f"{row['name']} {row['version']}  recipe {', '.join(row['recipes'])}  licence {row['license']}"
              f" (commercial use: {row['commercial_use']})  {row['bytes'] / 1e6:.1f} MB  {row['folder']}")
     sources = [f"from {source['name']}: {source['license']}" + (
         f" (commercial use: {source['commercial_use']})" if "commercial_use" in source else "") for source in row["sources"]]
@@ -223,7 +223,7 @@ def _interval(name: str, statement: str) -> tuple[float, float]:
 def _load_lora(pipe: Pipeline, request: Request, options: Namespace, progress: Progress) -> None:
     """Put the LoRA on the network that draws the views of this request."""
     if options.lora is not None:
-        drawing = "views_step" if choose_route(request, pipe.pack.manifest) == "views" else "refiner_step"
+        drawing = drawing_component(choose_route(request, pipe.pack.manifest))
         pipe.load_lora(options.lora, 1.0 if options.lora_scale is None else options.lora_scale, drawing, on_event=progress)
     else:
         check_lora(options)
@@ -310,7 +310,7 @@ def _describe(folder: Path) -> dict[str, Any]:
 
 def _row(pack: Pack) -> dict[str, Any]:
     manifest = pack.manifest
-    return {"name": manifest.name, "version": manifest.version, "recipe": manifest.recipe,
+    return {"name": manifest.name, "version": manifest.version, "recipe": manifest.recipe, "recipes": list(manifest.recipes),
             "license": manifest.license.id, "commercial_use": manifest.license.commercial_use,
             "notes": list(manifest.license.notes), "sources": [source.describe() for source in dict.fromkeys(manifest.sources)],
             "bytes": pack.bytes, "sha256": pack.hash, "folder": str(pack.folder), "trusted": pack.trusted}

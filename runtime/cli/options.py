@@ -67,7 +67,8 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
         help="another picture of it, taken AZIMUTH degrees to the right of the first, such as 90=side.png; repeatable")
     add("--matte", default="auto", metavar="MATTE",
         help="how the object is separated from the background: auto, alpha, none, or FILE, white where the object is (default auto)")
-    add("--route", help="how a picture becomes a mesh: views or coarse (default: coarse with a prompt, else the pack's)")
+    add("--recipe", help="sharp-it, instantmesh or one-2-3-45, of those that the pack has (default: the one that fits what is given)")
+    add("--route", help="how a picture becomes a mesh: views, voxels or coarse (default: coarse with a prompt, else the pack's)")
     add("--control", metavar="FILE", help="a control picture for the whole grid of views, for packs with a ControlNet")
     add("--control-scale", type=float, help="how strongly the views follow it (default 1)")
     _add_from(parser)
@@ -93,6 +94,7 @@ def _add_batch(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=0, help="seed of lines without one (default 0)")
     add("--turntable", action="store_true", help="also write a turntable GIF of each mesh")
     add("--matte", default="auto", metavar="MATTE", help="as for generate: auto, alpha or none (default auto)")
+    add("--recipe", help="as for generate")
     add("--route", help="as for generate, of lines with a picture")
     add("--control", metavar="FILE", help="as for generate")
     add("--control-scale", type=float, help="as for generate")

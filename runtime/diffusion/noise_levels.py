@@ -97,6 +97,16 @@ def karras_sigmas(steps: int, largest: float, smallest: float, rho: float = 7.0)
     return (largest ** (1 / rho) + ramp * (smallest ** (1 / rho) - largest ** (1 / rho))) ** rho
 
 
+def log_snr(t: np.ndarray) -> np.ndarray:
+    """Logarithm of signal over noise, squared, at times t in [0, 1]: that of LAS-Diffusion (arXiv 2305.04461), 9.2 at 0 and -10 at 1."""
+    return -np.log(np.expm1(1e-4 + 10 * np.square(t)))
+
+
+def signal_and_noise(ratio: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """alpha and sigma of unit variance together, where log(alpha^2 / sigma^2) is `ratio`."""
+    return 1 / np.sqrt(1 + np.exp(-ratio)), 1 / np.sqrt(1 + np.exp(ratio))
+
+
 @cache
 def _betas_of(alpha_bar: Callable[[float], float], steps: int) -> np.ndarray:
     levels = np.array([alpha_bar(i / steps) for i in range(steps + 1)])

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from .noise_levels import AYS_TIMESTEPS, NoiseLevels, karras_sigmas, timesteps
+from .noise_levels import AYS_TIMESTEPS, NoiseLevels, karras_sigmas, log_snr, signal_and_noise, timesteps
 
 COLUMNS = ("timestep", "scale_in", "x0_from_x", "x0_from_output", "a", "b", "c", "k", "w")
 PREDICTIONS = ("v", "epsilon", "sample")
@@ -117,6 +117,22 @@ def shap_e_karras_heun(levels: NoiseLevels, steps: int, guidance: float, *, form
     return Table(rows, float(sigma[0]), _levels(1.0, np.repeat(sigma, 2)[1:]))
 
 
+def log_snr_ancestral(steps: int, guidance: float) -> Table:
+    """Ancestral sampling between evenly spaced times, from 1 down to 0; `steps` rows, fresh noise at all but the last.
+
+    Of models that predict x0 under `log_snr`, latents of unit variance (LAS-Diffusion, arXiv 2305.04461, whose samplers One-2-3-45++
+    follows). The column "timestep" holds the time in [0, 1]. Raises ValueError.
+    """
+    times = np.linspace(1.0, 0.0, _positive(steps) + 1)
+    ratio = log_snr(times)
+    alpha, sigma = signal_and_noise(ratio)
+    fresh = -np.expm1(ratio[:-1] - ratio[1:])
+    k = sigma[1:] * np.sqrt(fresh)
+    k[-1] = 0.0
+    rows = _rows(times[:-1], guidance, scale_in=1.0, x0_from_output=1.0, a=alpha[1:] * (1 - fresh) / alpha[:-1], b=alpha[1:] * fresh, k=k)
+    return Table(rows, 1.0, _levels(alpha[:-1], sigma[:-1]))
+
+
 SAMPLERS: dict[str, Callable[..., Table]] = {
     "euler-ancestral": euler_ancestral,
     "ddim": ddim,
@@ -125,6 +141,8 @@ SAMPLERS: dict[str, Callable[..., Table]] = {
 }
 
 
+# The one sampler of loops whose noise is no process of `NoiseLevels`.
+LOG_SNR = "log-snr-ancestral"
 # What a caller may ask for in place of a pack's sampler: those, and one of them at timesteps of its own.
 SAMPLER_NAMES = (*SAMPLERS, AYS_STEPS)
 
@@ -150,10 +168,14 @@ def make_table(schedule: Mapping[str, object], steps: int, guidance: float, inte
     """
     options = dict(schedule)
     kind = options.pop("kind", None)
-    if kind not in SAMPLERS:
-        raise ValueError(f"kind is {kind!r}, not one of {', '.join(SAMPLERS)}")
+    if kind not in (*SAMPLERS, LOG_SNR):
+        raise ValueError(f"kind is {kind!r}, not one of {', '.join((*SAMPLERS, LOG_SNR))}")
     if not math.isfinite(guidance):
         raise ValueError(f"guidance is {guidance}, not a finite number")
+    if kind == LOG_SNR:
+        if options:
+            raise ValueError(f"{LOG_SNR} has no option {', '.join(map(repr, options))}")
+        return _guided_within(log_snr_ancestral(steps, guidance), interval)
     process: dict[str, Any] = {field.name: options.pop(field.name) for field in fields(NoiseLevels) if field.name in options}
     known = inspect.signature(SAMPLERS[kind]).parameters
     unknown = [name for name in options if name not in known]

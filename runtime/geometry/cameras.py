@@ -110,3 +110,13 @@ def project(cameras: Cameras, points: np.ndarray) -> tuple[np.ndarray, np.ndarra
     scale = np.float32(cameras.focal) / np.where(depth == 0, np.float32(1e-12), depth)
     uv = np.stack([0.5 + local[..., 0] * scale, 0.5 - local[..., 1] * scale], axis=-1)
     return uv, depth
+
+
+def sampling_places(cameras: Cameras, points: np.ndarray) -> np.ndarray:
+    """Where a network samples the views at world points (m, 3): (n, m, 3) float32.
+
+    Across and down the image from -1 to 1, as grid sampling counts, and depth along the viewing axis less that of the origin.
+    """
+    uv, depth = project(cameras, points)
+    away = np.linalg.norm(cameras.positions, axis=1).astype(np.float32)
+    return np.concatenate([2 * uv - 1, (depth - away[:, None])[..., None]], axis=-1)

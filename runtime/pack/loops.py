@@ -1,9 +1,10 @@
-"""Reads the denoising loops of `pack.json`: latents, schedule, steps and guidance."""
+"""Reads the denoising loops of `pack.json`, latents, schedule, steps and guidance, and the grids that some are of."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,23 @@ import numpy as np
 from ...engines.errors import PackFormat
 from ..diffusion.schedules import SAMPLER_NAMES, make_table
 from .entry import Entry
-from .manifest import MAX_GUIDANCE, MAX_LATENTS, MAX_RANK, MAX_STEPS, MAX_TRAIN_STEPS, TEXTURES, Diffusion, Edit, LoopQuality, Quality
+from .manifest import (
+    LENGTH,
+    MAX_GUIDANCE,
+    MAX_LATENTS,
+    MAX_RANK,
+    MAX_STEPS,
+    MAX_TRAIN_STEPS,
+    MAX_VOXEL_LEVELS,
+    MAX_VOXELS,
+    RESOLUTION,
+    TEXTURES,
+    Diffusion,
+    Edit,
+    LoopQuality,
+    Quality,
+    VoxelGrid,
+)
 
 UNCONDITIONAL = ("empty", "zeros", "encoder")
 UNCONDITIONAL_IMAGE = ("empty", "zeros")
@@ -43,6 +60,18 @@ def read_quality(entry: Entry) -> Quality:
         raise PackFormat(f"{entry.where} has an unknown entry", received=unknown[0], expected="views, prior, texture")
     views, prior = (_loop_quality(entry[name]) if name in entry else LoopQuality() for name in ("views", "prior"))
     return Quality(views, prior, read_texture(entry) if "texture" in entry else None)
+
+
+def read_voxels(entry: Entry) -> VoxelGrid:
+    """The section "voxels"."""
+    buckets = tuple(bucket.whole(2, MAX_VOXELS) for bucket in entry["buckets"].list(MAX_RANK))
+    if not buckets or any(low >= high for low, high in pairwise(buckets)):
+        raise PackFormat(f"{entry.where}: buckets do not ascend", received=str(buckets))
+    grid = VoxelGrid(entry.int("resolution", *RESOLUTION), entry.float("extent", *LENGTH), entry.int("levels", 2, MAX_VOXEL_LEVELS),
+                     buckets, entry.float("truncation", *LENGTH))
+    if grid.resolution % (1 << (grid.levels - 2)):
+        raise PackFormat(f"{entry.where}: resolution cannot be halved for {grid.levels} levels", received=str(grid.resolution))
+    return grid
 
 
 def read_texture(entry: Entry) -> int:

@@ -23,6 +23,7 @@ MAX_RANK = 8
 MAX_LATENTS = 1 << 24  # values of one set of latents
 MAX_TENSORS, MAX_TENSOR = 256, 1 << 31  # inputs or outputs of a model, and values of one
 MAX_COMPONENTS, MAX_NOTES = 64, 256
+MAX_VOXELS, MAX_VOXEL_LEVELS = 1 << 18, 6  # of the occupied ones in a bucket, and levels of the network over them
 DTYPES = ("float32", "float16", "float64", "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 Section = TypeVar("Section")
 
@@ -235,6 +236,21 @@ class Grid:
 
 
 @dataclass(frozen=True)
+class VoxelGrid:
+    """The grids of One-2-3-45++: `resolution` voxels along a cube `extent` wide, and twice as many inside those that are occupied.
+
+    levels : of the sparse network; buckets : how many occupied voxels its tables hold, ascending
+    truncation : the distance, in the world's units, that a value of 1 or -1 stands for
+    """
+
+    resolution: int
+    extent: float
+    levels: int
+    buckets: tuple[int, ...]
+    truncation: float
+
+
+@dataclass(frozen=True)
 class Finish:
     """What a finished mesh has unless the caller asks otherwise: most triangles, and pixels along the texture's side.
 
@@ -269,14 +285,16 @@ class Quality:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Everything in `pack.json`; None stands for a section that the recipe of the pack does not need.
+    """Everything in `pack.json`; None stands for a section that the recipes of the pack do not need.
 
+    recipe : the one that the pack was made for; recipes : all that its components serve, that one among them
     sizes : what things that the pack makes usually measure, by their names in lower case: "height", "width" or "depth", and metres
     """
 
     name: str
     version: str
     recipe: str
+    recipes: tuple[str, ...]
     license: License
     sources: tuple[Source, ...]
     exporter: str
@@ -288,6 +306,9 @@ class Manifest:
     prior: Diffusion | None
     refiner: Diffusion | None
     multiview: Diffusion | None
+    occupancy: Diffusion | None
+    sparse: Diffusion | None
+    voxels: VoxelGrid | None
     coarse: Coarse | None
     views: Views
     reconstructor_view_size: int

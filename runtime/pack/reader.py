@@ -18,7 +18,7 @@ from ...engines import EngineSpec, TensorSpec
 from ...engines.errors import PackFormat
 from ..geometry.shading import Shading
 from .entry import Entry
-from .loops import read_loop, read_quality, read_texture
+from .loops import read_loop, read_quality, read_texture, read_voxels
 from .manifest import (
     ANGLE,
     COMMERCIAL_USE,
@@ -57,7 +57,8 @@ from .manifest import (
 FORMAT = 1
 DIMENSIONS = ("height", "width", "depth")
 # The sections that each recipe cannot do without.
-SECTIONS = {"sharp-it": ("text", "prior", "refiner", "coarse"), "instantmesh": ("picture", "multiview")}
+SECTIONS = {"sharp-it": ("text", "prior", "refiner", "coarse"), "instantmesh": ("picture", "multiview"),
+            "one-2-3-45": ("picture", "multiview", "occupancy", "sparse", "voxels")}
 RESAMPLE = ("bicubic", "bilinear")
 COMPUTED = ("fp32", "fp16")
 PRECISIONS = (*COMPUTED, "int8")
@@ -81,8 +82,9 @@ def _checked(root: Entry) -> Manifest:
     if version != FORMAT:
         raise PackFormat("pack.json has a format version that this release does not read", received=str(version),
                          expected=str(FORMAT), remedy="install a newer meshwright")
-    for section in SECTIONS[root.str("recipe", tuple(SECTIONS))]:
-        root[section].dict()
+    for recipe in _recipes(root):
+        for section in SECTIONS[recipe]:
+            root[section].dict()
     manifest = _manifest(root)
     _check_files(manifest)
     _check_halves(manifest)
@@ -91,19 +93,33 @@ def _checked(root: Entry) -> Manifest:
 
 def _manifest(root: Entry) -> Manifest:
     return Manifest(
-        name=_name(root, "name"), version=root.str("version"), recipe=root.str("recipe"),
+        name=_name(root, "name"), version=root.str("version"), recipe=root.str("recipe"), recipes=_recipes(root),
         license=_license(root["license"]), sources=tuple(_source(entry) for entry in root["sources"].list()),
         exporter=root.str("exporter"), files={name: _file(name, entry) for name, entry in root["files"].items()},
         components=_components(root["components"]),
         text=_if_there(root, "text", _text), prior_text=_if_there(root, "prior_text", _text), picture=_if_there(root, "picture", _picture),
         prior=_if_there(root, "prior", read_loop), refiner=_if_there(root, "refiner", read_loop),
-        multiview=_if_there(root, "multiview", read_loop), coarse=_if_there(root, "coarse", _coarse),
+        multiview=_if_there(root, "multiview", read_loop), occupancy=_if_there(root, "occupancy", read_loop),
+        sparse=_if_there(root, "sparse", read_loop), voxels=_if_there(root, "voxels", read_voxels), coarse=_if_there(root, "coarse", _coarse),
         views=_views(root["views"], generated_lit="choices" not in root),
         reconstructor_view_size=root["reconstructor"].int("view_size", 1, MAX_VIEW),
         grid=_grid(root["grid"]), finish=_finish(root.get("finish", {})),
         quality={name: read_quality(entry) for name, entry in root.get("quality", {}).items()},
         texture_from=root.str("texture_from", TEXTURE_SOURCES), metres_per_unit=root.get("metres_per_unit", 1.0).number(*LENGTH),
         sizes={name: _size(entry) for name, entry in root.get("sizes", {}).items()})
+
+
+def _recipes(root: Entry) -> tuple[str, ...]:
+    """All of the pack's, the one that it was made for first. Those of older packs, which name that alone, are told by their sections."""
+    own = root.str("recipe", tuple(SECTIONS))
+    if "recipes" not in root:
+        return tuple(dict.fromkeys([own, *(name for name, sections in SECTIONS.items() if all(part in root for part in sections))]))
+    named = [entry.text() for entry in root["recipes"].list(len(SECTIONS))]
+    unknown = [name for name in named if name not in SECTIONS]
+    if unknown:
+        raise PackFormat("pack.json names a recipe that this release does not know", received=unknown[0], expected=", ".join(SECTIONS),
+                         remedy="install a newer meshwright")
+    return tuple(dict.fromkeys([own, *named]))
 
 
 def _if_there(root: Entry, name: str, read: Callable[[Entry], Section]) -> Section | None:

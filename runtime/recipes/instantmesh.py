@@ -22,7 +22,8 @@ from .settings import drawing_settings
 from .stages import Stage, denoise, encode_image, run_stage
 
 STAGES = ("picture", "views", *rebuild.STAGES)
-COMPONENTS = ("image_encoder", "reference_encoder", "views_step", "vae_decoder", *rebuild.COMPONENTS)  # as they are used
+DRAWING = ("image_encoder", "reference_encoder", "views_step", "vae_decoder")
+COMPONENTS = (*DRAWING, *rebuild.COMPONENTS)  # as they are used
 
 
 def instantmesh(models: Models, request: Request) -> Stage[Mesh]:

@@ -3,6 +3,7 @@
     text    prompt -> coarse shape -> six views, redrawn -> mesh
     coarse  picture, and a prompt if there is one -> coarse shape -> six views, redrawn -> mesh
     views   picture -> six views -> mesh
+    voxels  picture -> six views -> occupied voxels -> distance and colour in them -> mesh
     refine  mesh and prompt -> its six views, redrawn -> mesh
     texture mesh, and a prompt or a picture -> its six views, redrawn -> the same mesh, painted
     run     saved run, and a prompt if the look is to change -> mesh
@@ -19,13 +20,25 @@ from .look import redraws
 from .pictures import check_known_views
 from .settings import coarse_settings, drawing_settings
 
+# Those on which the views are drawn of a picture.
+PICTURE_VIEWS = ("views", "voxels")
+# The routes of each recipe, and what it makes a mesh from.
+ROUTES_OF = {"sharp-it": ("text", "coarse", "refine", "texture"), "instantmesh": ("views",), "one-2-3-45": ("voxels",)}
+STARTS = {"sharp-it": "a prompt, a picture or a mesh", "instantmesh": "a picture", "one-2-3-45": "a picture"}
 COARSE_OPTIONS = ("prior_steps", "prior_guidance", "prior_sampler", "prior_guidance_interval")
 
 
 def choose_route(request: Request, pack: Manifest) -> str:
-    """"text", "coarse", "views", "refine", "texture" or "run". InputError if the pack has no use for something that the request holds, or
-    cannot do without what it lacks."""
+    """"text", "coarse", "views", "voxels", "refine", "texture" or "run". InputError if the pack has no use for something that the request
+    holds, or cannot do without what it lacks."""
+    _check_recipe(request, pack)
     route = _route(request, pack)
+    if request.recipe is not None and route not in ROUTES_OF[request.recipe]:
+        raise InputError(f"the recipe {request.recipe} does not start from this", received=_given(request),
+                         expected=STARTS[request.recipe], remedy="leave --recipe out")
+    if route == "voxels" and redraws(request):
+        raise InputError("the route voxels draws shape and look together", received="seeds that differ", expected="one seed",
+                         remedy="leave texture_seed and geometry_seed out")
     if (redraws(request) or route == "run" and draws(request)) and pack.refiner is None:
         raise InputError(f"pack {pack.name} has no refiner, which draws the views of a finished shape", received="a look of its own",
                          expected="that of the shape", remedy="leave texture_seed and geometry_seed out")
@@ -34,10 +47,10 @@ def choose_route(request: Request, pack: Manifest) -> str:
         if draws(request):
             drawing_settings(continued(request), pack, required(pack.refiner)).table("views")
         return route
-    if request.control is not None and not (route == "views" and _has_control(pack)):
+    if request.control is not None and not (route in PICTURE_VIEWS and _has_control(pack)):
         raise InputError(f"pack {pack.name} has no ControlNet", received="a control picture", expected="none",
                          remedy="omit the prompt and the route" if _has_control(pack) else None)
-    if route in ("views", "refine", "texture"):
+    if route in (*PICTURE_VIEWS, "refine", "texture"):
         asked = [name for name in COARSE_OPTIONS if getattr(request, name) is not None]
         if asked:
             whose = f"pack {pack.name}" if pack.prior is None else f"the route {route} of pack {pack.name}"
@@ -52,7 +65,7 @@ def choose_route(request: Request, pack: Manifest) -> str:
 
 
 def _check_deep_cache(request: Request, pack: Manifest, route: str) -> None:
-    drawing = "views_step" if route == "views" else "refiner_step"
+    drawing = drawing_component(route)
     if pack.find(shallow_kind(drawing)) is None:
         raise InputError(f"pack {pack.name} has no deep features of {drawing}", received=f"deep_cache {request.deep_cache}", expected="1",
                          remedy="export it with --deep-cache, or leave the option out")
@@ -74,13 +87,19 @@ def follows_prompts(pack: Manifest) -> bool:
 
 def picture_routes(pack: Manifest) -> tuple[str, ...]:
     """The ways from a picture, the one to be preferred first."""
-    ways = (("views", "views_step"), ("coarse", "prior_image_encoder"))
-    return tuple(route for route, kind in ways if pack.find(kind))
+    ways = (("views", ("views_step", "reconstructor")), ("voxels", ("views_step", "sparse_step")), ("coarse", ("prior_image_encoder",)))
+    return tuple(route for route, kinds in ways if all(map(pack.find, kinds)))
+
+
+
+def drawing_component(route: str) -> str:
+    """The step model of the loop that draws the views."""
+    return "views_step" if route in PICTURE_VIEWS else "refiner_step"
 
 
 def view_loop(route: str, pack: Manifest) -> Diffusion:
     """The loop that draws the views."""
-    return required(pack.multiview if route == "views" else pack.refiner)
+    return required(pack.multiview if route in PICTURE_VIEWS else pack.refiner)
 
 
 def _route(request: Request, pack: Manifest) -> str:
@@ -112,12 +131,24 @@ def _picture_route(request: Request, pack: Manifest) -> str:
         raise InputError(f"pack {pack.name} makes meshes from prompts", received="a picture", expected="a prompt alone")
     if request.prompt and "coarse" not in routes:
         raise InputError(f"pack {pack.name} takes no prompts", received=shorten(request.prompt), expected="a picture alone")
-    if request.prompt and request.route == "views":
-        raise InputError("the route views takes no prompt: it generates what the picture shows",
+    if request.prompt and request.route in PICTURE_VIEWS:
+        raise InputError(f"the route {request.route} takes no prompt: it generates what the picture shows",
                          received=shorten(request.prompt), expected="a picture alone", remedy="leave --route out, or the prompt")
     if request.route is not None and request.route not in routes:
         raise InputError(f"pack {pack.name} has no such route", received=request.route, expected=" or ".join(routes))
-    return request.route or ("coarse" if request.prompt else routes[0])
+    fitting = [route for route in routes if request.recipe is None or route in ROUTES_OF[request.recipe]]
+    return request.route or ("coarse" if request.prompt else (fitting or routes)[0])
+
+
+def _check_recipe(request: Request, pack: Manifest) -> None:
+    if request.recipe is not None and request.recipe not in pack.recipes:
+        raise InputError(f"pack {pack.name} has no such recipe", received=request.recipe, expected=", ".join(pack.recipes))
+
+
+def _given(request: Request) -> str:
+    given = [name for name, value in (("a mesh", request.mesh), ("a picture", request.image), ("a prompt", request.prompt or None))
+             if value is not None]
+    return " and ".join(given) + (f", route {request.route}" if request.route else "")
 
 
 def _wants(pack: Manifest) -> str:

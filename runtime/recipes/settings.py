@@ -63,6 +63,16 @@ def coarse_settings(request: Request, pack: Manifest) -> LoopSettings:
                         request.prior_guidance_interval or _interval(quality, loop))
 
 
+def loop_settings(loop: Diffusion) -> LoopSettings:
+    """Of a loop that requests do not change."""
+    return LoopSettings(loop.steps, loop.guidance, loop.schedule, loop.guidance_interval)
+
+
+def texture_source(request: Request, pack: Manifest, route: str) -> str:
+    """"views", "field" or "blend"."""
+    return request.texture_from or ("views" if route == "voxels" else pack.texture_from)
+
+
 def texture_size(request: Request, pack: Manifest) -> int:
     """Pixels along a side."""
     return request.texture or quality_of(request, pack).texture or pack.finish.texture

@@ -19,7 +19,7 @@ from ..texture.bake import FIELD_CHUNK, Baked, Sight, bake_field, bake_views, bl
 from ..texture.fill import Surroundings
 from ..texture.painter import Painter, enlarged
 from ..texture.unwrap import unwrap
-from .settings import texture_size
+from .settings import texture_size, texture_source
 from .stages import Stage
 
 ColorQuery = Callable[[np.ndarray], np.ndarray]
@@ -29,19 +29,20 @@ ColorQuery = Callable[[np.ndarray], np.ndarray]
 FIELD_SMALLEST, LARGEST = 256, 2048
 
 
-def textured(surface: Mesh, color: ColorQuery, views: np.ndarray, cameras: Cameras, request: Request,
-             pack: Manifest) -> Stage[Mesh]:
+def textured(surface: Mesh, color: ColorQuery, views: np.ndarray, cameras: Cameras, request: Request, pack: Manifest,
+             route: str = "") -> Stage[Mesh]:
     """Decimate, sharpen the creases, unwrap, and bake.
 
     surface : vertices and faces, world axes
     color : points (n, 3) float32 -> colour (n, 3) in [0, 1], the reconstructed field
     views : (n, h, w, 3) float32 in [0, 1], as seen by `cameras`
+    route : that the request takes
     Returns a mesh with normals, uvs and texture. Decimating comes first: unwrapping a dense mesh is what
     takes most of the time elsewhere.
     """
     faces, size = request.faces or pack.finish.faces, texture_size(request, pack)
     light = split_at_creases(decimate(surface, faces))
-    source = request.texture_from or pack.texture_from
+    source = texture_source(request, pack, route)
     baked_size = min(max(size // 2, min(size, FIELD_SMALLEST)) if source == "field" else size, LARGEST)
     mesh = unwrap(light, min(size, 2 * baked_size)).mesh  # two of its texels between charts, at least
     sight = None if source == "field" else Sight.of(mesh, views, cameras, pack.views.background)

@@ -10,7 +10,7 @@ from ..assets.presets import PRESETS
 from ..files.writer import ENDINGS
 from ..images import MATTES
 from ..pack.manifest import MAX_FACES, MAX_GUIDANCE, MAX_STEPS, TEXTURE_SOURCES, TEXTURES
-from ..request import MAX_CONTROL, MAX_DEEP_CACHE, ROUTES, WORDS
+from ..request import MAX_CONTROL, MAX_DEEP_CACHE, RECIPES, ROUTES, WORDS
 from ..request_options import MAX_PICTURES
 
 MAX_PROMPT = 4096
@@ -40,6 +40,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
                         "properties": {"azimuth": {"type": "number", "minimum": -360, "maximum": 360,
                                                    "description": "degrees to the right of the first picture"}, "image": PICTURE}}},
     "matte": {"type": "string", "enum": list(MATTES), "description": "how the object is told from its background"},
+    "recipe": {"type": "string", "enum": list(RECIPES), "description": "method, of those that the pack has"},
     "route": {"type": "string", "enum": list(ROUTES), "description": "how a picture becomes a mesh"},
     "mesh": MESH,
     "control": PICTURE | {"description": "a control picture for the whole grid of views, for packs with a ControlNet"},

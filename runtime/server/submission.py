@@ -22,7 +22,7 @@ MAX_STRUCTURE = 10_000
 STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 GLB = b"glTF"
 # Options that a mesh which stays as it is has no use for.
-NOT_TEXTURE = ("views", "route", "faces", "texture_from", "for", "geometry_seed", "textured")
+NOT_TEXTURE = ("views", "recipe", "route", "faces", "texture_from", "for", "geometry_seed", "textured")
 GLB_HEADER = 12
 
 
@@ -88,7 +88,7 @@ def _missing(fields: Mapping[str, Any]) -> list[tuple[str, str]]:
             if name not in ("type", "mesh", "faces", "texture", *OF_THE_RESULT)]
     if fields.get("type") == "refine":
         return ([(f"/{name}", "is missing; a task of type refine needs it") for name in ("mesh", "prompt") if not fields.get(name)]
-                + [(f"/{name}", "does not belong to a task of type refine") for name in ("image", "views", "route", "matte")
+                + [(f"/{name}", "does not belong to a task of type refine") for name in ("image", "views", "recipe", "route", "matte")
                    if name in fields])
     if fields.get("type") == "texture":
         missing = [] if fields.get("mesh") else [("/mesh", "is missing; a task of type texture needs it")]

@@ -188,7 +188,7 @@ SHARP_IT = {
     "refiner": {**LOOP, "latent_shape": list(REFINER_SHAPE), "steps": 3},
     "coarse": {"resolution": 24, "bound": 1.0, "rotation": np.eye(3).tolist(), "scale": 1.0},
 }
-VARIABLE = {"batch": 1, "points": 5, "cubes": 3, "T": TOKENS, "D": WIDTH}
+VARIABLE = {"batch": 1, "points": 5, "cubes": 3, "T": TOKENS, "D": WIDTH, "voxels_0": 16, "voxels_1": 2, "voxels_2": 2}
 DTYPES = {onnx.TensorProto.FLOAT: "float32", onnx.TensorProto.INT64: "int64"}
 
 

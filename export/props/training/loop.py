@@ -64,7 +64,7 @@ class Muon(torch.optim.Optimizer):
     """Nesterov momentum whose every matrix is made orthogonal before it is applied (Muon, Jordan et al. 2024), with steps as long as
     AdamW's (root mean square 0.2 lr); decoupled weight decay.
 
-    PyTorch's own takes matrices only; here a convolution counts as the matrix (out, in * height * width).
+    PyTorch's own takes matrices only; here a convolution counts as the matrix (out, in * its window's size).
     """
 
     def __init__(self, params, lr: float, momentum: float = 0.95, weight_decay: float = 0.01):
@@ -88,7 +88,7 @@ def optimizers(module: nn.Module, schedule: Schedule) -> list[torch.optim.Optimi
     for name, p in module.named_parameters():
         # The projections of Shap-E are many small maps in one tensor, a transposed convolution has its axes
         # the other way round: orthogonal as a whole means nothing there.
-        hidden = p.ndim in (2, 4) and min(p.shape[:2]) > 8 and "embed" not in name and "projections" not in name and "deconv" not in name
+        hidden = p.ndim in (2, 4, 5) and min(p.shape[:2]) > 8 and "embed" not in name and "projections" not in name and "deconv" not in name
         (matrices if hidden and schedule.matrix_lr else others).append(p)
     made = [torch.optim.AdamW(others, lr=schedule.lr, betas=(0.9, 0.98), weight_decay=0.01)]
     return made + ([Muon(matrices, lr=schedule.matrix_lr)] if matrices else [])
