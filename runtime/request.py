@@ -75,7 +75,8 @@ class Request:
     matte_picture : the matte of `image`, white (or opaque) where the object is, in place of all that; `matte` is "auto" then.
     recipe : "sharp-it", "instantmesh" or "one-2-3-45", of those that the pack has; None for the one that fits what is given.
     route : how a picture becomes a mesh: "views" draws its six views and rebuilds them, "voxels" draws the object's voxels from such views,
-        and "coarse" draws a coarse shape first, and can follow a prompt too; None for "coarse" with a prompt and else for the first of these that the pack has. Or what becomes of `mesh`.
+        and "coarse" draws a coarse shape first, and can follow a prompt too; None for "coarse" with a prompt and else for the first of
+        these that the pack has. Or what becomes of `mesh`.
     mesh : a mesh to be redrawn as the prompt says, in world axes and within a sphere of radius 1 or so. The result gets the place
         and the size that it had in its file. On the route "refine", which is that of None, it is a new mesh; on "texture" it is the same
         one with a new texture, and a picture, `image`, may take the prompt's place: it shows the mesh as the pack's first view does.
@@ -151,8 +152,8 @@ class Request:
         self._normalize_numbers()
         for name, known in WORDS.items():
             if (word := getattr(self, name)) is not None and word not in known:
-                raise InputError(f"{'the ' if name in ('recipe', 'route', 'sampler', 'quality') else ''}{name} is unknown", received=repr(word),
-                                 expected=", ".join(known))
+                subject = f"the {name}" if name in ("recipe", "route", "sampler", "quality") else name
+                raise InputError(f"{subject} is unknown", received=repr(word), expected=", ".join(known))
         for name in ("image", "control", "matte_picture"):
             if getattr(self, name) is not None:
                 _check_picture(name, getattr(self, name))

@@ -10,7 +10,7 @@ Every graph is plain: voxels are chosen on the host, and what is whose neighbour
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -93,7 +93,8 @@ def occupancy_step(net: OccupancyUNet, resolution: int, volumes: Sequence[int], 
     """volumes, states : channels of the condition, see `condition_volume`"""
     grid = (1, 1, *(resolution,) * 3)
     pyramid = tuple(Input(f"volume_{level}", (HALVES, channels, *(resolution >> level,) * 3)) for level, channels in enumerate(volumes))
-    inputs = (*_carry(grid), Input("states", (HALVES, 1, states)), *pyramid)
+    # Below that time, signs would hide all errors but those that turn one round.
+    inputs = (*_carry(grid, sign_below), Input("states", (HALVES, 1, states)), *pyramid)
     return ComponentSpec("occupancy_step", OccupancyStep(step_network(net, precision), sign_below), inputs, OUTPUTS, STEP_AXES, precision,
                          OccupancyStep(net, sign_below), axes_of_cases=STEP_CASES)
 
@@ -121,26 +122,27 @@ def _views(count: int, size: int) -> Input:
     return Input("views", (1, count, 3, size, size), uniform(0.0, 1.0), PICTURES)
 
 
-def _carry(shape: tuple[int | str, ...]) -> tuple[Input, ...]:
-    return Input("latent", shape), Input("previous", shape), Input("row", (9,), _row), Input("noise", shape)
+def _carry(shape: tuple[int | str, ...], earliest: float = 0.0) -> tuple[Input, ...]:
+    return Input("latent", shape), Input("previous", shape), Input("row", (9,), _row_from(earliest)), Input("noise", shape)
 
 
-def _row(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """As `log_snr_ancestral` makes them."""
-    row = step_row(rng, shape)
-    row[[0, 2, 3]] = rng.random(), 0.0, 1.0
-    return row
+def _row_from(earliest: float) -> Draw:
+    """Rows as `log_snr_ancestral` makes them, of times from `earliest` to 1."""
+    def draw(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+        row = step_row(rng, shape)
+        row[[0, 2, 3]] = rng.uniform(earliest, 1.0), 0.0, 1.0
+        return row
+
+    return draw
 
 
 def _tables(rows: Sequence[str]) -> tuple[Input, ...]:
     """As `VoxelTables.of` takes them, of voxels at random."""
     links = range(len(rows) - 1)
     return (*(Input(f"active_{level}", (axis, 1), _active) for level, axis in enumerate(rows)),
-            *(Input(f"neighbours_{level}", (axis, NEIGHBOURS), _rows_of(lambda shape: shape[0])) for level, axis in enumerate(rows)),
-            *(Input(f"children_{level}", (rows[level + 1], CHILDREN), _rows_of(lambda shape, ratio=_ratio(level): ratio * shape[0]))
-              for level in links),
-            *(Input(f"parents_{level}", (rows[level],), _rows_of(lambda shape, ratio=_ratio(level): CHILDREN * shape[0] // ratio))
-              for level in links))
+            *(Input(f"neighbours_{level}", (axis, NEIGHBOURS), _rows_of(1)) for level, axis in enumerate(rows)),
+            *(Input(f"children_{level}", (rows[level + 1], CHILDREN), _rows_of(_ratio(level))) for level in links),
+            *(Input(f"parents_{level}", (rows[level],), _rows_of(CHILDREN // _ratio(level))) for level in links))
 
 
 def _ratio(level: int) -> int:
@@ -158,6 +160,6 @@ def _active(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     return (np.arange(shape[0]) < shape[0] - shape[0] // 4).astype(np.float32).reshape(shape)
 
 
-def _rows_of(count: Callable[[tuple[int, ...]], int]) -> Draw:
-    """Rows below `count` of the table's own shape, int64."""
-    return lambda rng, shape: rng.integers(count(shape), size=shape)
+def _rows_of(ratio: int) -> Draw:
+    """Rows below `ratio` times the table's own length, int64."""
+    return lambda rng, shape: rng.integers(ratio * shape[0], size=shape)

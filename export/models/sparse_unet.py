@@ -1,4 +1,4 @@
-"""A UNet over the active voxels of a grid, whose convolutions are gathers and matrix products (One-2-3-45++, arXiv 2311.07885, section 3.2).
+"""A UNet over active voxels, whose convolutions are gathers and matrix products (One-2-3-45++, arXiv 2311.07885, section 3.2).
 
 Which voxel is whose neighbour, child or parent comes as tables of rows (`runtime/geometry/voxels.py` makes them), so a graph has no
 operation that depends on its data. Of each level the last row is padding: it stands for every voxel that is not there, and is zero

@@ -41,7 +41,8 @@ FORMAT = 1
 # Every pack says these; what else its recipe needs is added by whoever calls.
 MANIFEST_KEYS = ("name", "version", "recipe", "license", "sources", "views", "reconstructor", "grid", "texture_from",
                  "metres_per_unit")
-RECIPE_KEYS = {"sharp-it": ("text", "prior", "refiner", "coarse"), "instantmesh": ("multiview", "picture")}
+RECIPE_KEYS = {"sharp-it": ("text", "prior", "refiner", "coarse"), "instantmesh": ("multiview", "picture"),
+               "one-2-3-45": ("multiview", "picture", "occupancy", "sparse", "voxels")}
 OnComponent = Callable[[Event], None]
 
 
@@ -63,6 +64,28 @@ def write_pack(path: str | os.PathLike[str], components: Iterable[ComponentSpec]
         for name, source in files.items():
             shutil.copyfile(source, folder / name)
         document = {"format": FORMAT, "exporter": exporter(), **manifest, "files": hashes(folder), "components": entries}
+        text = (json.dumps(document, indent=1, allow_nan=False) + "\n").encode()
+        (folder / "pack.json").write_bytes(text)
+    trust(Path(path), hashlib.sha256(text).hexdigest(), EXPORTED)
+    return document
+
+
+def extend_pack(path: str | os.PathLike[str], components: Iterable[ComponentSpec], manifest: Mapping[str, Any], *, seed: int = 0,
+                on_component: OnComponent | None = None) -> dict[str, Any]:
+    """Add components and entries of pack.json to the pack in the folder `path`; those of the same names are replaced, all else stays.
+
+    Seed, events, result and errors as of `write_pack`; if this fails, the pack is as it was.
+    """
+    old = json.loads((Path(path) / "pack.json").read_bytes())
+    with new_folder(Path(path)) as folder:
+        entries = _Components(folder, seed, True, on_component or _ignore, MAX_FILE_BYTES).write(components)
+        with np.load(Path(path) / "golden.npz") as golden, np.load(folder / "golden.npz") as added:
+            kept = {name: golden[name] for name in golden.files if name.split("/")[0] not in entries}
+            together = {**kept, **added}
+        np.savez_compressed(folder / "golden.npz", **together)
+        for name in old["files"].keys() - {each.name for each in folder.iterdir()}:
+            shutil.copyfile(Path(path) / name, folder / name)
+        document = {**old, **manifest, "files": hashes(folder), "components": {**old["components"], **entries}}
         text = (json.dumps(document, indent=1, allow_nan=False) + "\n").encode()
         (folder / "pack.json").write_bytes(text)
     trust(Path(path), hashlib.sha256(text).hexdigest(), EXPORTED)

@@ -27,6 +27,7 @@ from ..models.shap_e import ShapEDecoder
 from ..pack.progress import Lines
 from ..pack.writer import write_pack
 from ..spec import FP16_STORED, INT8, ComponentSpec, Input, uniform
+from . import voxel_recipe
 from .sizes import CLAMP, GRID, LATENT_GRID, PLANES, REFERENCE, STATES
 from .training import familiarity, language, picture_prior, shap_e, vae
 from .training import refiner as refiner_training
@@ -40,7 +41,7 @@ from .world.dataset import VIEW_SIZE
 VERSION = "4"
 # What is stored in 8 bits, so that the wheel stays small: not the prior and Shap-E's decoder, which would be off by a tenth.
 IN_8_BITS = frozenset({"text_encoder", "vae_encoder", "vae_decoder", "reference_encoder", "refiner_step", "reconstructor", "views_step",
-                       "image_encoder", "prior_image_encoder", "prompt_check"})
+                       "image_encoder", "prior_image_encoder", "prompt_check", *voxel_recipe.KINDS})
 # Of these, the transformer that sketches the views: in 8 bits it alone made 2.8e-2 of their error, all others together 5e-3.
 IN_HALVES = {"views_step": ("sketch.",)}
 SEEN_AT = {"size": pictures.SIZE, "resample": "bicubic"}
@@ -81,6 +82,7 @@ def components(checkpoints: Path) -> list[ComponentSpec]:
         *views_components(averaged(ViewsModel(), checkpoints / "views.pt")),
         reference_encoder(autoencoder, pictures.SIZE, posterior="mode", scaling=scaling, blank=1.0),
         steering_component(averaged(picture_prior.PictureWords(), checkpoints / "picture_prior.pt")),
+        *voxel_recipe.components(checkpoints),
     ]
 
 
@@ -136,7 +138,7 @@ def manifest(checkpoints: Path) -> dict:
         "reconstructor": {"view_size": VIEW_SIZE}, "grid": {"resolution": RESOLUTION, "extent": EXTENT},
         "finish": {"faces": 6000, "texture": 512, "denoise": DENOISE},
         "quality": {"draft": {"prior": {"steps": 6}, "texture": 256}, "standard": {"prior": {"steps": 8}}},
-        "texture_from": "field", "metres_per_unit": 1.0, "sizes": sizes(),
+        "texture_from": "field", "metres_per_unit": 1.0, "sizes": sizes(), **voxel_recipe.sections(checkpoints),
     }
 
 

@@ -97,8 +97,9 @@ class PackEngines:
 
     def request(self, product: Product, component: Component) -> BuildRequest:
         """What is to be built for a component on this machine. PackError for an axis that no recipe knows."""
-        return BuildRequest(product, self.pack.path(component.file).absolute(), ranges_of(component.spec, self.pack.manifest.voxels), workspace_limit(self.hardware),
-                            exact=component.exact, capabilities=capabilities_for(product, self.hardware))
+        axes = ranges_of(component.spec, self.pack.manifest.voxels)
+        return BuildRequest(product, self.pack.path(component.file).absolute(), axes, workspace_limit(self.hardware), exact=component.exact,
+                            capabilities=capabilities_for(product, self.hardware))
 
     def record(self, entry: Entry) -> EngineRecord:
         """What was measured on an engine on this machine's card."""

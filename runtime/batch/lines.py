@@ -20,8 +20,9 @@ from ..request import Request
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
 # What a row may say, and how a cell of a CSV file is read.
 FIELDS: dict[str, Callable[[str], Any]] = {
-    "name": str, "prompt": str, "image": str, "matte": str, "recipe": str, "route": str, "seed": int, "count": int, "steps": int, "guidance": float,
-    "sampler": str, "prior_steps": int, "prior_guidance": float, "prior_sampler": str, "quality": str, "deep_cache": int, "faces": int,
+    "name": str, "prompt": str, "image": str, "matte": str, "recipe": str, "route": str, "seed": int, "count": int, "steps": int,
+    "guidance": float, "sampler": str, "prior_steps": int, "prior_guidance": float, "prior_sampler": str, "quality": str,
+    "deep_cache": int, "faces": int,
     "texture": int, "texture_from": str}
 MAX_BYTES, MAX_COUNT, MAX_NAME = 64 << 20, 10_000, 60
 NAME = re.compile(r"\w[\w.+-]{0,99}(?<!\.)")

@@ -117,7 +117,8 @@ def voxel_field(active: voxels.ActiveVoxels, values: np.ndarray, grid: VoxelGrid
 
 def extract_surface(pack: Manifest, field: VoxelField) -> Mesh:
     """The surface at distance 0, before decimation and texture. Errors: EmptyShape."""
-    mesh = voxel_values.surface(field.sdf, field.extent, required(pack.voxels).truncation)
+    # Four cells of the mesh are less than two voxels, which is where the distance is cut off, or a little beyond.
+    mesh = voxel_values.surface(field.sdf, field.extent, required(pack.voxels).truncation, stride=4)
     mesh = split_non_manifold_edges(keep_components(mesh, rebuild.SPECK))
     rebuild.check_not_empty(mesh, "fine grid")
     return mesh if pack.finish.denoise is None else denoised(mesh, width=pack.finish.denoise)

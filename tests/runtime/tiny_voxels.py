@@ -64,7 +64,8 @@ def sparse_step() -> str:
               *(f"int64[voxels_{i},27] neighbours_{i}" for i in range(3)),
               *(f"int64[voxels_{i + 1},8] children_{i}" for i in range(2)), *(f"int64[voxels_{i}] parents_{i}" for i in range(2))]
     tables = [part.split()[1] for part in inputs[2:]]
-    looked_at = "\n    ".join(f"{name}_float = Cast<to = 1>({name})\n    {name}_mean = ReduceMean<keepdims = 0>({name}_float)" for name in tables)
+    looked_at = "\n    ".join(f"{name}_float = Cast<to = 1>({name})\n    {name}_mean = ReduceMean<keepdims = 0>({name}_float)"
+                             for name in tables)
     return (STEP.replace("SHAPE", "1,voxels_0,4").replace("float[2,T,D]", "float[2,1,4]").replace("EXTRA", ", " + ", ".join(inputs))
             .replace("PREDICTION", f"""{looked_at}
     colors_mean = ReduceMean<keepdims = 0>(colors)

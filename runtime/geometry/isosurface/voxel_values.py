@@ -10,15 +10,16 @@ from .extract import extract
 CORNERS = np.stack(np.meshgrid(*[(0, 1)] * 3, indexing="ij"), axis=-1).reshape(8, 3)
 
 
-def surface(values: np.ndarray, extent: float, outside: float, detail: int = 3) -> Mesh:
-    """The surface of distances (r, r, r) float32, negative inside, of a grid `extent` wide; closed, for around the grid is `outside` > 0.
+def surface(values: np.ndarray, extent: float, outside: float, *, detail: int = 3, stride: int = 1) -> Mesh:
+    """The surface of values (r, r, r) float32, negative inside, of a grid `extent` wide; closed, for around the grid is `outside` > 0.
 
-    Follows what is linear between the centres, `detail` cells of the mesh to a voxel. Empty where nothing is negative.
+    Follows what is linear between the centres, `detail` cells of the mesh to a voxel. stride : as in `extract`, in those cells; more than
+    1 for distances. Empty where nothing is negative.
     """
     grid = np.pad(values, 1, constant_values=np.float32(outside))
     # The outermost vertices are the outermost centres.
     side, spacing = len(grid) - 1, extent / len(values)
-    return extract(lambda points: {"sdf": interpolated(grid, points, spacing)}, None, detail * side, spacing * side, stride=1)
+    return extract(lambda points: {"sdf": interpolated(grid, points, spacing)}, None, detail * side, spacing * side, stride=stride)
 
 
 def interpolated(values: np.ndarray, points: np.ndarray, spacing: float) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The 3D diffusions of One-2-3-45++: their graphs against the modules, sparse convolutions against dense ones, the loop against a plain one."""
+"""The 3D diffusions of One-2-3-45++: graphs against modules, sparse convolutions against dense ones, the loop against a plain one."""
 
 import numpy as np
 import onnx
