@@ -82,7 +82,7 @@ def test_an_edit_has_steps_and_guidance_of_its_own(tmp_path):
     ({"mesh": BLOCK, "prompt": "a red chair", "image": RED}, "a mesh is refined from its own views"),
     ({"mesh": BLOCK, "prompt": "a red chair", "route": "coarse"}, "route and matte need a picture"),
     ({"prompt": "a red chair", "matte": "none"}, "route and matte need a picture"),
-    ({"image": RED, "route": "scenic"}, "the route is unknown; received 'scenic'; expected views, coarse"),
+    ({"image": RED, "route": "scenic"}, "the route is unknown; received 'scenic'; expected views, voxels, coarse"),
     ({"image": RED, "matte": "some"}, "unknown matte"),
 ], ids=str)
 def test_requests_that_are_refused(options, message):
