@@ -60,6 +60,13 @@ def test_colours_of_the_field_are_those_of_its_voxels(folder):
     assert made.extras["options"]["texture_from"] == "field"
 
 
+def test_without_a_texture_vertices_have_the_voxels_colours(folder):
+    with Pipeline.open(folder, threads=1) as pipe:
+        made = pipe.generate(image=PICTURE, seed=3, faces=500, textured=False)
+    assert made.mesh.texture is None
+    np.testing.assert_allclose(np.median(made.mesh.colors[:, :3], axis=0), [230, 26, 26], atol=2)
+
+
 def test_every_bucket_gives_the_same_mesh(events, tmp_path):
     with Pipeline.open(build_voxels(tmp_path / "large", buckets=[BUCKETS[-1]]), threads=1) as pipe:
         other = pipe.generate(image=PICTURE, seed=3, **FAST)
@@ -96,7 +103,8 @@ def test_a_pack_names_its_recipes_and_a_request_picks_one(every):
     ({"prompt": "a chair", "recipe": "one-2-3-45"}, "does not start from this; received a prompt; expected a picture"),
     ({"prompt": "a chair", "image": PICTURE, "recipe": "one-2-3-45"}, "received a picture and a prompt; expected a picture"),
     ({"image": PICTURE, "recipe": "one-2-3-45", "route": "views"}, "received a picture, route views"),
-    ({"image": PICTURE, "route": "voxels", "prior_steps": 3}, "does not generate a coarse shape")])
+    ({"image": PICTURE, "route": "voxels", "prior_steps": 3}, "does not generate a coarse shape"),
+    ({"image": PICTURE, "route": "voxels", "texture_seed": 3}, "draws shape and look together")])
 def test_a_recipe_is_refused_what_it_does_not_start_from(every, options, message):
     with pytest.raises(InputError, match=message):
         choose_route(Request(**options), every.manifest)
