@@ -93,7 +93,8 @@ def measure(peer: Peer, results: Results, sizes: Sizes, args: argparse.Namespace
     checkpoint = published.write(args.work / "published", sizes, ["Sharp-It"]) / "Sharp-It"
     latent, found = latent_of(sizes), results.document["sides"]
     for side in SIDES:
-        kept = found.setdefault(side, {"packages": peer.packages(side), "export": None, "loops": []})
+        found.setdefault(side, {"packages": peer.packages(side), "export": None, "loops": []})
+    for side, kept in found.items():
         if kept["export"] is None or not peer.file[side].is_file():
             _say(f"{side}: export")
             kept["export"] = peer.export(side, checkpoint, latent)

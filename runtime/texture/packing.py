@@ -6,7 +6,7 @@ then a shift and an OR: a mask of 20 rows is tried everywhere with 40 of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -21,6 +21,8 @@ TRIES = 3  # scales that are tried
 CLOSE = 1.01  # two scales, one that fits and one that does not, are close enough
 ANGLES = 16  # within a quarter turn, that are tried for the smallest box
 TALLEST = 1.25  # of the grid's height: beyond it a scale is given up
+
+Runs = list[tuple[int, int]]  # first cell and length of each
 
 
 def pack(flat: np.ndarray, chart: np.ndarray, outline: np.ndarray, padding: float) -> np.ndarray:
@@ -90,8 +92,9 @@ def _placed(local: np.ndarray, chart: np.ndarray, outline: np.ndarray, padding: 
     masks = _masks(local, chart, outline, padding / 2)
     grid, corner = _Grid(side), np.zeros((len(masks), 2))
     quarter, boxes = np.zeros(len(masks), bool), np.array([mask.shape for mask in masks])
-    for index in np.argsort([-mask.size for mask in masks], kind="stable"):
-        place = grid.put(masks[index])
+    upright, turned_runs = (_runs(some, side + 1) for some in (masks, [np.rot90(mask) for mask in masks]))
+    for index in np.argsort([-mask.size for mask in masks], kind="stable").tolist():
+        place = grid.put(*masks[index].shape, upright[index], turned_runs[index])
         if place is None:  # it would be too high: how much is not known
             return local, TALLEST * side * 1.1
         corner[index], quarter[index] = place
@@ -112,9 +115,12 @@ def _masks(local: np.ndarray, chart: np.ndarray, outline: np.ndarray, margin: fl
     below = np.stack([np.zeros(count), first], axis=1)
     strip.reshape(-1)[rasterize_rows(local + below[chart][:, None], *strip.shape)[1]] = True
     points, owner = _along(local.reshape(-1, 2), chart, outline)
-    for x, y in np.stack(np.meshgrid((-margin, 0, margin), (-margin, 0, margin)), axis=-1).reshape(-1, 2):
-        cell = np.clip(np.floor(points + (x, y)).astype(np.int64), 0, boxes[owner] - 1)
-        strip[cell[:, 1] + first[owner], cell[:, 0]] = True
+    last, begin = boxes[owner] - 1, first[owner]
+    near = [np.clip(np.floor(points + offset).astype(np.int64), 0, last) for offset in (-margin, 0, margin)]
+    flat = strip.reshape(-1)
+    for row in [(cell[:, 1] + begin) * strip.shape[1] for cell in near]:
+        for cell in near:
+            flat[row + cell[:, 0]] = True
     return [strip[top:top + height, :width] for top, (width, height) in zip(first, boxes, strict=True)]
 
 
@@ -135,27 +141,30 @@ class _Grid:
         self._rows = int(TALLEST * side)
         self._taken = sum(1 << (side + row * self._width) for row in range(self._rows))
 
-    def put(self, mask: np.ndarray) -> tuple[tuple[int, int], bool] | None:
-        """Take the cells of a mask (h, w) at its lowest place: the first column and row, and whether it was turned by `np.rot90`.
+    def put(self, height: int, width: int, upright: Runs, turned: Runs) -> tuple[tuple[int, int], bool] | None:
+        """Take the cells of a mask of that size at its lowest place: the first column and row, and whether it was turned by `np.rot90`.
 
-        None if it is nowhere free.
+        None if it is nowhere free. upright, turned : as `_runs`, of the mask as it is and turned
         """
-        rows = min(self.top + max(mask.shape), self._rows)
+        longest = max(height, width)
+        rows = min(self.top + longest, self._rows)
         shifted = [self._taken & ((1 << rows * self._width) - 1)]  # bit p of the k-th: whether one of the 2^k from p on is taken
-        for k in range(max(mask.shape).bit_length() - 1):
+        for k in range(longest.bit_length() - 1):
             shifted.append(shifted[-1] | shifted[-1] >> (1 << k))
         best = None
-        for quarter, turned in ((False, mask), (True, np.rot90(mask))):
-            if turned.shape[1] > self._side or turned.shape[0] > rows:
+        for quarter, high, wide, runs in ((False, height, width, upright), (True, width, height, turned)):
+            if wide > self._side or high > rows:
                 continue
-            taken, places, runs = 0, (rows - turned.shape[0] + 1) * self._width, list(_runs(turned, self._width))
+            taken, places = 0, (rows - high + 1) * self._width
             for start, length in runs:
                 doublings = length.bit_length() - 1
-                taken |= shifted[doublings] >> start | shifted[doublings] >> (start + length - (1 << doublings))
+                taken |= shifted[doublings] >> start
+                if rest := length - (1 << doublings):
+                    taken |= shifted[doublings] >> start + rest
             free = ~taken & ((1 << places) - 1)
             if free:
                 place = (free & -free).bit_length() - 1
-                candidate = (place // self._width + len(turned), place, quarter, runs)
+                candidate = (place // self._width + high, place, quarter, runs)
                 best = candidate if best is None else min(best, candidate)
         if best is None:
             return None
@@ -166,11 +175,17 @@ class _Grid:
         return (place % self._width, place // self._width), quarter
 
 
-def _runs(mask: np.ndarray, width: int) -> Iterator[tuple[int, int]]:
-    """First bit and length of each run of cells of a mask (h, w), in rows of `width` bits."""
-    padded = np.zeros((mask.shape[0], mask.shape[1] + 2), np.int8)
-    padded[:, 1:-1] = mask
-    change = padded[:, 1:] - padded[:, :-1]
+def _runs(masks: Sequence[np.ndarray], width: int) -> list[Runs]:
+    """For each mask (h, w) the first bit and the length of each run of its cells, in rows of `width` bits."""
+    heights = np.array([len(mask) for mask in masks])
+    first = np.cumsum(heights) - heights
+    strip = np.zeros((int(heights.sum()), 2 + max(mask.shape[1] for mask in masks)), np.int8)
+    for mask, top in zip(masks, first.tolist(), strict=True):
+        strip[top:top + len(mask), 1:1 + mask.shape[1]] = mask
+    change = strip[:, 1:] - strip[:, :-1]
     rows, starts = np.nonzero(change > 0)
     stops = np.nonzero(change < 0)[1]
-    yield from zip((rows * width + starts).tolist(), (stops - starts).tolist(), strict=True)
+    owner = np.searchsorted(first, rows, side="right") - 1
+    runs = list(zip(((rows - first[owner]) * width + starts).tolist(), (stops - starts).tolist(), strict=True))
+    ends = np.searchsorted(owner, np.arange(len(masks)), side="right").tolist()
+    return [runs[begin:end] for begin, end in zip([0, *ends[:-1]], ends, strict=True)]
