@@ -18,17 +18,17 @@ from typing import Any
 
 import numpy as np
 
-from ..harness.command import ROOT, checked_command
-from ..harness.results import RESULTS, Results, figure, gib, machine, table
-from ..harness.worker import Worker
-from ..latency.versions import linked
-from . import published
-from .configs import TOKENS
-from .optimum_side import GUIDANCE
-from .sizes import SIZES, Sizes
+from ...harness.command import ROOT, checked_command
+from ...harness.results import RESULTS, Results, figure, gib, machine, table
+from ...harness.worker import Worker
+from ...latency.versions import linked
+from .. import published
+from ..configs import TOKENS
+from ..sizes import SIZES, Sizes
+from .side import GUIDANCE
 
 SIDES = ("optimum", "ours")
-MODULE = "benchmarks.full_size.optimum_side"
+MODULE = "benchmarks.full_size.optimum_peer.side"
 PACKAGES = ("optimum", "optimum-onnx", "onnxruntime", "torch", "transformers", "diffusers")
 ROWS = {"export, s": ("export", "seconds", ".1f"), "export, all cores, s": ("export", "processor", ".1f"),
         "export, peak memory, GiB": ("export", "peak_bytes", "gib"), "files, MB": ("export", "bytes", "mb"),
@@ -38,9 +38,9 @@ ROWS = {"export, s": ("export", "seconds", ".1f"), "export, all cores, s": ("exp
         "peak memory, GiB": ("loop", "peak_bytes", "gib")}
 
 
-def latent_of(sizes: Sizes) -> tuple[int, int]:
-    """Height and width of the latent picture of six views, two in a row."""
-    return 3 * sizes.view // 8, 2 * sizes.view // 8
+def latent_of(view: int) -> tuple[int, int]:
+    """Height and width of the latent picture of six views of so many pixels a side, two in a row."""
+    return 3 * view // 8, 2 * view // 8
 
 
 class Peer:
@@ -91,7 +91,7 @@ def write_inputs(path: Path, sizes: Sizes, latent: tuple[int, int]) -> None:
 def measure(peer: Peer, results: Results, sizes: Sizes, args: argparse.Namespace) -> None:
     """What is not measured yet."""
     checkpoint = published.write(args.work / "published", sizes, ["Sharp-It"]) / "Sharp-It"
-    latent, found = latent_of(sizes), results.document["sides"]
+    latent, found = latent_of(results.document["view"]), results.document["sides"]
     for side in SIDES:
         found.setdefault(side, {"packages": peer.packages(side), "export": None, "loops": []})
     for side, kept in found.items():
@@ -116,9 +116,10 @@ def page(document: dict[str, Any]) -> str:
     where, sides = document["machine"], document["sides"]
     parts = ["# The refiner's UNet by optimum-onnx and by us" + ("" if document["size"] == "full" else ", shrunk"),
              f"{where['processor']}, {where['cores']} cores, {document['threads']} threads; load "
-             f"{', '.join(f'{load:.1f}' for load in document['load'])} after each round. Sharp-It's UNet with random weights; "
-             f"{document['steps']} steps of DDIM, guidance {GUIDANCE:g}, both halves of guidance in one batch; one export each, then "
-             f"{document['rounds']} rounds by turns, medians. ONNX Runtime's CPU provider on both sides. optimum-onnx exports FP32, "
+             f"{', '.join(f'{load:.1f}' for load in document['load'])} after each round. Sharp-It's UNet with random weights, "
+             f"six views of {document['view']} pixels a side; {document['steps']} steps of DDIM, guidance {GUIDANCE:g}, both halves of "
+             f"guidance in one batch; one export each, then {document['rounds']} rounds by turns, medians. ONNX Runtime's CPU provider on "
+             "both sides. optimum-onnx exports FP32, "
              "its default; ours stores the weights in FP16 and calculates in FP32. Our export is the UNet alone, without the comparison "
              "with PyTorch that `meshwright export` makes as well."]
     parts += [f"{side}: " + ", ".join(f"{name} {version}" for name, version in found["packages"].items()) + "." for side, found in
@@ -155,6 +156,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder for the checkpoint and the exports (7 GB at full size)")
     parser.add_argument("--peer", type=Path, required=True, help="Python of the environment with optimum-onnx")
     parser.add_argument("--size", choices=tuple(SIZES), default="small")
+    parser.add_argument("--view", type=int, metavar="PIXELS", help="side of each of the six views (default: as published)")
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
@@ -162,10 +164,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, help="folder of the figures (default: the results here, or --work at the small size)")
     args = parser.parse_args(arguments)
     args.work, args.peer = args.work.resolve(), args.peer.absolute()  # the interpreter of an environment is a link
-    fresh = {"size": args.size, "threads": args.threads, "steps": args.steps, "rounds": args.rounds, "machine": machine(), "sides": {},
-             "load": []}
+    fresh = {"size": args.size, "view": args.view or SIZES[args.size].view, "threads": args.threads, "steps": args.steps,
+             "rounds": args.rounds, "machine": machine(), "sides": {}, "load": []}
     results = Results(args.out or (RESULTS if args.size == "full" else args.work), "optimum_peer", fresh, page,
-                      fixed=("size", "threads", "steps"))
+                      fixed=("size", "view", "threads", "steps"))
     results.note(args.note)
     (args.work / "published").mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:

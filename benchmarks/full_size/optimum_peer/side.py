@@ -1,7 +1,7 @@
 """One side of `optimum_peer`: the refiner's UNet exported by optimum-onnx or by us, and its denoising loop on ONNX Runtime's CPU provider.
 
-    python -m benchmarks.full_size.optimum_side export SIDE CHECKPOINT FILE LATENT-HEIGHT LATENT-WIDTH
-    python -m benchmarks.full_size.optimum_side serve SIDE FILE THREADS
+    python -m benchmarks.full_size.optimum_peer.side export SIDE CHECKPOINT FILE LATENT-HEIGHT LATENT-WIDTH
+    python -m benchmarks.full_size.optimum_peer.side serve SIDE FILE THREADS
 
 SIDE is "optimum" (in an environment with optimum-onnx) or "ours". optimum's graph is the bare UNet: guidance and diffusers' DDIM are
 run around it on the host, as diffusers' pipelines do. Ours holds all of the step.
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..harness.worker import serve
+from ...harness.worker import serve
 
 GUIDANCE = 3.0
 Inputs = dict[str, np.ndarray]
@@ -41,7 +41,7 @@ def export_by_us(checkpoint: Path, file: Path, latent: tuple[int, int]) -> None:
     from meshwright.export.onnx.onnx_file import write_onnx
     from meshwright.export.published import folders
 
-    from .configs import TOKENS
+    from ..configs import TOKENS
 
     network = folders.unet(checkpoint, in_channels=8)
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,1 @@
+"""The refiner by optimum-onnx beside ours: what a Python user would take."""
