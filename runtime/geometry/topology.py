@@ -51,7 +51,12 @@ def is_watertight(mesh: Mesh) -> bool:
 
     So the seams of a texture atlas and of sharp edges, which duplicate vertices, do not count.
     """
-    return edge_report(welded(mesh)).watertight
+    faces = weld(mesh.vertices)[mesh.faces]
+    start, end = _half_edges(faces[~_repeats_vertex(faces)])
+    # Each edge twice, first backwards and then forwards. In order, that is an even number and the odd one behind it, and no number twice.
+    uses = np.sort(2 * _edge_keys(start, end, len(mesh.vertices)) + (start < end))
+    return len(uses) > 0 and len(uses) % 2 == 0 and bool(
+        (uses[::2] % 2 == 0).all() and (uses[1::2] - uses[::2] == 1).all() and (uses[2::2] > uses[1:-1:2]).all())
 
 
 def welded(mesh: Mesh) -> Mesh:
@@ -191,8 +196,11 @@ def _spare_pairs(mesh: Mesh) -> list[tuple[int, int, float]]:
     Half-edge h is the one that starts at corner h % 3 of face h // 3.
     """
     start, end = _half_edges(mesh.faces)
-    _, inverse, uses = np.unique(
-        _edge_keys(start, end, len(mesh.vertices)), return_inverse=True, return_counts=True)
+    keys = _edge_keys(start, end, len(mesh.vertices))
+    ordered = np.sort(keys)
+    if not (ordered[2:] == ordered[:-2]).any():
+        return []
+    _, inverse, uses = np.unique(keys, return_inverse=True, return_counts=True)
     pairs = []
     for half in _members(inverse, uses, np.flatnonzero(uses > 2)):
         forwards, backwards = half[start[half] < end[half]], half[start[half] > end[half]]

@@ -107,8 +107,9 @@ def _rasterized(points: np.ndarray, size: int, rows: tuple[int, int]) -> tuple[n
     left, right = _spans(points, face, row)
     begin = np.clip(np.ceil(left), 0, size).astype(np.int64)
     end = np.clip(np.ceil(right), 0, size).astype(np.int64)
-    span, column = _expand(begin, end)
-    return face[span], row[span] * size + column
+    count = np.maximum(end - begin, 0)
+    starts = np.cumsum(count) - count
+    return np.repeat(face, count), np.arange(int(count.sum())) + np.repeat(row * size + begin - starts, count)
 
 
 def _expand(begin: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

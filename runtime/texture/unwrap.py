@@ -77,11 +77,20 @@ def _hidden(flat: np.ndarray, chart: np.ndarray, height: np.ndarray, size: int) 
     boxes = np.ceil((high - low) * scale).astype(np.int64) + 1
     low[:, 1] -= (np.cumsum(boxes[:, 1]) - boxes[:, 1]) / scale  # in one strip, one below the other
     face, texel = rasterize_rows((flat - low[chart][:, None]) * scale, int(boxes[:, 1].sum()), int(boxes[:, 0].max()))
-    shared = np.bincount(texel)[texel] > 1
+    shared = _repeated(texel, int(boxes[:, 1].sum()) * int(boxes[:, 0].max()))
     face, texel = face[shared], texel[shared]
     order = np.lexsort((-height[face], texel))
     face, texel = face[order], texel[order]
     return np.unique(face[np.diff(texel, prepend=-1) == 0])
+
+
+def _repeated(numbers: np.ndarray, count: int) -> np.ndarray:
+    """(k,) bool: which of the numbers (k,) int from 0 to `count` come more than once."""
+    index, last = np.arange(len(numbers), dtype=np.int32), np.empty(count, np.int32)
+    last[numbers] = index
+    repeated = np.zeros(count, bool)
+    repeated[numbers[last[numbers] != index]] = True
+    return repeated[numbers]
 
 
 def _merge_corners(faces: np.ndarray, chart: np.ndarray, uvs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -132,3 +132,17 @@ def test_empty_mesh():
     empty = Mesh(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int32))
     assert keep_components(empty) is empty and not is_watertight(empty)
     assert split_non_manifold_edges(empty) is empty
+
+
+def test_watertight_is_what_the_report_says_it_is():
+    """Of meshes of a few faces, at random: some are closed, and some have faces twice, or edges of four."""
+    rng, closed = np.random.default_rng(0), 0
+    for trial in range(300):
+        faces = rng.integers(0, 5, (rng.integers(0, 6), 3)).astype(np.int32)
+        if trial % 2:
+            faces = np.concatenate([faces, faces[:, ::-1]])
+        mesh = Mesh(rng.integers(0, 3, (5, 3)).astype(np.float32), faces)
+        expected = edge_report(welded(mesh)).watertight
+        assert is_watertight(mesh) == expected
+        closed += expected
+    assert 10 < closed < 290

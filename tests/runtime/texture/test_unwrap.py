@@ -7,7 +7,7 @@ from meshwright.runtime.geometry.mesh import Mesh
 from meshwright.runtime.geometry.topology import components
 from meshwright.runtime.texture import packing
 from meshwright.runtime.texture.atlas import rasterize
-from meshwright.runtime.texture.unwrap import unwrap
+from meshwright.runtime.texture.unwrap import _repeated, unwrap
 from tests.runtime.shapes import box, joined, letter_f, sphere, spiral_ramp
 
 
@@ -126,3 +126,9 @@ def test_far_more_charts_than_texels_still_give_coordinates(many, monkeypatch):
 def test_the_texture_size_is_a_power_of_two(size):
     with pytest.raises(InputError, match=f"texture size.*{size}"):
         unwrap(MESHES["letter"], size)
+
+
+def test_numbers_that_come_more_than_once():
+    numbers = np.array([5, 0, 3, 5, 7, 3, 5])
+    np.testing.assert_array_equal(_repeated(numbers, 8), [True, False, True, True, False, True, True])
+    assert _repeated(np.zeros(0, np.int64), 8).shape == (0,)
