@@ -94,7 +94,8 @@ def _placed(local: np.ndarray, chart: np.ndarray, outline: np.ndarray, padding: 
     quarter, boxes = np.zeros(len(masks), bool), np.array([mask.shape for mask in masks])
     upright, turned_runs = (_runs(some, side + 1) for some in (masks, [np.rot90(mask) for mask in masks]))
     for index in np.argsort([-mask.size for mask in masks], kind="stable").tolist():
-        place = grid.put(*masks[index].shape, upright[index], turned_runs[index])
+        height, width = masks[index].shape
+        place = grid.put(height, width, upright[index], turned_runs[index])
         if place is None:  # it would be too high: how much is not known
             return local, TALLEST * side * 1.1
         corner[index], quarter[index] = place
