@@ -12,7 +12,7 @@ from ..engines.errors import OutputError
 from ..engines.files.file_set import write_files
 from .assets.asset import Asset, OnStep, make_asset
 from .assets.options import AssetOptions
-from .files.gltf.writer import png_bytes
+from .files.gltf.encoding import png_bytes
 from .files.overwriting import MARK, check_not_read, marked
 from .files.reader import Placement
 from .files.writer import check_output, companions, encode

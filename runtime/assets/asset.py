@@ -21,6 +21,7 @@ from ..geometry.render import preview
 from .collision import Collision, collision_shapes
 from .layout import Content, contents, hull_names
 from .levels import Level, level_of, make_level, texture_side, with_maps
+from .limits import check_encoding
 from .look import Source
 from .options import AssetOptions
 from .placing import placed
@@ -102,7 +103,7 @@ class Asset:
                        for node, hull in zip(names, self.collision.hulls, strict=True)]
         own = {"level": content.levels[0][0]} if len(content.levels) == 1 and len(self.levels) > 1 else {}
         return models_bytes(models, {**self.extras, "asset": {**self.describe(), **own}}, group=content.group,
-                            jpeg=self.options.texture_format == "jpeg")
+                            encoding=self.options.encoding)
 
 
 def make_asset(
@@ -122,6 +123,7 @@ def make_asset(
     strict : as of `collision_shapes`
     on_step : called with the name of each of `steps` and None before it, and with its seconds after it; what it raises ends the work
     """
+    check_encoding(options, made_for)
     timings: dict[str, float] = {}
 
     @contextmanager

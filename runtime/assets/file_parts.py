@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import warnings
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,11 +16,13 @@ from ...engines.files.regular_file import read_regular
 from ..files.gltf.accessors import Accessors
 from ..files.gltf.document import Document
 from ..files.gltf.extensions import decompressed
+from ..files.gltf.materials import OTHER_FORMATS
 from ..files.gltf.nodes import Nodes, local_matrix
 from ..files.gltf.primitives import FAN, STRIP, TRIANGLES, read_primitive
 from ..files.reader import MAX_BYTES, read_mesh
 from ..geometry.mesh import Mesh
 
+KTX2_HEADER = 80
 SIGNATURES = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpeg", b"RIFF": "webp", b"\xabKTX": "ktx2", b"DDS ": "dds"}
 
 
@@ -100,7 +103,9 @@ def _base_color(document: Document, primitive: dict[str, Any], textures: tuple[T
     surface = document.entry("materials", primitive["material"]).get("pbrMetallicRoughness", {})
     if "baseColorTexture" not in surface:
         return None
-    source = document.entry("textures", surface["baseColorTexture"]["index"]).get("source")
+    entry = document.entry("textures", surface["baseColorTexture"]["index"])
+    others = (entry.get("extensions", {}).get(name, {}).get("source") for name in OTHER_FORMATS)
+    source = next((each for each in (*others, entry.get("source")) if each is not None), None)
     return textures[source] if isinstance(source, int) and 0 <= source < len(textures) else None
 
 
@@ -109,6 +114,8 @@ def _texture(document: Document, index: int) -> TextureFile:
     data = bytes(document.view(entry["bufferView"])[0]) if "bufferView" in entry else document.uri_bytes(entry["uri"])
     kind = next((kind for start, kind in SIGNATURES.items() if data.startswith(start)), "unknown")
     found = TextureFile(str(entry.get("name", f"image {index}")), kind, (0, 0))
+    if kind == "ktx2" and len(data) >= KTX2_HEADER:
+        return replace(found, size=struct.unpack_from("<II", data, 20))
     if kind not in ("png", "jpeg", "webp"):
         return found
     from PIL import Image

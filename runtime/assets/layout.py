@@ -63,7 +63,8 @@ def hull_names(name: str, kind: str, count: int, naming: str) -> Sequence[str]:
 
 def _check_plain(path: Path, options: AssetOptions) -> None:
     asked = {"levels of detail": bool(options.lods), "collision shapes": options.collision != "none", "a normal map": options.normal_map,
-             "occlusion": options.occlusion, "JPEG": options.texture_format != "png"}
+             "occlusion": options.occlusion, options.texture_format.upper(): options.texture_format != "png",
+             "compressed geometry": options.compress != "none"}
     found = [what for what, wanted in asked.items() if wanted]
     if found:
         raise InputError(f"{path.name} cannot hold {', '.join(found)}", expected="a name that ends in .glb")

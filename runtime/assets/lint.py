@@ -14,6 +14,7 @@ from ..geometry.topology import edge_report, welded
 from .collision import MAX_CORNERS
 from .file_parts import MeshParts, NodePart, read_parts
 from .layout import COLLISION_FILE
+from .limits import LIMITS, Limits
 from .lint_checks import degenerate_faces, gutter, is_convex, texel_density, uv_overlap
 
 SEVERITIES = ("ok", "note", "warning", "error")
@@ -23,40 +24,6 @@ POWERS = tuple(2**k for k in range(15))
 MOST_OVERLAP, LEAST_GUTTER, MOST_SPREAD = 0.001, 2, 16.0
 MOST_DEGENERATE = 0.1
 METRES = (0.01, 100.0)
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What an engine's importer takes. None : no limit of its own.
-
-    triangles : of the finest level; hard : more are refused, not only slow
-    texture : pixels along a side
-    formats : of textures
-    extensions : that it reads where a file requires them
-    closed : it wants closed meshes
-    """
-
-    triangles: int | None = None
-    hard: bool = False
-    texture: int = 4096
-    formats: tuple[str, ...] = ("png", "jpeg")
-    extensions: tuple[str, ...] = ()
-    closed: bool = False
-
-
-# docs/assets.md says where these come from.
-LIMITS = {
-    "": Limits(),
-    "unreal": Limits(triangles=20_000),
-    "unity": Limits(triangles=20_000, extensions=("KHR_draco_mesh_compression", "EXT_meshopt_compression", "KHR_mesh_quantization",
-                                                  "KHR_texture_basisu"), formats=("png", "jpeg", "ktx2")),
-    "godot": Limits(triangles=20_000, extensions=("KHR_texture_basisu", "KHR_mesh_quantization"), formats=("png", "jpeg", "ktx2")),
-    "roblox": Limits(triangles=20_000, hard=True, texture=1024, closed=True),
-    "blender": Limits(texture=8192, formats=("png", "jpeg", "webp"), extensions=("KHR_draco_mesh_compression", "EXT_texture_webp")),
-    "web": Limits(triangles=20_000, texture=2048, formats=("png", "jpeg", "webp", "ktx2"),
-                  extensions=("KHR_draco_mesh_compression", "EXT_meshopt_compression", "KHR_mesh_quantization", "KHR_texture_basisu",
-                              "EXT_texture_webp")),
-}
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,13 @@ import math
 from dataclasses import dataclass
 
 from ...engines.errors import InputError
+from ..files.gltf.encoding import GEOMETRIES, Encoding
+from ..files.gltf.encoding import TEXTURES as TEXTURES_AS
 from ..pack.manifest import MAX_FACES, TEXTURES
 
 COLLISIONS = ("none", "box", "hull", "hulls")
 ORIGINS = ("keep", "bottom", "center")
 NAMINGS = ("plain", "unreal", "unity", "godot")
-TEXTURE_FORMATS = ("png", "jpeg")
 MAX_LEVELS, MAX_HULLS, MAX_METRES = 8, 256, 10_000.0
 
 
@@ -30,7 +31,8 @@ class AssetOptions:
     naming : whose names for levels and collision shapes the files follow (`layout`)
     normal_map : bake the dense surface into a normal map
     occlusion : bake ambient occlusion
-    texture_format : of the colours, "png" or "jpeg"
+    texture_format : of the colours, "png" or "jpeg", which everyone reads; "webp"; "ktx2" (Basis Universal, an extra)
+    compress : the geometry, by "meshopt" or "draco" (extras), where not "none"
     """
 
     faces: int | None = None
@@ -47,13 +49,15 @@ class AssetOptions:
     normal_map: bool = False
     occlusion: bool = False
     texture_format: str = "png"
+    compress: str = "none"
 
     def __post_init__(self) -> None:
         _in_range("faces", self.faces, 4, MAX_FACES)
         _in_range("max_hulls", self.max_hulls, 1, MAX_HULLS)
         if self.texture is not None and self.texture not in TEXTURES:
             raise InputError("texture is out of range", received=repr(self.texture), expected="a power of two from 64 to 8192")
-        for name, choices in (("collision", COLLISIONS), ("origin", ORIGINS), ("naming", NAMINGS), ("texture_format", TEXTURE_FORMATS)):
+        for name, choices in (("collision", COLLISIONS), ("origin", ORIGINS), ("naming", NAMINGS), ("texture_format", TEXTURES_AS),
+                              ("compress", GEOMETRIES)):
             if getattr(self, name) not in choices:
                 raise InputError(f"{name} is unknown", received=repr(getattr(self, name)), expected=", ".join(choices))
         shares = (1.0, *self.lods)
@@ -74,6 +78,11 @@ class AssetOptions:
         """Those that a `Request` has too, where they are given. textured : as the request has it"""
         names = ("faces", "texture") if textured else ("faces",)
         return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+    @property
+    def encoding(self) -> Encoding:
+        """Of the GLB files."""
+        return Encoding(self.texture_format, self.compress)
 
     @property
     def size(self) -> tuple[str, float] | None:

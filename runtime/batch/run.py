@@ -12,7 +12,7 @@ from typing import Any
 from ...engines.errors import InputError, OutputError
 from ...engines.files.file_set import write_files
 from ...engines.files.lock import locked
-from ..files.gltf.writer import png_bytes
+from ..files.gltf.encoding import png_bytes
 from ..files.overwriting import check_not_read
 from ..files.writer import check_output
 from ..pack.pack import Pack

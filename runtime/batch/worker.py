@@ -14,7 +14,7 @@ from typing import Any
 from ...engines.errors import DeviceLost, MeshwrightError
 from ..assets.asset import asset_files
 from ..assets.options import AssetOptions
-from ..files.gltf.writer import png_bytes
+from ..files.gltf.encoding import png_bytes
 from ..files.writer import companions
 from ..geometry.topology import is_watertight
 from ..images import MATTES

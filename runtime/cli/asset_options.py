@@ -10,7 +10,7 @@ from typing import Any
 ENGINES = ("unreal", "unity", "godot", "roblox", "blender", "web")
 # Of `AssetOptions`; `faces` and `texture` are options of everything that makes a mesh, and ask for nothing else.
 OWN = ("lods", "collision", "max_hulls", "height", "width", "depth", "real_size", "origin", "naming", "normal_map", "occlusion",
-       "texture_format")
+       "texture_format", "compress")
 
 
 def add_asset_options(parser: argparse.ArgumentParser) -> None:
@@ -30,11 +30,14 @@ def add_asset_options(parser: argparse.ArgumentParser) -> None:
     add("--naming", metavar="ENGINE", help="naming of files and nodes: plain, unreal, unity or godot (default plain)")
     add("--normal-map", action=argparse.BooleanOptionalAction, default=None, help="bake the dense surface into a normal map")
     add("--occlusion", action=argparse.BooleanOptionalAction, default=None, help="bake ambient occlusion")
-    add("--texture-format", metavar="FORMAT", help="colour texture format: png or jpeg (default png)")
+    add("--texture-format", metavar="FORMAT", help="colour texture format: png, jpeg, webp, or ktx2 with the extra [ktx2]"
+                                                        " (default png)")
+    add("--compress", metavar="CODEC", help="compress the geometry: none, meshopt or draco, with the extra of that name (default none)")
 
 
 def asset_options(options: Namespace) -> Any:
     """The `AssetOptions` that the preset and what was said explicitly make together; None where neither asks for anything."""
+    from ..assets.limits import check_encoding
     from ..assets.options import AssetOptions, levels
     from ..assets.presets import PRESETS
 
@@ -46,4 +49,6 @@ def asset_options(options: Namespace) -> Any:
     preset = PRESETS[options.engine] if options.engine else AssetOptions()
     if given.keys() & {"height", "width", "depth"}:
         preset = replace(preset, real_size=False)
-    return replace(preset, **given)
+    chosen = replace(preset, **given)
+    check_encoding(chosen, options.engine or "")
+    return chosen

@@ -13,7 +13,7 @@ from ...engines.errors import OutputError
 from ...engines.files.file_set import check_writable, write_files
 from ..assets.asset import Asset, asset_files
 from ..assets.options import AssetOptions
-from ..files.gltf.writer import png_bytes
+from ..files.gltf.encoding import png_bytes
 from ..files.overwriting import ELSEWHERE, Source, check_not_read, earlier_stages, is_stage_name
 from ..files.writer import check_free, check_output, companions
 from ..results import Generation

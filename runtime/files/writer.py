@@ -17,7 +17,8 @@ from ...engines.files.file_set import write_files
 from ..geometry.mesh import Mesh
 from ..geometry.render import sample_texture
 from ..geometry.shading import product, to_uint8
-from .gltf.writer import glb_bytes, png_bytes, to_gltf_axes
+from .gltf.encoding import png_bytes
+from .gltf.writer import glb_bytes, to_gltf_axes
 
 ENDINGS = (".glb", ".obj", ".ply", ".stl")
 

@@ -31,7 +31,7 @@ from ..assets.finish import finish
 from ..assets.options import AssetOptions
 from ..assets.presets import PRESETS
 from ..events import CoarseMesh, EngineBuild, Event, Notice, StageStarted, Step, Views
-from ..files.gltf.writer import png_bytes
+from ..files.gltf.encoding import png_bytes
 from ..files.writer import encode
 from ..geometry.render import preview
 from ..geometry.shading import to_uint8

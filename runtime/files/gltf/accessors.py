@@ -40,7 +40,7 @@ class Accessors:
             values = self.decompressed[index]
             if values.shape != (count, width):
                 raise ValueError(f"an accessor of {count} elements has {len(values)}")
-            return values
+            return values.astype(dtype, copy=False)  # decoders give wider types than a file has
         values = np.broadcast_to(np.zeros(1, dtype), (count, width))
         if "bufferView" in entry:
             values = self._elements(entry, dtype, width, count)

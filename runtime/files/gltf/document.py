@@ -6,6 +6,7 @@ import base64
 import json
 import re
 import struct
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, unquote_to_bytes
@@ -37,6 +38,7 @@ class Document:
         self.folder = folder
         self.sources: list[Path] = []
         self._buffers: dict[int, bytes] = {}
+        self._views: dict[int, bytes] = {}  # that were compressed
         self._left = MAX_BYTES
 
     def entry(self, kind: str, index: Any) -> dict[str, Any]:
@@ -51,6 +53,9 @@ class Document:
     def view(self, index: Any) -> tuple[memoryview, int]:
         """The bytes of a buffer view, and its stride, 0 for none."""
         view = self.entry("bufferViews", index)
+        packed = next((found for name in MESHOPT if (found := view.get("extensions", {}).get(name)) is not None), None)
+        if packed is not None and self._is_empty(view.get("buffer", 0)) and find_spec("meshopt") is not None:
+            return memoryview(self._unpacked(index, view, packed)), int(view.get("byteStride", 0))
         buffer = self._buffer(view.get("buffer", 0))
         offset, length = int(view.get("byteOffset", 0)), int(view["byteLength"])
         if offset < 0 or length < 0 or offset + length > len(buffer):
@@ -76,12 +81,36 @@ class Document:
             self.sources.append(path)
         return data
 
+    def _is_empty(self, index: Any) -> bool:
+        """Whether a buffer only stands for what is compressed."""
+        entry = self.entry("buffers", index)
+        return "uri" not in entry and any(name in entry.get("extensions", {}) for name in MESHOPT)
+
+    def _unpacked(self, index: int, view: dict[str, Any], packed: dict[str, Any]) -> bytes:
+        """The bytes of a view that meshoptimizer compressed. ValueError for data that it cannot read."""
+        if index not in self._views:
+            import meshopt
+
+            count, size = int(packed["count"]), int(packed["byteStride"])
+            if not (0 <= count and 0 < size <= 256 and count * size == int(view["byteLength"]) <= MAX_BYTES):
+                raise ValueError("a compressed buffer view is not as long as it says")
+            buffer = self._buffer(packed["buffer"])
+            offset, length = int(packed.get("byteOffset", 0)), int(packed["byteLength"])
+            if offset < 0 or length < 0 or offset + length > len(buffer):
+                raise ValueError("a compressed buffer view reaches beyond its buffer")
+            try:
+                rows = meshopt.decode_gltf_buffer(buffer[offset:offset + length], count, size, packed["mode"], packed.get("filter"))
+            except Exception as error:  # its errors have no class in common
+                raise ValueError(f"its meshopt data cannot be decoded ({error})") from error
+            self._views[index] = rows.tobytes()
+        return self._views[index]
+
     def _buffer(self, index: Any) -> bytes:
         if index not in self._buffers:
             entry = self.entry("buffers", index)
             if "uri" in entry:
                 self._buffers[index] = self.uri_bytes(entry["uri"])
-            elif any(name in entry.get("extensions", {}) for name in MESHOPT):
+            elif self._is_empty(index):
                 raise compressed(MESHOPT[0])
             elif index == 0 and self._chunk:
                 self._buffers[0] = self._chunk
@@ -112,7 +141,8 @@ class Document:
 
 def compressed(extension: str) -> InputError:
     """What is said of geometry that is compressed as `extension` says, for which there is no decoder here."""
-    return InputError("the mesh is compressed", received=extension, expected="plain glTF 2.0", remedy="save it again without compression")
+    return InputError("the mesh is compressed", received=extension, expected="plain glTF 2.0, or the package meshopt",
+                      remedy="save it again without compression, or pip install 'meshwright[meshopt]'")
 
 
 def _chunks(data: bytes) -> tuple[bytes, bytes]:

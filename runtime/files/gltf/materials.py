@@ -5,12 +5,15 @@ specular-glossiness).
 from __future__ import annotations
 
 import math
+import struct
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
 from ....engines.errors import InputError
+from ...images.picture_decoding import MAX_PIXELS
 from ...images.pictures import picture_of
 from ..scene.notices import Notices, quoted
 from ..scene.surfaces import MAX_TEXELS, MAX_TILE, WHITE, Material, downscaled, summed
@@ -18,7 +21,8 @@ from .document import Document, Unreachable
 
 # Extensions of a texture that name the same picture in another format.
 OTHER_FORMATS = ("EXT_texture_webp", "EXT_texture_avif", "KHR_texture_basisu", "MSFT_texture_dds")
-UNREAD = {b"\xabKTX": "KTX", b"DDS ": "DDS"}
+KTX2, KTX2_HEADER = b"\xabKTX 20", 80
+UNREAD = {KTX2[:4]: "KTX", b"DDS ": "DDS"}
 NEAREST = 9728
 WRAPS = {10497: "repeat", 33648: "mirror", 33071: "clamp"}
 SPECULAR_GLOSSINESS = "KHR_materials_pbrSpecularGlossiness"
@@ -89,15 +93,29 @@ class Textures:
         name = f"picture {quoted(entry.get('name') or (source if not uri or uri[:5].lower() == 'data:' else uri))}"
         try:
             data = bytes(self.document.view(entry["bufferView"])[0]) if "bufferView" in entry else self.document.uri_bytes(entry["uri"])
-            if data[:4] in UNREAD:
+            basis = data.startswith(KTX2) and len(data) >= KTX2_HEADER and find_spec("alktx2") is not None
+            if data[:4] in UNREAD and not basis:
                 return f"{name} is a {UNREAD[data[:4]]} file, which is not supported"
-            pixels = picture_of(data, name).pixels
+            pixels = picture_of(_png_of_ktx2(data, name) if basis else data, name).pixels
         except Unreachable as error:
             return str(error)
         except InputError as error:
             return f"{error.subject} ({error.received})"
         alpha = pixels[..., 3] if pixels.shape[2] == 4 else np.array([255], np.uint8)
         return downscaled(np.ascontiguousarray(pixels[..., :3]), self._most), (int(alpha.min()) / 255, int(alpha.max()) / 255)
+
+
+def _png_of_ktx2(data: bytes, name: str) -> bytes:
+    """The first level of a KTX2 file of Basis Universal, called `name`. InputError for one that cannot be decoded."""
+    import alktx2
+
+    width, height = struct.unpack_from("<II", data, 20)
+    if not 0 < width * height <= MAX_PIXELS:
+        raise InputError(f"{name} is too large", received=f"{width} x {height} pixels")
+    try:
+        return bytes(alktx2.decode_ktx2_to_bytes(data, format="png")[0])
+    except Exception as error:  # its errors have no class in common
+        raise InputError(f"{name} cannot be decoded", received=str(error)) from error
 
 
 def _transform(moved: dict[str, Any]) -> np.ndarray:

@@ -6,7 +6,6 @@ Follows the Khronos specification 2.0, sections 3.4 (axes and units), 3.6 (buffe
 
 from __future__ import annotations
 
-import io
 import json
 import struct
 from collections.abc import Mapping, Sequence
@@ -20,14 +19,14 @@ from ...geometry.creases import never_zero
 from ...geometry.mesh import Mesh, normalized
 from ...geometry.shading import to_linear
 from ..scene import GENERATOR
+from .buffers import FLOAT, USHORT, column
+from .compress import new_buffers
+from .encoding import PLAIN, TEXTURE_EXTENSIONS, Encoding, color_bytes, png_bytes
 
 ROUGHNESS = 0.9  # props are mostly wood, paint and stone; metal is never guessed
 
-FLOAT, USHORT, UINT = 5126, 5123, 5125  # component types
-VERTICES, INDICES = 34962, 34963  # buffer view targets
 LINEAR, MIPMAPS, CLAMP, REPEAT = 9729, 9987, 33071, 10497  # sampler settings
 FAR = 1e3  # sizes of the mesh
-MAX_SHORT_INDEX = 65534  # 65535 restarts a primitive
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,14 +63,14 @@ def glb_bytes(
 
 def models_bytes(
     models: Sequence[Model], extras: Mapping[str, object] | None = None, *, metres_per_unit: float = 1.0, group: str | None = None,
-    jpeg: bool = False,
+    encoding: Encoding = PLAIN,
 ) -> bytes:
     """As `glb_bytes`, with a node for each model.
 
     group : name of a node above them; None puts them into the scene itself
-    jpeg : colours as JPEG of quality 90; normal maps and occlusion stay PNG
+    encoding : of colours and geometry. BackendUnavailable where its package is not installed
     """
-    document, chunks = _Builder(metres_per_unit, jpeg).build([replace(model, mesh=_checked(model.mesh)) for model in models], group)
+    document, chunks = _Builder(metres_per_unit, encoding).build([replace(model, mesh=_checked(model.mesh)) for model in models], group)
     if extras is not None:
         document["asset"]["extras"] = dict(extras)
     try:
@@ -87,34 +86,16 @@ def to_gltf_axes(vectors: np.ndarray) -> np.ndarray:
     return vectors[:, [1, 2, 0]]
 
 
-def png_bytes(texture: np.ndarray) -> bytes:
-    """A PNG file of (h, w, 3) uint8 sRGB, (h, w, 4) with alpha, or (h, w) grey."""
-    from PIL import Image
-
-    out = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(texture)).save(out, "PNG", compress_level=4)  # half the time of 6, files 8 % larger
-    return out.getvalue()
-
-
-def jpeg_bytes(texture: np.ndarray) -> bytes:
-    """A JPEG file of (h, w, 3) uint8 sRGB, quality 90, colours at full resolution: charts are small, and bleed otherwise."""
-    from PIL import Image
-
-    out = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(texture)).save(out, "JPEG", quality=90, subsampling=0)
-    return out.getvalue()
-
-
 class _Builder:
-    """Collects buffer views, accessors and materials, and writes the document around them."""
+    """Collects buffers and materials, and writes the document around them."""
 
-    def __init__(self, metres_per_unit: float, jpeg: bool) -> None:
-        self.scale, self.jpeg = metres_per_unit, jpeg
-        self.chunks: list[bytes] = []
-        self.views: list[dict] = []
-        self.accessors: list[dict] = []
+    def __init__(self, metres_per_unit: float, encoding: Encoding) -> None:
+        self.scale, self.encoding = metres_per_unit, encoding
+        self.buffers = new_buffers(encoding.geometry)
         self.materials: list[dict] = []
         self.images: list[dict] = []
+        self.textures: list[dict] = []
+        self.extensions: set[str] = set()
 
     def build(self, models: Sequence[Model], group: str | None) -> tuple[dict, list[bytes]]:
         """The JSON document, but for the extras, and the binary chunks it points into."""
@@ -126,19 +107,22 @@ class _Builder:
             roots = [len(nodes) - 1]
         document: dict[str, Any] = {
             "asset": {"version": "2.0", "generator": GENERATOR}, "scene": 0, "scenes": [{"nodes": roots}],
-            "nodes": nodes, "meshes": meshes, "accessors": self.accessors, "bufferViews": self.views,
-            "buffers": [{"byteLength": sum(map(len, self.chunks))}],
+            "nodes": nodes, "meshes": meshes, "accessors": self.buffers.accessors, "bufferViews": self.buffers.views,
+            "buffers": self.buffers.entries(),
         }
+        extensions = sorted(self.extensions | self.buffers.extensions)
+        if extensions:
+            document["extensionsUsed"] = document["extensionsRequired"] = extensions
         if self.materials:
             document["materials"] = self.materials
         if self.images:
-            document["textures"] = [{"source": image, "sampler": 0} for image in range(len(self.images))]
+            document["textures"] = self.textures
             document["images"] = self.images
             # Coordinates beyond the texture are a user's own, of a texture that repeats.
             beyond = any(model.mesh.uvs is not None and not ((model.mesh.uvs >= 0) & (model.mesh.uvs <= 1)).all() for model in models)
             wrap = REPEAT if beyond else CLAMP
             document["samplers"] = [{"magFilter": LINEAR, "minFilter": MIPMAPS, "wrapS": wrap, "wrapT": wrap}]
-        return document, self.chunks
+        return document, self.buffers.chunks
 
     def primitive(self, model: Model, nodes: list[dict[str, Any]]) -> dict[str, Any]:
         """The primitive of a model, whose node is added to `nodes`."""
@@ -148,16 +132,16 @@ class _Builder:
         origin = _far_middle(positions)
         place = {"translation": origin.tolist()} if origin.any() else {}
         nodes.append({"mesh": len(nodes), "name": model.name, **place})
-        attributes = {"POSITION": self.accessor(positions - origin, FLOAT, "VEC3", bounds=True),
-                      "NORMAL": self.accessor(to_gltf_axes(mesh.normals), FLOAT, "VEC3")}
+        columns = {"POSITION": column(positions - origin, FLOAT, "VEC3", bounds=True),
+                   "NORMAL": column(to_gltf_axes(mesh.normals), FLOAT, "VEC3")}
         if model.tangents is not None and model.normal_map is not None:
             turned = np.concatenate([to_gltf_axes(model.tangents[:, :3]), model.tangents[:, 3:]], axis=1)
-            attributes["TANGENT"] = self.accessor(turned, FLOAT, "VEC4")
+            columns["TANGENT"] = column(turned, FLOAT, "VEC4")
         if mesh.uvs is not None and (mesh.texture is not None or model.normal_map is not None or model.occlusion is not None):
-            attributes["TEXCOORD_0"] = self.accessor(mesh.uvs, FLOAT, "VEC2")
+            columns["TEXCOORD_0"] = column(mesh.uvs, FLOAT, "VEC2")
         if mesh.colors is not None:
-            attributes["COLOR_0"] = self.accessor(linear_rgba(mesh.colors), USHORT, "VEC4", normalized=True)
-        primitive = {"attributes": attributes, "indices": self.indices(mesh)}
+            columns["COLOR_0"] = column(linear_rgba(mesh.colors), USHORT, "VEC4", normalized=True)
+        primitive = self.buffers.primitive(columns, mesh.faces)
         return primitive if model.plain else {**primitive, "material": self.material(model)}
 
     def material(self, model: Model) -> int:
@@ -166,8 +150,8 @@ class _Builder:
         material: dict[str, Any] = {"pbrMetallicRoughness": surface, "name": model.name}
         if model.mesh.uvs is not None:
             if model.mesh.texture is not None:
-                kind, data = ("jpeg", jpeg_bytes(model.mesh.texture)) if self.jpeg else ("png", png_bytes(model.mesh.texture))
-                surface["baseColorTexture"] = self.texture(data, kind, "baseColor")
+                surface["baseColorTexture"] = self.texture(
+                    color_bytes(model.mesh.texture, self.encoding.texture), self.encoding.texture, "baseColor")
             if model.normal_map is not None:
                 material["normalTexture"] = self.texture(png_bytes(model.normal_map), "png", "normal")
             if model.occlusion is not None:
@@ -177,38 +161,15 @@ class _Builder:
 
     def texture(self, data: bytes, kind: str, name: str) -> dict[str, int]:
         """Add a picture and say which it is."""
-        self.images.append({"bufferView": self.view(data), "mimeType": f"image/{kind}", "name": name})
-        return {"index": len(self.images) - 1}
-
-    def indices(self, mesh: Mesh) -> int:
-        """The accessor of the faces, with short indices where they suffice."""
-        short = len(mesh.vertices) - 1 <= MAX_SHORT_INDEX
-        return self.accessor(mesh.faces.ravel(), USHORT if short else UINT, "SCALAR", target=INDICES)
-
-    def accessor(
-        self, values: np.ndarray, component: int, kind: str, *, target: int = VERTICES, bounds: bool = False,
-        normalized: bool = False,
-    ) -> int:
-        """Add an array and return its accessor's index."""
-        dtype = {FLOAT: "<f4", USHORT: "<u2", UINT: "<u4"}[component]
-        values = np.ascontiguousarray(values, dtype)
-        entry = {"bufferView": self.view(values.tobytes(), target), "componentType": component,
-                 "count": len(values), "type": kind}
-        if bounds:
-            entry["min"], entry["max"] = values.min(axis=0).tolist(), values.max(axis=0).tolist()
-        if normalized:
-            entry["normalized"] = True
-        self.accessors.append(entry)
-        return len(self.accessors) - 1
-
-    def view(self, data: bytes, target: int | None = None) -> int:
-        """Add bytes, aligned to four, and return their buffer view's index."""
-        view = {"buffer": 0, "byteOffset": sum(map(len, self.chunks)), "byteLength": len(data)}
-        if target is not None:
-            view["target"] = target
-        self.chunks.append(data + bytes(-len(data) % 4))
-        self.views.append(view)
-        return len(self.views) - 1
+        image = len(self.images)
+        self.images.append({"bufferView": self.buffers.view(data), "mimeType": f"image/{kind}", "name": name})
+        extension = TEXTURE_EXTENSIONS.get(kind)
+        if extension is None:
+            self.textures.append({"source": image, "sampler": 0})
+        else:
+            self.textures.append({"sampler": 0, "extensions": {extension: {"source": image}}})
+            self.extensions.add(extension)
+        return {"index": image}
 
 
 def linear_rgba(colors: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from meshwright.client import Client, ClientError
-from meshwright.runtime.files.gltf.writer import png_bytes
+from meshwright.runtime.files.gltf.encoding import png_bytes
 from meshwright.runtime.files.reader import read_mesh
 from tests.runtime.server.conftest import SHORT, server  # noqa: F401  the fixture
 

@@ -8,7 +8,7 @@ import uuid
 import numpy as np
 import pytest
 
-from meshwright.runtime.files.gltf.writer import png_bytes
+from meshwright.runtime.files.gltf.encoding import png_bytes
 from meshwright.runtime.files.reader import read_mesh
 from tests.processes import wait_for
 from tests.runtime.server.conftest import LONG, SHORT

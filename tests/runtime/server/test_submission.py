@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from meshwright.runtime.files.gltf.writer import png_bytes
+from meshwright.runtime.files.gltf.encoding import png_bytes
 from meshwright.runtime.server.problems import Problem
 from meshwright.runtime.server.schema import OPTIONS
 from meshwright.runtime.server.submission import MAX_STRUCTURE, parsed, submission
