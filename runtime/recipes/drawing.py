@@ -23,8 +23,8 @@ GREY = np.float32(0.5)  # the picture of "zero-image": zero once it is scaled to
 
 
 def draw_views(models: Models, coarse: Mesh, embeddings: np.ndarray, crops: list[Picture],
-               request: Request, seed: int) -> Stage[tuple[np.ndarray, Cameras]]:
-    """The stages from a coarse mesh to its refined views, and where these are seen from.
+               request: Request, seed: int) -> Stage[tuple[np.ndarray, Cameras, np.ndarray]]:
+    """The stages from a coarse mesh to its refined views, where these are seen from, and the coarse views.
 
     embeddings : (2, T, D) float32, what the refiner follows; crops : of the pictures whose views are known; seed : of what is drawn
     """
@@ -37,7 +37,7 @@ def draw_views(models: Models, coarse: Mesh, embeddings: np.ndarray, crops: list
     yield CoarseViews(guide)
     views = yield from run_stage(models, "refined views", refine_views(
         models, guide, embeddings, known, drawing_settings(request, pack, required(pack.refiner)), seed))
-    return views, cameras
+    return views, cameras, guide
 
 
 def coarse_views(pack: Manifest, mesh: Mesh, cameras: Cameras, threads: int | None = 1) -> np.ndarray:

@@ -34,11 +34,12 @@ def in_its_place(given: MeshFile) -> Mesh:
     return given.mesh.replace(vertices=given.original.vertices[given.original.faces.ravel()])
 
 
-def painted_mesh(given: MeshFile, views: np.ndarray, cameras: Cameras, request: Request, pack: Manifest) -> Stage[Mesh]:
+def painted_mesh(given: MeshFile, views: np.ndarray, cameras: Cameras, request: Request, pack: Manifest,
+                 guide: np.ndarray | None = None) -> Stage[Mesh]:
     """`own_surface` with a texture: the views that see a texel, each by its angle; what no view sees is filled from what is near.
 
     Texture coordinates are made only where there are none; vertices are then repeated along the seams.
-    views : (n, h, w, 3) float32 in [0, 1], as seen by `cameras`
+    views : (n, h, w, 3) float32 in [0, 1], as seen by `cameras`; guide : those of the mesh that they were redrawn from
     """
     size = texture_size(request, pack)
     baked_size = min(size, LARGEST)
@@ -54,7 +55,8 @@ def painted_mesh(given: MeshFile, views: np.ndarray, cameras: Cameras, request: 
     if overlap > MOST_OVERLAP:
         yield Notice(f"{100 * overlap:.0f} % of the texture is shared by several faces, which get the same colours: "
                      "`meshwright finish` makes texture coordinates without overlap")
-    sight = Sight.of(given.mesh, views, cameras, pack.views.background)
+    plain = pack.views.lit and pack.views.background == 1.0
+    sight = Sight.of(given.mesh, views, cameras, pack.views.background, guide if plain else None)
     texture = yield from painted(sheet, baked_size, lambda atlas: bake_views(atlas, sight, lit=pack.views.lit), all_seen=False)
     return surface.replace(texture=enlarged(texture, size))
 

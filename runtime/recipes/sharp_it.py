@@ -85,10 +85,10 @@ def onto_mesh(models: Models, request: Request) -> Stage[Mesh]:
         yield Notice(message)
     embeddings, crops = yield from run_stage(models, "text", encode_look(models, request))
     yield CoarseMesh(given_mesh.in_its_place(given))
-    views, cameras = yield from draw_views(models, given.mesh, embeddings, crops, request, request.look_seed)
+    views, cameras, guide = yield from draw_views(models, given.mesh, embeddings, crops, request, request.look_seed)
     yield Views(views)
     yield Surface(welded(given_mesh.own_surface(given)))
-    return (yield from run_stage(models, "texture", given_mesh.painted_mesh(given, views, cameras, request, pack)))
+    return (yield from run_stage(models, "texture", given_mesh.painted_mesh(given, views, cameras, request, pack, guide)))
 
 
 def encode_look(models: Models, request: Request) -> Stage[tuple[np.ndarray, list[Picture]]]:
@@ -112,7 +112,7 @@ def refine(models: Models, coarse: Mesh, embeddings: np.ndarray, crops: list[Pic
 
     embeddings, crops : as of `draw_views`; bounds : as in `rebuild.Field`
     """
-    views, cameras = yield from draw_views(models, coarse, embeddings, crops, request, request.shape_seed)
+    views, cameras, _ = yield from draw_views(models, coarse, embeddings, crops, request, request.shape_seed)
     return (yield from rebuild.rebuild(models, views, cameras, request, bounds, redrawing(models, request, coarse, crops)))
 
 

@@ -28,6 +28,9 @@ TRUST = np.array([0.0, 1e-4, 0.2, 1.0], np.float32)
 JUMP_PIXELS = 4.0  # a step in depth between neighbours, in pixel widths, that makes an inner silhouette
 NEAR_WHITE = 0.06  # a colour this close to the background may be background
 BLEED_PIXELS = 6  # how far the background may reach into the mesh's silhouette where picture and mesh differ
+# Of a white surface's light: a redrawn pixel as bright as that, where its guide was darker by so much, is on the way to a white background.
+# If there are more of them than a share of the object, it was meant to be white.
+PALE, BRIGHTER, MOST_GAPS = 0.6, 0.15, 0.05
 SEEN_WELL = 0.02  # the weight at which `blend` gives half to the views
 FIELD_CHUNK = 65_536  # points in one query
 
@@ -75,10 +78,15 @@ class Sight:
     trust: np.ndarray
 
     @classmethod
-    def of(cls, mesh: Mesh, views: np.ndarray, cameras: Cameras, background: float = 1.0) -> Sight:
-        """views : as above, on a plain `background`"""
+    def of(cls, mesh: Mesh, views: np.ndarray, cameras: Cameras, background: float = 1.0, guide: np.ndarray | None = None) -> Sight:
+        """views : as above, on a plain `background`
+
+        guide : lit views on white, as `views`, of which those are redrawn, so that their outlines may differ from those of the mesh; None
+            where they do not
+        """
         scene = Scene(mesh.vertices, mesh.faces)
-        return cls(scene, views, cameras, view_trust(scene, views, cameras, background))
+        gaps = None if guide is None else _gaps(views, guide, _white_surface(mesh, scene, cameras, views.shape[1]))
+        return cls(scene, views, cameras, view_trust(scene, views, cameras, background, gaps))
 
 
 def bake_views(atlas: Atlas, sight: Sight, *, lit: bool = True) -> Baked:
@@ -121,11 +129,13 @@ def poorly_seen(views: Baked) -> np.ndarray:
     return np.flatnonzero(views.weight < 9 * SEEN_WELL)
 
 
-def view_trust(scene: Scene, views: np.ndarray, cameras: Cameras, background: float = 1.0) -> np.ndarray:
+def view_trust(scene: Scene, views: np.ndarray, cameras: Cameras, background: float = 1.0, gaps: np.ndarray | None = None) -> np.ndarray:
     """(n, size, size) float32 in [0, 1]: how far each pixel may be trusted to show the surface behind it.
 
     Low next to the mesh's silhouettes, inner ones too, and zero where the picture's background
     reaches into the mesh's outline.
+
+    gaps : (n, size, size) bool, where that background shows through the mesh
     """
     count, size = views.shape[:2]
     depth = _depth(scene, cameras, size)
@@ -133,6 +143,8 @@ def view_trust(scene: Scene, views: np.ndarray, cameras: Cameras, background: fl
     edge = _edges(depth, step)
     plain = np.abs(views - background).max(axis=-1) < NEAR_WHITE
     bleed = ~np.isfinite(depth)
+    if gaps is not None:
+        bleed |= grown(gaps)
     for _ in range(BLEED_PIXELS):
         bleed |= grown(bleed) & plain
     level = np.where(bleed, 0, 1)
@@ -159,6 +171,28 @@ def _hidden(scene: Scene, points: np.ndarray, position: np.ndarray) -> np.ndarra
     offsets = position.astype(np.float32) - points
     start = points + np.float32(RAY_START) * offsets
     return scene.occluded(start, offsets, np.ones(len(points), np.float32))
+
+
+def _gaps(views: np.ndarray, guide: np.ndarray, light: np.ndarray) -> np.ndarray:
+    """(n, size, size) bool: where views that were redrawn from `guide` show the white background, although there is a surface.
+
+    light : as `_white_surface`
+    """
+    drawn, was = views.min(axis=-1) / light, guide.min(axis=-1) / light
+    found = (drawn > PALE) & (was < drawn - BRIGHTER) & (light < 1)
+    inner = found & ~grown(light == 1)  # what is next to the outline is mixed with the background anyway
+    return found if inner.sum() <= MOST_GAPS * (light < 1).sum() else np.zeros_like(found)
+
+
+def _white_surface(mesh: Mesh, scene: Scene, cameras: Cameras, size: int) -> np.ndarray:
+    """(n, size, size) float32: the sRGB value of a white surface in each pixel of lit views, 1 for background."""
+    origins, directions = rays(cameras, size)
+    hits = scene.intersect(origins.reshape(-1, 3), directions.reshape(-1, 3))
+    light, seen = np.ones(len(hits.face), np.float32), np.flatnonzero(hits.face >= 0)
+    normals = mesh.vertex_normals() if mesh.normals is None else mesh.normals
+    corners, weights = mesh.faces[hits.face[seen]], hits.select(seen).weights()
+    light[seen] = brightness(normalized(sum(normals[corners[:, k]] * weights[:, k, None] for k in range(3))))
+    return light.reshape(len(cameras), size, size)
 
 
 def _depth(scene: Scene, cameras: Cameras, size: int) -> np.ndarray:

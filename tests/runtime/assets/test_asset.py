@@ -139,7 +139,7 @@ def test_what_lods_says():
 @pytest.mark.parametrize("options", [
     {"lods": (0.5, 0.5)}, {"lods": (1.5,)}, {"lods": tuple(0.5**k for k in range(1, 9))}, {"collision": "mesh"}, {"max_hulls": 0},
     {"height": 1.0, "width": 2.0}, {"height": -1.0}, {"depth": float("nan")}, {"origin": "top"}, {"naming": "maya"}, {"texture": 1000},
-    {"faces": 3}, {"texture_format": "webp"},
+    {"faces": 3}, {"texture_format": "tga"}, {"compress": "zip"},
 ])
 def test_options_out_of_range(options):
     with pytest.raises(InputError):

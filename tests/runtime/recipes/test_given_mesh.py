@@ -50,6 +50,22 @@ def test_a_face_that_one_view_sees_has_the_colour_of_that_view():
     assert (made.texture[:, :32] == [255, 0, 0]).all() and (made.texture[:, 32:] == [0, 0, 255]).all()
 
 
+@pytest.mark.parametrize("white", [False, True])
+def test_a_gap_in_a_redrawn_view_is_not_painted_white(white):
+    """The refiner leaves a hole in the red square at the front, where the mesh has none. If all of it is white, that was meant."""
+    mesh, cameras = two_squares(), orbit(*FRONT_AND_BACK)
+    red = mesh.replace(colors=np.repeat(np.uint8([[200, 20, 20]]), 8, axis=0))
+    guide = render_views(red, cameras, 64)
+    views = guide.copy()
+    if white:
+        views[:] = render_views(red.replace(colors=np.full((8, 3), 255, np.uint8)), cameras, 64)
+    else:
+        views[0, 29:34, 29:34] = 1.0
+    pack = SimpleNamespace(views=SimpleNamespace(background=1.0, lit=True), finish=SimpleNamespace(texture=64), quality={})
+    texture = run(painted_mesh(MeshFile(mesh), views, cameras, Request("x", texture=64), pack, guide))[1].texture.astype(int)
+    assert np.abs(texture - ([255, 255, 255] if white else [200, 20, 20])).max() < 20  # the outline mixes in a little
+
+
 def test_what_no_view_sees_is_filled_from_what_is_seen():
     """The square at the back is not connected to the other: it gets the mean of all that was seen, which is one colour."""
     made = paint(two_squares(), [[1, 0, 0]], ([0.0], [0.0]))[1]

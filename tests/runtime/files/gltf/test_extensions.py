@@ -47,7 +47,8 @@ def test_only_compressed_files_are_to_be_saved_without_compression(name, monkeyp
     monkeypatch.setattr(extensions, "find_spec", lambda name: None)
     file = triangle()
     file.document["extensionsRequired"] = [name]
-    with pytest.raises(InputError, match=f"compressed; received {name}; expected plain glTF 2.0, or the package meshopt; save it again without compression"):
+    message = f"compressed; received {name}; expected plain glTF 2.0, or the package meshopt; save it again without compression"
+    with pytest.raises(InputError, match=message):
         file.scene()
 
 
