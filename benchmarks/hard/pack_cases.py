@@ -18,7 +18,7 @@ from benchmarks.hard.mutations import bytes_changed, json_changed
 from meshwright.engines.errors import InputError, MeshwrightError, PackError, PackFormat
 from meshwright.engines.files.array_archive import ArrayArchive
 from meshwright.runtime import Pack, Pipeline
-from meshwright.runtime.cli import commands
+from meshwright.runtime.cli.packs_command import packs
 from meshwright.runtime.pack.golden import Golden
 from meshwright.runtime.text.prompt import load_tokenizer
 from tests.runtime import clip_vocabulary, tiny_pack
@@ -52,7 +52,7 @@ class Packs(Kind):
 
     def _judged(self, folder: Path) -> str:
         with contextlib.redirect_stdout(io.StringIO()) as printed:
-            commands.packs(Namespace(action=None, folder=None, json=False))
+            packs(Namespace(action=None, folder=None, json=False))
         if "\x1b" in printed.getvalue() or "props" not in printed.getvalue():
             raise AssertionError("the listing holds codes for the terminal, or ends early")
         try:

@@ -97,7 +97,7 @@ def _run(options: argparse.Namespace) -> int:
         case "verify":
             from .commands import verify as command
         case "packs":
-            from .commands import packs as command
+            from .packs_command import packs as command
         case "doctor":
             from .commands import doctor as command
         case "texture":
