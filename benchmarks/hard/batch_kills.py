@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from random import Random
 
-from benchmarks.hard.kill_cases import check_nobody, kill, living, wait
+from benchmarks.hard.kill_cases import LIVES_ON, check_nobody, kill, living, wait
 from benchmarks.hard.kinds import Kind, Lost
 from tests.runtime import tiny_pack
 
@@ -49,7 +49,7 @@ class BatchKills(Kind):
                 outcomes.append("worker")
             else:
                 kill(process)
-                check_nobody(process.pid)
+                check_nobody(process.pid, max(LIVES_ON, self.seconds))  # one that just starts ends when it has
                 outcomes.append("batch")
             found = self._agreeing()
             if not known <= found:

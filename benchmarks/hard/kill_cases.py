@@ -276,15 +276,15 @@ def kill(process: subprocess.Popen) -> None:
     process.wait()
 
 
-def check_nobody(session: int) -> None:
-    """Lost if a process of that session lives on; it is then ended."""
-    until = time.monotonic() + LIVES_ON
+def check_nobody(session: int, seconds: float = LIVES_ON) -> None:
+    """Lost if a process of that session lives on for longer; it is then ended."""
+    until = time.monotonic() + seconds
     while (found := living(session)) and time.monotonic() < until:
         time.sleep(0.05)
     if found:
         for process in found:
             os.kill(process, signal.SIGKILL)
-        raise Lost(f"{len(found)} processes live on {LIVES_ON:g} s after the one that started them was killed")
+        raise Lost(f"{len(found)} processes live on {seconds:g} s after the one that started them was killed")
 
 
 def living(session: int) -> list[int]:
