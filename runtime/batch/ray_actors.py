@@ -34,6 +34,7 @@ from .worker import BatchSettings, Maker, Result, Work, names_file
 LOCAL = "local"
 # Variables of the environment, which Ray reads when it is imported and hands down.
 NO_STATISTICS = {"RAY_USAGE_STATS_ENABLED": "0"}
+NOWHERE = "http://127.0.0.1:9"
 INSTALL = "pip install 'meshwright[ray]'"
 # Cores of a worker without a GPU, where nothing is said of threads and a node has so many.
 CORES = 4
@@ -189,8 +190,12 @@ def ray_actors(address: str, settings: BatchSettings, pack: Pack, jobs: int | No
 
 
 def own_cluster() -> dict[str, str]:
-    """Variables for a cluster that listens at this machine's own address alone, to those who know a word that is nowhere written."""
-    return {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    """Variables for a cluster that listens at this machine's own address alone, to those who know a token that is nowhere written.
+
+    Whatever it is told of statistics, Ray asks the addresses of clouds' metadata where it is: through a proxy that is not there.
+    """
+    return {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32),
+            "http_proxy": NOWHERE, "https_proxy": NOWHERE, "no_proxy": "127.0.0.1,localhost"}
 
 
 def _connect(ray: Any, address: str, stack: ExitStack) -> None:
