@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ...engines.files.file_set import write_files
+from ...engines.machine.isolated import IsolatedFailure
 from ..files.gltf.writer import Model, models_bytes
 from ..files.overwriting import check_not_read
 from ..files.reader import Placement
@@ -25,6 +26,7 @@ from .limits import check_encoding
 from .look import Source
 from .options import AssetOptions
 from .placing import placed
+from .quads import quad_mesh, require_quads, with_quads
 
 OnStep = Callable[[str, float | None], None]
 MAX_ERROR = 0.1  # of the longest side: a level that is further off anywhere has lost a part
@@ -79,6 +81,8 @@ class Asset:
                 files[own] = self._glb(path.stem, content)
             else:
                 files |= encode(self.placement.restored(self.levels[0].mesh), own, None, 1.0)
+                if self.options.quads and own.suffix.lower() == ".obj":
+                    files[own] = with_quads(files[own])
         return files
 
     def preview(self, size: int = 512) -> np.ndarray:
@@ -124,6 +128,8 @@ def make_asset(
     on_step : called with the name of each of `steps` and None before it, and with its seconds after it; what it raises ends the work
     """
     check_encoding(options, made_for)
+    if options.quads and strict:
+        require_quads()
     timings: dict[str, float] = {}
 
     @contextmanager
@@ -137,7 +143,11 @@ def make_asset(
     source = Source(look) if look.texture is not None or look.colors is not None else None
     side = options.texture or (len(finest.texture) if finest is not None and finest.texture is not None else TEXTURE)
     with step("level 0"):
-        first = make_level(shape, source, options.faces or len(shape.faces), side, textured) if finest is None else level_of(finest, shape)
+        most = options.faces or len((finest or shape).faces)
+        quads, said = _quads(shape, most) if options.quads else (None, ())
+        notices = (*notices, *said)
+        kept = finest is not None and not options.quads
+        first = level_of(finest, shape) if finest is not None and kept else make_level(shape, source, most, side, textured, quads)
         first = with_maps(first, shape, side, normals=options.normal_map, occlusion=options.occlusion)
     levels = [first]
     for number, share in enumerate(options.lods, 1):
@@ -162,6 +172,14 @@ def make_asset(
     size = options.size or (real_size if options.real_size else None)
     return Asset(tuple(levels), collision, placed(first.mesh.bounds, stands or Placement(), size, options.origin), options, made_for,
                  extras or {}, timings, (*notices, *(() if collision is None else collision.notices)), sources)
+
+
+def _quads(shape: Mesh, faces: int) -> tuple[Mesh | None, tuple[str, ...]]:
+    """The surface as quads, or a notice of why there are none."""
+    try:
+        return quad_mesh(shape, faces), ()
+    except IsolatedFailure as failure:
+        return None, (f"triangles in place of quads: {failure}",)
 
 
 def steps(options: AssetOptions) -> tuple[str, ...]:

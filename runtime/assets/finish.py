@@ -53,7 +53,7 @@ def merged(mesh: Mesh) -> Mesh:
 
 def _fits(mesh: Mesh, options: AssetOptions) -> bool:
     """Whether a mesh needs neither fewer triangles nor another texture."""
-    if options.faces is not None and len(mesh.faces) > options.faces or options.normal_map or options.occlusion:
+    if options.faces is not None and len(mesh.faces) > options.faces or options.normal_map or options.occlusion or options.quads:
         return False
     if mesh.texture is None or mesh.uvs is None:
         return mesh.colors is None or options.texture is None

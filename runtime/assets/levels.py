@@ -51,17 +51,18 @@ def level_of(mesh: Mesh, shape: Mesh) -> Level:
     return Level(mesh, mean / size, largest / size, is_watertight(mesh))
 
 
-def make_level(shape: Mesh, look: Source | None, faces: int, texture: int, textured: bool = True) -> Level:
+def make_level(shape: Mesh, look: Source | None, faces: int, texture: int, textured: bool = True, quads: Mesh | None = None) -> Level:
     """The full surface with at most so many triangles.
 
     shape : vertices welded
     look : whose colours it gets; None leaves it without a texture
     texture : pixels along the side, a power of two
+    quads : the full surface as quads, which is then not decimated
     textured : False puts the colours at the vertices
     """
-    light = decimate(shape, max(faces, MIN_FACES))
+    light = decimate(shape, max(faces, MIN_FACES)) if quads is None else quads
     # Where thin parts fold onto one another in an open mesh, for which `decimate` does not look.
-    light = split_at_creases(split_non_manifold_edges(light) if len(light.faces) < len(shape.faces) else light)
+    light = split_at_creases(split_non_manifold_edges(light) if quads is None and len(light.faces) < len(shape.faces) else light)
     if look is None:
         return level_of(light, shape)
     if not textured:

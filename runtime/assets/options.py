@@ -31,6 +31,8 @@ class AssetOptions:
     naming : whose names for levels and collision shapes the files follow (`layout`)
     normal_map : bake the dense surface into a normal map
     occlusion : bake ambient occlusion
+    quads : the finest level has about as many triangles as `faces` says, which are the halves of quads (Instant Meshes, an extra): OBJ has
+        the quads themselves
     texture_format : of the colours, "png" or "jpeg", which everyone reads; "webp"; "ktx2" (Basis Universal, an extra)
     compress : the geometry, by "meshopt" or "draco" (extras), where not "none"
     """
@@ -48,6 +50,7 @@ class AssetOptions:
     naming: str = "plain"
     normal_map: bool = False
     occlusion: bool = False
+    quads: bool = False
     texture_format: str = "png"
     compress: str = "none"
 

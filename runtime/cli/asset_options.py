@@ -10,7 +10,7 @@ from typing import Any
 ENGINES = ("unreal", "unity", "godot", "roblox", "blender", "web")
 # Of `AssetOptions`; `faces` and `texture` are options of everything that makes a mesh, and ask for nothing else.
 OWN = ("lods", "collision", "max_hulls", "height", "width", "depth", "real_size", "origin", "naming", "normal_map", "occlusion",
-       "texture_format", "compress")
+       "texture_format", "compress", "quads")
 
 
 def add_asset_options(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +30,8 @@ def add_asset_options(parser: argparse.ArgumentParser) -> None:
     add("--naming", metavar="ENGINE", help="naming of files and nodes: plain, unreal, unity or godot (default plain)")
     add("--normal-map", action=argparse.BooleanOptionalAction, default=None, help="bake the dense surface into a normal map")
     add("--occlusion", action=argparse.BooleanOptionalAction, default=None, help="bake ambient occlusion")
+    add("--quads", action=argparse.BooleanOptionalAction, default=None,
+        help="remesh the surface into quads, with the extra [quads]: faces of an OBJ, pairs of triangles in a GLB")
     add("--texture-format", metavar="FORMAT", help="colour texture format: png, jpeg, webp, or ktx2 with the extra [ktx2]"
                                                         " (default png)")
     add("--compress", metavar="CODEC", help="compress the geometry: none, meshopt or draco, with the extra of that name (default none)")
@@ -40,6 +42,7 @@ def asset_options(options: Namespace) -> Any:
     from ..assets.limits import check_encoding
     from ..assets.options import AssetOptions, levels
     from ..assets.presets import PRESETS
+    from ..assets.quads import require_quads
 
     given = {name: value for name in ("faces", "texture", *OWN) if (value := getattr(options, name, None)) is not None}
     if options.engine is None and not given.keys() & set(OWN):
@@ -51,4 +54,6 @@ def asset_options(options: Namespace) -> Any:
         preset = replace(preset, real_size=False)
     chosen = replace(preset, **given)
     check_encoding(chosen, options.engine or "")
+    if chosen.quads:
+        require_quads()
     return chosen
