@@ -16,8 +16,9 @@ from ...engines.machine.isolated import IsolatedFailure
 from ..files.gltf.writer import Model, models_bytes
 from ..files.overwriting import check_not_read
 from ..files.reader import Placement
-from ..files.writer import check_output, companions, encode
+from ..files.writer import check_output, companions, encode, with_quads
 from ..geometry.mesh import Mesh
+from ..geometry.quads import quad_mesh, require_quads
 from ..geometry.render import preview
 from .collision import Collision, collision_shapes
 from .layout import Content, contents, hull_names
@@ -26,7 +27,6 @@ from .limits import check_encoding
 from .look import Source
 from .options import AssetOptions
 from .placing import placed
-from .quads import quad_mesh, require_quads, with_quads
 
 OnStep = Callable[[str, float | None], None]
 MAX_ERROR = 0.1  # of the longest side: a level that is further off anywhere has lost a part

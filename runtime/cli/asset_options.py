@@ -42,7 +42,7 @@ def asset_options(options: Namespace) -> Any:
     from ..assets.limits import check_encoding
     from ..assets.options import AssetOptions, levels
     from ..assets.presets import PRESETS
-    from ..assets.quads import require_quads
+    from ..geometry.quads import require_quads
 
     given = {name: value for name in ("faces", "texture", *OWN) if (value := getattr(options, name, None)) is not None}
     if options.engine is None and not given.keys() & set(OWN):

@@ -120,6 +120,20 @@ def obj_text(mesh: Mesh, material_file: str | None) -> bytes:
     return ("\n".join(lines) + "\n").encode("utf-8")
 
 
+def with_quads(obj: bytes) -> bytes:
+    """An OBJ file of ours whose faces (a, b, c) and (a, c, d), one behind the other, are one face of four corners."""
+    lines = obj.decode().split("\n")
+    found: list[str] = []
+    for line in lines:
+        before = found[-1].split() if found and found[-1].startswith("f ") else []
+        now = line.split() if line.startswith("f ") else []
+        if len(before) == 4 and len(now) == 4 and now[1:3] == [before[1], before[3]]:
+            found[-1] += f" {now[3]}"
+        else:
+            found.append(line)
+    return "\n".join(found).encode()
+
+
 def mtl_text(texture_file: str) -> bytes:
     """The MTL file that names the texture: matt, unlit colour in the diffuse slot."""
     return f"# Meshwright\nnewmtl surface\nKa 0 0 0\nKd 1 1 1\nKs 0 0 0\nillum 1\nmap_Kd {texture_file}\n".encode()

@@ -6,10 +6,11 @@ import pytest
 from meshwright.engines.errors import BackendUnavailable
 from meshwright.engines.machine.isolated import IsolatedFailure
 from meshwright.runtime import read_mesh
-from meshwright.runtime.assets import quads
 from meshwright.runtime.assets.asset import make_asset
 from meshwright.runtime.assets.options import AssetOptions
-from meshwright.runtime.assets.quads import quad_mesh, with_quads
+from meshwright.runtime.files.writer import with_quads
+from meshwright.runtime.geometry import quads
+from meshwright.runtime.geometry.quads import quad_mesh
 from tests.runtime.shapes import letter_f, position_colors
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...engines.errors import BackendUnavailable
 from ...engines.machine.isolated import IsolatedFailure, run_isolated
-from ..geometry.mesh import Mesh
+from .mesh import Mesh
 
 PACKAGE, INSTALL = "pyinstantmeshes", "pip install 'meshwright[quads]'"
 WORKER = Path(__file__).with_name("quad_worker.py")
@@ -40,17 +40,3 @@ def quad_mesh(mesh: Mesh, faces: int, timeout_s: float = TIMEOUT_S) -> Mesh:
     if not len(quads) or quads.max() >= len(vertices) or not np.isfinite(vertices).all():
         raise IsolatedFailure(f"{PACKAGE} gave no mesh")
     return Mesh(vertices, quads[:, [0, 1, 2, 0, 2, 3]].reshape(-1, 3))
-
-
-def with_quads(obj: bytes) -> bytes:
-    """An OBJ file of ours whose faces (a, b, c) and (a, c, d), one behind the other, are one face of four corners."""
-    lines = obj.decode().split("\n")
-    found: list[str] = []
-    for line in lines:
-        before = found[-1].split() if found and found[-1].startswith("f ") else []
-        now = line.split() if line.startswith("f ") else []
-        if len(before) == 4 and len(now) == 4 and now[1:3] == [before[1], before[3]]:
-            found[-1] += f" {now[3]}"
-        else:
-            found.append(line)
-    return "\n".join(found).encode()
