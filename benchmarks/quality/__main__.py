@@ -19,7 +19,7 @@ What is measured, and how:
   from wherever the picture was taken, so nothing is aligned. By the coarse route: family and main colour, as for prompts.
 
 Records are kept beside the results, so a stopped run goes on; --stop-after SECONDS ends a run early. Writes
-props_quality.json, props_quality.md, and the contact sheet of the first prompts as they come; with --image picture_quality.*
+props_quality.json, props_quality.md, and two contact sheets of the first prompts as they come; with --image picture_quality.*
 and the sheet of the first photos.
 """
 
@@ -55,7 +55,7 @@ def _measure_prompts(args: argparse.Namespace, pack: Pack, folder: Path) -> None
               "paraphrase": min(args.paraphrases, len(paraphrases()))}
     found = _records(args, folder, counts, KINDS)
     _publish(args.out, "props_quality", pack, summary.bars(*found), summary.details(*found), page)
-    sheet.write_sheet(folder, args.sheet or DOCS / "contact_sheet.png", args.prompts)
+    sheet.write_sheets(folder, args.sheet or DOCS / "contact_sheet.png", args.prompts)
 
 
 def _measure_pictures(args: argparse.Namespace, pack: Pack, folder: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from meshwright.runtime.geometry.shading import to_uint8
 from meshwright.runtime.results import Generation
 
-ROWS, TILE, TEXT_WIDTH = 20, 96, 168
+ROWS, SHEETS, TILE, TEXT_WIDTH = 20, 2, 96, 168
 HEADINGS = ("prompt", "coarse", "refined views", "mesh")
 PICTURE_HEADINGS = ("photo", "cut out", "views", "mesh")
 
@@ -52,14 +52,20 @@ def write_picture_sheet(folder: Path, path: Path, rows: int) -> bool:
     return write_sheet(folder, path, rows, "picture-row", PICTURE_HEADINGS, TILE)
 
 
+def write_sheets(folder: Path, path: Path, rows: int) -> list[Path]:
+    """Sheets of ROWS prompts each: the first at `path`, the second beside it as NAME_2, as far as there are rows."""
+    paths = [path, *(path.with_stem(f"{path.stem}_{number}") for number in range(2, SHEETS + 1))]
+    return [each for i, each in enumerate(paths) if write_sheet(folder, each, rows - i * ROWS, start=i * ROWS)]
+
+
 def write_sheet(folder: Path, path: Path, rows: int, name: str = "row", headings: tuple[str, ...] = HEADINGS,
-                first_width: int = TEXT_WIDTH) -> bool:
-    """Put the first `rows` rows under each other; False, and nothing written, if one is missing."""
+                first_width: int = TEXT_WIDTH, start: int = 0) -> bool:
+    """Put `rows` rows, at most ROWS, from number `start` on under each other; False, and nothing written, if one is missing."""
     from PIL import Image
 
     rows = min(rows, ROWS)
-    files = [_row(folder, index, name) for index in range(rows)]
-    if not rows or not all(file.exists() for file in files):
+    files = [_row(folder, start + index, name) for index in range(rows)]
+    if rows < 1 or not all(file.exists() for file in files):
         return False
     strips = [np.asarray(Image.open(file).convert("RGB")) for file in files]
     picture = Image.fromarray(np.concatenate([_heading(strips[0].shape[1], headings, first_width), *strips]))

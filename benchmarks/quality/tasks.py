@@ -124,6 +124,6 @@ def _record(bench: Workbench, task: Task, folder: Path) -> dict:
     if task.kind == "picture":
         return _pictured(bench, task.index, folder)
     record, made = measure_prompt(bench, held_out(task.index + 1)[-1], task.index)
-    if task.index < sheet.ROWS:
+    if task.index < sheet.SHEETS * sheet.ROWS:
         sheet.save_row(folder, task.index, record["prompt"], made)
     return record

