@@ -27,11 +27,6 @@ def first_steps(rng: np.random.Generator, count: int, share: float) -> np.ndarra
     return np.where(rng.random(count) < share, STEPS - 1, rng.integers(STEPS, size=count))
 
 
-def noisy_steps(rng: np.random.Generator, count: int) -> np.ndarray:
-    """Timesteps (count,) int64, the later ones more often: there it is decided what a thing is."""
-    return (STEPS * rng.random(count)**0.6).astype(np.int64)
-
-
 def mean_where(values: Tensor, chosen: Tensor) -> Tensor:
     """Mean of those of values (b,) that are chosen; of none, 0."""
     return (values * chosen).sum() / chosen.sum().clamp(min=1)

@@ -14,10 +14,8 @@ from ..world.wordings import free_caption, free_look
 from ..world.world import caption_of
 
 LENGTH = 32
-# Of the captions, those in free wording, and those with a word that is merely like the names; of the tokens, those that are left out
-# of a caption that is drawn; noise on the others' states, as a share of their size. These keep the prior from telling things by single
-# tokens, so that it follows likeness where a word is new.
-FREE, LIKE, LOST_TOKENS, NOISE = 0.65, 0.13, 0.05, 0.4
+# Of the captions, those in free wording, and those with a word that is merely like the names.
+FREE, LIKE = 0.65, 0.13
 
 
 def model_folder() -> Path:
@@ -82,11 +80,10 @@ class Captions:
         return cls(looks, states.to(device))
 
     def draw(self, rng: np.random.Generator, count: int, dropped: float) -> tuple[list[Look], Tensor]:
-        """Some of the looks, and their states (count, LENGTH, 384) float32, disturbed; of a share of `dropped`, those of the empty text."""
+        """Some of the looks, and their states (count, LENGTH, 384) float32; of a share of `dropped`, those of the empty text."""
         chosen = rng.integers(len(self.looks), size=count)
         rows = (chosen + 1) * (rng.random(count) >= dropped)
-        states = self.states[torch.from_numpy(rows).to(self.states.device)].float()
-        return [self.looks[i] for i in chosen], disturbed(states)
+        return [self.looks[i] for i in chosen], self.states[torch.from_numpy(rows).to(self.states.device)].float()
 
 
 def _drawn(family: str, rng: np.random.Generator) -> tuple[Look, str]:
@@ -98,11 +95,3 @@ def _drawn(family: str, rng: np.random.Generator) -> tuple[Look, str]:
     words = FREE_WORDING.nouns if kind < FREE else likenesses.LIKE
     return look, free_caption(family, look.first, look.second, rng, words)
 
-
-def disturbed(states: Tensor) -> Tensor:
-    """States (b, T, D) of texts that are somewhat different: a few tokens are missing, in half of the texts the others are off."""
-    text = (states != 0).any(dim=-1, keepdim=True)
-    kept = text & (torch.rand_like(states[..., :1]) > LOST_TOKENS)
-    size = (states.square().sum() / text.sum().clamp(min=1) / states.shape[-1]).sqrt()
-    off = torch.rand_like(states[:, :1, :1]) < 0.5
-    return torch.where(kept, states + off * NOISE * size * torch.randn_like(states), 0.0)

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from ...models.shap_e import ShapEDecoder, ShapEDecoderConfig, encode_position
 from ..world.dataset import POINTS, SURFACE
-from .diffusion import alphas_cumprod, noised, noisy_steps
+from .diffusion import STEPS, alphas_cumprod, noised
 from .language import Captions
 from .loop import Schedule, averaged, fit, weights_of
 from .run import Run
@@ -133,7 +133,7 @@ def train_prior(run: Run, schedule: Schedule = PRIOR_SCHEDULE) -> PriorTransform
     def loss(rng):
         looks, states = captions.draw(rng, schedule.batch, DROP_TEXT)
         surface = run.data.batch(rng, looks).surface(run.columns(rng, (0, SURFACE, 512)))
-        timestep = run.tensor(noisy_steps(rng, schedule.batch))
+        timestep = run.tensor(rng.integers(STEPS, size=schedule.batch))
         with run.half():
             with torch.no_grad():
                 latents = encoder(surface).float()

@@ -69,6 +69,7 @@ def test_the_shipped_table_holds_what_the_rule_says():
     assert not [piece for piece in pieces if piece.startswith("[unused") or re.fullmatch(r"\d{4}", piece)]
 
 
+@pytest.mark.slow
 def test_likely_things_are_told_by_what_the_encoder_finds_alike():
     words = ["kettle", "therefore", "stool", "beyond", "wolf", "slightly", "anchor", "never"]
     likely = vocabulary.likely_things(words, words)
