@@ -7,9 +7,7 @@ import pytest
 from tests.docs.pages import ROOT
 
 LATENCY = ("latency.md", "README.md")
-# The networks that version 4.1 of the pack has from version 4, and what prompts become with version 4.1.
-NETWORKS = ("props_quality.md", "docs/bundled_pack.md")
-PROMPTS = ("props_quality_4.1.md", "docs/bundled_pack.md")
+PROMPTS = ("props_quality.md", "docs/bundled_pack.md")
 PICTURES = ("picture_quality.md", "docs/bundled_pack.md")
 # Where it is recorded and stated, the two rows, and the unit of the page in that of the record.
 FIGURES = [
@@ -20,13 +18,13 @@ FIGURES = [
     (*LATENCY, "prompt: network time, share of PyTorch eager",
      "networks alone, share of PyTorch eager's time: a prompt, a picture", 1),
     (*LATENCY, "installed without extras, MB", "installed without extras, pack included", 1),
-    (*NETWORKS, "reconstruction from true views, IoU of the field", "reconstruction from true views, volumetric IoU (40 objects)", 1),
+    (*PROMPTS, "reconstruction from true views, IoU of the field", "reconstruction from true views, volumetric IoU (40 objects)", 1),
     (*PROMPTS, "held-out prompts: right family", "correct object, 100 held-out prompts", 1),
     (*PROMPTS, "held-out prompts: main colour right", "correct main colour, 88 held-out prompts that name one", 1),
     (*PROMPTS, "paraphrases: right family", "correct object, 60 freely worded prompts", 1),
     (*PROMPTS, "paraphrases: main colour right", "correct main colour, 57 freely worded prompts that name one", 1),
-    (*NETWORKS, "refined views over coarse views, PSNR", "refined views against the coarse ones, PSNR (20 objects)", 1),
-    (*PROMPTS, "watertight meshes", "watertight meshes (160)", 1),
+    (*PROMPTS, "refined views over coarse views, PSNR", "refined views against the coarse ones, PSNR (20 objects)", 1),
+    (*PROMPTS, "watertight meshes", "watertight meshes (200)", 1),
     (*PICTURES, "matte, IoU", "matte, IoU", 1),
     (*PICTURES, "views against the true ones, PSNR", "six views against the true ones, PSNR", 1),
     (*PICTURES, "views, IoU of the outlines", "their outlines, IoU", 1),
