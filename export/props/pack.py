@@ -50,6 +50,9 @@ DEVIATION = 0.03
 # Width of the kernel over normals that smooths the surface; the same page says what it does.
 DENOISE = 0.35
 PICTURE = (1, 3, pictures.SIZE, pictures.SIZE)
+LICENSE = {"id": "Apache-2.0", "commercial_use": "yes", "notes": [
+    "Trained from scratch by the Meshwright authors on procedural objects, but for the text encoder.",
+    "Text encoder: all-MiniLM-L6-v2, Apache-2.0, frozen, its table of tokens cut to those of English and stored in 8 bits."]}
 TRAINED = "meshwright.export.props.training, {}"
 SCHEDULE = {"kind": "ddim", "prediction": "v", "betas": "cosine", "train_steps": 1000, "spacing": "trailing"}
 
@@ -72,7 +75,7 @@ def components(checkpoints: Path) -> list[ComponentSpec]:
     autoencoder, scaling = averaged(vae.build(), checkpoints / "vae.pt"), latent_scaling(checkpoints)
     rebuilt = trained_reconstructor(checkpoints)
     return [
-        *words_and_prior(checkpoints),
+        *reading(), prior(checkpoints),
         *shap_e_decoder(averaged_part(ShapEDecoder(shap_e.CONFIG), checkpoints / "shap_e.pt", "decoder.")),
         vae_encoder(autoencoder, *GRID, scaling), vae_decoder(autoencoder, *GRID, scaling),
         refiner(averaged(refiner_training.build(), checkpoints / "refiner.pt"), LATENT_GRID, STATES),
@@ -84,12 +87,15 @@ def components(checkpoints: Path) -> list[ComponentSpec]:
     ]
 
 
-def words_and_prior(checkpoints: Path) -> list[ComponentSpec]:
-    """What reads a prompt, and the prior."""
+def reading() -> list[ComponentSpec]:
+    """What reads a prompt; nothing of it is trained."""
     text = vocabulary.cut_model(language.load()[0], vocabulary.kept_pieces())
     encoder = dataclasses.replace(text_encoder(with_int8_embedding(text), language.LENGTH), reference=TokenStates(text, True))
-    return [encoder, prompt_check(familiarity.prompt_check(), STATES),
-            shap_e_prior(averaged(shap_e.build_prior(), checkpoints / "prior.pt"), STATES, CLAMP)]
+    return [encoder, prompt_check(familiarity.prompt_check(), STATES)]
+
+
+def prior(checkpoints: Path) -> ComponentSpec:
+    return shap_e_prior(averaged(shap_e.build_prior(), checkpoints / "prior.pt"), STATES, CLAMP)
 
 
 def views_components(model: ViewsModel) -> tuple[ComponentSpec, ...]:
@@ -123,15 +129,12 @@ def trained_reconstructor(checkpoints: Path) -> Reconstructor:
     return model
 
 
-def manifest(sources: list[dict]) -> dict:
-    """What pack.json says besides the components. sources : where the weights came from"""
+def manifest(checkpoints: Path) -> dict:
+    """What pack.json says besides the components."""
     loop = {"schedule": SCHEDULE, "unconditional": "empty"}
     return {
-        "name": "props", "version": VERSION, "recipe": "sharp-it",
-        "license": {"id": "Apache-2.0", "commercial_use": "yes", "notes": [
-            "Trained from scratch by the Meshwright authors on procedural objects, but for the text encoder.",
-            "Text encoder: all-MiniLM-L6-v2, Apache-2.0, frozen, its table of tokens cut to those of English and stored in 8 bits."]},
-        "sources": sources, "text": {"length": language.LENGTH, "tokenizer": "tokenizer.json"},
+        "name": "props", "version": VERSION, "recipe": "sharp-it", "license": LICENSE,
+        "sources": sources(checkpoints), "text": {"length": language.LENGTH, "tokenizer": "tokenizer.json"},
         "prior": {"latent_shape": [1, shap_e.CONFIG.rows, shap_e.CONFIG.latent_width], "steps": 10, "guidance": 3.0,
                   "unconditional_image": "empty", **loop, "schedule": {**SCHEDULE, "kind": "dpm-solver++-2m"}},
         "refiner": {"latent_shape": [1, 4, *LATENT_GRID], "steps": 1, "guidance": 1.0, "edit": {"steps": 4, "guidance": 3.0}, **loop},
@@ -168,7 +171,7 @@ def source(name: str, path: Path) -> dict[str, str]:
 def build(checkpoints: Path, out: Path, precision: str = "int8") -> None:
     """Write the pack to `out`, and print what each component's export cost in accuracy. precision : as of the command line."""
     specs = components(checkpoints)
-    write_pack(out, in_8_bits(specs) if precision == "int8" else specs, manifest(sources(checkpoints)),
+    write_pack(out, in_8_bits(specs) if precision == "int8" else specs, manifest(checkpoints),
                {"tokenizer.json": tokenizer(checkpoints)}, on_component=Lines(sys.stdout))
 
 
