@@ -12,6 +12,8 @@ import numpy as np
 from ...engines.errors import InputError
 from ...engines.files.regular_file import read_regular
 from ..geometry.mesh import Mesh, area_vectors
+from .collada import ENDINGS as COLLADA
+from .collada import read_collada
 from .gltf.reader import read_glb
 from .obj.reader import read_obj
 from .scene import GENERATOR
@@ -57,6 +59,7 @@ def read_mesh(path: str | os.PathLike[str], progress: Callable[[float], None] = 
     .glb, .gltf : glTF 2.0, triangles of the scene that is shown, in the pose and the base colours that it begins with
     .obj : with the materials beside it, if they are there: Kd and map_Kd
     .ply, .stl, .off, .3mf : through trimesh (the extra [formats]), z up and front -y, which become +Y and +Z
+    .dae : through trimesh and pycollada (the same extra): up axis and unit as the file says, colours of materials, no pictures
     All have +Y up and the front towards +Z. A file that Meshwright wrote stays where it is, so that what was made from it lies
     over it; any other mesh is put in the middle and made as large as the views show whole. docs/files.md lists what is read.
     progress : called with the share of the file that is read, up to 1 at the end: a few times a second for .obj, which may take
@@ -65,7 +68,7 @@ def read_mesh(path: str | os.PathLike[str], progress: Callable[[float], None] = 
     """
     path = Path(path)
     ending = path.suffix.lower()
-    if ending not in (*ENDINGS, *UPRIGHT):
+    if ending not in (*ENDINGS, *UPRIGHT, *COLLADA):
         raise InputError(f"the mesh {path} has an unknown file extension", received=repr(path.suffix), expected=" or ".join(ENDINGS),
                          remedy="save it as GLB")
     data = _file_bytes(path)
@@ -73,6 +76,8 @@ def read_mesh(path: str | os.PathLike[str], progress: Callable[[float], None] = 
         with np.errstate(all="ignore"):  # numbers beyond all measure are looked for afterwards
             if ending in UPRIGHT:
                 scene = read_upright(data, ending)
+            elif ending in COLLADA:
+                scene = read_collada(data)
             elif ending == ".obj":
                 scene = read_obj(data, path.parent, lambda done: progress(OBJ_SHARE * done))
             else:
