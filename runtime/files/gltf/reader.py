@@ -18,6 +18,7 @@ from .accessors import Accessors
 from .document import Document
 from .extensions import check_extensions, decompressed
 from .materials import BaseColor, Materials
+from .node_names import undrawn
 from .nodes import Nodes, instance_matrices
 from .primitives import FAN, STRIP, TRIANGLES, Primitive, read_primitive
 
@@ -49,6 +50,7 @@ class _Reader:
     def __init__(self, document: Document, notices: Notices) -> None:
         self.document, self.notices = document, notices
         self.accessors, self.nodes, self.materials = Accessors(document), Nodes(document), Materials(document, notices)
+        self.roles = undrawn({str(node["name"]) for node in self.nodes.entries if "name" in node})
         self._read: dict[tuple[int, tuple[float, ...]], list[tuple[Primitive, BaseColor]]] = {}
         self._kept, self._placed = 0, 0  # corners of faces: of what was read, and of all its copies
 
@@ -56,6 +58,9 @@ class _Reader:
         """The parts of every mesh of the scene, in its axes."""
         for node, matrix in self.nodes.shown():
             if "mesh" not in node:
+                continue
+            if (role := self.roles.get(str(node.get("name")))) is not None:
+                self.notices.add(f"{role} are left out", quoted(node["name"]))
                 continue
             joints = self.nodes.joint_matrices(node["skin"], self.accessors) if "skin" in node else None
             instances = instance_matrices(node, self.accessors)
