@@ -1,4 +1,4 @@
-"""A complete `sharp-it` pack of random weights, some hundred kilobytes: for tests, of users' own code as well.
+"""A complete `sharp-it` or `dmv3d` pack of random weights, some hundred kilobytes: for tests, of users' own code as well.
 
     from meshwright.export import tiny
     tiny.build("packs/tiny")
@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .components.dmv3d import dmv3d
 from .components.field_decoder import field_decoder
 from .components.reconstructor import reconstructor
 from .components.refiner import refiner
@@ -25,6 +26,7 @@ from .components.shap_e_decoder import shap_e_decoder
 from .components.shap_e_prior import shap_e_prior
 from .components.text_encoder import text_encoder
 from .components.vae import Scaling, vae_decoder, vae_encoder
+from .models.dmv3d import DMV3D, DMV3DConfig, PlaneField
 from .models.field import FieldDecoder
 from .models.reconstructor import Reconstructor, ReconstructorConfig
 from .models.shap_e import ShapEDecoder, ShapEDecoderConfig
@@ -37,6 +39,8 @@ TOKENS, WIDTH = 16, 16
 SHAP_E = ShapEDecoderConfig(latent_width=8, hidden=4, frequencies=2, direction_width=0, layers=6, outputs=6)
 RECONSTRUCTOR = ReconstructorConfig(view_size=VIEW, patch=16, position_grid=2, encoder_width=16, encoder_heads=2, encoder_depth=1,
                                     width=16, heads=2, depth=1, tokens=4, upsample=2, channels=4, hidden=8)
+DENOISER = DMV3DConfig(view_size=16, patch=8, position_grid=2, encoder_width=16, encoder_heads=2, encoder_depth=1, width=16, heads=2, depth=1,
+                       tokens=4, upsample=2, channels=4, hidden=8, text_width=WIDTH, time_width=8)
 WORDS = """a an the of with and on in red green blue yellow white black brown grey orange purple pink wooden small tall
 chair stool table lamp mug house tower tree sword car legs seat roof top""".split()
 SCHEDULE = {"kind": "ddim", "prediction": "v", "betas": "cosine", "train_steps": 1000, "spacing": "trailing"}
@@ -58,13 +62,25 @@ class Ball(FieldDecoder):
         return points.norm(dim=-1, keepdim=True) - 0.6 + 0.05 * torch.tanh(sdf), deformation
 
 
-def build(path: str | os.PathLike[str], seed: int = 0, *, precision: Precision = FP32) -> Path:
-    """Write the pack to the folder `path` and return it. The same seed gives the same weights."""
+class PlaneBall(PlaneField):
+    """The same for the field of DMV3D's planes."""
+
+    def forward(self, planes: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
+        sdf, color = super().forward(planes, points)
+        return points.norm(dim=-1, keepdim=True) - 0.6 + 0.05 * torch.tanh(sdf), color
+
+
+def build(path: str | os.PathLike[str], seed: int = 0, *, precision: Precision = FP32, recipe: str = "sharp-it") -> Path:
+    """Write the pack to the folder `path` and return it. The same seed gives the same weights.
+
+    recipe : "sharp-it" or "dmv3d", each in a pack of its own
+    """
     with torch.random.fork_rng(devices=[]), tempfile.TemporaryDirectory() as folder:
         torch.manual_seed(seed)
         tokenizer = Path(folder) / "tokenizer.json"
         tokenizer.write_text(json.dumps(word_piece(vocabulary())), "utf-8")
-        write_pack(path, components(precision), manifest(seed), {"tokenizer.json": tokenizer}, seed=seed)
+        parts, about = (components, manifest) if recipe == "sharp-it" else (dmv3d_components, dmv3d_manifest)
+        write_pack(path, parts(precision), about(seed), {"tokenizer.json": tokenizer}, seed=seed)
     return Path(path)
 
 
@@ -98,6 +114,25 @@ def manifest(seed: int = 0) -> dict[str, Any]:
                   "elevations": [20, -10, 20, -10, 20, -10], "fov": 30.0, "radius": 4.0, "background": 1.0},
         "reconstructor": {"view_size": VIEW}, "grid": {"resolution": 16, "extent": 2.1},
         "texture_from": "views", "metres_per_unit": 1.0}
+
+
+def dmv3d_components(precision: Precision = FP32) -> list[ComponentSpec]:
+    """The text encoder and DMV3D's three, whose blocks are open, as after some training."""
+    model = DMV3D(DENOISER)
+    model.field = PlaneBall(DENOISER.channels, DENOISER.hidden)
+    for block in model.layers:
+        torch.nn.init.normal_(block.modulation[1].bias, std=0.3)
+    return [text_encoder(_bert(), TOKENS, precision=precision), *dmv3d(model, TOKENS, samples=8, precision=precision)]
+
+
+def dmv3d_manifest(seed: int = 0) -> dict[str, Any]:
+    """What `write_pack` is told of a pack of DMV3D alone."""
+    shared = {name: value for name, value in manifest(seed).items() if name not in ("prior", "refiner", "coarse")}
+    return {**shared, "name": "tiny-dmv3d", "recipe": "dmv3d", "texture_from": "field",
+            "posed_views": {"latent_shape": [1, 4, 3, 16, 16], "schedule": {**SCHEDULE, "prediction": "sample"}, "steps": 3, "guidance": 2.0,
+                            "unconditional": "empty"},
+            "circle": {"azimuths": [0, 90, 180, 270], "elevations": [20, 20, 20, 20], "fov": 50.0, "radius": 2.4},
+            "picture": {"background": 1.0, "encoder": {"size": 16, "resample": "bicubic"}}}
 
 
 def vocabulary() -> dict[str, int]:

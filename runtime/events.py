@@ -77,7 +77,8 @@ class CoarseViews:
 
 @dataclass(frozen=True, eq=False)
 class Views:
-    """The drawn views that the mesh is made from, laid out as `CoarseViews`; a second time where its texture has views of its own."""
+    """The drawn views that the mesh is made from, laid out as `CoarseViews`; a second time where its texture has views of its own. DMV3D
+    tells those of each step, the last ones of the planes that the mesh is in."""
 
     images: np.ndarray = field(repr=False)
 

@@ -20,7 +20,7 @@ from .images.pictures import Picture
 from .lora import Loras
 from .pack.pack import Pack
 from .provenance import provenance
-from .recipes import continued, instantmesh, look, one_2_3_45, sharp_it
+from .recipes import continued, dmv3d, instantmesh, look, one_2_3_45, sharp_it
 from .recipes.routes import choose_route, default_route
 from .request import Request
 from .request_options import File, GenerationOptions, RequestOptions, load_options
@@ -50,6 +50,8 @@ RECIPES = {"text": Recipe(sharp_it.from_text, sharp_it.STAGES, sharp_it.COMPONEN
            "texture": Recipe(sharp_it.onto_mesh, sharp_it.TEXTURE_STAGES, sharp_it.TEXTURE_COMPONENTS),
            "views": Recipe(instantmesh.instantmesh, instantmesh.STAGES, instantmesh.COMPONENTS),
            "voxels": Recipe(one_2_3_45.one_2_3_45, one_2_3_45.STAGES, one_2_3_45.COMPONENTS),
+           "planes": Recipe(dmv3d.from_text, dmv3d.STAGES, dmv3d.COMPONENTS),
+           "planes-picture": Recipe(dmv3d.from_picture, dmv3d.PICTURE_STAGES, dmv3d.COMPONENTS),
            "run": Recipe(continued.from_run, ("texture",), continued.COMPONENTS)}
 
 

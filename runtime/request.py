@@ -22,7 +22,7 @@ from .request_options import RequestOptions, check_count, load_options, pairs_of
 from .saved_run import SavedRun
 from .text.prompt import check_prompt
 
-RECIPES = ("sharp-it", "instantmesh", "one-2-3-45")
+RECIPES = ("sharp-it", "instantmesh", "one-2-3-45", "dmv3d")
 ROUTES = ("views", "voxels", "coarse")  # of pictures
 MESH_ROUTES = ("refine", "texture")
 MAX_CONTROL = 10.0
@@ -73,7 +73,7 @@ class Request:
     matte : how the object is told from its background: "auto" by the picture's alpha if that is a real matte, else by a
         network; "alpha" by its alpha; "none" takes the picture as it is.
     matte_picture : the matte of `image`, white (or opaque) where the object is, in place of all that; `matte` is "auto" then.
-    recipe : "sharp-it", "instantmesh" or "one-2-3-45", of those that the pack has; None for the one that fits what is given.
+    recipe : "sharp-it", "instantmesh", "one-2-3-45" or "dmv3d", of those that the pack has; None for the one that fits what is given.
     route : how a picture becomes a mesh: "views" draws its six views and rebuilds them, "voxels" draws the object's voxels from such views,
         and "coarse" draws a coarse shape first, and can follow a prompt too; None for "coarse" with a prompt and else for the first of
         these that the pack has. Or what becomes of `mesh`.

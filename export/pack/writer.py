@@ -42,7 +42,8 @@ FORMAT = 1
 MANIFEST_KEYS = ("name", "version", "recipe", "license", "sources", "views", "reconstructor", "grid", "texture_from",
                  "metres_per_unit")
 RECIPE_KEYS = {"sharp-it": ("text", "prior", "refiner", "coarse"), "instantmesh": ("multiview", "picture"),
-               "one-2-3-45": ("multiview", "picture", "occupancy", "sparse", "voxels")}
+               "one-2-3-45": ("multiview", "picture", "occupancy", "sparse", "voxels"),
+               "dmv3d": ("text", "posed_views", "circle")}
 OnComponent = Callable[[Event], None]
 
 

@@ -37,7 +37,8 @@ OnBuild = Callable[[str, float], None]
 # Points in one query of a field, and cubes in one of its weights, as `isosurface.extract` asks for them. Whoever has more
 # asks several times.
 CHUNK = 1 << 16
-RANGES = {"batch": Range(1, 1, 2), HALVES: Range(1, 2, 2), "points": Range(1, CHUNK, CHUNK), "cubes": Range(1, CHUNK // 8, CHUNK // 8)}
+RANGES = {"batch": Range(1, 1, 2), HALVES: Range(1, 2, 2), "points": Range(1, CHUNK, CHUNK), "rays": Range(1, CHUNK, CHUNK),
+          "cubes": Range(1, CHUNK // 8, CHUNK // 8)}
 
 
 class PackEngines:

@@ -221,6 +221,16 @@ class Views:
 
 
 @dataclass(frozen=True)
+class Circle:
+    """Cameras of the views that DMV3D denoises, the first one that of a picture. Angles in degrees, `radius` in world units."""
+
+    azimuths: tuple[float, ...]
+    elevations: tuple[float, ...]
+    fov: float
+    radius: float
+
+
+@dataclass(frozen=True)
 class Grid:
     """The final field: `resolution` cells along a cube `extent` wide, centred on the origin.
 
@@ -309,6 +319,8 @@ class Manifest:
     occupancy: Diffusion | None
     sparse: Diffusion | None
     voxels: VoxelGrid | None
+    posed_views: Diffusion | None
+    circle: Circle | None
     coarse: Coarse | None
     views: Views
     reconstructor_view_size: int

@@ -38,6 +38,7 @@ from .manifest import (
     RESOLUTION,
     STRIDE,
     TEXTURE_SOURCES,
+    Circle,
     Coarse,
     Component,
     Deviation,
@@ -58,7 +59,8 @@ FORMAT = 1
 DIMENSIONS = ("height", "width", "depth")
 # The sections that each recipe cannot do without.
 SECTIONS = {"sharp-it": ("text", "prior", "refiner", "coarse"), "instantmesh": ("picture", "multiview"),
-            "one-2-3-45": ("picture", "multiview", "occupancy", "sparse", "voxels")}
+            "one-2-3-45": ("picture", "multiview", "occupancy", "sparse", "voxels"),
+            "dmv3d": ("text", "posed_views", "circle")}
 RESAMPLE = ("bicubic", "bilinear")
 COMPUTED = ("fp32", "fp16")
 PRECISIONS = (*COMPUTED, "int8")
@@ -88,6 +90,7 @@ def _checked(root: Entry) -> Manifest:
     manifest = _manifest(root)
     _check_files(manifest)
     _check_halves(manifest)
+    _check_circle(manifest)
     return manifest
 
 
@@ -101,6 +104,7 @@ def _manifest(root: Entry) -> Manifest:
         prior=_if_there(root, "prior", read_loop), refiner=_if_there(root, "refiner", read_loop),
         multiview=_if_there(root, "multiview", read_loop), occupancy=_if_there(root, "occupancy", read_loop),
         sparse=_if_there(root, "sparse", read_loop), voxels=_if_there(root, "voxels", read_voxels),
+        posed_views=_if_there(root, "posed_views", read_loop), circle=_if_there(root, "circle", _circle),
         coarse=_if_there(root, "coarse", _coarse), views=_views(root["views"], generated_lit="choices" not in root),
         reconstructor_view_size=root["reconstructor"].int("view_size", 1, MAX_VIEW),
         grid=_grid(root["grid"]), finish=_finish(root.get("finish", {})),
@@ -251,6 +255,14 @@ def _views(entry: Entry, generated_lit: bool) -> Views:
     return views
 
 
+def _circle(entry: Entry) -> Circle:
+    azimuths, elevations = entry.numbers("azimuths", *ANGLE), entry.numbers("elevations", -MAX_ELEVATION, MAX_ELEVATION)
+    if not 1 <= len(azimuths) == len(elevations) <= MAX_VIEWS:
+        raise PackFormat(f"{entry.where}: there is not one elevation for each azimuth",
+                         received=f"{len(azimuths)} azimuths, {len(elevations)} elevations", expected=f"as many, at most {MAX_VIEWS}")
+    return Circle(azimuths, elevations, entry.float("fov", *FOV), entry.float("radius", *LENGTH))
+
+
 def _shading(entry: Entry) -> Shading:
     direction = entry.numbers("direction")
     length = math.hypot(*direction)
@@ -313,3 +325,12 @@ def _check_halves(manifest: Manifest) -> None:
                           ("reference_encoder", manifest.picture and manifest.picture.reference)):
         if manifest.find(kind) and not section:
             raise PackFormat(f"pack.json does not say how the picture of {kind} is prepared", expected="picture")
+
+
+def _check_circle(manifest: Manifest) -> None:
+    """The views that are denoised together must be those of the circle."""
+    if manifest.posed_views and manifest.circle:
+        shape, count = manifest.posed_views.latent_shape, len(manifest.circle.azimuths)
+        if len(shape) != 5 or shape[:3] != (1, count, 3) or shape[3] != shape[4]:
+            raise PackFormat("pack.json: posed_views has another shape than the views of its circle", received=str(shape),
+                             expected=f"1, {count}, 3, size, size")

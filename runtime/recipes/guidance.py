@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,6 +45,13 @@ def scan_guided(engine: Engine, carry: Mapping[str, Array], per_step: Mapping[st
             carry = _scan_reusing(engine, reuse, carry, part, fixed, told)
         start = end
     return carry
+
+
+def run_guided(engine: Engine, row: np.ndarray, inputs: Mapping[str, Array], *, keep: Collection[str] = ()) -> dict[str, Array]:
+    """One evaluation at one row (9,) of a table, by as few halves as it needs. keep : as of `Engine.run`"""
+    is_open = any(HALVES in tensor.shape for tensor in engine.spec.inputs)
+    ((_, halves),) = stretches(row[None], is_open)
+    return engine.run({"row": row, **{name: _of_halves(engine, name, value, halves, axis=0) for name, value in inputs.items()}}, keep=keep)
 
 
 def _scan_reusing(engine: Engine, reuse: Reuse, carry: Mapping[str, Array], per_step: Mapping[str, np.ndarray],

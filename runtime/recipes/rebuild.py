@@ -147,8 +147,13 @@ def extract_surface(pack: Manifest, field: Field) -> Mesh:
                        negative_inside=False, stride=grid.stride, decimals=None)
     else:
         mesh = extract(field.geometry, field.weights, grid.resolution, grid.extent, stride=grid.stride)
+    return finished_surface(pack, mesh, "reconstruction")
+
+
+def finished_surface(pack: Manifest, mesh: Mesh, stage: str) -> Mesh:
+    """An extracted surface without specks and non-manifold edges, smoothed as the pack says. stage : what made it. Errors: EmptyShape."""
     mesh = split_non_manifold_edges(keep_components(mesh, SPECK))
-    check_not_empty(mesh, "reconstruction")
+    check_not_empty(mesh, stage)
     return mesh if pack.finish.denoise is None else denoised(mesh, width=pack.finish.denoise)
 
 

@@ -4,6 +4,7 @@
     coarse  picture, and a prompt if there is one -> coarse shape -> six views, redrawn -> mesh
     views   picture -> six views -> mesh
     voxels  picture -> six views -> occupied voxels -> distance and colour in them -> mesh
+    planes  prompt -> four views, denoised as renderings of one triplane -> mesh; planes-picture, with a picture as the first view
     refine  mesh and prompt -> its six views, redrawn -> mesh
     texture mesh, and a prompt or a picture -> its six views, redrawn -> the same mesh, painted
     run     saved run, and a prompt if the look is to change -> mesh
@@ -22,22 +23,26 @@ from .settings import coarse_settings, drawing_settings
 
 # Those on which the views are drawn of a picture.
 PICTURE_VIEWS = ("views", "voxels")
+# Those of DMV3D, of a prompt and of a picture.
+PLANES = ("planes", "planes-picture")
 # The routes of each recipe, and what it makes a mesh from.
-ROUTES_OF = {"sharp-it": ("text", "coarse", "refine", "texture"), "instantmesh": ("views",), "one-2-3-45": ("voxels",)}
-STARTS = {"sharp-it": "a prompt, a picture or a mesh", "instantmesh": "a picture", "one-2-3-45": "a picture"}
+ROUTES_OF = {"sharp-it": ("text", "coarse", "refine", "texture"), "instantmesh": ("views",), "one-2-3-45": ("voxels",),
+             "dmv3d": PLANES}
+STARTS = {"sharp-it": "a prompt, a picture or a mesh", "instantmesh": "a picture", "one-2-3-45": "a picture",
+          "dmv3d": "a prompt or a picture"}
 COARSE_OPTIONS = ("prior_steps", "prior_guidance", "prior_sampler", "prior_guidance_interval")
 
 
 def choose_route(request: Request, pack: Manifest) -> str:
-    """"text", "coarse", "views", "voxels", "refine", "texture" or "run". InputError if the pack has no use for something that the request
-    holds, or cannot do without what it lacks."""
+    """"text", "coarse", "views", "voxels", one of `PLANES`, "refine", "texture" or "run". InputError if the pack has no use for something
+    that the request holds, or cannot do without what it lacks."""
     _check_recipe(request, pack)
     route = _route(request, pack)
     if request.recipe is not None and route not in ROUTES_OF[request.recipe]:
         raise InputError(f"the recipe {request.recipe} does not start from this", received=_given(request),
                          expected=STARTS[request.recipe], remedy="leave --recipe out")
-    if route == "voxels" and redraws(request):
-        raise InputError("the route voxels draws shape and look together", received="seeds that differ", expected="one seed",
+    if route in ("voxels", *PLANES) and redraws(request):
+        raise InputError(f"the route {route} draws shape and look together", received="seeds that differ", expected="one seed",
                          remedy="leave texture_seed and geometry_seed out")
     if (redraws(request) or route == "run" and draws(request)) and pack.refiner is None:
         raise InputError(f"pack {pack.name} has no refiner, which draws the views of a finished shape", received="a look of its own",
@@ -50,7 +55,7 @@ def choose_route(request: Request, pack: Manifest) -> str:
     if request.control is not None and not (route in PICTURE_VIEWS and _has_control(pack)):
         raise InputError(f"pack {pack.name} has no ControlNet", received="a control picture", expected="none",
                          remedy="omit the prompt and the route" if _has_control(pack) else None)
-    if route in (*PICTURE_VIEWS, "refine", "texture"):
+    if route in (*PICTURE_VIEWS, *PLANES, "refine", "texture"):
         asked = [name for name in COARSE_OPTIONS if getattr(request, name) is not None]
         if asked:
             whose = f"pack {pack.name}" if pack.prior is None else f"the route {route} of pack {pack.name}"
@@ -76,6 +81,8 @@ def _check_deep_cache(request: Request, pack: Manifest, route: str) -> None:
 
 def default_route(pack: Manifest) -> str:
     """The way of a prompt alone in a pack that reads such prompts, else that of a picture alone."""
+    if pack.recipe == "dmv3d":
+        return PLANES[0]
     return "text" if follows_prompts(pack) else picture_routes(pack)[0]
 
 
@@ -94,17 +101,23 @@ def picture_routes(pack: Manifest) -> tuple[str, ...]:
 
 def drawing_component(route: str) -> str:
     """The step model of the loop that draws the views."""
+    if route in PLANES:
+        return "dmv3d_step"
     return "views_step" if route in PICTURE_VIEWS else "refiner_step"
 
 
 def view_loop(route: str, pack: Manifest) -> Diffusion:
     """The loop that draws the views."""
+    if route in PLANES:
+        return required(pack.posed_views)
     return required(pack.multiview if route in PICTURE_VIEWS else pack.refiner)
 
 
 def _route(request: Request, pack: Manifest) -> str:
     if request.run is not None:
         return "run"
+    if (request.recipe or pack.recipe) == "dmv3d" and request.mesh is None and request.route is None:
+        return _planes_route(request, pack)
     if request.mesh is not None:
         if pack.refiner is None:
             raise InputError(f"pack {pack.name} does not refine meshes", received="a mesh", expected=_wants(pack))
@@ -117,6 +130,15 @@ def _route(request: Request, pack: Manifest) -> str:
                              remedy="give one with --image")
         return "text"
     return _picture_route(request, pack)
+
+
+def _planes_route(request: Request, pack: Manifest) -> str:
+    if request.image is not None and pack.picture is None:
+        raise InputError(f"pack {pack.name} makes meshes from prompts", received="a picture", expected="a prompt alone")
+    if request.views:
+        raise InputError("the recipe dmv3d takes one picture, as its first view", received=f"{len(request.views) + 1} pictures",
+                         expected="one picture")
+    return PLANES[request.image is not None]
 
 
 def _check_takes_a_look(pack: Manifest) -> None:

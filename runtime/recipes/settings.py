@@ -49,7 +49,10 @@ def drawing_settings(request: Request, pack: Manifest, loop: Diffusion, *, edit:
     steps = _steps(request.steps, request.sampler, quality, own.steps)
     if request.keeps_views and request.steps is None and request.sampler != AYS_STEPS:
         steps = max(steps, MIN_STEPS_WITH_KNOWN_VIEWS)
-    return LoopSettings(steps, own.guidance if request.guidance is None else request.guidance,
+    guidance = own.guidance if request.guidance is None else request.guidance
+    if loop == pack.posed_views and not request.prompt:
+        guidance = 1.0  # a picture alone: both halves would see the same
+    return LoopSettings(steps, guidance,
                         _schedule(loop, request.sampler or quality.sampler), request.guidance_interval or _interval(quality, loop),
                         request.deep_cache or 1)
 

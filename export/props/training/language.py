@@ -1,5 +1,6 @@
 """The text encoder of the pack: all-MiniLM-L6-v2 as a Python package carries it, frozen; its token states are the condition."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,7 +77,9 @@ class Captions:
         if len(states) != len(texts):
             states = encode(texts, device=device)
             cache.parent.mkdir(parents=True, exist_ok=True)
-            torch.save(states, cache)
+            part = cache.with_suffix(".part")
+            torch.save(states, part)
+            os.replace(part, cache)
         return cls(looks, states.to(device))
 
     def draw(self, rng: np.random.Generator, count: int, dropped: float) -> tuple[list[Look], Tensor]:

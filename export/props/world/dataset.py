@@ -158,13 +158,13 @@ def sample(prop: Prop, rng: np.random.Generator, poses: np.ndarray) -> dict[str,
             "surface": surface, "surface_slot": _slots(prop, surface)[1]}
 
 
-def slot_views(prop: Prop, poses: np.ndarray) -> np.ndarray:
-    """What `sdf_torch.slot_weights` gives (v, SLOTS + 1, 128, 128), by the compiled renderer: it draws three slots at a time."""
+def slot_views(prop: Prop, poses: np.ndarray, size: int = VIEW_SIZE, fov: float = FOV, light: sdf.Light | None = None) -> np.ndarray:
+    """What `sdf_torch.slot_weights` gives (v, SLOTS + 1, size, size), by the compiled renderer: it draws three slots at a time."""
     channels = []
     for first in range(0, SLOTS, 3):
         marked = prop.primitives.copy()
         marked[:, 18:21] = marked[:, 22:23] == np.arange(first, first + 3)
-        seen = sdf.render_rgba(marked, poses, VIEW_SIZE, FOV)
+        seen = sdf.render_rgba(marked, poses, size, fov, light)
         channels.append(seen[..., :min(3, SLOTS - first)])
     return np.concatenate([*channels, seen[..., 3:]], axis=-1).transpose(0, 3, 1, 2)
 
