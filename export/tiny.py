@@ -39,8 +39,8 @@ TOKENS, WIDTH = 16, 16
 SHAP_E = ShapEDecoderConfig(latent_width=8, hidden=4, frequencies=2, direction_width=0, layers=6, outputs=6)
 RECONSTRUCTOR = ReconstructorConfig(view_size=VIEW, patch=16, position_grid=2, encoder_width=16, encoder_heads=2, encoder_depth=1,
                                     width=16, heads=2, depth=1, tokens=4, upsample=2, channels=4, hidden=8)
-DENOISER = DMV3DConfig(view_size=16, patch=8, position_grid=2, encoder_width=16, encoder_heads=2, encoder_depth=1, width=16, heads=2, depth=1,
-                       tokens=4, upsample=2, channels=4, hidden=8, text_width=WIDTH, time_width=8)
+DENOISER = DMV3DConfig(view_size=16, patch=8, position_grid=2, encoder_width=16, encoder_heads=2, encoder_depth=1, width=16, heads=2,
+                       depth=1, tokens=4, upsample=2, channels=4, hidden=8, text_width=WIDTH, time_width=8)
 WORDS = """a an the of with and on in red green blue yellow white black brown grey orange purple pink wooden small tall
 chair stool table lamp mug house tower tree sword car legs seat roof top""".split()
 SCHEDULE = {"kind": "ddim", "prediction": "v", "betas": "cosine", "train_steps": 1000, "spacing": "trailing"}
@@ -129,8 +129,8 @@ def dmv3d_manifest(seed: int = 0) -> dict[str, Any]:
     """What `write_pack` is told of a pack of DMV3D alone."""
     shared = {name: value for name, value in manifest(seed).items() if name not in ("prior", "refiner", "coarse")}
     return {**shared, "name": "tiny-dmv3d", "recipe": "dmv3d", "texture_from": "field",
-            "posed_views": {"latent_shape": [1, 4, 3, 16, 16], "schedule": {**SCHEDULE, "prediction": "sample"}, "steps": 3, "guidance": 2.0,
-                            "unconditional": "empty"},
+            "posed_views": {"latent_shape": [1, 4, 3, 16, 16], "schedule": {**SCHEDULE, "prediction": "sample"}, "steps": 3,
+                            "guidance": 2.0, "unconditional": "empty"},
             "circle": {"azimuths": [0, 90, 180, 270], "elevations": [20, 20, 20, 20], "fov": 50.0, "radius": 2.4},
             "picture": {"background": 1.0, "encoder": {"size": 16, "resample": "bicubic"}}}
 

@@ -18,11 +18,13 @@ import numpy as np
 import torch
 from torch import nn
 
+from meshwright.export.components.dmv3d import dmv3d
 from meshwright.export.components.field_decoder import field_decoder
 from meshwright.export.components.image_encoder import image_encoder
 from meshwright.export.components.reconstructor import reconstructor
 from meshwright.export.components.vae import FACTOR, ZERO123PLUS, reference_encoder, vae_decoder, vae_encoder
 from meshwright.export.components.views_step import views_step
+from meshwright.export.models.dmv3d import DMV3D
 from meshwright.export.models.reconstructor import Reconstructor
 from meshwright.export.onnx.onnx_file import write_onnx
 from meshwright.export.pack import parity
@@ -42,7 +44,8 @@ def filled(module: nn.Module) -> nn.Module:
     with torch.no_grad():
         for name, values in module.state_dict().items():
             if values.is_floating_point():
-                values.copy_(torch.from_numpy(plain(name, tuple(values.shape), np.random.default_rng([0, *name.encode()]))))
+                made = plain(name, tuple(values.shape), np.random.default_rng([0, *name.encode()]))
+                values.copy_(torch.from_numpy(np.asarray(made, np.float32)))
     return module.eval().requires_grad_(False)
 
 
@@ -79,13 +82,19 @@ def field(number: int) -> Make:
     return make
 
 
+def denoiser(sizes: Sizes, side: int) -> ComponentSpec:
+    """A step of DMV3D, rendered in parts of 2,048 rays."""
+    rays = 4 * sizes.dmv3d.view_size**2
+    return dmv3d(filled(DMV3D(sizes.dmv3d)), configs.TOKENS, samples=sizes.ray_samples, chunks=max(1, rays // 2048), precision=FP32)[0]
+
+
 COMPONENTS: Mapping[str, Make] = {
     "vae_encoder": lambda sizes, side: vae_encoder(autoencoder(sizes), side, side, ZERO123PLUS, precision=FP32),
     "reference_encoder": lambda sizes, side: reference_encoder(autoencoder(sizes), side, precision=FP32),
     "vae_decoder": lambda sizes, side: vae_decoder(autoencoder(sizes), side, side, ZERO123PLUS, precision=FP32),
     "image_encoder": vision, "views_step": drawing,
     "reconstructor": lambda sizes, side: reconstructor(filled(Reconstructor(sizes.large)), precision=FP32),
-    "field_geometry": field(0), "field_weights": field(1), "field_color": field(2)}
+    "field_geometry": field(0), "field_weights": field(1), "field_color": field(2), "dmv3d_step": denoiser}
 
 
 def measure(spec: ComponentSpec) -> list[tuple[str, float, float]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from meshwright.export.models.dmv3d import DMV3DConfig
 from meshwright.export.models.reconstructor import ReconstructorConfig
 
 
@@ -51,6 +52,8 @@ class Sizes:
     latent_width: int = 1024
     base: ReconstructorConfig = ReconstructorConfig(depth=12, channels=40)
     large: ReconstructorConfig = ReconstructorConfig()
+    dmv3d: DMV3DConfig = DMV3DConfig()
+    ray_samples: int = 128
 
 
 FULL = Sizes()
@@ -62,5 +65,7 @@ SMALL = Sizes(
     control_channels=(4, 4, 8, 8), vae_channels=(8, 8, 16, 16), vae_layers=1, groups=4,
     text=Transformer(16, 2, 2, 32), vision=Transformer(24, 2, 2, 48), shap_e_text=Transformer(16, 2, 2, 32),
     shap_e_vision=Transformer(24, 2, 2, 48), prior_heads=(2, 8), prior_image_heads=(1, 16), prior_layers=2, rows=32, latent_width=16,
-    base=replace(_SMALL_MESH, encoder_depth=1, channels=4), large=_SMALL_MESH)
+    base=replace(_SMALL_MESH, encoder_depth=1, channels=4), large=_SMALL_MESH, ray_samples=8,
+    dmv3d=DMV3DConfig(view_size=32, position_grid=4, encoder_width=32, encoder_heads=2, encoder_depth=1, width=32, heads=2, depth=1,
+                      tokens=8, channels=6, hidden=16, text_width=16, time_width=8))
 SIZES = {size.name: size for size in (SMALL, FULL)}

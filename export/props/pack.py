@@ -27,7 +27,7 @@ from ..models.shap_e import ShapEDecoder
 from ..pack.progress import Lines
 from ..pack.writer import write_pack
 from ..spec import FP16_STORED, INT8, ComponentSpec, Input, uniform
-from . import voxel_recipe
+from . import planes_recipe, voxel_recipe
 from .sizes import CLAMP, GRID, LATENT_GRID, PLANES, REFERENCE, STATES
 from .training import familiarity, language, picture_prior, shap_e, vae, vocabulary
 from .training import refiner as refiner_training
@@ -41,7 +41,7 @@ from .world.dataset import VIEW_SIZE
 VERSION = "4.1"
 # What is stored in 8 bits, so that the wheel stays small: not the prior and Shap-E's decoder, which would be off by a tenth.
 IN_8_BITS = frozenset({"text_encoder", "vae_encoder", "vae_decoder", "reference_encoder", "refiner_step", "reconstructor", "views_step",
-                       "image_encoder", "prior_image_encoder", "prompt_check", *voxel_recipe.KINDS})
+                       "image_encoder", "prior_image_encoder", "prompt_check", *voxel_recipe.KINDS, planes_recipe.STEP})
 # Of these, the transformer that sketches the views: in 8 bits it alone made 2.8e-2 of their error, all others together 5e-3.
 IN_HALVES = {"views_step": ("sketch.",)}
 SEEN_AT = {"size": pictures.SIZE, "resample": "bicubic"}
@@ -83,7 +83,7 @@ def components(checkpoints: Path) -> list[ComponentSpec]:
         *views_components(averaged(ViewsModel(), checkpoints / "views.pt")),
         reference_encoder(autoencoder, pictures.SIZE, posterior="mode", scaling=scaling, blank=1.0),
         steering_component(averaged(picture_prior.PictureWords(), checkpoints / "picture_prior.pt")),
-        *voxel_recipe.components(checkpoints),
+        *voxel_recipe.components(checkpoints), *planes_recipe.components(checkpoints),
     ]
 
 
@@ -147,8 +147,15 @@ def manifest(checkpoints: Path) -> dict:
         "reconstructor": {"view_size": VIEW_SIZE}, "grid": {"resolution": RESOLUTION, "extent": EXTENT},
         "finish": {"faces": 6000, "texture": 512, "denoise": DENOISE},
         "quality": {"draft": {"prior": {"steps": 6}, "texture": 256}, "standard": {"prior": {"steps": 8}}},
-        "texture_from": "field", "metres_per_unit": 1.0, "sizes": sizes(), **voxel_recipe.sections(checkpoints),
+        "texture_from": "field", "metres_per_unit": 1.0, "sizes": sizes(), **further_recipes(checkpoints),
     }
+
+
+def further_recipes(checkpoints: Path) -> dict:
+    """The entries of those recipes that were trained, and the names of all."""
+    parts = [recipe.sections(checkpoints) for recipe in (voxel_recipe, planes_recipe)]
+    names = dict.fromkeys(name for part in parts for name in part.get("recipes", ()))
+    return {**parts[0], **parts[1], **({"recipes": [*names]} if names else {})}
 
 
 def sizes() -> dict[str, dict[str, float]]:
@@ -177,8 +184,8 @@ def build(checkpoints: Path, out: Path, precision: str = "int8") -> None:
 
 def in_8_bits(specs: list[ComponentSpec]) -> list[ComponentSpec]:
     """The same, those of IN_8_BITS stored so."""
-    return [dataclasses.replace(spec, precision=INT8, in_halves=IN_HALVES.get(spec.kind, ())) if spec.kind in IN_8_BITS else spec
-            for spec in specs]
+    return [dataclasses.replace(spec, precision=INT8, in_halves=IN_HALVES.get(spec.kind, spec.in_halves)) if spec.kind in IN_8_BITS
+            else spec for spec in specs]
 
 
 def tokenizer(folder: Path) -> Path:

@@ -10,7 +10,7 @@ they are made once in DIR (6 GB). Pairs, on either, are made by as many processe
 
     python -m meshwright.export.props.train --work DIR --out PACK --from-pack runtime/packs/props --only occupancy voxels --minutes 60
 
-trains those stages alone; occupancy and voxels need no pairs.
+trains those stages alone; occupancy, voxels and dmv3d need no pairs.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from pathlib import Path
 import torch
 
 from . import pack, restore
-from .training import one_2_3_45, pairs, picture_prior, reconstructor, refiner, shap_e, surface, vae, views
+from .training import dmv3d, one_2_3_45, pairs, picture_prior, reconstructor, refiner, shap_e, surface, vae, views
 from .training.loop import Schedule
 from .training.run import Run, explicit_attention
 from .world import dataset
@@ -47,7 +47,8 @@ AFTER_PAIRS = (Stage("refiner", 20, refiner.train, refiner.SCHEDULE), Stage("vie
                Stage("surface", 4, surface.train, surface.SCHEDULE),
                Stage("picture_prior", 2, picture_prior.train, picture_prior.SCHEDULE),
                Stage("occupancy", 10, one_2_3_45.train_occupancy, one_2_3_45.OCCUPANCY_SCHEDULE),
-               Stage("voxels", 20, one_2_3_45.train_voxels, one_2_3_45.VOXELS_SCHEDULE))
+               Stage("voxels", 20, one_2_3_45.train_voxels, one_2_3_45.VOXELS_SCHEDULE),
+               Stage("dmv3d", 24, dmv3d.train, dmv3d.SCHEDULE))
 # How much longer pairs are waited for, beside the shares above: the stages are content with those that are there.
 PAIRS_SHARE = 6
 # Seeds of pairs come after those of shapes, so that nothing is seen twice.

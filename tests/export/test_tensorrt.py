@@ -28,6 +28,16 @@ def test_every_component_of_a_half_precision_pack(exported_tiny, tmp_path, monke
     assert build(half, tmp_path, monkeypatch, capsys) == sorted(components)
 
 
+def test_every_component_of_dmv3d(once, tmp_path, monkeypatch, capsys):
+    """A reconstructor and its renderings in one graph, calculated in FP16 but for the renderings."""
+    from meshwright.export import tiny
+
+    pack = once("tiny-dmv3d-fp16", lambda path: tiny.build(path, precision=FP16, recipe="dmv3d"))
+    components = Pack.open(pack).manifest.components
+    assert components["dmv3d_step"].compute == "fp16" and len(components) == 4
+    assert build(pack, tmp_path, monkeypatch, capsys) == sorted(components)
+
+
 def test_every_component_of_the_bundled_pack(tmp_path, monkeypatch, capsys):
     components = Pack.open("props").manifest.components
     assert build("props", tmp_path, monkeypatch, capsys) == sorted(components)

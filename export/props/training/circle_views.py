@@ -14,8 +14,8 @@ from PIL import Image
 from ....runtime.geometry import cameras
 from ..world import sdf
 from ..world.dataset import slot_views, to_bytes
-from ..world.pictures import RATIO
 from ..world.photos import random_light
+from ..world.pictures import RATIO
 from ..world.sdf_torch import SLOTS
 from ..world.world import Prop, make_prop
 
@@ -48,7 +48,8 @@ class Setting:
     def cameras(self, turned: bool = True) -> cameras.Cameras:
         """The six cameras, around the shape as it stands in the world; or, not `turned`, as seen from the first one."""
         azimuths = np.concatenate([AZIMUTHS, self.novel[:, 0]]) + (self.turn if turned else 0.0)
-        return cameras.orbit(azimuths, np.concatenate([np.full(CIRCLE, ELEVATION), self.novel[:, 1]]), RADIUS, FOV)
+        elevations = np.concatenate([np.full(CIRCLE, ELEVATION), self.novel[:, 1]])
+        return cameras.orbit(azimuths.tolist(), elevations.tolist(), RADIUS, FOV)
 
 
 def seen(prop: Prop) -> np.ndarray:

@@ -6,8 +6,6 @@ processor teaches far faster than renderings alone; the renderings then teach ho
 the same network without time and text.
 """
 
-from pathlib import Path
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -19,11 +17,11 @@ from ...models.reconstructor import Reconstructor
 from ..world import sdf_torch
 from ..world.dataset import FAMILY_NAMES, NEAR, POINTS, WIDE, Batch, Look
 from ..world.sdf_torch import SLOTS
-from . import circle_views
+from . import circle_views, shap_e
 from .circle_views import CIRCLE, PICTURE, SIZE, Setting
 from .diffusion import alphas_cumprod, first_steps, noised
 from .language import Captions
-from .loop import Schedule, averaged, fit, weights_of
+from .loop import Schedule, averaged, fit
 from .reconstructor import CONFIG as RECONSTRUCTOR
 from .reconstructor import losses
 from .run import Run
@@ -31,7 +29,6 @@ from .run import Run
 CONFIG = DMV3DConfig(view_size=SIZE, patch=8, position_grid=8, encoder_width=192, encoder_heads=6, encoder_depth=3, width=192, heads=6,
                      depth=5, tokens=10, upsample=4, channels=24, hidden=64, text_width=384, time_width=64)
 SCHEDULE = Schedule(steps=4000, batch=8, lr=8e-4, matrix_lr=1.2e-3, warmup=60, ema=0.997)
-CAPTIONS = 10_000
 # How often a caption is left out: beside noise alone, and beside a clean first view. How often the noisiest step is practised.
 DROP_TEXT, DROP_BESIDE_PICTURE, FIRST_STEP = 0.1, 0.6, 0.15
 RAYS, SAMPLES = 192, 40
@@ -111,11 +108,8 @@ def start(run: Run) -> DMV3D:
 
 def train(run: Run, schedule: Schedule = SCHEDULE) -> DMV3D:
     """dmv3d.pt; needs reconstructor.pt."""
-    shapes, captions = Shapes(run), Captions.drawn(CAPTIONS, run.out / "dmv3d_captions.pt", run.device)
-    model = start(run).to(run.device)
-    if (run.out / "dmv3d.pt").exists():
-        model.load_state_dict(weights_of(run.out / "dmv3d.pt"))
-    table = alphas_cumprod().to(run.device)
+    shapes, captions = Shapes(run), Captions.drawn(shap_e.CAPTIONS, run.out / "captions.pt", run.device)
+    model, table = start(run).to(run.device), alphas_cumprod().to(run.device)
 
     def loss(rng):
         clean = np.arange(schedule.batch) % 2 == 1

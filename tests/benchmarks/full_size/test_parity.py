@@ -30,7 +30,7 @@ def test_the_command_prints_a_table(capsys):
 
 def test_every_component_can_be_named():
     assert set(parity.COMPONENTS) == {"vae_encoder", "vae_decoder", "reference_encoder", "image_encoder", "views_step", "reconstructor",
-                                      "field_geometry", "field_weights", "field_color"}
+                                      "field_geometry", "field_weights", "field_color", "dmv3d_step"}
     with pytest.raises(SystemExit):
         parity.main(["--only", "no-such-component"])
     assert np.isfinite(parity.filled(nn.Linear(3, 2)).weight.numpy()).all()

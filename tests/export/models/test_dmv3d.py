@@ -65,7 +65,8 @@ def test_weights_are_those_of_neus_with_a_running_product():
 def test_samples_may_lie_anywhere_in_their_intervals():
     rays = along(((2.4, 0.1, 0.0), (-1.0, 0.0, 0.0)))
     planes = torch.zeros(1, 3, 1, 2, 2)
-    middle, moved, same = (Ball(8.0).render(planes, rays, 16, at)[0] for at in (None, torch.full((1, 1, 16), 0.9), torch.full((1, 1, 16), 0.5)))
+    places = (None, torch.full((1, 1, 16), 0.9), torch.full((1, 1, 16), 0.5))
+    middle, moved, same = (Ball(8.0).render(planes, rays, 16, at)[0] for at in places)
     torch.testing.assert_close(middle, same)
     assert (middle - moved).abs().max() > 1e-3
 
