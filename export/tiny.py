@@ -128,7 +128,7 @@ def dmv3d_components(precision: Precision = FP32) -> list[ComponentSpec]:
 def dmv3d_manifest(seed: int = 0) -> dict[str, Any]:
     """What `write_pack` is told of a pack of DMV3D alone."""
     shared = {name: value for name, value in manifest(seed).items() if name not in ("prior", "refiner", "coarse")}
-    return {**shared, "name": "tiny-dmv3d", "recipe": "dmv3d", "texture_from": "field",
+    return {**shared, "recipe": "dmv3d", "texture_from": "field",
             "posed_views": {"latent_shape": [1, 4, 3, 16, 16], "schedule": {**SCHEDULE, "prediction": "sample"}, "steps": 3,
                             "guidance": 2.0, "unconditional": "empty"},
             "circle": {"azimuths": [0, 90, 180, 270], "elevations": [20, 20, 20, 20], "fov": 50.0, "radius": 2.4},
