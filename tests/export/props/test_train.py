@@ -46,7 +46,7 @@ def trained(run):
 @pytest.mark.slow
 def test_every_stage_leaves_its_checkpoint(trained):
     names = [stage.name for stage in (*train.BEFORE_PAIRS, *train.WHILE_PAIRS, *train.AFTER_PAIRS)]
-    assert len(names) == 8
+    assert len(names) == 11
     for name in names:
         assert (trained.out / f"{name}.done").exists() and weights_of(trained.out / f"{name}.pt"), name
     found = pairs.Pairs.open(trained.pairs)
