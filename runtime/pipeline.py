@@ -21,7 +21,7 @@ from .lora import Loras
 from .pack.pack import Pack
 from .provenance import provenance
 from .recipes import continued, dmv3d, instantmesh, look, one_2_3_45, sharp_it
-from .recipes.routes import choose_route, default_route
+from .recipes.routes import PLANES, choose_route, default_route
 from .request import Request
 from .request_options import File, GenerationOptions, RequestOptions, load_options
 from .results import Generation
@@ -232,7 +232,7 @@ class Pipeline:
 
     def _saved(self, request: Request, route: str, log: RunLog) -> SavedRun | None:
         """The run up to its surface; None where that is a mesh of the user's, and where no planes hold its colours."""
-        if request.run is not None or route in ("texture", "voxels"):
+        if request.run is not None or route in ("texture", "voxels", *PLANES):
             return None if request.run is None else replace(request.run, request=_kept(continued.continued(request)), folder=None)
         surface, manifest = log.first(Surface), self.pack.manifest
         coarse, guide = (log.first(kind) if log.has(kind) else None for kind in (CoarseMesh, CoarseViews))

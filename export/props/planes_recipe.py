@@ -55,8 +55,9 @@ def add(checkpoints: Path, pack: Path) -> None:
     old, new = json.loads((pack / "pack.json").read_bytes()), sections(checkpoints)
     own = {"name": SOURCE, "license": "Apache-2.0", "sha256": hashlib.sha256((checkpoints / CHECKPOINT).read_bytes()).hexdigest()}
     specs = [dataclasses.replace(spec, precision=INT8) if spec.kind == STEP else spec for spec in components(checkpoints)]
-    extend_pack(pack, specs, {**new, "recipes": [*dict.fromkeys([*old.get("recipes", ()), *new["recipes"]])],
-                              "sources": [*(each for each in old["sources"] if each["name"] != SOURCE), own]}, on_component=Lines(sys.stdout))
+    recipes = [*dict.fromkeys([*old.get("recipes", ()), *new["recipes"]])]
+    sources = [*(each for each in old["sources"] if each["name"] != SOURCE), own]
+    extend_pack(pack, specs, {**new, "recipes": recipes, "sources": sources}, on_component=Lines(sys.stdout))
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
         help="another picture of it, taken AZIMUTH degrees to the right of the first, such as 90=side.png; repeatable")
     add("--matte", default="auto", metavar="MATTE",
         help="how the object is separated from the background: auto, alpha, none, or FILE, white where the object is (default auto)")
-    add("--recipe", help="sharp-it, instantmesh, one-2-3-45 or dmv3d, of those that the pack has (default: the one that fits what is given)")
+    add("--recipe", help="sharp-it, instantmesh, one-2-3-45 or dmv3d, of those that the pack has (default: by what is given)")
     add("--route", help="how a picture becomes a mesh: views, voxels or coarse (default: coarse with a prompt, else the pack's)")
     add("--control", metavar="FILE", help="a control picture for the whole grid of views, for packs with a ControlNet")
     add("--control-scale", type=float, help="how strongly the views follow it (default 1)")
