@@ -17,9 +17,10 @@ from ..models.dmv3d import DMV3D
 from ..pack.progress import Lines
 from ..pack.writer import extend_pack
 from ..spec import INT8, ComponentSpec
-from .training import circle_views, language
+from .training import language
 from .training.dmv3d import CONFIG
 from .training.loop import averaged
+from .world import circle_views
 
 STEP = "dmv3d_step"
 CHECKPOINT, SOURCE = "dmv3d.pt", "meshwright.export.props.training, dmv3d"

@@ -14,11 +14,11 @@ from torch.nn import functional as F
 from ....runtime.geometry.cameras import camera_vectors, orbit, rays
 from ...models.dmv3d import DMV3D, DMV3DConfig
 from ...models.reconstructor import Reconstructor
-from ..world import sdf_torch
+from ..world import circle_views, sdf_torch
+from ..world.circle_views import CIRCLE, PICTURE, SIZE, Setting
 from ..world.dataset import FAMILY_NAMES, NEAR, POINTS, WIDE, Batch, Look
 from ..world.sdf_torch import SLOTS
-from . import circle_views, shap_e
-from .circle_views import CIRCLE, PICTURE, SIZE, Setting
+from . import shap_e
 from .diffusion import alphas_cumprod, first_steps, noised
 from .language import Captions
 from .loop import Schedule, averaged, fit

@@ -6,10 +6,10 @@ import torch
 
 from meshwright.export.models.dmv3d import PlaneField
 from meshwright.export.models.reconstructor import Reconstructor
-from meshwright.export.props.training import circle_views, dmv3d
-from meshwright.export.props.training.circle_views import CIRCLE, NOVEL, PICTURE, SIZE, Setting
+from meshwright.export.props.training import dmv3d
 from meshwright.export.props.training.run import Run
-from meshwright.export.props.world import dataset
+from meshwright.export.props.world import circle_views, dataset
+from meshwright.export.props.world.circle_views import CIRCLE, NOVEL, PICTURE, SIZE, Setting
 from meshwright.export.props.world.world import make_prop
 
 

@@ -12,12 +12,12 @@ import numpy as np
 from PIL import Image
 
 from ....runtime.geometry import cameras
-from ..world import sdf
-from ..world.dataset import slot_views, to_bytes
-from ..world.photos import random_light
-from ..world.pictures import RATIO
-from ..world.sdf_torch import SLOTS
-from ..world.world import Prop, make_prop
+from . import sdf
+from .dataset import slot_views, to_bytes
+from .photos import random_light
+from .pictures import RATIO
+from .sdf_torch import SLOTS
+from .world import Prop, make_prop
 
 SIZE, RADIUS, FOV, ELEVATION = 64, 2.4, 50.0, 20.0
 AZIMUTHS = (0.0, 90.0, 180.0, 270.0)
