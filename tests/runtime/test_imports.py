@@ -12,8 +12,9 @@ PUBLIC = {
     "Asset", "AssetOptions", "Verdict", "finish", "lint",
     "Cancelled", "Check", "CoarseMesh", "CoarseViews", "Cutout", "EmptyShape", "EngineBuild", "Event", "Generation", "InputError",
     "Mesh", "MeshFile", "MeshwrightError", "Notice", "OutputError", "Pack", "PackCorrupt", "PackError", "PackFormat", "PackNotFound",
-    "PackUntrusted", "Picture", "Pipeline", "Request", "Result", "StageDone", "StageStarted", "Stages", "Step", "Surface", "Views",
-    "read_mesh", "read_picture", "verify_pack",
+    "PackUntrusted", "Picture", "Pipeline", "Request", "Result", "SavedRun", "StageDone", "StageStarted", "Stages", "Step", "Surface",
+    "Views",
+    "read_mesh", "read_picture", "read_run", "verify_pack",
 }
 # Forbids the training stack, then runs a whole prompt.
 WITHOUT_TORCH = """
