@@ -27,9 +27,9 @@ from ..models.shap_e import ShapEDecoder
 from ..pack.progress import Lines
 from ..pack.writer import write_pack
 from ..spec import FP16_STORED, INT8, ComponentSpec, Input, uniform
-from . import planes_recipe, voxel_recipe
+from . import planes_recipe, vocabulary, voxel_recipe
 from .sizes import CLAMP, GRID, LATENT_GRID, PLANES, REFERENCE, STATES
-from .training import familiarity, language, picture_prior, shap_e, vae, vocabulary
+from .training import familiarity, language, picture_prior, shap_e, vae
 from .training import refiner as refiner_training
 from .training.loop import averaged, averaged_part
 from .training.reconstructor import CONFIG, Reconstructor

@@ -8,7 +8,8 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from meshwright.export.props.training import language, vocabulary
+from meshwright.export.props import vocabulary
+from meshwright.export.props.training import language
 from meshwright.export.props.world import wordings
 from meshwright.export.props.world.dataset import draw_look
 from meshwright.export.props.world.world import caption_of

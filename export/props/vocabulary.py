@@ -24,11 +24,11 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..world import captions, palette, phrases, sentences, wordings
-from ..world.families import SECOND_PART
-from ..world.other_things import OTHER_THINGS
-from . import language
-from .familiarity import known_and_others, means
+from .training import language
+from .training.familiarity import known_and_others, means
+from .world import captions, palette, phrases, sentences, wordings
+from .world.families import SECOND_PART
+from .world.other_things import OTHER_THINGS
 
 ROWS, FREQUENT = 14_000, 3_000
 # Of the classifier: of states of length 1, and of its weights.
