@@ -139,8 +139,11 @@ class _Handlers:
         path = self.service.folder.output(task.id, task.attempts) / name
         if not path.is_file():
             raise _not_found()
-        return FileResponse(path, media_type=MEDIA_TYPES.get(path.suffix, OTHER_TYPE),
-                            headers={"cache-control": "private, max-age=3600" if task.ended is not None else "no-cache"})
+        kept = {"cache-control": "private, max-age=3600" if task.ended is not None else "no-cache"}
+        whole = FileResponse(path, media_type=MEDIA_TYPES.get(path.suffix, OTHER_TYPE), headers=kept, stat_result=path.stat())
+        if whole.headers["etag"] in re.split(r"\s*,\s*", request.headers.get("if-none-match", "")):
+            return Response(status_code=304, headers={**kept, "etag": whole.headers["etag"]})
+        return whole
 
     async def generations(self, request: Request) -> Response:
         """As Lemonade's: waits for the result and answers with it."""
@@ -160,6 +163,9 @@ class _Handlers:
             await to_thread.run_sync(self.service.cancel, task.id)
             return Response(status_code=CLIENT_CLOSED)
         done = self.store.get(task.id)
+        if done is not None and done.ended is None:
+            raise Problem(503, "the server stops", "the task goes on when it is started again: see Location",
+                          headers={"retry-after": str(RETRY), "location": f"/v1/tasks/{task.id}"})
         if done is None or done.state != SUCCEEDED:
             raise Problem(500, "the task failed", (done and done.error) or "it was cancelled")
         path = self.service.folder.output(done.id, done.attempts) / f"{done.request['name']}.glb"
@@ -231,6 +237,7 @@ class _Handlers:
         return {
             "id": task.id, "state": task.state, "progress": task.progress, "request": task.request,
             "position": self.store.position(task) if task.state == "PENDING" else None,
+            "stage": self.store.stage(task.id) if task.state == "IN_PROGRESS" else None,
             "created_at": _time(task.created), "started_at": _time(task.started), "ended_at": _time(task.ended), "attempts": task.attempts,
             "error": task.error, "timings": task.timings,
             "files": [{"name": name, "bytes": size, "url": f"{here}/files/{name}"} for name, size in task.files.items()],

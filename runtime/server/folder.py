@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ID = re.compile(r"[0-9a-f]{32}\Z")
+# The folders of an absolute path, of any system.
+FOLDERS = re.compile(r"""(?<![\w.:/\\])(?:[A-Za-z]:)?[/\\](?:[^/\\\s:'"()]+[/\\])+""")
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,11 @@ class DataFolder:
     def free_bytes(self) -> int:
         """Of the disk that it lies on."""
         return shutil.disk_usage(self.root).free
+
+
+def without_folders(text: str) -> str:
+    """A message for clients, which need not know where this machine keeps things: of paths the last parts are left."""
+    return FOLDERS.sub("", text)
 
 
 def size_of(folder: Path) -> int:

@@ -25,7 +25,7 @@ def metrics(service: Service) -> str:
     family("tasks", "gauge", "Tasks that are known, by state.", {f'{{state="{state.lower()}"}}': count for state, count in counts.items()})
     seconds: defaultdict[str, float] = defaultdict(float)
     runs: defaultdict[str, int] = defaultdict(int)
-    for task in service.store.ended()[-RECENT:]:
+    for task in service.store.ended(RECENT):
         for stage, took in task.timings.items():
             seconds[stage] += took
             runs[stage] += 1

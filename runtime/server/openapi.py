@@ -21,6 +21,7 @@ SHOWN = {"type": "object", "required": ["id", "state", "progress"], "properties"
     "id": {"type": "string"}, "state": {"type": "string", "enum": list(STATES)},
     "progress": {"type": "integer", "minimum": 0, "maximum": 100}, "request": {"type": "object"},
     "position": {"type": ["integer", "null"], "description": "tasks before it, while it waits"},
+    "stage": {"type": ["string", "null"], "description": "what is being done, while it runs"},
     "created_at": WHEN, "started_at": WHEN, "ended_at": WHEN, "attempts": {"type": "integer"}, "error": {"type": ["string", "null"]},
     "timings": {"type": "object", "additionalProperties": {"type": "number"}, "description": "seconds of each stage"},
     "files": {"type": "array", "items": {"type": "object", "properties": {
@@ -61,11 +62,12 @@ def openapi(packs: Sequence[str]) -> dict[str, Any]:
                 {"200": ("has ended", task), "202": ("ends at its next step", task)}, "404"), [ID])},
             "/v1/tasks/{id}/files/{name}": {"get": _operation("A file of a task", "file", _answers({
                 "200": ("the file", {"*/*": {"schema": {"type": "string", "format": "binary"}}}),
-                "206": ("a part of it", {"*/*": {"schema": {"type": "string", "format": "binary"}}})}, "404", "416"),
+                "206": ("a part of it", {"*/*": {"schema": {"type": "string", "format": "binary"}}}),
+                "304": ("the client has it already", None)}, "404", "416"),
                 [ID, {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}])},
             "/v1/3d/generations": {"post": _operation("Make a mesh and wait for it", "generations", _answers(
                 {"200": ("the mesh", {"model/gltf-binary": {"schema": {"type": "string", "format": "binary"}}})},
-                "400", "409", "413", "415", "422", "429", "500", "507"), [KEY], {"application/json": {"schema": GENERATION}})},
+                "400", "409", "413", "415", "422", "429", "500", "503", "507"), [KEY], {"application/json": {"schema": GENERATION}})},
             "/v1/packs": {"get": _operation("The packs", "packs", _answers({
                 "200": ("the packs", {"application/json": {"schema": {"type": "object"}}})}))},
         },

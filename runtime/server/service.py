@@ -135,6 +135,8 @@ class Service:
         return False
 
     def _sweep_again(self) -> None:
-        while not self._stopping.wait(SWEEP):
+        while True:
             with suppress(sqlite3.Error, OSError):
                 self.sweep()
+            if self._stopping.wait(SWEEP):
+                return

@@ -88,16 +88,16 @@ class TaskStore:
     """
 
     def __init__(self, path: Path, *, durable: bool = False) -> None:
-        self._connection = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
-        self._connection.row_factory = sqlite3.Row
-        self._lock = threading.RLock()
+        self._connection, self._reader = _opened(path), _opened(path)
+        self._lock, self._reading_lock = threading.Lock(), threading.Lock()
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
         self._connection.executescript(SCHEMA)
 
     def close(self) -> None:
         """Close the file."""
-        with self._lock:
+        with self._lock, self._reading_lock:
+            self._reader.close()
             self._connection.close()
 
     def submit(self, request: Mapping[str, Any], fingerprint: str, *, key: str | None, limit: int,
@@ -172,8 +172,8 @@ class TaskStore:
 
     def give_back_all(self, reason: str) -> None:
         """`give_back` for every worker: when a server starts there are none. None of the tasks is to blame."""
-        with self._lock:
-            workers = [row[0] for row in self._connection.execute("SELECT DISTINCT worker FROM tasks WHERE state = 'IN_PROGRESS'")]
+        with self._reading() as run:
+            workers = [row[0] for row in run("SELECT DISTINCT worker FROM tasks WHERE state = 'IN_PROGRESS'")]
         for worker in workers:
             self.give_back(worker, reason, failure=False)
 
@@ -191,7 +191,7 @@ class TaskStore:
             run("UPDATE tasks SET cancel = 1 WHERE id = ? AND state = 'IN_PROGRESS'", (id,))
             if run("SELECT 1 FROM tasks WHERE id = ? AND state = 'PENDING'", (id,)).fetchone() is not None:
                 _end(run, id, CANCELED, None, {}, {})
-            return self.get(id)
+        return self.get(id)
 
     def delete(self, id: str) -> bool:
         """Forget a task that has ended. False if it has not, or if there is none."""
@@ -203,48 +203,58 @@ class TaskStore:
 
     def get(self, id: str) -> Task | None:
         """The task of that id."""
-        with self._lock:
-            row = self._connection.execute("SELECT * FROM tasks WHERE id = ?", (id,)).fetchone()
+        with self._reading() as run:
+            row = run("SELECT * FROM tasks WHERE id = ?", (id,)).fetchone()
         return None if row is None else _task(row)
 
     def newest(self, *, state: str | None = None, before: int | None = None, limit: int = 50) -> list[Task]:
         """Tasks, the newest first: of one state, and with numbers below `before`, where these are given."""
-        with self._lock:
-            rows = self._connection.execute(
-                "SELECT * FROM tasks WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR number < ?2) ORDER BY number DESC LIMIT ?3",
-                (state, before, limit)).fetchall()
+        with self._reading() as run:
+            rows = run("SELECT * FROM tasks WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR number < ?2) ORDER BY number DESC LIMIT ?3",
+                       (state, before, limit)).fetchall()
         return [_task(row) for row in rows]
 
     def events(self, id: str, after: int = 0) -> list[TaskEvent]:
         """The events of a task behind the one of id `after`, in their order."""
-        with self._lock:
-            rows = self._connection.execute("SELECT id, type, data FROM events WHERE task = ? AND id > ? ORDER BY id",
-                                            (id, after)).fetchall()
+        with self._reading() as run:
+            rows = run("SELECT id, type, data FROM events WHERE task = ? AND id > ? ORDER BY id", (id, after)).fetchall()
         return [TaskEvent(*row) for row in rows]
+
+    def stage(self, id: str) -> str | None:
+        """The stage that a task was in at last."""
+        with self._reading() as run:
+            row = run("SELECT data FROM events WHERE task = ? AND type = 'stage' ORDER BY id DESC LIMIT 1", (id,)).fetchone()
+        return None if row is None else str(json.loads(row["data"])["stage"])
 
     def position(self, task: Task) -> int:
         """How many tasks run or wait before a pending one."""
-        with self._lock:
-            row = self._connection.execute("SELECT count(*) FROM tasks WHERE state = 'IN_PROGRESS' OR (state = 'PENDING' AND number < ?)",
-                                           (task.number,)).fetchone()
+        with self._reading() as run:
+            row = run("SELECT count(*) FROM tasks WHERE state = 'IN_PROGRESS' OR (state = 'PENDING' AND number < ?)",
+                      (task.number,)).fetchone()
         return int(row[0])
 
     def counts(self) -> dict[str, int]:
         """The number of tasks in each state."""
-        with self._lock:
-            rows = self._connection.execute("SELECT state, count(*) FROM tasks GROUP BY state").fetchall()
+        with self._reading() as run:
+            rows = run("SELECT state, count(*) FROM tasks GROUP BY state").fetchall()
         return dict.fromkeys(STATES, 0) | dict(map(tuple, rows))
 
     def in_progress(self) -> list[Task]:
         """The tasks that workers have claimed."""
-        with self._lock:
-            return [_task(row) for row in self._connection.execute("SELECT * FROM tasks WHERE state = 'IN_PROGRESS'").fetchall()]
+        with self._reading() as run:
+            return [_task(row) for row in run("SELECT * FROM tasks WHERE state = 'IN_PROGRESS'").fetchall()]
 
-    def ended(self) -> list[Task]:
-        """The tasks that have ended, the one first that ended first."""
-        with self._lock:
-            rows = self._connection.execute("SELECT * FROM tasks WHERE ended IS NOT NULL ORDER BY ended").fetchall()
-        return [_task(row) for row in rows]
+    def ended(self, last: int = -1) -> list[Task]:
+        """The tasks that have ended, the one first that ended first; the `last` ones alone, unless that is negative."""
+        with self._reading() as run:
+            rows = run("SELECT * FROM tasks WHERE ended IS NOT NULL ORDER BY ended DESC LIMIT ?", (last,)).fetchall()
+        return [_task(row) for row in reversed(rows)]
+
+    @contextmanager
+    def _reading(self) -> Iterator[Any]:
+        """Statements that change nothing. They wait for no other process, and for no thread that waits for one."""
+        with self._reading_lock:
+            yield self._reader.execute
 
     @contextmanager
     def _changing(self) -> Iterator[Any]:
@@ -253,11 +263,17 @@ class TaskStore:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection.execute
+                self._connection.execute("COMMIT")
             except BaseException:
                 if self._connection.in_transaction:  # a full disk has ended it already
                     self._connection.execute("ROLLBACK")
                 raise
-            self._connection.execute("COMMIT")
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
+    connection.row_factory = sqlite3.Row
+    return connection
 
 
 # The row of a claim: the worker's, and no later attempt.

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field, replace
 from typing import IO
 
 from ...engines.machine.child import start_child
-from .folder import DataFolder
+from .folder import DataFolder, without_folders
 from .store import TaskStore
-from .worker import WorkerOptions
+from .worker import LOST, WorkerOptions
 
 # Seconds: between two looks at the workers; before a worker that died at once is started again, the longest such wait; that a worker
 # has to end by itself, and that a task may overrun its deadline before its worker is killed.
@@ -63,7 +63,7 @@ class Supervisor:
     @property
     def reason(self) -> str:
         """What the last worker that did not start said, "" if all did."""
-        return next((slot.last_words[-1] for slot in self._slots if not slot.ready and slot.last_words), "")
+        return without_folders(next((slot.last_words[-1] for slot in self._slots if not slot.ready and slot.last_words), ""))
 
     def start(self) -> None:
         """What an earlier server left in progress is pending again; the workers are started."""
@@ -101,7 +101,7 @@ class Supervisor:
             if time.monotonic() >= slot.next_start:
                 self._start(slot)
         elif slot.process.poll() is not None:
-            self._buried(slot, f"its worker ended ({_how(slot.process.returncode)})")
+            self._buried(slot, _how(slot.process.returncode))
         elif reason := self._overdue(slot):
             slot.process.kill()
             slot.process.wait()
@@ -177,9 +177,12 @@ def _note(slot: _Slot, stream: IO[bytes]) -> None:
 
 
 def _how(code: int) -> str:
+    """Why a worker has ended, from its exit code."""
+    if code == LOST:
+        return "its worker lost the GPU"
     if code >= 0:
-        return f"exit code {code}"
+        return f"its worker ended (exit code {code})"
     try:
-        return f"signal {signal.Signals(-code).name}"
+        return f"its worker ended (signal {signal.Signals(-code).name})"
     except ValueError:
-        return f"signal {-code}"
+        return f"its worker ended (signal {-code})"

@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -37,14 +38,15 @@ from ..geometry.render import preview
 from ..geometry.shading import to_uint8
 from ..pipeline import Pipeline
 from ..request import Request
-from .folder import DataFolder
+from .folder import DataFolder, without_folders
 from .schema import OF_THE_RESULT
 from .store import CANCELED, FAILED, SUCCEEDED, Task, TaskStore
 
 LOST = 3
 # Seconds: between two looks at the queue without being told to, between two tries on a full disk.
 IDLE, FULL_DISK = 0.5, 2.0
-PREVIEW = 512  # pixels along a picture's height
+PREVIEW = 256  # pixels along a picture's height: it is drawn by the processor, and for thumbnails
+FAST = 1  # of PNG's levels of compression, for what is looked at once
 # Parts of a lease after which it is renewed.
 RENEWALS = 4
 
@@ -187,6 +189,8 @@ class _Run:
         self._stages: tuple[str, ...] = ()
         self._stage = 0
         self._metres = 1.0
+        # What is shown before the end is made beside the run, which does not wait for it.
+        self._beside = ThreadPoolExecutor(1, "meshwright-early")
 
     def make(self, pipeline: Callable[[], Pipeline]) -> tuple[dict[str, int], Mapping[str, float]]:
         """Run it, and write what it makes. Gives the sizes of the files and the seconds of the stages. Cancelled, or what fails.
@@ -199,11 +203,15 @@ class _Run:
         opened = pipeline()
         request, engine = self._request(), self.task.request.get("for")
         self._stages, self._metres = opened.stages_of(request), opened.pack.manifest.metres_per_unit
-        made = opened.generate(request, on_event=self._on_event)
+        try:
+            made = opened.generate(request, on_event=self._on_event)
+        finally:
+            self._beside.shutdown()
         if engine is None:
-            return self._write(made.encode(self._target()), made.preview(), made.notices), made.timings
+            return self._write(made.encode(self._target()), made.preview(PREVIEW), made.notices), made.timings
         asset = made.asset(PRESETS[engine], made_for=engine, strict=False, on_step=self._on_asset_step)
-        return self._write(asset.encode(self._target()), made.preview(), (*made.notices, *asset.notices)), {**made.timings, **asset.timings}
+        return (self._write(asset.encode(self._target()), made.preview(PREVIEW), (*made.notices, *asset.notices)),
+                {**made.timings, **asset.timings})
 
     def _finish(self) -> tuple[dict[str, int], Mapping[str, float]]:
         request = self.task.request
@@ -227,7 +235,7 @@ class _Run:
 
     def public(self, message: str) -> str:
         """A message without the names of the server's folders."""
-        return printable(message.replace(f"{self.input}{os.sep}", "").replace(str(self.input), "the request"))
+        return printable(without_folders(message.replace(f"{self.input}{os.sep}", "").replace(str(self.input), "the request")))
 
     def _request(self) -> Request:
         options = dict(self.task.request)
@@ -263,9 +271,11 @@ class _Run:
         elif isinstance(event, EngineBuild):
             self._record("build", {"component": event.component, "share": round(event.share, 3)})
         elif isinstance(event, CoarseMesh):
-            self._early("coarse.glb", encode(event.mesh, Path("coarse.glb"), None, self._metres)[Path("coarse.glb")])
+            mesh, path = event.mesh, Path("coarse.glb")
+            self._beside.submit(self._early, path.name, lambda: encode(mesh, path, None, self._metres)[path])
         elif isinstance(event, Views):
-            self._early("views.png", png_bytes(to_uint8(_sheet(event.images))))
+            images = event.images
+            self._beside.submit(self._early, "views.png", lambda: png_bytes(to_uint8(_sheet(images)), FAST))
         elif isinstance(event, Notice):
             pass  # all of them are told with the result, each one once
 
@@ -276,9 +286,13 @@ class _Run:
             self._stage = self._stages.index(name) if known else self._stage
             self._record("stage", {"stage": name, "index": self._stage + 1, "total": len(self._stages)}, 0.0 if known else 1.0)
 
-    def _early(self, name: str, data: bytes) -> None:
-        write_files({self.output / name: data})
-        self._record("file", {"name": name, "bytes": len(data)}, file=(name, len(data)))
+    def _early(self, name: str, make: Callable[[], bytes]) -> None:
+        """A file that can be fetched before the end. It appears whole, but may be gone after a loss of power, as its task's run is."""
+        data, part = make(), self.output / f"{name}.part"
+        with suppress(OSError, _GivenUp):  # the run itself meets both
+            part.write_bytes(data)
+            os.replace(part, self.output / name)
+            self._record("file", {"name": name, "bytes": len(data)}, file=(name, len(data)))
 
     def _record(self, type: str, data: Mapping[str, Any], share: float | None = None, file: tuple[str, int] | None = None) -> None:
         """share : of the current stage that is done"""
@@ -319,4 +333,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    # Not sys.exit: Python aborts at its end while a thread still reads standard input, and the exit code would be lost.
+    os._exit(main(sys.argv[1:]))

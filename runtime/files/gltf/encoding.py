@@ -67,10 +67,13 @@ def color_bytes(texture: np.ndarray, kind: str) -> bytes:
     return out.getvalue()
 
 
-def png_bytes(texture: np.ndarray) -> bytes:
-    """A PNG file of (h, w, 3) uint8 sRGB, (h, w, 4) with alpha, or (h, w) grey."""
+def png_bytes(texture: np.ndarray, level: int = 4) -> bytes:
+    """A PNG file of (h, w, 3) uint8 sRGB, (h, w, 4) with alpha, or (h, w) grey.
+
+    level : of compression, 0 to 9; 4 takes half the time of 6, for files 8 % larger
+    """
     from PIL import Image
 
     out = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(texture)).save(out, "PNG", compress_level=4)  # half the time of 6, files 8 % larger
+    Image.fromarray(np.ascontiguousarray(texture)).save(out, "PNG", compress_level=level)
     return out.getvalue()

@@ -1,44 +1,12 @@
 // The page of `meshwright serve`: submits tasks, follows their events, and shows what they make as soon as it is there.
+import { Card, titleOf } from "./card.js";
+import { Refused, ask, blobUrl } from "./server.js";
+
 const $ = (id) => document.getElementById(id);
-const ENDED = new Set(["SUCCEEDED", "FAILED", "CANCELED"]);
 const OUTCOMES = { PENDING: "waiting", IN_PROGRESS: "being made", SUCCEEDED: "", FAILED: "failed", CANCELED: "cancelled" };
-const EXTRAS = new Set(["coarse.glb", "views.png", "preview.png"]); // files of a task that are not its result
-const RETRY_MS = 1000, PAGE = 24;
-let token = sessionStorage.getItem("token") || "";
+const STARTING_MS = 1500, READY_MS = 15000, PAGE = 24;
 let chosen = null; // {name: "image" or "mesh", data: base64}
 let nextBefore = null;
-
-class Refused extends Error {}
-
-async function ask(path, options = {}) {
-  const headers = { ...(options.headers || {}), ...(token ? { Authorization: `Bearer ${token}` } : {}) };
-  const answer = await fetch(path, { ...options, headers });
-  if (answer.status === 401) {
-    await askForToken();
-    return ask(path, options);
-  }
-  if (!answer.ok) {
-    const problem = await answer.json().catch(() => ({}));
-    const faults = (problem.errors || []).map((fault) => `${fault.pointer.slice(1) || "body"}: ${fault.detail}`);
-    throw new Refused([problem.title || `error ${answer.status}`, problem.detail, ...faults].filter(Boolean).join("; "));
-  }
-  return answer;
-}
-
-function askForToken() {
-  const dialog = $("token-dialog");
-  if (!dialog.open) dialog.showModal();
-  return new Promise((resolve) => dialog.addEventListener("close", () => {
-    token = $("token").value.trim();
-    sessionStorage.setItem("token", token);
-    resolve();
-  }, { once: true }));
-}
-
-// A file of a task as an address that an element can show: elements send no token.
-async function blobUrl(path) {
-  return URL.createObjectURL(await (await ask(path)).blob());
-}
 
 function showError(error) {
   $("error").textContent = error ? (error instanceof Refused ? error.message : `The server does not answer: ${error.message}`) : "";
@@ -48,127 +16,6 @@ function showError(error) {
 // The prompt as the name of a file and of the objects in it.
 function nameOf(request) {
   return (request.prompt || "").normalize("NFKD").replace(/[^A-Za-z0-9]+/g, "_").replace(/^_+|_+$/g, "").slice(0, 48);
-}
-
-function titleOf(request) {
-  return request.prompt || (request.mesh ? "a mesh" : "a picture");
-}
-
-// One task on the page, from submission to download.
-class Card {
-  constructor(task) {
-    this.task = task;
-    this.element = $("card").content.firstElementChild.cloneNode(true);
-    this.find = (selector) => this.element.querySelector(selector);
-    this.element.dataset.id = task.id;
-    this.find("h3").textContent = task.request.type === "finish" ? titleOf(task.request) : `${titleOf(task.request)} · seed ${task.request.seed}`;
-    this.find(".cancel").onclick = () => ask(task.links.cancel, { method: "POST" }).catch((error) => this.say(error.message));
-    this.find(".again").onclick = () => again(this.task);
-    this.shown = new Set();
-  }
-
-  say(text) { this.find(".said").textContent = text; }
-
-  async show(name, path) {
-    if (this.shown.has(name)) return;
-    this.shown.add(name);
-    try {
-      if (name === "views.png") {
-        this.find(".views").src = await blobUrl(path);
-        this.find(".views").hidden = false;
-      } else if (name.endsWith(".glb")) {
-        const viewer = this.find("model-viewer");
-        const before = viewer.src;
-        viewer.src = await blobUrl(path);
-        viewer.alt = titleOf(this.task.request);
-        viewer.hidden = false;
-        viewer.dataset.shows = name;
-        if (before) URL.revokeObjectURL(before);
-      }
-    } catch (error) {
-      this.shown.delete(name);
-      this.say(error.message);
-    }
-  }
-
-  async follow() {
-    let after = 0;
-    while (true) {
-      try {
-        if (await this.read(after, (id) => { after = id; })) break;
-      } catch (error) {
-        if (error instanceof Refused) { this.say(error.message); return; }
-        this.say("the connection is lost, trying again");
-      }
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
-    }
-    await this.end();
-  }
-
-  // Read the stream of events; true once the task has ended.
-  async read(after, seen) {
-    const answer = await ask(this.task.links.events, { headers: { "Last-Event-ID": String(after) } });
-    const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-    let text = "";
-    while (true) {
-      const { value, done } = await reader.read();
-      if (done) return ENDED.has((await this.refresh()).state);
-      text += value;
-      const blocks = text.split("\n\n");
-      text = blocks.pop();
-      for (const block of blocks) {
-        const fields = Object.fromEntries(block.split("\n").filter((line) => !line.startsWith(":")).map((line) => {
-          const at = line.indexOf(": ");
-          return [line.slice(0, at), line.slice(at + 2)];
-        }));
-        if (fields.id) seen(Number(fields.id));
-        if (fields.data && this.heard(fields.event, JSON.parse(fields.data))) return true;
-      }
-    }
-  }
-
-  heard(type, data) {
-    if (data.progress !== undefined) this.find("progress").value = data.progress;
-    if (type === "queue") this.say(data.position ? `${data.position} before it` : "next");
-    else if (type === "stage") this.say(data.stage);
-    else if (type === "step" && data.total > 1) this.say(`${data.stage}, step ${data.index} of ${data.total}`);
-    else if (type === "build") this.say(`building an engine for ${data.component}: ${Math.round(100 * data.share)} %`);
-    else if (type === "notice") this.notice = data.message;
-    else if (type === "file") this.show(data.name, `${this.task.links.self}/files/${data.name}`);
-    return type === "end";
-  }
-
-  async refresh() {
-    this.task = await (await ask(this.task.links.self)).json();
-    return this.task;
-  }
-
-  async end() {
-    const task = await this.refresh();
-    this.find("progress").hidden = this.find(".cancel").hidden = true;
-    this.find(".again").hidden = false;
-    this.element.dataset.state = task.state;
-    if (task.state !== "SUCCEEDED") {
-      this.say(task.state === "CANCELED" ? "cancelled" : `failed: ${task.error}`);
-      this.element.classList.toggle("failed", task.state === "FAILED");
-      return;
-    }
-    this.say([`${task.timings.total.toFixed(1)} s`, this.notice].filter(Boolean).join("; "));
-    this.find(".views").hidden = true;
-    const own = task.files.filter((file) => !EXTRAS.has(file.name));
-    for (const file of own) await this.addDownload(file);
-    const mesh = own.find((file) => file.name.endsWith(".glb") && !file.name.endsWith("_collision.glb"));
-    if (mesh) await this.show(mesh.name, mesh.url);
-  }
-
-  async addDownload(file) {
-    const link = document.createElement("a");
-    const rest = file.name.startsWith(this.task.request.name) ? file.name.slice(this.task.request.name.length + 1) : file.name;
-    link.textContent = `${rest}, ${Math.ceil(file.bytes / 1024)} KB`;
-    link.href = await blobUrl(file.url);
-    link.download = file.name;
-    this.find(".downloads").append(link);
-  }
 }
 
 function options() {
@@ -196,7 +43,7 @@ async function submit(request) {
   const task = await (await ask("/v1/tasks", {
     method: "POST", body: JSON.stringify(request), headers: { "Content-Type": "application/json", "Idempotency-Key": crypto.randomUUID() },
   })).json();
-  const card = new Card(task);
+  const card = new Card(task, again, loadHistory);
   $("work").prepend(card.element);
   card.follow().then(loadHistory);
   return card;
@@ -249,6 +96,19 @@ async function choose(file) {
   showError(null);
 }
 
+// A file may be dropped anywhere, or pasted: a browser would leave the page to show it.
+function takeDrops() {
+  const mark = (over) => $("drop").classList.toggle("over", over);
+  for (const kind of ["dragenter", "dragover"]) window.addEventListener(kind, (event) => { event.preventDefault(); mark(true); });
+  window.addEventListener("dragleave", (event) => { if (!event.relatedTarget) mark(false); });
+  window.addEventListener("drop", (event) => {
+    event.preventDefault();
+    mark(false);
+    choose(event.dataTransfer.files[0]).catch(showError);
+  });
+  window.addEventListener("paste", (event) => choose(event.clipboardData.files[0]).catch(showError));
+}
+
 async function loadHistory(older = false) {
   try {
     const more = older === true && nextBefore ? `&before=${nextBefore}` : "";
@@ -258,10 +118,22 @@ async function loadHistory(older = false) {
     $("older").hidden = !nextBefore;
     $("empty").hidden = page.tasks.length > 0 || Boolean(more);
     for (const task of page.tasks) $("history").append(await entry(task));
-    $("state").textContent = "ready";
   } catch (error) {
     $("state").textContent = error instanceof Refused ? error.message : "the server does not answer";
   }
+}
+
+// Say whether tasks are worked on, and if not, why.
+async function watch() {
+  let pause = STARTING_MS;
+  try {
+    await ask("/readyz");
+    $("state").textContent = "ready";
+    pause = READY_MS;
+  } catch (error) {
+    $("state").textContent = error instanceof Refused ? error.message : "the server does not answer";
+  }
+  setTimeout(watch, pause);
 }
 
 async function entry(task) {
@@ -271,6 +143,7 @@ async function entry(task) {
   picture.className = "thumbnail";
   picture.alt = "";
   const preview = task.files.find((file) => file.name === "preview.png");
+  picture.onload = () => URL.revokeObjectURL(picture.src);
   if (preview) blobUrl(preview.url).then((url) => { picture.src = url; }, () => {});
   outcome.className = "outcome";
   outcome.textContent = OUTCOMES[task.state];
@@ -278,7 +151,7 @@ async function entry(task) {
   button.onclick = () => {
     const there = document.querySelector(`.card[data-id="${task.id}"]`);
     if (there) return there.scrollIntoView({ behavior: "smooth" });
-    const card = new Card(task);
+    const card = new Card(task, again, loadHistory);
     $("work").prepend(card.element);
     card.element.scrollIntoView({ behavior: "smooth" });
     return card.follow();
@@ -293,8 +166,7 @@ async function start() {
   $("file").onchange = () => choose($("file").files[0]).catch(showError);
   $("remove").onclick = clearFile;
   $("older").onclick = () => loadHistory(true);
-  for (const kind of ["dragenter", "dragover"]) $("drop").addEventListener(kind, () => $("drop").classList.add("over"));
-  for (const kind of ["dragleave", "drop"]) $("drop").addEventListener(kind, () => $("drop").classList.remove("over"));
+  takeDrops();
   window.addEventListener("unhandledrejection", (event) => showError(event.reason));
   window.addEventListener("error", (event) => showError(new Refused(event.message)));
   try {
@@ -305,6 +177,7 @@ async function start() {
     showError(error);
   }
   await loadHistory();
+  await watch();
 }
 
 start();

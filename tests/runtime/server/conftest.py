@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from meshwright.client import Client
+from tests.processes import children_of
 
 COMMAND = (sys.executable, "-m", "meshwright.runtime.cli.main", "serve")
 # A task that can be caught while it runs: as many steps as there may be.
@@ -24,11 +26,12 @@ SHORT = {"prompt": "a red chair", "texture": 64}
 class RunningServer:
     """One process, its folder and its address."""
 
-    def __init__(self, pack: Path, data: Path, *options: object) -> None:
+    def __init__(self, pack: Path, data: Path, *options: object, environment: Mapping[str, str] | None = None) -> None:
         self.data = data
         self.errors = (data.parent / f"{data.name}.errors").open("ab")
         self.process = subprocess.Popen([*COMMAND, "--port", "0", "--data", str(data), "--pack", str(pack), "--threads", "1", "--backend",
-                                         "onnxruntime", *map(str, options)], stdout=subprocess.PIPE, stderr=self.errors, text=True)
+                                         "onnxruntime", *map(str, options)], stdout=subprocess.PIPE, stderr=self.errors, text=True,
+                                        env={**os.environ, **(environment or {})})
         said = self.process.stdout.readline()
         assert said, Path(self.errors.name).read_text()
         self.address = said.split()[-1].rstrip("/")
@@ -44,6 +47,14 @@ class RunningServer:
         data = answer.read()
         connection.close()
         return answer.status, json.loads(data) if "json" in answer.headers.get("content-type", "") else data
+
+    def state(self, id: str) -> str:
+        """A task's state now."""
+        return str(self.client.task(id)["state"])
+
+    def workers(self) -> list[int]:
+        """The ids of its workers' processes."""
+        return children_of(self.process.pid)
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         """End the process by a signal, and wait for it."""
