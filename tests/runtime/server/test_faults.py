@@ -202,6 +202,16 @@ def test_a_full_disk_refuses_tasks_and_leaves_the_server_running(start, tmp_path
         subprocess.run(["umount", "-l", str(small)], check=True)
 
 
+@pytest.mark.slow
+def test_a_server_deletes_what_is_above_its_limit(start):
+    server = start()
+    id = server.client.wait(server.client.submit(**SHORT)["id"])["id"]
+    server.kill(signal.SIGTERM)
+    again = start("--keep-size", 0)
+    assert wait_for(lambda: again.ask("GET", f"/v1/tasks/{id}")[0] == 404)
+    assert not list(again.data.glob("tasks/*"))
+
+
 def test_old_results_are_deleted(tiny, tmp_path):
     from meshwright.runtime.server.folder import DataFolder
     from meshwright.runtime.server.service import Service, ServiceOptions

@@ -1,13 +1,19 @@
 """What local servers got wrong elsewhere, against a running one."""
 
+import base64
 import json
+import re
 import socket
 import stat
+import struct
 import subprocess
 import sys
+import zlib
+from pathlib import Path
 
 import pytest
 
+from tests.processes import wait_for
 from tests.runtime.server.conftest import SHORT
 
 BODY = json.dumps(SHORT)
@@ -102,6 +108,61 @@ def test_bodies_are_counted_whether_they_say_their_size_or_not(start):
     assert server.ask("GET", "/healthz")[0] == 200
 
 
+@pytest.mark.parametrize("body, statuses", [
+    ("[" * 9000, (400,)), ('{"a":' * 9000, (413,)), ('{"a": [' + "0," * 9000 + "0]}", (413,)), ('{"seed": ' + "9" * 5000 + "}", (400,)),
+])
+def test_json_is_limited_in_depth_and_size(server, body, statuses):
+    status, problem = server.ask("POST", "/v1/tasks", body)
+    assert status in statuses and problem["status"] == status
+
+
+@pytest.mark.parametrize("value", ["http://127.0.0.1/x.png", "https://evil.example/x.png", "file:///etc/passwd", "/etc/passwd",
+                                   "data:image/png;base64,http://x"])
+def test_nothing_is_fetched(server, value):
+    status, problem = server.ask("POST", "/v1/tasks", json.dumps({"prompt": "a mug", "image": value}))
+    assert (status, [error["pointer"] for error in problem["errors"]]) == (422, ["/image"])
+
+
+def png_of(width: int, height: int) -> bytes:
+    """A small file that says it is a large picture."""
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(bytes(1 << 20))) + chunk(b"IEND", b"")
+
+
+def glb_of(count: int) -> bytes:
+    """A small file that says it has many vertices."""
+    document = json.dumps({
+        "asset": {"version": "2.0"}, "scenes": [{"nodes": [0]}], "nodes": [{"mesh": 0}], "buffers": [{"byteLength": 36}],
+        "bufferViews": [{"buffer": 0, "byteLength": 36}], "meshes": [{"primitives": [{"attributes": {"POSITION": 0}}]}],
+        "accessors": [{"bufferView": 0, "componentType": 5126, "count": count, "type": "VEC3"}]}).encode()
+    document += b" " * (-len(document) % 4)
+    parts = struct.pack("<I4s", len(document), b"JSON") + document + struct.pack("<I4s", 36, b"BIN\0") + bytes(36)
+    return struct.pack("<4sII", b"glTF", 2, 12 + len(parts)) + parts
+
+
+@pytest.mark.parametrize("options", [
+    {"prompt": "a mug", "image": png_of(60_000, 60_000)},
+    {"type": "finish", "mesh": glb_of(1 << 30)},
+    {"type": "finish", "mesh": glb_of(3)[:-36] + bytes(36)[:35] + b"\1"},  # whole, and of no use
+], ids=["picture", "mesh", "degenerate mesh"])
+def test_files_that_say_they_are_large_take_no_memory(server, options):
+    encoded = {name: base64.b64encode(value).decode() if isinstance(value, bytes) else value for name, value in options.items()}
+    assert wait_for(server.workers)
+    most = Path(f"/proc/{server.workers()[0]}/status")
+    status, task = server.ask("POST", "/v1/tasks", json.dumps(encoded))
+    if status == 202:
+        assert wait_for(lambda: server.state(task["id"]) == "FAILED")
+        error = server.client.task(task["id"])["error"]
+    else:
+        assert status == 422
+        error = json.dumps(task)
+    assert error and str(server.data) not in error and "internal error" not in error
+    assert int(re.search(r"VmHWM:\s+(\d+)", most.read_text())[1]) < 1_000_000  # KB
+
+
 def test_heads_are_limited(server):
     own = f"Host: 127.0.0.1:{server.port}\r\nConnection: close\r\n"
     assert status_of(raw(server, f"GET /{'x' * 9000} HTTP/1.1\r\n{own}\r\n".encode())) in (400, 431)
@@ -146,6 +207,5 @@ def test_a_port_and_a_folder_belong_to_one_server(server, tmp_path):
     assert used.returncode == 2 and "used by another server" in used.stderr
 
 
-@pytest.mark.slow
 def test_other_users_cannot_look_into_the_folder(server):
     assert stat.S_IMODE(server.data.stat().st_mode) == 0o700

@@ -3,7 +3,9 @@
 import base64
 import http.client
 import json
+import socket
 import uuid
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -79,6 +81,8 @@ def test_files_have_ranges_and_tags(server, done):
     connection.close()
     assert server.ask("GET", url, headers={"if-range": tag, "range": "bytes=4-7"}) == (206, (2).to_bytes(4, "little"))
     assert server.ask("GET", url, headers={"range": "bytes=99999999-"})[0] == 416
+    assert server.ask("GET", url, headers={"if-none-match": f'"other", {tag}'}) == (304, b"")
+    assert server.ask("GET", url, headers={"if-none-match": '"other"', "range": "bytes=0-3"}) == (206, b"glTF")
 
 
 def test_a_mesh_is_redrawn_and_other_formats_are_written(server, done):
@@ -163,6 +167,34 @@ def test_a_picture_that_cannot_be_read_fails_without_the_names_of_our_folders(se
     assert state == "FAILED" and "image.png" in error and str(server.data) not in error and "/" not in error
 
 
+def test_a_task_says_where_it_is(server):
+    """For clients that cannot read streams of events."""
+    running, waiting = submitted(server, **LONG), submitted(server, **SHORT)
+    assert (waiting["stage"], waiting["position"] >= 1) == (None, True)
+    assert wait_for(lambda: server.client.task(running["id"])["stage"] == "coarse shape")
+    for task in (waiting, running):
+        server.client.cancel(task["id"])
+    assert wait_for(lambda: server.client.task(running["id"])["stage"] is None)
+
+
+def test_event_streams_that_are_dropped_leave_nothing_behind(server):
+    running, waiting = submitted(server, **LONG), submitted(server, **SHORT)
+    folder = Path(f"/proc/{server.process.pid}/fd")
+    before = len(list(folder.iterdir()))
+    opened = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(200)]
+    for connection in opened:
+        connection.sendall(f"GET /v1/tasks/{waiting['id']}/events HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n\r\n".encode())
+    for connection in opened:
+        assert connection.recv(4096).startswith(b"HTTP/1.1 200 ")
+    assert b"meshwright_event_streams 200\n" in server.ask("GET", "/metrics")[1]
+    for connection in opened:
+        connection.close()
+    assert wait_for(lambda: b"meshwright_event_streams 0\n" in server.ask("GET", "/metrics")[1])
+    assert wait_for(lambda: len(list(folder.iterdir())) <= before)
+    for task in (waiting, running):
+        server.client.cancel(task["id"])
+
+
 def test_lists_have_pages(server):
     ids = [submitted(server, **SHORT)["id"] for _ in range(3)]
     for id in ids:
@@ -205,7 +237,11 @@ def test_a_full_queue_says_when_to_come_again(start):
     submitted(server, **LONG)
     assert wait_for(lambda: server.client.tasks(state="IN_PROGRESS"))
     waiting = submitted(server, **LONG)
-    status, problem = server.ask("POST", "/v1/tasks", json.dumps(LONG))
-    assert (status, problem["title"]) == (429, "the queue is full")
+    connection = http.client.HTTPConnection("127.0.0.1", server.port)
+    connection.request("POST", "/v1/tasks", json.dumps(LONG), {"content-type": "application/json"})
+    answer = connection.getresponse()
+    assert (answer.status, json.load(answer)["title"], answer.headers["retry-after"]) == (429, "the queue is full", "5")
+    assert answer.headers["content-type"] == "application/problem+json"
+    connection.close()
     server.client.cancel(waiting["id"])
     submitted(server, **LONG)

@@ -13,7 +13,8 @@ SECONDS = 120_000
 # Drawn by the processor: machines that run tests have no GPU.
 SOFTWARE = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 # What Chromium says of its own slowness, and of answers that the page itself shows.
-NOISE = ("rAF timed out", "GPU stall", "GL Driver Message", "status of 422", "status of 401")
+NOISE = ("rAF timed out", "GPU stall", "GL Driver Message", "status of 422", "status of 401",
+         "status of 503")
 
 
 @pytest.fixture(scope="module")
@@ -67,18 +68,21 @@ def test_a_prompt_becomes_a_mesh_that_can_be_downloaded(page, tmp_path):
 
 def test_variants_stand_side_by_side_and_are_cancelled(page):
     page.click("summary")
-    page.fill("#variants", "3")
+    page.fill("#variants", "8")  # more than a browser opens connections to one server
     page.fill("#steps", "1000")
     page.fill("#prompt", "a blue table")
     page.click("#make")
-    page.wait_for_function("() => document.querySelectorAll('.card').length === 3")
-    assert [title.split()[-1] for title in page.locator(".card h3").all_inner_texts()] == ["0", "1", "2"]
+    page.wait_for_function("() => document.querySelectorAll('.card').length === 8")
+    assert [title.split()[-1] for title in page.locator(".card h3").all_inner_texts()] == list("01234567")
     left = [page.locator(".card").nth(index).bounding_box()["x"] for index in range(2)]
     assert left[0] < left[1]
-    for button in page.locator(".card .cancel").all():
-        button.click()
-    page.wait_for_function("() => document.querySelectorAll('.card[data-state=CANCELED], .card[data-state=SUCCEEDED]').length === 3")
-    assert "cancelled" in page.locator(".card .said").all_inner_texts()
+    for card in page.locator(".card").all():  # the first ones wait longest
+        if card.locator(".cancel").is_visible():
+            card.locator(".cancel").click()
+    page.wait_for_function("() => document.querySelectorAll('.card[data-state=CANCELED], .card[data-state=SUCCEEDED]').length === 8")
+    assert page.locator(".card .said").all_inner_texts()[0] == "cancelled"
+    page.locator(".card .delete").first.click()
+    page.wait_for_function("() => document.querySelectorAll('.card').length === 7")
 
 
 def test_a_mesh_is_dropped_and_redrawn_for_an_engine(page, server, tmp_path):
