@@ -35,7 +35,6 @@ func _make() -> void:
 	dock.client.changed.connect(func(task: Client.Task) -> void: shown[task.text] = dock.progress.value)
 	dock.prompt.text = "a red chair"
 	dock.seed_box.value = 3
-	dock.quality.select(2)
 	dock.make.pressed.emit()
 	found["buttons"] = [dock.make.visible, dock.cancel.visible, dock.progress.visible]
 	while paths.is_empty() and not dock.make.visible:

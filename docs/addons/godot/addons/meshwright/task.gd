@@ -133,7 +133,7 @@ func _seen(task):
 	progress = int(task["progress"])
 	var state = task["state"]
 	if state == "PENDING":
-		text = str(int(task["position"])) + " before it"
+		text = str(int(task["position"])) + " before it" if task["position"] > 0 else "next"
 	elif state == "IN_PROGRESS":
 		text = task["stage"] if task.get("stage") else "starting"
 	elif state == "CANCELED":
