@@ -146,7 +146,7 @@ async function entry(task) {
   picture.onload = () => URL.revokeObjectURL(picture.src);
   if (preview) blobUrl(preview.url).then((url) => { picture.src = url; }, () => {});
   outcome.className = "outcome";
-  outcome.textContent = OUTCOMES[task.state];
+  outcome.textContent = [task.request.type === "finish" ? "" : `seed ${task.request.seed}`, OUTCOMES[task.state]].filter(Boolean).join(", ");
   button.append(picture, `${titleOf(task.request)} `, outcome);
   button.onclick = () => {
     const there = document.querySelector(`.card[data-id="${task.id}"]`);

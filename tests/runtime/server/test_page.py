@@ -61,7 +61,7 @@ def test_a_prompt_becomes_a_mesh_that_can_be_downloaded(page, tmp_path):
     assert download.value.suggested_filename == "a_red_chair.glb"
     download.value.save_as(tmp_path / "chair.glb")
     assert len(read_mesh(tmp_path / "chair.glb").mesh.faces) > 100
-    assert page.locator("#history li").first.inner_text().strip() == "a red chair"
+    assert page.locator("#history li").first.inner_text().strip() == "a red chair seed 0"
     page.click(".card .again")
     page.wait_for_selector(".card h3:has-text('seed 1')")
 
