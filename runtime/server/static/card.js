@@ -34,13 +34,16 @@ export class Card {
     if (this.shown.has(name)) return;
     this.shown.add(name);
     try {
-      if (name === "views.png") {
-        this.find(".views").src = await blobUrl(path);
+      const url = await blobUrl(path);
+      if (EXTRAS.has(name) && ENDED.has(this.task.state)) {
+        URL.revokeObjectURL(url); // it came later than what it was to be seen before
+      } else if (name === "views.png") {
+        this.find(".views").src = url;
         this.find(".views").hidden = false;
       } else if (name.endsWith(".glb")) {
         const viewer = this.find("model-viewer");
         const before = viewer.src;
-        viewer.src = await blobUrl(path);
+        viewer.src = url;
         viewer.alt = titleOf(this.task.request);
         viewer.hidden = false;
         viewer.dataset.shows = name;
@@ -75,7 +78,7 @@ export class Card {
     this.find("progress").value = task.progress;
     if (task.state === "PENDING") this.waits(task.position);
     else if (task.stage) this.say(task.stage);
-    for (const file of task.files) this.show(file.name, file.url);
+    for (const file of task.files) if (!file.name.startsWith("preview")) this.show(file.name, file.url);
   }
 
   waits(position) { this.say(position ? `${position} before it` : "next"); }

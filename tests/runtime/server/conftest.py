@@ -86,9 +86,9 @@ def start(tiny: Path, tmp_path: Path) -> Iterator[Start]:
         server.kill()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    """A server that the tests of a file share; it must be left running."""
+    """A server that all tests of a process share; it must be left running."""
     running = RunningServer(tiny, tmp_path_factory.mktemp("server") / "data")
     yield running
     assert running.process.poll() is None

@@ -30,7 +30,7 @@ def browser():
 @pytest.fixture
 def page(browser, server):
     """The page, opened; afterwards there must have been no error that only the console shows, and no request to elsewhere."""
-    page = browser.new_page(viewport={"width": 1200, "height": 900})
+    page = browser.new_page(viewport={"width": 1000, "height": 700}, device_scale_factor=0.5)  # the processor draws each pixel
     said: list[str] = []
     page.on("console", lambda message: message.type in ("error", "warning") and not any(noise in message.text for noise in NOISE)
             and said.append(message.text))
