@@ -13,6 +13,7 @@ import numpy as np
 from ...engines.engine import on_host
 from ...engines.errors import EmptyShape, InputError
 from ..backends.models import Models
+from ..diffusion.noise import normal
 from ..events import CoarseMesh, Surface, Views
 from ..geometry import voxels
 from ..geometry.cameras import Cameras, orbit, sampling_places
@@ -99,8 +100,11 @@ def draw_voxels(models: Models, occupied: np.ndarray, views: np.ndarray, cameras
     points = active.padded(active.centres(grid.extent))
     condition = models.run("condition_voxels", keep=_outputs(models, "condition_voxels"), views=as_input(views),
                            where=sampling_places(cameras, points)[None], points=points[None] * np.float32(2 / grid.extent))
-    latent = yield from denoise(models, "sparse_step", (1, active.rows[0], 4), loop_settings(loop), stage="voxels", stream="voxels",
-                                seed=request.shape_seed, constants={**condition, **active.tables()})
+    settings = loop_settings(loop)
+    # Voxel by voxel, so that what one gets does not depend on how many rows there are.
+    noise = normal(request.shape_seed, "voxels/step", (active.rows[0], settings.steps, 4)).transpose(1, 0, 2)[:, None]
+    latent = yield from denoise(models, "sparse_step", (1, active.rows[0], 4), settings, stage="voxels", stream="voxels",
+                                seed=request.shape_seed, constants={**condition, **active.tables()}, step_noise=noise)
     return voxel_field(active, on_host(latent)[0, :active.count], grid)
 
 

@@ -76,11 +76,13 @@ def encode_image(models: Models, kind: str, image: np.ndarray, *, seed: int, str
 
 
 def denoise(models: Models, kind: str, shape: tuple[int, ...], settings: LoopSettings, *, stage: str, stream: str, seed: int,
-            constants: Mapping[str, Array], noises: Mapping[str, str] | None = None, known: KnownViews | None = None) -> Stage[Array]:
+            constants: Mapping[str, Array], noises: Mapping[str, str] | None = None, known: KnownViews | None = None,
+            step_noise: np.ndarray | None = None) -> Stage[Array]:
     """Draw a latent of that shape with the step model `kind`: a scan over the rows of the schedule's table.
 
     stream : names the noise, so that no two loops of one seed share any
     noises : other inputs that are fresh noise at each step, where the model takes them, and the streams they come from
+    step_noise : (N, *shape) float32, fresh for each step, in place of what the stream gives for that shape
     known : views that stay as they are; they are put back before each step, so that each is a scan of its own
     Returns the latent, float32, batch axis included; where the engine has it, for the next one.
     """
@@ -88,7 +90,7 @@ def denoise(models: Models, kind: str, shape: tuple[int, ...], settings: LoopSet
     noise = normal(seed, f"{stream}/init", shape)
     first = (np.float32(table.initial_scale) * noise).astype(np.float32)
     engine, rows = models.engine(kind), np.ascontiguousarray(table.rows, np.float32)
-    per_step = {"row": rows, "noise": _step_noise(rows, seed, stream, shape)}
+    per_step = {"row": rows, "noise": _step_noise(rows, seed, stream, shape) if step_noise is None else step_noise}
     component = models.pack.component(kind)
     per_step |= {name: normal(seed, other, (len(rows), *component.shape(name))) for name, other in (noises or {}).items()
                  if component.takes(name)}

@@ -98,7 +98,7 @@ GRAPHS = {"condition_volume": CONDITION_VOLUME, "occupancy_step": OCCUPANCY_STEP
           "sparse_step": sparse_step()}
 LOOP = {"schedule": {"kind": "log-snr-ancestral"}, "steps": 3, "guidance": 1.0, "unconditional": "encoder"}
 SECTIONS = {"occupancy": {**LOOP, "latent_shape": [1, 1, RESOLUTION, RESOLUTION, RESOLUTION]},
-            "sparse": {**LOOP, "latent_shape": [1, 8 * BUCKETS[0], 4], "steps": 2},
+            "sparse": {**LOOP, "latent_shape": [1, 8 * BUCKETS[0], 4]},
             "voxels": {"resolution": RESOLUTION, "extent": EXTENT, "levels": 3, "buckets": list(BUCKETS), "truncation": TRUNCATION}}
 
 

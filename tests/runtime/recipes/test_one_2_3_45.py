@@ -36,7 +36,7 @@ def test_stages_steps_and_early_results_come_in_order(events):
     assert tuple(e.stage for e in events if isinstance(e, StageStarted)) == STAGES
     assert [type(e) for e in events if isinstance(e, Views | CoarseMesh | Surface | Result)] == [Views, CoarseMesh, Surface, Result]
     steps = [(e.stage, e.total) for e in events if isinstance(e, Step)]
-    assert steps == [*[("views", 3)] * 3, *[("occupancy", 3)] * 3, *[("voxels", 2)] * 2]
+    assert steps == [*[("views", 3)] * 3, *[("occupancy", 3)] * 3, *[("voxels", 3)] * 3]
 
 
 def test_the_mesh_is_the_ball_that_both_diffusions_predict(events):
