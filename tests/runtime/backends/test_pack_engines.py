@@ -9,9 +9,13 @@ from meshwright.runtime.backends.pack_engines import ranges_of
 
 
 def test_ranges_of_the_bundled_pack():
-    components = Pack.open("props", verify=False).manifest.components
-    found = {name: {axis: str(each) for axis, each in ranges_of(c.spec).items()} for name, c in components.items() if ranges_of(c.spec)}
-    for step in ("prior_step", "refiner_step", "views_step"):  # which packs of older exporters do not open
+    manifest = Pack.open("props", verify=False).manifest
+    ranges = {name: ranges_of(c.spec, manifest.voxels) for name, c in manifest.components.items()}
+    found = {name: {axis: str(each) for axis, each in opened.items()} for name, opened in ranges.items() if opened}
+    voxels = {"voxels_0": "2048:8192:32768", "voxels_1": "256:1024:4096", "voxels_2": "128:512:2048"}
+    assert found.pop("condition_voxels") == {"voxels_0": voxels["voxels_0"]}
+    assert found.pop("sparse_step") == {"halves": "1:2:2", **voxels}
+    for step in ("prior_step", "refiner_step", "views_step", "occupancy_step"):  # which packs of older exporters do not open
         assert found.pop(step, {"halves": "1:2:2"}) == {"halves": "1:2:2"}
     points = {"points": "1:65536:65536"}
     assert found == {"text_encoder": {"batch": "1:1:2"}, "shap_e_field": points, "field_geometry": points,
