@@ -32,13 +32,13 @@ class DrawnViews:
         return len(self.seeds)
 
     @classmethod
-    def of(cls, run: Run, count: int = COUNT) -> DrawnViews | None:
-        """Those of drawn_views.npz, made if need be; None where there is no network that draws them."""
+    def of(cls, run: Run) -> DrawnViews | None:
+        """Those of drawn_views.npz, COUNT of them made if need be; None where there is no network that draws them."""
         path = run.out / "drawn_views.npz"
         if not path.exists():
             if not (run.out / "views.pt").exists():
                 return None
-            _write(run, path, count)
+            _write(run, path, COUNT)
         with np.load(path) as found:
             return cls(found["seeds"], found["views"])
 

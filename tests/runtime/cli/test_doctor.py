@@ -80,7 +80,7 @@ def test_json_has_the_same_keys_everywhere(main, again):
     assert all(set(backend) == BACKEND for backend in told["backends"])
     (props,) = told["packs"]
     assert set(props) == PACK and props["bundled"] and props["license"] == "Apache-2.0" and props["commercial_use"] == "yes"
-    assert len(props["components"]) == 16 and all(set(component) == COMPONENT for component in props["components"])
+    assert len(props["components"]) == 20 and all(set(component) == COMPONENT for component in props["components"])
     assert set(props["memory"]) == {"normal", "low", "lowest", "advice", "largest_file"} and props["memory"]["advice"] == "normal"
     assert {row["what"] for row in told["disk"]} >= {"packs"} and told["disk"][0]["free_bytes"] > 0
 
