@@ -25,10 +25,10 @@ from ...models.sparse_unet import SparseUNet, VoxelTables
 from ..world import sdf
 from ..world.dataset import EXTENT as HALF_EXTENT
 from ..world.world import make_prop
-from .drawn_views import DrawnViews
 from .loop import Schedule, fit
 from .reconstructor import worsened
 from .run import Run
+from .views import DrawnViews
 
 RESOLUTION, EXTENT, VIEWS = 16, 2 * HALF_EXTENT, 6
 # A voxel is in the shell if its centre is nearer to the surface than this: then all neighbours of what the surface passes are.

@@ -7,7 +7,11 @@ The UNet is the refiner's and starts from its weights: it draws the same views i
 coarse views that it knows. Encoder and sketch learn by themselves first: they see eight times as many pictures a second.
 """
 
-from dataclasses import replace
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,6 +21,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...models.reference_attention import ReferenceUNet
+from ..world.pictures import random_picture
+from ..world.world import make_prop
 from .diffusion import STEPS, alphas_cumprod, first_steps, mean_where, noised
 from .loop import Schedule, averaged, fit, weights_of
 from .pairs import Pairs, statistics
@@ -34,6 +40,8 @@ SKETCHED_ONLY = 16
 DROP_PICTURE, FIRST_STEP = 0.05, 0.9
 # Of the pictures; the networks see (picture - MEAN) / STD.
 MEAN, STD = (0.7, 0.7, 0.7), (0.3, 0.3, 0.3)
+# Views that other networks learn from: how many props, the first one's seed, and how many are drawn at once.
+DRAWN, FIRST_DRAWN, DRAWN_AT_ONCE = 1000, 3_000_000, 8
 # How large the entries of the text states are that the networks were trained on.
 SPREAD = 0.4
 
@@ -205,3 +213,59 @@ def train(run: Run, schedule: Schedule = SCHEDULE) -> ViewsModel:
                 "first": mean_where(error.detach(), (timestep == STEPS - 1) & seen)}
 
     return fit(model, loss, schedule, run.out / "views.pt")
+
+
+@dataclass(frozen=True)
+class DrawnViews:
+    """Views as a recipe meets them that starts from a picture, kept in a file because drawing takes long: of n props in their seeds'
+    colours.
+
+    seeds : (n,) int64; views : (n, 6, 3, 128, 128) uint8"""
+
+    seeds: np.ndarray
+    views: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.seeds)
+
+    @classmethod
+    def of(cls, run: Run) -> DrawnViews | None:
+        """Those of drawn_views.npz, DRAWN of them made if need be; None where there is no network that draws them."""
+        path = run.out / "drawn_views.npz"
+        if not path.exists():
+            if not (run.out / "views.pt").exists():
+                return None
+            _write(run, path, DRAWN)
+        with np.load(path) as found:
+            return cls(found["seeds"], found["views"])
+
+
+def _write(run: Run, path: Path, count: int) -> None:
+    painter, vae = averaged(ViewsModel(), run.out / "views.pt").to(run.device), averaged(build_vae(), run.out / "vae.pt").to(run.device)
+    seeds, views = np.arange(FIRST_DRAWN, FIRST_DRAWN + count), []
+    for start in range(0, count, DRAWN_AT_ONCE):
+        views.append(_drawn(run, painter, vae, seeds[start:start + DRAWN_AT_ONCE]))
+    part = path.with_suffix(".part")
+    with part.open("wb") as stream:
+        np.savez(stream, seeds=seeds, views=np.concatenate(views))
+    os.replace(part, path)
+
+
+@torch.no_grad()
+def _drawn(run: Run, painter: ViewsModel, vae: torch.nn.Module, seeds: np.ndarray) -> np.ndarray:
+    """(b, 6, 3, 128, 128) uint8: the views of a picture of each prop, in one step as the pack draws them."""
+    taken = []
+    for seed in seeds.tolist():
+        rng = np.random.default_rng((seed, 5))
+        taken.append(random_picture(make_prop(seed), float(rng.uniform(0, 360)), rng))
+    picture = run.tensor(np.stack(taken)).permute(0, 3, 1, 2).float() / 255
+    mean, std = (part.to(run.device) for part in statistics(run.out))
+    first = alphas_cumprod()[-1].item()
+    noise = torch.randn(len(seeds), 4, 48, 32, device=run.device)
+    timestep, seen = (torch.full((len(seeds),), value, device=run.device) for value in (STEPS - 1, True))
+    with run.half():
+        v = painter(noise, timestep, picture, latents(vae, picture, mean, std), seen)[0].float()
+        clean = first**0.5 * noise - (1 - first) ** 0.5 * v
+        image = vae.decode(clean * std + mean).sample.float()
+    views = image.unflatten(2, (3, -1)).unflatten(4, (2, -1)).permute(0, 2, 4, 1, 3, 5).flatten(1, 2) / 2 + 0.5
+    return (views.clamp(0, 1) * 255 + 0.5).byte().cpu().numpy()

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from meshwright.engines.errors import ExportError
 from meshwright.export.props import train
-from meshwright.export.props.training import drawn_views, pairs, reconstructor, shap_e, surface
+from meshwright.export.props.training import pairs, reconstructor, shap_e, surface, views
 from meshwright.export.props.training.loop import weights_of
 from meshwright.export.props.training.run import Run, explicit_attention
 from meshwright.export.props.world import dataset
@@ -33,14 +33,14 @@ def trained(run):
     train.BEFORE_PAIRS, train.WHILE_PAIRS, train.AFTER_PAIRS = (
         tuple(dataclasses.replace(stage, schedule=dataclasses.replace(stage.schedule, steps=1, batch=2)) for stage in stages)
         for stages in kept)
-    captions, resolution, drawn = shap_e.CAPTIONS, surface.RESOLUTION, drawn_views.COUNT
-    shap_e.CAPTIONS, surface.RESOLUTION, drawn_views.COUNT = 20, 16, 2
+    captions, resolution, drawn = shap_e.CAPTIONS, surface.RESOLUTION, views.DRAWN
+    shap_e.CAPTIONS, surface.RESOLUTION, views.DRAWN = 20, 16, 2
     try:
         train.train(run, None, pair_count=2)
         yield run
     finally:
         train.BEFORE_PAIRS, train.WHILE_PAIRS, train.AFTER_PAIRS = kept
-        shap_e.CAPTIONS, surface.RESOLUTION, drawn_views.COUNT = captions, resolution, drawn
+        shap_e.CAPTIONS, surface.RESOLUTION, views.DRAWN = captions, resolution, drawn
 
 
 @pytest.mark.slow

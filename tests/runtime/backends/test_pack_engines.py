@@ -23,5 +23,5 @@ def test_ranges_of_the_bundled_pack():
 
 
 def test_an_unknown_axis_is_refused():
-    with pytest.raises(PackError, match="no known range; received frames; expected batch, halves, points, cubes"):
+    with pytest.raises(PackError, match="no known range; received frames; expected batch, halves, points, rays, cubes"):
         ranges_of(EngineSpec((TensorSpec("x", "float32", (1, "frames")),), ()))
