@@ -72,11 +72,9 @@ def write_pack(path: str | os.PathLike[str], components: Iterable[ComponentSpec]
 
 
 def extend_pack(path: str | os.PathLike[str], components: Iterable[ComponentSpec], manifest: Mapping[str, Any], *,
-                files: Mapping[str, str | os.PathLike[str]] | None = None, seed: int = 0,
-                on_component: OnComponent | None = None) -> dict[str, Any]:
+                seed: int = 0, on_component: OnComponent | None = None) -> dict[str, Any]:
     """Add components and entries of pack.json to the pack in the folder `path`; those of the same names are replaced, all else stays.
 
-    files : name in the pack -> file to copy, in the place of one of that name
     Seed, events, result and errors as of `write_pack`; if this fails, the pack is as it was.
     """
     old = json.loads((Path(path) / "pack.json").read_bytes())
@@ -86,8 +84,6 @@ def extend_pack(path: str | os.PathLike[str], components: Iterable[ComponentSpec
             kept = {name: golden[name] for name in golden.files if name.split("/")[0] not in entries}
             together = {**kept, **added}
         np.savez_compressed(folder / "golden.npz", **together)
-        for name, source in (files or {}).items():
-            shutil.copyfile(source, folder / name)
         for name in old["files"].keys() - {each.name for each in folder.iterdir()}:
             shutil.copyfile(Path(path) / name, folder / name)
         document = {**old, **manifest, "files": hashes(folder), "components": {**old["components"], **entries}}

@@ -27,7 +27,7 @@ from ..models.shap_e import ShapEDecoder
 from ..pack.progress import Lines
 from ..pack.writer import write_pack
 from ..spec import FP16_STORED, INT8, ComponentSpec, Input, uniform
-from . import planes_recipe, vocabulary, voxel_recipe
+from . import planes_recipe, voxel_recipe
 from .sizes import CLAMP, GRID, LATENT_GRID, PLANES, REFERENCE, STATES
 from .training import familiarity, language, picture_prior, shap_e, vae
 from .training import refiner as refiner_training
@@ -52,7 +52,7 @@ DENOISE = 0.35
 PICTURE = (1, 3, pictures.SIZE, pictures.SIZE)
 LICENSE = {"id": "Apache-2.0", "commercial_use": "yes", "notes": [
     "Trained from scratch by the Meshwright authors on procedural objects, but for the text encoder.",
-    "Text encoder: all-MiniLM-L6-v2, Apache-2.0, frozen, its table of tokens cut to those of English and stored in 8 bits."]}
+    "Text encoder: all-MiniLM-L6-v2, Apache-2.0, frozen, its token table stored in 8 bits."]}
 TRAINED = "meshwright.export.props.training, {}"
 SCHEDULE = {"kind": "ddim", "prediction": "v", "betas": "cosine", "train_steps": 1000, "spacing": "trailing"}
 
@@ -72,10 +72,12 @@ class BesideNothing(nn.Module):
 
 def components(checkpoints: Path) -> list[ComponentSpec]:
     """Every component of the pack, with its trained weights."""
+    text = language.load()[0]
+    encoder = dataclasses.replace(text_encoder(with_int8_embedding(text), language.LENGTH), reference=TokenStates(text, True))
     autoencoder, scaling = averaged(vae.build(), checkpoints / "vae.pt"), latent_scaling(checkpoints)
     rebuilt = trained_reconstructor(checkpoints)
     return [
-        *reading(), prior(checkpoints),
+        encoder, check_of_prompts(), prior(checkpoints),
         *shap_e_decoder(averaged_part(ShapEDecoder(shap_e.CONFIG), checkpoints / "shap_e.pt", "decoder.")),
         vae_encoder(autoencoder, *GRID, scaling), vae_decoder(autoencoder, *GRID, scaling),
         refiner(averaged(refiner_training.build(), checkpoints / "refiner.pt"), LATENT_GRID, STATES),
@@ -87,11 +89,8 @@ def components(checkpoints: Path) -> list[ComponentSpec]:
     ]
 
 
-def reading() -> list[ComponentSpec]:
-    """What reads a prompt; nothing of it is trained."""
-    text = vocabulary.cut_model(language.load()[0], vocabulary.kept_pieces())
-    encoder = dataclasses.replace(text_encoder(with_int8_embedding(text), language.LENGTH), reference=TokenStates(text, True))
-    return [encoder, prompt_check(familiarity.prompt_check(), STATES)]
+def check_of_prompts() -> ComponentSpec:
+    return prompt_check(familiarity.prompt_check(), STATES)
 
 
 def prior(checkpoints: Path) -> ComponentSpec:
@@ -179,20 +178,13 @@ def build(checkpoints: Path, out: Path, precision: str = "int8") -> None:
     """Write the pack to `out`, and print what each component's export cost in accuracy. precision : as of the command line."""
     specs = components(checkpoints)
     write_pack(out, in_8_bits(specs) if precision == "int8" else specs, manifest(checkpoints),
-               {"tokenizer.json": tokenizer(checkpoints)}, on_component=Lines(sys.stdout))
+               {"tokenizer.json": language.model_folder() / "tokenizer.json"}, on_component=Lines(sys.stdout))
 
 
 def in_8_bits(specs: list[ComponentSpec]) -> list[ComponentSpec]:
     """The same, those of IN_8_BITS stored so."""
     return [dataclasses.replace(spec, precision=INT8, in_halves=IN_HALVES.get(spec.kind, spec.in_halves)) if spec.kind in IN_8_BITS
             else spec for spec in specs]
-
-
-def tokenizer(folder: Path) -> Path:
-    """The file tokenizer.json, written to `folder`, of the words that the pack's text encoder knows."""
-    path = folder / "tokenizer.json"
-    path.write_text(vocabulary.cut_tokenizer(vocabulary.kept_pieces()), "utf-8")
-    return path
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Puts what reads prompts, and a prior that was trained on, into a pack whose other networks stay as they are, to the byte.
+"""Puts a prior that was trained on, and the check of prompts, into a pack whose other networks stay as they are, to the byte.
 
     python -m meshwright.export.props.renew --checkpoints DIR --pack PACK
 
@@ -9,7 +9,6 @@ little; here nothing else is touched.
 import argparse
 import json
 import sys
-import tempfile
 from pathlib import Path
 
 from ..pack.progress import Lines
@@ -18,19 +17,18 @@ from . import pack as whole
 
 
 def renew(checkpoints: Path, pack: Path) -> None:
-    """Give the pack the text encoder and the prompt check of this code, and the prior of `checkpoints`, if there is one.
+    """Give the pack the prompt check of this code, and the prior of `checkpoints`, if there is one.
 
     Errors: ExportError as `extend_pack`; then the pack is as it was.
     """
     sources, prior = json.loads((pack / "pack.json").read_bytes())["sources"], checkpoints / "prior.pt"
-    specs = whole.reading()
+    specs = [whole.check_of_prompts()]
     if prior.exists():
         specs.append(whole.prior(checkpoints))
         own = whole.source(whole.TRAINED.format("prior"), prior)
         sources = [own if each["name"] == own["name"] else each for each in sources]
-    with tempfile.TemporaryDirectory() as folder:
-        extend_pack(pack, whole.in_8_bits(specs), {"version": whole.VERSION, "license": whole.LICENSE, "sources": sources},
-                    files={"tokenizer.json": whole.tokenizer(Path(folder))}, on_component=Lines(sys.stdout))
+    extend_pack(pack, whole.in_8_bits(specs), {"version": whole.VERSION, "license": whole.LICENSE, "sources": sources},
+                on_component=Lines(sys.stdout))
 
 
 if __name__ == "__main__":
