@@ -35,7 +35,8 @@ def provenance(models: Models, loras: Loras, request: Request, route: str) -> di
 
 def _continued_provenance(models: Models, loras: Loras, request: Request, run: SavedRun) -> dict[str, Any]:
     """That of the run, with what has changed since."""
-    whole, found = continued.continued(request), dict(run.provenance)
+    whole = continued.continued(request)
+    found: dict[str, Any] = dict(run.provenance)
     options = {**found.get("options", {}), **_options_of_the_mesh(models.pack.manifest, whole, run.route)}
     if continued.draws(request):
         drawing = required(models.pack.manifest.refiner)

@@ -51,10 +51,10 @@ class SavedRun:
     sha256 : of `run.json`; folder : that it was read from; empty and None for a run that is no file
     """
 
-    pack: Mapping[str, Any]
+    pack: Mapping[str, str]
     route: str
-    request: Mapping[str, Any]
-    provenance: Mapping[str, Any] = field(repr=False)
+    request: Mapping[str, object]
+    provenance: Mapping[str, object] = field(repr=False)
     surface: Mesh = field(repr=False)
     planes: np.ndarray = field(repr=False)
     views: np.ndarray = field(repr=False)

@@ -72,5 +72,5 @@ def test_draws_export(vae, tmp_path, precision):
 
 
 def test_an_unknown_choice_is_refused(vae):
-    with pytest.raises(ExportError, match="unknown; received 'mean'; expected mode or sample"):
+    with pytest.raises(ExportError, match="unknown choice from the posterior; received 'mean'; expected mode or sample"):
         vae_encoder(vae, 16, 16, ZERO123PLUS, posterior="mean")

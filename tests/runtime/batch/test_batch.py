@@ -200,7 +200,7 @@ def test_a_worker_that_hangs_is_replaced(tiny, prompts, tmp_path):
 
 @pytest.mark.slow
 def test_a_second_batch_in_the_folder_is_refused(tiny, cli, prompts, tmp_path):
-    with start(tiny, prompts, tmp_path / "out", "--count", "20") as process:
+    with start(tiny, prompts, tmp_path / "out", "--count", "500") as process:
         process.stderr.readline()
         second = cli("batch", prompts, "-o", tmp_path / "out", *QUICK)
         process.send_signal(signal.SIGINT)
