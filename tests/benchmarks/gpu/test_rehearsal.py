@@ -11,6 +11,7 @@ import pytest
 from benchmarks.gpu.__main__ import STAGES
 from benchmarks.harness.torch_engine import TorchEngine
 from meshwright.engines import open_engine
+from meshwright.export.props import voxel_recipe
 from meshwright.runtime.pack.golden import Golden, compare_outputs
 from meshwright.runtime.pack.pack import Pack
 
@@ -64,6 +65,8 @@ def test_every_module_computes_what_its_graph_does(brought_back):
     for pack in (Pack.open("props"), Pack.open(packs / "sharp-it-fp16-compute")):
         golden = Golden(pack)
         for component in pack.manifest.components.values():
+            if component.kind in voxel_recipe.KINDS:  # no side of the benchmark runs that recipe yet
+                continue
             model, module = pack.path(component.file), packs / "modules" / pack.manifest.name / f"{component.kind}.pt"
             inputs = golden.inputs(component)
             with open_engine(model) as graph, TorchEngine(module, model, component.spec, "cpu", False) as engine:
