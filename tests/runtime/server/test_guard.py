@@ -94,10 +94,10 @@ def test_get_changes_nothing(server, path):
 
 def test_bodies_are_counted_whether_they_say_their_size_or_not(start):
     server = start("--max-body", 1)
-    large = json.dumps({"prompt": "x" * (1 << 20)})
-    status, problem = server.ask("POST", "/v1/tasks", large)
-    assert status == 413 and problem["title"] == "the body is too large"
     head = f"POST /v1/tasks HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nContent-Type: application/json\r\n"
+    # The head alone: the server may close before a body of that size is sent.
+    answer = raw(server, f"{head}Content-Length: {(1 << 20) + 1}\r\n\r\n".encode())
+    assert status_of(answer) == 413 and b"the body is too large" in answer
     chunk = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
     try:
         answer = raw(server, f"{head}Transfer-Encoding: chunked\r\n\r\n".encode() + chunk * 40)
